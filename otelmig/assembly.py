@@ -1,0 +1,202 @@
+"""Observations of one process -> its migration attempts, and how each ended.
+
+A VMM may send and receive several times in its life; what happens between two attempts (the operator pauses,
+resumes, shuts down) belongs to none of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from otelmig.observation import Kind, Observation
+from otelmig.side import Mode, Result, Role, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otelmig.process import Process
+
+__all__ = ["assemble"]
+
+_SOURCE_BEGINS: Final = (Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED)
+_DESTINATION_BEGINS: Final = (Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY, Kind.ACCEPTED)
+"""How an attempt begins, in order: a kind that cannot follow what is there already begins a new attempt."""
+
+_SOURCE_BEGUN: Final = frozenset(
+    {Kind.ITERATION_SENT, Kind.FINAL_DELTA_SENT, Kind.COMPLETED, Kind.DIRTY_ROUND, Kind.SEND_FAILED}
+)
+_DESTINATION_BEGUN: Final = frozenset({Kind.COMMAND_RECEIVED, Kind.STATE_RECEIVED, Kind.RESUME_TIMED})
+"""What only an attempt does: a log that begins in its middle still shows it."""
+
+_FAILED: Final = frozenset({Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.PEER_REPORTED_ERROR})
+_AFTER_COMPLETION: Final = _FAILED | {
+    Kind.DOWNTIME_BREAKDOWN,
+    Kind.SEND_FINISHED,
+    Kind.POSTCOPY_SERVING,
+    Kind.POSTCOPY_DRAINED,
+    Kind.POSTCOPY_FINISHED,
+}
+_AFTER_FAILURE: Final = _FAILED | {
+    Kind.VM_RESUMING,
+    Kind.DEVICE_RESUMING,
+    Kind.VM_RESUMED,
+    Kind.RESUMED_AFTER_FAILURE,
+    Kind.RESUME_FAILED,
+}
+_RECEIVE_ENDED: Final = frozenset({Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST})
+_PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_FAILED})
+_AFTER_RECEIVE: Final = _RECEIVE_ENDED | _PREFAULT
+_OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_EXITED, Kind.API_REQUEST})
+
+
+def assemble(process: Process) -> Iterator[Side]:
+    """Yield the attempts of ``process`` in their order; a destination that nobody connected to is none."""
+    counts: dict[Role, int] = defaultdict(int)
+    draft: _Draft | None = None
+    guest = _Guest()
+    for seen in (*process.observations, None):
+        begins = None if seen is None else _role_begun(seen, draft)
+        if draft is not None and (seen is None or begins is not None):
+            if draft.is_attempt:
+                counts[draft.role] += 1
+                yield draft.side(process, counts[draft.role])
+            draft = None
+        if seen is None:
+            break
+        if begins is not None:
+            draft = _Draft(role=begins, paused_before=guest.paused, config=guest.config)
+        if draft is not None:
+            draft.add(seen)
+        guest.follow(seen)
+
+
+def _role_begun(seen: Observation, draft: _Draft | None) -> Role | None:
+    """The role of the attempt that ``seen`` begins, if it begins one."""
+    for role, begins, begun in (
+        (Role.SOURCE, _SOURCE_BEGINS, _SOURCE_BEGUN),
+        (Role.DESTINATION, _DESTINATION_BEGINS, _DESTINATION_BEGUN),
+    ):
+        if seen.kind in begins:
+            if draft is None or draft.role is not role:
+                return role
+            allowed = {*begins[: begins.index(seen.kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}
+            return None if draft.kinds <= allowed else role
+        if seen.kind in begun and (draft is None or (draft.role is not role and draft.ended)):
+            return role
+    return None
+
+
+@dataclass(slots=True)
+class _Guest:
+    """What the process last said of the guest it holds."""
+
+    paused: bool = False
+    config: Observation | None = None
+
+    def follow(self, seen: Observation) -> None:
+        match seen.kind:
+            case Kind.VM_PAUSED | Kind.PAUSED_STATE_RECEIVED:
+                self.paused = True
+            case Kind.VM_RESUMED:
+                self.paused = False
+            case Kind.VM_CONFIG:
+                self.config = seen
+            case _:
+                pass
+
+
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """An attempt while its lines come in."""
+
+    role: Role
+    paused_before: bool
+    config: Observation | None
+    observations: list[Observation] = field(default_factory=list)
+    kinds: set[Kind] = field(default_factory=set)
+    closed: bool = False
+    """An API call was served after the end: what follows is the operator's."""
+
+    @property
+    def ended(self) -> bool:
+        if self.role is Role.SOURCE:
+            return not self.kinds.isdisjoint(_FAILED | {Kind.COMPLETED, Kind.SEND_FINISHED})
+        return self.closed or not self.kinds.isdisjoint(_RECEIVE_ENDED)
+
+    @property
+    def is_attempt(self) -> bool:
+        """A request that was turned down, and a destination that only listens, are no attempts."""
+        begins = _SOURCE_BEGINS[:1] if self.role is Role.SOURCE else _DESTINATION_BEGINS[:3]
+        return not self.kinds <= set(begins)
+
+    def add(self, seen: Observation) -> None:
+        """Take ``seen`` if it belongs to this attempt."""
+        if seen.kind is Kind.API_REQUEST:
+            self.closed = self.closed or self.ended or self.role is Role.DESTINATION
+        elif seen.kind not in _OF_NO_ATTEMPT and self._takes(seen.kind):
+            if seen.kind is Kind.VM_CONFIG:
+                self.config = seen
+            self.observations.append(seen)
+            self.kinds.add(seen.kind)
+
+    def _takes(self, kind: Kind) -> bool:
+        if self.role is Role.DESTINATION:
+            if self.closed:
+                return kind in _PREFAULT
+            return not self.ended or kind in _AFTER_RECEIVE
+        if not self.kinds.isdisjoint({Kind.COMPLETED, Kind.SEND_FINISHED}):
+            return kind in _AFTER_COMPLETION
+        if not self.kinds.isdisjoint(_FAILED):
+            if self.closed or Kind.RESUMED_AFTER_FAILURE in self.kinds:
+                return kind in _FAILED
+            return kind in _AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or self._was_paused)
+        return True
+
+    @property
+    def _was_paused(self) -> bool:
+        return not self.kinds.isdisjoint({Kind.VM_PAUSING, Kind.DEVICE_PAUSING})
+
+    def side(self, process: Process, attempt: int) -> Side:
+        """The finished story."""
+        by_kind: dict[Kind, list[Observation]] = defaultdict(list)
+        for seen in self.observations:
+            by_kind[seen.kind].append(seen)
+        return Side(
+            role=self.role,
+            process=process,
+            attempt=attempt,
+            observations=tuple(self.observations),
+            by_kind={kind: tuple(items) for kind, items in by_kind.items()},
+            result=self._result(),
+            mode=self._mode(),
+            paused_before=self.paused_before and self.role is Role.SOURCE,
+            config=self.config,
+        )
+
+    def _result(self) -> Result:
+        if self.role is Role.SOURCE:
+            if not self.kinds.isdisjoint(_FAILED):
+                types = {seen.word("error_type") for seen in self.observations}
+                return Result.TIMEOUT if "convergence_timeout" in types else Result.FAILURE
+            return Result.SUCCESS if self.kinds & {Kind.COMPLETED, Kind.SEND_FINISHED} else Result.UNKNOWN
+        if self.kinds & {Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED, Kind.PEER_LOST}:
+            return Result.FAILURE
+        done = {Kind.RECEIVE_FINISHED, Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED}
+        completed = any(seen.word("command") == "Complete" for seen in self.observations)
+        if self.kinds & done or (completed and Kind.DEVICE_RESUMING in self.kinds):
+            return Result.SUCCESS
+        return Result.UNKNOWN
+
+    def _mode(self) -> Mode:
+        if any(seen.flag("local") for seen in self.observations) or any(
+            seen.word("command") == "MemoryFd" for seen in self.observations
+        ):
+            return Mode.LOCAL
+        if any(seen.word("mode") == "postcopy" for seen in self.observations) or self.kinds & {
+            Kind.POSTCOPY_SERVING,
+            Kind.PREFAULT_STARTED,
+        }:
+            return Mode.POSTCOPY
+        return Mode.PRECOPY

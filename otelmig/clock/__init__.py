@@ -1,0 +1,1 @@
+"""Two clocks, one migration: what causality proves about their offset, and where absolute time comes from."""

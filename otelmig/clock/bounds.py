@@ -1,0 +1,144 @@
+"""Bounds on the offset at every instant, if the two clocks drift against each other by no more than a given rate.
+
+With |d theta/dx| <= rho every constraint bounds theta everywhere: hi(t) = min(y + rho |t - x|) over upper, lo(t) =
+max(y - rho |t - x|) over lower constraints. (McShane's extension; for two clocks the same as the distances in the
+synchronization graph of Patt-Shamir and Rajsbaum.) Integers throughout, rounded outward.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from otelmig.clock.constraint import Constraint
+
+__all__ = ["ASSUMED_DRIFT_PPB", "ClockBounds", "Contradiction", "clock_bounds"]
+
+ASSUMED_DRIFT_PPB: Final = 1_000_000
+"""1000 ppm: two clocks that NTP may slew by 500 ppm each. Where constraints are near it costs little."""
+_PPB: Final = 10**9
+_SEARCH_NS: Final = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """Two constraints that no offset satisfies, by ``excess_ns``: not one migration, or a clock stepped."""
+
+    upper: Constraint
+    lower: Constraint
+    excess_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockBounds:
+    """What is proved about theta (destination minus source, ns) as a function of source time."""
+
+    uppers: tuple[Constraint, ...]
+    """Undominated constraints in order of ``at_ns``, one of whose two neighbours is the best at any instant."""
+    lowers: tuple[Constraint, ...]
+    drift_ppb: int
+    total: int
+    """How many constraints there were."""
+    contradiction: Contradiction | None
+
+    def hi_ns(self, at_ns: int) -> int | None:
+        """Largest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
+        near = self._near(self.uppers, at_ns)
+        return min((each.bound_ns + self._slack(each, at_ns) for each in near), default=None)
+
+    def lo_ns(self, at_ns: int) -> int | None:
+        """Smallest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
+        near = self._near(self.lowers, at_ns)
+        return max((each.bound_ns - self._slack(each, at_ns) for each in near), default=None)
+
+    def binding(self, at_ns: int) -> tuple[Constraint | None, Constraint | None]:
+        """The constraints that the bounds at ``at_ns`` rest on: lower, upper."""
+        lower = max(
+            self._near(self.lowers, at_ns),
+            key=lambda each: each.bound_ns - self._slack(each, at_ns),
+            default=None,
+        )
+        upper = min(
+            self._near(self.uppers, at_ns),
+            key=lambda each: each.bound_ns + self._slack(each, at_ns),
+            default=None,
+        )
+        return lower, upper
+
+    def earliest_source_ns(self, destination_ns: int) -> int | None:
+        """The earliest source time at which the destination's clock can read ``destination_ns``."""
+        if not self.uppers:
+            return None
+        return _first_true(
+            lambda at: at + (self.hi_ns(at) or 0) >= destination_ns,
+            destination_ns - (self.uppers[0].bound_ns),
+        )
+
+    def latest_source_ns(self, destination_ns: int) -> int | None:
+        """The latest source time at which the destination's clock can read ``destination_ns``."""
+        if not self.lowers:
+            return None
+        around = destination_ns - self.lowers[0].bound_ns
+        return _first_true(lambda at: at + (self.lo_ns(at) or 0) > destination_ns, around) - 1
+
+    def _slack(self, constraint: Constraint, at_ns: int) -> int:
+        return -(-abs(at_ns - constraint.at_ns) * self.drift_ppb // _PPB)
+
+    @staticmethod
+    def _near(constraints: Sequence[Constraint], at_ns: int) -> Sequence[Constraint]:
+        index = bisect_right(constraints, at_ns, key=lambda each: each.at_ns)
+        return constraints[max(index - 1, 0) : index + 1]
+
+
+def _first_true(holds: Callable[[int], bool], around: int) -> int:
+    """The smallest integer at which ``holds`` (false, then true) is true, searched outward from ``around``."""
+    step = 1
+    while holds(around - step) and step < _SEARCH_NS:
+        step *= 2
+    low = around - step
+    step = 1
+    while not holds(around + step) and step < _SEARCH_NS:
+        step *= 2
+    high = around + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int = ASSUMED_DRIFT_PPB) -> ClockBounds:
+    """The bounds that ``constraints`` prove, in O(n log n); their worst contradiction, if any."""
+    given = list(constraints)
+    uppers = _undominated([each for each in given if each.upper], drift_ppb, sign=1)
+    lowers = _undominated([each for each in given if not each.upper], drift_ppb, sign=-1)
+    bounds = ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, total=len(given), contradiction=None)
+    worst: Contradiction | None = None
+    for upper in uppers:
+        lower, _ = bounds.binding(upper.at_ns)
+        floor = bounds.lo_ns(upper.at_ns)
+        if lower is None or floor is None or floor <= upper.bound_ns:
+            continue
+        if worst is None or floor - upper.bound_ns > worst.excess_ns:
+            worst = Contradiction(upper=upper, lower=lower, excess_ns=floor - upper.bound_ns)
+    return ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, total=len(given), contradiction=worst)
+
+
+def _undominated(constraints: list[Constraint], drift_ppb: int, *, sign: int) -> tuple[Constraint, ...]:
+    """Drop what another constraint implies everywhere: a stack over the constraints in order of their instant."""
+    kept: list[Constraint] = []
+
+    def implied(weak: Constraint, strong: Constraint) -> bool:
+        slack = -(-abs(weak.at_ns - strong.at_ns) * drift_ppb // _PPB)
+        return sign * weak.bound_ns >= sign * strong.bound_ns + slack
+
+    for each in sorted(constraints, key=lambda each: (each.at_ns, sign * each.bound_ns)):
+        if kept and implied(each, kept[-1]):
+            continue
+        while kept and implied(kept[-1], each):
+            kept.pop()
+        kept.append(each)
+    return tuple(kept)

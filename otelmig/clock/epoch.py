@@ -1,0 +1,112 @@
+"""Where absolute time comes from, for logs that count from the start of their process.
+
+Processes that took part in one migration are tied by its clock offset, so one known epoch serves them all: a wall
+clock in either log, an instant that the user gives (``--anchor``), or the times at which the files were last
+written, each a bound on its last line. Which it was is said in the trace.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from otelmig.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from otelmig.process import Process
+
+__all__ = ["Epoch", "EpochOrigin", "Tie", "epochs"]
+
+_EARLIEST_NS: Final = 10**9
+"""Nothing is placed before the first second of 1970: OTLP times are unsigned."""
+_MICROSECOND: Final = 1_000
+
+
+class EpochOrigin(StrEnum):
+    """How a log's clock got its place in absolute time."""
+
+    WALLCLOCK = "wallclock"
+    PEER_WALLCLOCK = "peer_wallclock"
+    ANCHOR = "anchor"
+    FILE_TIME = "file_time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """What to add to a process's stamps to get nanoseconds since the Unix epoch: whole microseconds."""
+
+    ns: int
+    origin: EpochOrigin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """Two processes of one migration: the second's clock minus the first's."""
+
+    source: Process
+    destination: Process
+    offset_ns: int
+
+
+def epochs(processes: Iterable[Process], ties: Iterable[Tie], anchors: Mapping[int, int]) -> dict[int, Epoch]:
+    """The epoch of every process, by ``id(process)``; ``anchors`` gives the Unix time of some processes' zero."""
+    by_id = {id(process): process for process in processes}
+    found = {
+        key: Epoch(ns=0, origin=EpochOrigin.WALLCLOCK)
+        for key, process in by_id.items()
+        if process.domain is ClockDomain.REALTIME
+    }
+    for key, zero_ns in anchors.items():
+        found.setdefault(key, Epoch(ns=_grid(zero_ns), origin=EpochOrigin.ANCHOR))
+    neighbours: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for tie in ties:
+        one, other = id(tie.source), id(tie.destination)
+        neighbours[one].append((other, -tie.offset_ns))  # epoch of the second = epoch of the first - offset
+        neighbours[other].append((one, tie.offset_ns))
+    _spread(found, neighbours)
+    for key in by_id:
+        if key not in found:
+            found.update(_by_file_times(key, by_id, neighbours))
+    return found
+
+
+def _spread(found: dict[int, Epoch], neighbours: Mapping[int, list[tuple[int, int]]]) -> None:
+    """Carry known epochs over ties to processes that have none."""
+    queue = list(found)
+    for key in queue:
+        for other, step in neighbours.get(key, ()):
+            if other not in found:
+                origin = found[key].origin
+                if origin is EpochOrigin.WALLCLOCK:
+                    origin = EpochOrigin.PEER_WALLCLOCK
+                found[other] = Epoch(ns=_grid(found[key].ns + step), origin=origin)
+                queue.append(other)
+
+
+def _by_file_times(
+    key: int, by_id: Mapping[int, Process], neighbours: Mapping[int, list[tuple[int, int]]]
+) -> dict[int, Epoch]:
+    """The latest epoch that puts no line of the tied processes after the time its file was last written."""
+    steps = {key: 0}
+    queue = [key]
+    for each in queue:
+        for other, step in neighbours.get(each, ()):
+            if other not in steps:
+                steps[other] = steps[each] + step
+                queue.append(other)
+    bounds = [
+        written - by_id[each].last_ns - step
+        for each, step in steps.items()
+        if (written := by_id[each].last_written_ns) is not None
+    ]
+    earliest = _EARLIEST_NS - min(steps.values())
+    base = _grid(max(min(bounds, default=earliest), earliest))
+    return {each: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for each, step in steps.items()}
+
+
+def _grid(ns: int) -> int:
+    return ns // _MICROSECOND * _MICROSECOND

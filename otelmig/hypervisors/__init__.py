@@ -1,0 +1,38 @@
+"""One package per hypervisor, and the registry of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from otelmig.clock.constraint import Constraint
+    from otelmig.inputs import InputFile
+    from otelmig.process import NotUnderstood, Process
+    from otelmig.side import Side
+
+__all__ = ["Hypervisor", "hypervisors"]
+
+
+class Hypervisor(Protocol):
+    """What a hypervisor package offers: it reads its own logs and knows what must happen before what."""
+
+    system: str
+    """As ``vm.migration.system.name`` names it."""
+
+    def recognises(self, file: InputFile) -> bool:
+        """Whether this hypervisor wrote ``file``."""
+
+    def processes(self, files: Sequence[InputFile]) -> Iterable[Process | NotUnderstood]:
+        """The processes whose logs and event streams ``files`` are, and the lines that were not understood."""
+
+    def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
+        """What causality says about the offset between the two sides' clocks, if they are one migration."""
+
+
+def hypervisors() -> tuple[Hypervisor, ...]:
+    """All hypervisors that otelmig reads, in the order in which they are asked about a file."""
+    from otelmig.hypervisors.cloud_hypervisor import CloudHypervisor  # noqa: PLC0415 - its tables load on use
+
+    return (CloudHypervisor(),)

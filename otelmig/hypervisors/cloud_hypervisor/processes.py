@@ -1,0 +1,166 @@
+"""All files of Cloud Hypervisor -> the processes that wrote them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent, is_event_stream, monitor_events
+from otelmig.hypervisors.cloud_hypervisor.log import LogProcess, read_log
+from otelmig.hypervisors.cloud_hypervisor.records import recognise
+from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
+from otelmig.hypervisors.cloud_hypervisor.streams import event_observations, fit, merged
+from otelmig.observation import Kind
+from otelmig.process import NotUnderstood, Process
+from otelmig.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from otelmig.hypervisors.cloud_hypervisor.streams import Fit
+    from otelmig.inputs import InputFile
+    from otelmig.observation import Observation
+
+__all__ = ["read_processes"]
+
+_SYSTEM: Final = "cloud_hypervisor"
+_FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
+_WITHOUT_VERSION: Final = until("v51.0")
+_LAST_WITH_VCPUS_FIRST: Final = RELEASES.index("v51.0")
+"""Until v51 ``Vm::resume`` starts the vCPUs before the devices, from v52.0 after them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Log:
+    file: InputFile
+    number: int
+    parts: int
+    content: LogProcess
+
+    @property
+    def name(self) -> str:
+        return self.file.name if self.number == 1 else f"{self.file.name}#{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stream:
+    file: InputFile
+    events: tuple[Observation, ...]
+
+
+def read_processes(files: Sequence[InputFile]) -> Iterator[Process | NotUnderstood]:
+    """Read every file; join each event stream to the one log that it fits; yield the processes."""
+    logs: list[_Log] = []
+    streams: list[_Stream] = []
+    for file in files:
+        if is_event_stream(file.head):
+            found = list(_read_stream(file))
+            streams += (item for item in found if isinstance(item, _Stream))
+            yield from (item for item in found if isinstance(item, NotUnderstood))
+            continue
+        reader = recognise(file)
+        if reader is None:
+            continue
+        parts: list[LogProcess] = []
+        for item in read_log(file, reader):
+            if isinstance(item, NotUnderstood):
+                yield item
+            elif item.observations:
+                parts.append(item)
+        logs += (
+            _Log(file=file, number=number, parts=len(parts), content=content)
+            for number, content in enumerate(parts, start=1)
+        )
+    yield from _joined(logs, streams)
+
+
+def _read_stream(file: InputFile) -> Iterator[_Stream | NotUnderstood]:
+    """One stream per process: a file that was appended to holds several."""
+    events: list[MonitorEvent] = []
+    for item in monitor_events(file.text(), file.name):
+        if not isinstance(item, MonitorEvent):
+            yield NotUnderstood(where=item, reason="no event in this JSON")
+            continue
+        if (item.source, item.name) == ("vmm", "starting") and events:
+            yield _Stream(file=file, events=tuple(event_observations(events)))
+            events = []
+        events.append(item)
+    yield _Stream(file=file, events=tuple(event_observations(events)))
+
+
+def _joined(logs: Sequence[_Log], streams: Sequence[_Stream]) -> Iterator[Process]:
+    """Each log with the stream that fits it alone; streams that fit none stand for themselves."""
+    fits: list[tuple[int, int, Fit]] = []
+    for i, log in enumerate(logs):
+        for j, stream in enumerate(streams):
+            found = fit(log.content.observations, stream.events)
+            if found is not None:
+                fits.append((i, j, found))
+    chosen = {i: (j, found) for i, j, found in fits if _stands_out(i, j, found, fits)}
+    for i, log in enumerate(logs):
+        j_and_fit = chosen.get(i)
+        yield _process(log, None if j_and_fit is None else (streams[j_and_fit[0]], j_and_fit[1]))
+    taken = {j for j, _ in chosen.values()}
+    possible = {j for _, j, _ in fits}
+    for j, stream in enumerate(streams):
+        if j in taken:
+            continue
+        note = "fits several logs, so it is read by itself" if j in possible else "fits no log, so it is read by itself"
+        if any(seen.kind in _MIGRATION_EVENTS for seen in stream.events):
+            yield _stream_process(stream, note if logs else "")
+
+
+_MIGRATION_EVENTS: Final = frozenset({Kind.SEND_ANNOUNCED, Kind.ACCEPTED})
+"""Events that only a migration fires (v52.0 on); ``paused`` and ``snapshotted`` alone may be anything."""
+
+
+def _stands_out(i: int, j: int, own: Fit, fits: Iterable[tuple[int, int, Fit]]) -> bool:
+    """Whether no other log or stream fits as well: another must rest on fewer events, or be twice as loose."""
+    return all(
+        own.pairs > other.pairs or (own.pairs == other.pairs and 2 * own.spread_ns < other.spread_ns)
+        for k, m, other in fits
+        if (k, m) != (i, j) and (k == i or m == j)
+    )
+
+
+def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
+    content = log.content
+    observations = tuple(content.observations)
+    if stream is not None:
+        observations = merged(content.observations, stream[0].events, stream[1])
+    releases = _releases(content)
+    return Process(
+        system=_SYSTEM,
+        name=log.name,
+        observations=observations,
+        domain=content.domain,
+        version=content.version,
+        dialect=str(releases),
+        vcpus_resume_first=releases.last <= _LAST_WITH_VCPUS_FIRST,
+        last_ns=content.last_ns,
+        last_written_ns=log.file.mtime_ns if log.number == log.parts else None,
+    )
+
+
+def _releases(content: LogProcess) -> Releases:
+    """The releases that print all of this, also by what is missing: v52.0 on prints its version at its start."""
+    releases = content.releases
+    started = any(seen.kind is Kind.PROCESS_STARTED for seen in content.observations)
+    if started and content.version is None:
+        releases = releases & _WITHOUT_VERSION or releases
+    return releases
+
+
+def _stream_process(stream: _Stream, note: str) -> Process:
+    return Process(
+        system=_SYSTEM,
+        name=stream.file.name,
+        observations=stream.events,
+        domain=ClockDomain.BOOTTIME,
+        version=None,
+        dialect=str(_FIRST_WITH_MIGRATION_EVENTS),
+        vcpus_resume_first=False,
+        last_ns=max((seen.stamp.ns for seen in stream.events), default=0),
+        last_written_ns=stream.file.mtime_ns,
+        notes=(f"{stream.file.name}: {note}",) if note else (),
+    )

@@ -1,0 +1,51 @@
+"""The releases of Cloud Hypervisor whose texts are known, and ranges of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["ALL", "HEAD", "RELEASES", "Releases", "since", "until"]
+
+HEAD: Final = "HEAD"
+"""Commit ae44c2971 of 2026-08-22, after v53.0; what a build names ``v53.0-NNN-gHASH``."""
+
+RELEASES: Final = (
+    *(f"v{major}.0" for major in range(36, 54)),
+    HEAD,
+)
+"""Main releases in order of their tags; a point release counts as its main release.
+
+(v51.2 was tagged on the day of v52.0 and still has v51's migration code.)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Releases:
+    """A contiguous range of releases, as indices into :data:`RELEASES`, both ends included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        if self.first == self.last:
+            return RELEASES[self.first]
+        return f"{RELEASES[self.first]}..{RELEASES[self.last]}"
+
+    def __and__(self, other: Releases) -> Releases | None:
+        """The releases in both ranges, or None if there are none."""
+        first, last = max(self.first, other.first), min(self.last, other.last)
+        return Releases(first=first, last=last) if first <= last else None
+
+
+ALL: Final = Releases(first=0, last=len(RELEASES) - 1)
+
+
+def since(release: str) -> Releases:
+    """``release`` and everything after it."""
+    return Releases(first=RELEASES.index(release), last=ALL.last)
+
+
+def until(release: str, *, first: str = RELEASES[0]) -> Releases:
+    """``first`` to ``release``."""
+    return Releases(first=RELEASES.index(first), last=RELEASES.index(release))

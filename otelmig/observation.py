@@ -1,0 +1,178 @@
+"""What one VMM did at one instant, in words that hold for every hypervisor.
+
+A hypervisor package turns its log texts into observations; everything after it (assembly, pairing, clock,
+trace) reads observations only. ``Kind`` is the vocabulary; each member says which moment it marks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum, auto
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otelmig.stamp import Stamp
+
+__all__ = ["NO_VALUES", "Kind", "Observation", "Value", "Where"]
+
+Value = str | int | float | bool
+"""A value printed in a message: times in ns, sizes in bytes, rates in bytes per second."""
+
+NO_VALUES: Mapping[str, Value] = MappingProxyType({})
+
+
+class Kind(StrEnum):
+    """What was observed."""
+
+    # the process
+    PROCESS_STARTED = auto()
+    """The VMM process began; ``version`` where the log prints it."""
+    PROCESS_EXITED = auto()
+    """The VMM process ended by itself."""
+    API_REQUEST = auto()
+    """Somebody asked the VMM to change the VM's state; ``request`` names the call."""
+    VM_CONFIG = auto()
+    """The VM's configuration was printed; only allow-listed facts of it are kept."""
+
+    # the source
+    SEND_REQUESTED = auto()
+    """The API call for a migration arrived; ``connections``, ``mode`` where printed."""
+    SEND_STARTED = auto()
+    """The source's migration began: ``url``, ``local``, and where printed ``tls``, target, timeout, strategy."""
+    SEND_ANNOUNCED = auto()
+    """The source's start event."""
+    CONNECTING = auto()
+    """Just before ``connect()``; once per connection."""
+    TLS_ESTABLISHED = auto()
+    """The handshake of one connection is done, on either side."""
+    CPUID_GENERATED = auto()
+    """Guest CPUID computed: on the source first after Start was acknowledged, again inside the snapshot."""
+    PROTOCOL_AGREED = auto()
+    """The protocol version is settled: on the source after Start was acknowledged; ``protocol``."""
+    ITERATION_SENT = auto()
+    """A running memory pass was acknowledged; ``iteration`` and its figures."""
+    ITERATION_ANNOUNCED = auto()
+    """The event of the same instant; ``iteration``."""
+    DIRTY_ROUND = auto()
+    """A numbered dirty round begins, the pass before it was acknowledged; ``round``, ``rounds``."""
+    DIRTY_TABLE = auto()
+    """One reading of the dirty log was written to the log: ``dirty_bytes``, ``ranges``; ``since`` is its first line."""
+    CONVERGENCE_DECIDED = auto()
+    """The decision to stop iterating; ``reason``, and the estimate where printed."""
+    PRECOPY_CONVERGED = auto()
+    """Figures at that decision; ``elapsed_ns`` counts from the start of memory copying."""
+    FINAL_DELTA_SENT = auto()
+    """The last transfer, guest paused, was acknowledged."""
+    SNAPSHOTTING = auto()
+    SNAPSHOTTED = auto()
+    COMPLETED = auto()
+    """Complete was acknowledged; ``total_ns``, ``downtime_ns``, ``target_ns`` where printed."""
+    DOWNTIME_BREAKDOWN = auto()
+    """The printed parts of the downtime."""
+    SEND_FINISHED = auto()
+    """The source released what the migration held."""
+    SEND_FAILED = auto()
+    """The source gave up; ``error``, ``error_type``."""
+    SEND_FAILURE_ANNOUNCED = auto()
+    """The event of the failure."""
+    PEER_REPORTED_ERROR = auto()
+    """The source read a refusal from the destination."""
+    RESUMED_AFTER_FAILURE = auto()
+    """The source reports that the guest runs again after a failure."""
+    RESUME_FAILED = auto()
+    """The source could not resume the guest after a failure."""
+    POSTCOPY_SERVING = auto()
+    POSTCOPY_DRAINED = auto()
+    POSTCOPY_FINISHED = auto()
+
+    # both sides
+    VM_PAUSING = auto()
+    VM_PAUSED = auto()
+    DEVICE_PAUSING = auto()
+    DEVICE_RESUMING = auto()
+    VM_RESUMING = auto()
+    VM_RESUMED = auto()
+
+    # the destination
+    RECEIVE_REQUESTED = auto()
+    RECEIVE_STARTED = auto()
+    """The destination's migration began, before listening: ``url``, ``tls``."""
+    RECEIVE_READY = auto()
+    """Listening, nobody accepted yet."""
+    ACCEPTED = auto()
+    """The source's main connection was accepted."""
+    COMMAND_RECEIVED = auto()
+    """A request's header was read, its payload not yet; ``command`` is the protocol's word."""
+    CPU_COMPATIBLE = auto()
+    MEMORY_MAPPED = auto()
+    ACCEPT_STOPPED = auto()
+    """No more connections are taken: the state request's header was read."""
+    RESTORING = auto()
+    RESTORED = auto()
+    STATE_RECEIVED = auto()
+    """The state was restored, its acknowledgement not yet written; ``receive_ns``, ``restore_ns``."""
+    RESUME_TIMED = auto()
+    """The guest was resumed, its acknowledgement not yet written; ``resume_ns``."""
+    FINAL_STATE_TIMED = auto()
+    """Same instant; ``took_ns`` counts from the state request's header."""
+    PAUSED_STATE_RECEIVED = auto()
+    """The state of a VM that was paused before the migration: nothing is resumed."""
+    RECEIVE_FINISHED = auto()
+    """After the last acknowledgement was written: not ordered against the source."""
+    RECEIVE_FAILED = auto()
+    RECEIVE_ABORTED = auto()
+    """The destination refuses a command, before it writes the refusal; ``command``, ``error``."""
+    PEER_LOST = auto()
+    """The destination found the connection closed by the source."""
+    PREFAULT_STARTED = auto()
+    PREFAULT_DONE = auto()
+    PREFAULT_FAILED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """A place in an input: base name and line number, counted from 1 as text editors do."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What one VMM did at one instant, and the line that says so."""
+
+    kind: Kind
+    stamp: Stamp
+    where: Where
+    thread: str
+    text: str
+    """The record as printed where it identifies the attempt (its first lines), else empty."""
+    values: Mapping[str, Value] = field(default_factory=lambda: NO_VALUES)
+    since: Stamp | None = None
+    """First instant of an observation that took several lines."""
+
+    def number(self, name: str) -> int | None:
+        """The integer called ``name``, or None where the message does not print it."""
+        value = self.values.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def rate(self, name: str) -> float | None:
+        """The number called ``name`` as a float, or None."""
+        value = self.values.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def word(self, name: str) -> str | None:
+        """The text called ``name``, or None."""
+        value = self.values.get(name)
+        return value if isinstance(value, str) else None
+
+    def flag(self, name: str) -> bool | None:
+        """The truth value called ``name``, or None."""
+        value = self.values.get(name)
+        return value if isinstance(value, bool) else None

@@ -1,0 +1,1 @@
+"""Traces -> OpenTelemetry: the only package that imports its SDK and exporters."""

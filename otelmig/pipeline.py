@@ -1,0 +1,180 @@
+"""The data flow from end to end: files -> processes -> sides -> migrations -> traces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from otelmig.assembly import assemble
+from otelmig.clock.epoch import Tie, epochs
+from otelmig.clock.placement import place
+from otelmig.errors import InputError, UsageError
+from otelmig.hypervisors import hypervisors
+from otelmig.inputs import open_input
+from otelmig.pairing import pair_sides
+from otelmig.process import NotUnderstood, Process
+from otelmig.trace.build import TraceOptions, build_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from otelmig.clock.epoch import Epoch
+    from otelmig.inputs import InputFile
+    from otelmig.pairing import Migration
+    from otelmig.side import Side
+    from otelmig.trace.span import Trace
+
+__all__ = ["Findings", "read_findings", "trace_migrations"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the inputs hold: the migrations, and everything that a person should know about the reading."""
+
+    migrations: tuple[Migration, ...]
+    epochs: Mapping[int, Epoch]
+    """By ``id`` of the process."""
+    errors: tuple[InputError, ...]
+    """One per input that could not be used."""
+    notes: tuple[str, ...]
+    not_understood: Mapping[str, int]
+    """How many lines looked like a migration's and were not understood, by reason."""
+
+    def traces(self, options: TraceOptions) -> Iterator[Trace]:
+        """Build the traces one after the other, in order of time."""
+        for found in self.migrations:
+            yield build_trace(found, self.epochs[id(_reference(found).process)], options)
+
+
+def trace_migrations(
+    paths: Iterable[str | Path],
+    *,
+    options: TraceOptions | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
+    anchors: Mapping[str, int] | None = None,
+) -> Iterator[Trace]:
+    """Yield one trace per migration attempt found in ``paths``, any mix of logs of both sides and event streams.
+
+    ``pairs`` names sides that belong together where that cannot be decided; ``anchors`` gives, for ``"source"``,
+    ``"destination"`` or the name of a log, the Unix time in ns at which that log's clock read zero.
+
+    Raises:
+        InputError: a file cannot be used.
+        UsageError: ``pairs`` or ``anchors`` contradict what the files say.
+    """
+    findings = read_findings(paths, pairs=pairs, anchors=anchors)
+    if findings.errors:
+        raise findings.errors[0]
+    yield from findings.traces(options or TraceOptions())
+
+
+def read_findings(
+    paths: Iterable[str | Path],
+    *,
+    pairs: Sequence[tuple[str, str]] = (),
+    anchors: Mapping[str, int] | None = None,
+) -> Findings:
+    """Read every input once; one that cannot be used is reported and the others are read all the same."""
+    files, errors, notes = _open(paths)
+    by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
+    reading = _Reading()
+    for system, own in _by_hypervisor(files, errors).items():
+        reading.take(by_system[system].processes(own))
+    processes = sorted(reading.processes, key=_order)
+    sides = [side for process in processes for side in assemble(process)]
+    pairing = pair_sides(sides, by_system, pairs)
+    known = epochs(processes, _ties(pairing.migrations), _anchored(sides, anchors or {}))
+    migrations = sorted(pairing.migrations, key=lambda found: _reference_start(found, known))
+    return Findings(
+        migrations=tuple(migrations),
+        epochs=known,
+        errors=tuple(errors),
+        notes=(*notes, *pairing.notes, *(note for process in processes for note in process.notes)),
+        not_understood=dict(reading.not_understood),
+    )
+
+
+@dataclass(slots=True)
+class _Reading:
+    processes: list[Process] = field(default_factory=list)
+    not_understood: Counter[str] = field(default_factory=Counter)
+
+    def take(self, items: Iterable[Process | NotUnderstood]) -> None:
+        for item in items:
+            if isinstance(item, Process):
+                self.processes.append(item)
+            else:
+                self.not_understood[item.reason] += 1
+
+
+def _open(paths: Iterable[str | Path]) -> tuple[list[InputFile], list[InputError], list[str]]:
+    """The usable files, each once, in an order that does not depend on the caller's."""
+    files, errors, notes = [], [], []
+    seen: set[Path] = set()
+    for path in map(Path, paths):
+        try:
+            file = open_input(path)
+        except InputError as error:
+            errors.append(error)
+            continue
+        if (real := path.resolve()) in seen:
+            continue
+        seen.add(real)
+        if file.size == 0:
+            notes.append(f"{file.name}: empty")
+        else:
+            files.append(file)
+    return sorted(files, key=lambda file: (file.name, file.size, file.head)), errors, sorted(notes)
+
+
+def _by_hypervisor(files: Iterable[InputFile], errors: list[InputError]) -> dict[str, list[InputFile]]:
+    found: dict[str, list[InputFile]] = {}
+    for file in files:
+        system = next((each.system for each in hypervisors() if each.recognises(file)), None)
+        if system is None:
+            errors.append(InputError(f"{file.path}: no log or event stream of a hypervisor that otelmig knows"))
+        else:
+            found.setdefault(system, []).append(file)
+    return found
+
+
+def _order(process: Process) -> tuple[str, str, int]:
+    first = process.observations[0]
+    return process.name, first.stamp.text, len(process.observations)
+
+
+def _reference(found: Migration) -> Side:
+    """The side whose clock is the trace's timeline."""
+    side = found.source or found.destination
+    if side is None:
+        raise UsageError("a migration without sides")
+    return side
+
+
+def _reference_start(found: Migration, known: Mapping[int, Epoch]) -> tuple[int, str, int]:
+    side = _reference(found)
+    return side.observations[0].stamp.ns + known[id(side.process)].ns, side.name, side.attempt
+
+
+def _ties(migrations: Iterable[Migration]) -> Iterator[Tie]:
+    for found in migrations:
+        if found.source is not None and found.destination is not None and found.bounds is not None:
+            placement = place(found.source, found.destination, found.bounds)
+            yield Tie(
+                source=found.source.process,
+                destination=found.destination.process,
+                offset_ns=placement.offset_ns,
+            )
+
+
+def _anchored(sides: Sequence[Side], anchors: Mapping[str, int]) -> dict[int, int]:
+    """The anchors by ``id`` of the process they are for."""
+    found: dict[int, int] = {}
+    for name, zero_ns in anchors.items():
+        matching = [side for side in sides if name in (str(side.role), side.process.name)]
+        if sides and not matching:
+            raise UsageError(f"--anchor {name}: no such side or log (want source, destination, or a log's name)")
+        found.update((id(side.process), zero_ns) for side in matching)
+    return found

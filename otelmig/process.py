@@ -1,0 +1,45 @@
+"""One VMM process: everything that its log and its event stream say about migrations, on one clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otelmig.observation import Observation, Where
+    from otelmig.stamp import ClockDomain
+
+__all__ = ["NotUnderstood", "Process"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotUnderstood:
+    """A line that looks like a migration's and was not understood, and why."""
+
+    where: Where
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One run of a VMM, from its start (or where its log begins) to its end (or where its log ends)."""
+
+    system: str
+    """The hypervisor, as ``vm.migration.system.name`` names it."""
+    name: str
+    """The base name of its log, with ``#2`` and so on for later processes in the same file."""
+    observations: tuple[Observation, ...]
+    """In the order in which they were logged; all stamps are on this process's clock."""
+    domain: ClockDomain
+    version: str | None
+    """The version that the process printed."""
+    dialect: str
+    """The releases that print what this log contains, e.g. ``v52.0`` or ``v36.0..v48.0``."""
+    vcpus_resume_first: bool
+    """Whether this release starts the vCPUs before the devices when it resumes a VM."""
+    last_ns: int
+    """The latest time printed in its log, on its clock."""
+    last_written_ns: int | None
+    """When its log was last written (Unix epoch), a bound on ``last_ns``; None if another process wrote it later."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how it was read."""

@@ -1,0 +1,173 @@
+"""One VMM's story of one migration attempt, as source or as destination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from otelmig.observation import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otelmig.observation import Observation
+    from otelmig.process import Process
+
+__all__ = ["DirtyRound", "Mode", "Result", "Role", "Side"]
+
+
+class Role(StrEnum):
+    """On which side of a migration a VMM stands."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+
+
+class Result(StrEnum):
+    """How an attempt ended, as far as one side's evidence goes."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    TIMEOUT = "timeout"
+    UNKNOWN = "unknown"
+    """The evidence stops: a truncated log, a killed process."""
+
+
+class Mode(StrEnum):
+    """How the guest's memory travels."""
+
+    PRECOPY = "precopy"
+    POSTCOPY = "postcopy"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One side of one attempt; ``observations`` are its own, in the order in which they were logged."""
+
+    role: Role
+    process: Process
+    attempt: int
+    """Counts this process's attempts of this role, from 1."""
+    observations: tuple[Observation, ...]
+    by_kind: Mapping[Kind, tuple[Observation, ...]]
+    result: Result
+    mode: Mode
+    paused_before: bool
+    """Whether the guest was paused when the migration began: the operator's pause, not the migration's."""
+    config: Observation | None
+    """The configuration that this process printed for this VM, if its log reaches back to it."""
+
+    @property
+    def name(self) -> str:
+        """How a person calls it: its log's name, with the attempt's number where there are several."""
+        return self.process.name if self.attempt == 1 else f"{self.process.name}@{self.attempt}"
+
+    def all(self, kind: Kind) -> tuple[Observation, ...]:
+        """Every observation of ``kind``."""
+        return self.by_kind.get(kind, ())
+
+    def first(self, *kinds: Kind) -> Observation | None:
+        """The first observation of the first of ``kinds`` that was observed at all."""
+        return next((self.by_kind[kind][0] for kind in kinds if kind in self.by_kind), None)
+
+    def last(self, *kinds: Kind) -> Observation | None:
+        """The last observation of the first of ``kinds`` that was observed at all."""
+        return next((self.by_kind[kind][-1] for kind in kinds if kind in self.by_kind), None)
+
+    def command(self, name: str) -> Observation | None:
+        """The first receipt of the protocol command ``name``."""
+        return next((seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name), None)
+
+    def commands(self, name: str) -> tuple[Observation, ...]:
+        """Every receipt of the protocol command ``name``."""
+        return tuple(seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name)
+
+    @property
+    def failure(self) -> Observation | None:
+        """The earliest sign that the source gave up."""
+        signs = [
+            seen
+            for kind in (Kind.PEER_REPORTED_ERROR, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_FAILED)
+            if (seen := self.first(kind)) is not None
+        ]
+        return min(signs, key=lambda seen: seen.stamp.ns, default=None)
+
+    @property
+    def connections(self) -> int:
+        """How many connections carry memory: the requested number, else counted from the connects."""
+        requested = self.first(Kind.SEND_REQUESTED)
+        number = requested.number("connections") if requested else None
+        if number is not None:
+            return number
+        connects = len(self.all(Kind.CONNECTING))
+        return max(connects - 1, 1) if self.mode is Mode.PRECOPY else 1
+
+    @property
+    def iterations(self) -> int:
+        """How many running memory passes were acknowledged (or, on old releases, sent)."""
+        numbers = [
+            number
+            for kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED)
+            for seen in self.all(kind)
+            if (number := seen.number("iteration")) is not None
+        ]
+        if numbers:
+            return max(numbers) + 1
+        final = self.first(Kind.FINAL_DELTA_SENT)
+        if final is not None and (number := final.number("iteration")) is not None:
+            return max(number - 1, 0)
+        if not self.all(Kind.DIRTY_ROUND):
+            return 0
+        return 1 + sum(each.acknowledged for each in self.dirty_rounds)
+
+    @property
+    def dirty_rounds(self) -> tuple[DirtyRound, ...]:
+        """The numbered dirty rounds that had something to send."""
+        found = []
+        begin: Observation | None = None
+        table: Observation | None = None
+        for seen in self.observations:
+            if begin is not None and seen.kind in _AFTER_ROUND:
+                found.append(DirtyRound(begin=begin, table=table, end=seen))
+                begin = table = None
+            if seen.kind is Kind.DIRTY_ROUND:
+                begin = seen
+            elif seen.kind is Kind.DIRTY_TABLE:
+                table = seen
+        if begin is not None:
+            found.append(DirtyRound(begin=begin, table=table, end=None))
+        return tuple(each for each in found if not each.empty)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirtyRound:
+    """One numbered dirty round: read the dirty log, send what it lists, wait for the acknowledgement."""
+
+    begin: Observation
+    table: Observation | None
+    end: Observation | None
+    """What was logged next after the acknowledgement, or the failure, or None where the log ends."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether the dirty table is there and lists nothing: then nothing was sent."""
+        return self.table is not None and not self.table.number("ranges")
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether what follows proves that the pass was acknowledged."""
+        return self.end is not None and self.end.kind is not Kind.SEND_FAILED
+
+
+_AFTER_ROUND = frozenset(
+    {
+        Kind.DIRTY_ROUND,
+        Kind.VM_PAUSING,
+        Kind.DEVICE_PAUSING,
+        Kind.SEND_FAILED,
+        Kind.COMPLETED,
+        Kind.CPUID_GENERATED,
+    }
+)

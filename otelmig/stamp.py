@@ -1,0 +1,40 @@
+"""Time as the logs give it: integer nanoseconds on one clock, known to within an interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["ClockDomain", "Stamp"]
+
+
+class ClockDomain(StrEnum):
+    """Which clock a stamp was read from."""
+
+    REALTIME = "realtime"
+    """CLOCK_REALTIME: nanoseconds since the Unix epoch; comparable between hosts but for their skew; may step."""
+    BOOTTIME = "boottime"
+    """A process's own monotonic clock, zero when its logger (or event monitor) started; never steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """One printed time: the true local time lies in ``[lo_ns, hi_ns]``."""
+
+    ns: int
+    """The printed value in nanoseconds on its clock."""
+    error_ns: int
+    """Half the width of the interval: rounding of the printed form."""
+    text: str
+    """As printed, verbatim."""
+    domain: ClockDomain
+
+    @property
+    def lo_ns(self) -> int:
+        """Earliest local time that prints like this."""
+        return self.ns - self.error_ns
+
+    @property
+    def hi_ns(self) -> int:
+        """Latest local time that prints like this."""
+        return self.ns + self.error_ns

@@ -1,0 +1,396 @@
+"""A migration -> its trace: the tree, the attributes of its top spans, resources, links, ids."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from otelmig.clock.placement import ClockStatus, place
+from otelmig.observation import Kind
+from otelmig.side import Mode, Result, Role
+from otelmig.trace.blackout import blackout_attributes, blackout_draft, blackout_of
+from otelmig.trace.destination import receive
+from otelmig.trace.draft import MICROSECOND, Draft, lay_out
+from otelmig.trace.guest import guest_after
+from otelmig.trace.identity import identity_of
+from otelmig.trace.moment import Timeline
+from otelmig.trace.redaction import redact
+from otelmig.trace.semconv import SERVICE_NAMESPACE
+from otelmig.trace.source import migration, phase
+from otelmig.trace.span import Link, Span, SpanEvent, SpanKind, Trace
+from otelmig.trace.story import Story, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otelmig.clock.bounds import ClockBounds
+    from otelmig.clock.constraint import Constraint
+    from otelmig.clock.epoch import Epoch
+    from otelmig.clock.placement import Placement
+    from otelmig.pairing import Migration
+    from otelmig.side import Side
+    from otelmig.trace.blackout import Blackout
+    from otelmig.trace.identity import Identity, TraceParent
+    from otelmig.trace.span import AttributeValue
+
+__all__ = ["TraceOptions", "build_trace"]
+
+_LINKED: Final = (("restore", "send"), ("resume", "complete"))
+"""What the destination does for a request of the source: links in both directions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceOptions:
+    """What the caller knows that the logs do not."""
+
+    parent: TraceParent | None = None
+    migration_id: str | None = None
+    hosts: Mapping[Role, str] = field(default_factory=dict)
+    addresses: bool = True
+    """Whether network addresses may leave the machine."""
+
+
+def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
+    """The trace of one migration; ``epoch`` is that of the source's clock (the destination's, if it stands alone)."""
+    placement = None
+    if found.source is not None and found.destination is not None and found.bounds is not None:
+        placement = place(found.source, found.destination, found.bounds)
+    timeline = Timeline(
+        offset_ns=0 if placement is None else placement.offset_ns,
+        error_ns=0 if placement is None else placement.error_ns,
+    )
+    story = Story(source=found.source, destination=found.destination, timeline=timeline)
+    blackout = blackout_of(story, found.bounds)
+    root = _tree(story, blackout)
+    _root_attributes(root, story, found, options)
+    received = phase(root, "receive")
+    if blackout is not None:
+        root.attributes |= blackout_attributes(blackout)
+    root.attributes["otelmig.clock.epoch.origin"] = str(epoch.origin)
+    root.attributes["otelmig.clock.epoch.shift"] = str(epoch.ns)
+    if received is not None and placement is not None and found.bounds is not None:
+        status = placement.status
+        root.attributes["otelmig.clock.status"] = str(status)
+        received.attributes |= _clock_attributes(story, placement, found.bounds, epoch)
+    elif found.source is not None and found.destination is None:
+        root.attributes["otelmig.clock.status"] = str(ClockStatus.UNSYNCED)
+    lay_out(root, fixed=phase(root, "downtime"))
+    _count_unaccounted(root)
+    _link(root)
+    side = found.source or found.destination
+    if side is None:
+        raise ValueError("a migration has at least one side")
+    identity = identity_of(side, parent=options.parent, name=_attempt_name(options, side))
+    return Trace(
+        trace_id=identity.trace_id,
+        resources={each.role: _resource(each, found, options) for each in found.sides},
+        spans=_spans(root, identity, epoch, options),
+        notes=tuple(note for each in found.sides for note in each.process.notes),
+    )
+
+
+def _attempt_name(options: TraceOptions, side: Side) -> str | None:
+    """The caller's id, with the attempt's number from the second on: one id may cover several attempts."""
+    if options.migration_id is None or side.attempt == 1:
+        return options.migration_id
+    return f"{options.migration_id}#{side.attempt}"
+
+
+def _tree(story: Story, blackout: Blackout | None) -> Draft:
+    received = receive(story)
+    if story.source is None:
+        if received is None:
+            raise ValueError("a story has at least one side")
+        root = story.draft("migration", received.start, received.end, role=Role.DESTINATION)
+        root.children.append(received)
+        root.error, error_type = received.error, received.attributes.get("error.type")
+        if error_type is not None:
+            root.attributes["error.type"] = error_type
+        return root
+    root = migration(story, story.source)
+    if blackout is not None:
+        root.children.append(blackout_draft(story, blackout))
+    if received is not None:
+        root.children.append(received)
+    return root
+
+
+def _root_attributes(root: Draft, story: Story, found: Migration, options: TraceOptions) -> None:
+    side = found.source or found.destination
+    if side is None:
+        return
+    guest = guest_after(story.source, story.destination)
+    attributes: dict[str, AttributeValue | None] = {
+        "vm.migration.id": options.migration_id,
+        "vm.migration.system.name": side.process.system,
+        "vm.migration.mode": str(side.mode),
+        "vm.migration.result": str(_result(found)),
+        "vm.migration.attempt": side.attempt,
+        "vm.migration.guest.location": guest.location,
+        "vm.migration.guest.running": guest.running,
+        "otelmig.evidence.guest": None if guest.evidence is None else str(guest.evidence.where),
+        "otelmig.evidence.completeness": _completeness(root, found),
+        "otelmig.pairing.reasons": tuple(redact(why, addresses=not options.addresses) for why in found.reasons) or None,
+    }
+    attributes |= _source_attributes(story, options)
+    root.attributes |= {name: value for name, value in attributes.items() if value is not None}
+    received = phase(root, "receive")
+    for each, draft in ((found.source or found.destination, root), (found.destination, received)):
+        if each is not None and draft is not None:
+            draft.attributes |= _vm_attributes(each)
+            draft.attributes["otelmig.clock.resolution"] = seconds(
+                2 * max(seen.stamp.error_ns for seen in each.observations)
+            )
+
+
+def _result(found: Migration) -> Result:
+    side = found.source or found.destination
+    return Result.UNKNOWN if side is None else side.result
+
+
+def _completeness(root: Draft, found: Migration) -> str:
+    """The weakest of what the trace rests on."""
+    if found.source is None or found.destination is None or Result.UNKNOWN in {side.result for side in found.sides}:
+        return "partial"
+    marks = {draft.attributes.get("otelmig.evidence.completeness") for draft in root.walk()}
+    return "partial" if "partial" in marks else "inferred" if "inferred" in marks else "full"
+
+
+def _source_attributes(story: Story, options: TraceOptions) -> dict[str, AttributeValue | None]:
+    """What the source's lines say of the migration as a whole."""
+    side = story.source
+    if side is None:
+        return {}
+    started, completed = side.first(Kind.SEND_STARTED), side.first(Kind.COMPLETED)
+    final, last_pass = side.first(Kind.FINAL_DELTA_SENT), side.last(Kind.ITERATION_SENT)
+    protocol = side.first(Kind.PROTOCOL_AGREED)
+    paused_first = side.paused_before or (
+        story.destination is not None and story.destination.first(Kind.PAUSED_STATE_RECEIVED) is not None
+    )
+    sent = final or last_pass
+    found: dict[str, AttributeValue | None] = {
+        "vm.migration.vm_was_paused": paused_first,
+        "vm.migration.connection.count": side.connections,
+        "vm.migration.memory.iteration.count": side.iterations,
+        "vm.migration.memory.size": None if sent is None else sent.number("total_bytes"),
+        "vm.migration.protocol.version": None if protocol is None else protocol.number("protocol"),
+        "vm.migration.logging.duration": _logging_seconds(side),
+    }
+    if started is not None:
+        found |= _url_attributes(started.word("url") or "", options)
+        target, timeout = started.number("target_ns"), started.number("timeout_ns")
+        found["vm.migration.downtime.target"] = None if target is None else seconds(target)
+        found["vm.migration.timeout.duration"] = None if timeout is None else seconds(timeout)
+        found["vm.migration.timeout.strategy"] = started.word("strategy")
+        found["tls.established"] = started.flag("tls")
+    if completed is not None:
+        for name, key in (
+            ("vm.migration.duration", "total_ns"),
+            ("vm.migration.downtime.duration", "downtime_ns"),
+        ):
+            ns = completed.number(key)
+            found[name] = None if ns is None else seconds(ns)
+    return found
+
+
+def _logging_seconds(side: Side) -> float | None:
+    """How long writing dirty tables took between the pause and the end, on the thread that migrates."""
+    begin, end = side.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING), side.first(Kind.COMPLETED)
+    if begin is None or end is None:
+        return None
+    spent = sum(
+        table.stamp.ns - table.since.ns
+        for table in side.all(Kind.DIRTY_TABLE)
+        if table.since is not None and table.thread == end.thread and begin.stamp.ns <= table.since.ns <= end.stamp.ns
+    )
+    return seconds(spent) if spent > 0 else None
+
+
+def _url_attributes(url: str, options: TraceOptions) -> dict[str, AttributeValue | None]:
+    """Transport, address and port of the destination; a UNIX socket's path stays on the machine."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "unix":
+        return {"network.transport": "unix"}
+    if scheme != "tcp":
+        return {}
+    found: dict[str, AttributeValue | None] = {"network.transport": "tcp"}
+    try:
+        parts = urlsplit(f"//{rest}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return found
+    found["server.port"] = port
+    found["server.address"] = host if options.addresses else None
+    return found
+
+
+def _vm_attributes(side: Side) -> dict[str, AttributeValue]:
+    """The allow-listed facts of the VM's configuration."""
+    if side.config is None:
+        return {}
+    found: dict[str, AttributeValue] = {}
+    if (vm_id := side.config.word("vm_id")) is not None:
+        found["vm.id"] = vm_id
+    if (size := side.config.number("memory_bytes")) is not None:
+        found["vm.memory.size"] = size
+    if (count := side.config.number("vcpus")) is not None:
+        found["vm.vcpu.count"] = count
+    return found
+
+
+def _clock_attributes(
+    story: Story, placement: Placement, bounds: ClockBounds, epoch: Epoch
+) -> dict[str, AttributeValue]:
+    """The proof of the offset: what is known, what it assumes, and the lines that it rests on."""
+    sides = [side for side in (story.source, story.destination) if side is not None]
+    domains = {side.process.domain for side in sides}
+    found: dict[str, AttributeValue] = {
+        "otelmig.clock.status": str(placement.status),
+        "otelmig.clock.offset.estimate": seconds(placement.offset_ns),
+        "otelmig.clock.domain": str(next(iter(domains))) if len(domains) == 1 else "mixed",
+        "otelmig.clock.drift.assumed": bounds.drift_ppb / 1e9,
+        "otelmig.clock.constraints": bounds.total,
+        "otelmig.clock.shift": str(epoch.ns - placement.offset_ns),
+    }
+    lower, upper = bounds.binding(placement.at_ns)
+    if placement.lo_ns is not None and lower is not None:
+        found["otelmig.clock.offset.min"] = seconds(placement.lo_ns)
+        found["otelmig.clock.evidence.min"] = _named(lower)
+    if placement.hi_ns is not None and upper is not None:
+        found["otelmig.clock.offset.max"] = seconds(placement.hi_ns)
+        found["otelmig.clock.evidence.max"] = _named(upper)
+    return found
+
+
+def _named(constraint: Constraint) -> str:
+    return f"{constraint.first.where} before {constraint.second.where} ({constraint.rule})"
+
+
+def _count_unaccounted(root: Draft) -> None:
+    span = phase(root, "downtime")
+    if span is not None:
+        total = sum(child.end_ns - child.start_ns for child in span.children if child.name == "unaccounted")
+        span.attributes["vm.migration.downtime.unaccounted"] = seconds(total)
+
+
+def _link(root: Draft) -> None:
+    """Cross-host causality besides the one parent: what answers a request is linked to it, both ways."""
+    by_name = {draft.name: draft for draft in root.walk()}
+    for answer, request in _LINKED:
+        if answer in by_name and request in by_name:
+            by_name[answer].links.append((by_name[request], "request"))
+            by_name[request].links.append((by_name[answer], "response"))
+
+
+def _resource(side: Side, found: Migration, options: TraceOptions) -> dict[str, AttributeValue]:
+    """Who speaks: nothing here changes from one migration of a host to its next."""
+    process = side.process
+    resource: dict[str, AttributeValue] = {
+        "service.name": f"migration-{side.role}",
+        "service.namespace": SERVICE_NAMESPACE,
+        "vm.migration.role": str(side.role),
+        f"{process.system}.log.dialect": process.dialect,
+    }
+    if process.version is not None:
+        resource["service.version"] = process.version
+        resource[f"{process.system}.version"] = process.version
+    if side.role in options.hosts:
+        resource["host.name"] = options.hosts[side.role]
+        resource["otelmig.host.origin"] = "option"
+    elif side.role is Role.DESTINATION and (address := _destination_ip(found, options)) is not None:
+        resource["host.ip"] = (address,)
+        resource["otelmig.host.origin"] = "destination_url"
+    return resource
+
+
+def _destination_ip(found: Migration, options: TraceOptions) -> str | None:
+    """The destination's address, if the source's URL gives one that names a single host."""
+    source = found.source
+    started = None if source is None else source.first(Kind.SEND_STARTED)
+    if source is None or started is None or source.mode is Mode.LOCAL or not options.addresses:
+        return None
+    host = _url_attributes(started.word("url") or "", options).get("server.address")
+    try:
+        address = ip_address(str(host))
+    except ValueError:
+        return None
+    return None if address.is_loopback or address.is_unspecified else str(address)
+
+
+def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:
+    """The finished spans, depth first; ids follow from each span's path in the tree."""
+    ids: dict[int, str] = {}
+    _assign_ids(root, (root.name,), 0, identity, ids)
+    spans: list[Span] = []
+
+    def emit(draft: Draft, parent: Draft | None) -> None:
+        outer = identity.parent
+        parent_id = ids[id(parent)] if parent is not None else (outer.span_id if outer is not None else None)
+        spans.append(
+            Span(
+                name=draft.name,
+                role=draft.role,
+                span_id=ids[id(draft)],
+                parent_id=parent_id,
+                parent_remote=(parent is not None and parent.role is not draft.role)
+                or (parent is None and outer is not None),
+                kind=SpanKind.INTERNAL if parent is None and draft.role is Role.DESTINATION else draft.kind,
+                start_ns=draft.start_ns + epoch.ns,
+                end_ns=draft.end_ns + epoch.ns,
+                attributes=_span_attributes(draft),
+                events=_events(draft, epoch),
+                links=tuple(
+                    Link(
+                        span_id=ids[id(target)],
+                        attributes={"otelmig.link.kind": kind},
+                        remote=target.role is not draft.role,
+                    )
+                    for target, kind in draft.links
+                ),
+                error=None if draft.error is None else redact(draft.error, addresses=not options.addresses),
+            )
+        )
+        for child in sorted(draft.children, key=lambda each: (each.start_ns, -each.end_ns)):
+            emit(child, draft)
+
+    emit(root, None)
+    return tuple(spans)
+
+
+def _assign_ids(draft: Draft, path: tuple[str, ...], index: int, identity: Identity, ids: dict[int, str]) -> None:
+    ids[id(draft)] = identity.span_id(path, index)
+    counts: dict[str, int] = defaultdict(int)
+    for child in draft.children:
+        number = counts[child.name]
+        counts[child.name] += 1
+        _assign_ids(child, (*path, str(index), child.name), number, identity, ids)
+
+
+def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
+    found = {
+        "vm.migration.phase": draft.name,
+        **draft.attributes,
+        "otelmig.clock.uncertainty": seconds(max(draft.start.error_ns, draft.end.error_ns)),
+        "otelmig.evidence.start": draft.start.where,
+        "otelmig.evidence.end": draft.end.where,
+    }
+    if draft.start.text is not None:
+        found["otelmig.time.start"] = draft.start.text
+    if draft.end.text is not None:
+        found["otelmig.time.end"] = draft.end.text
+    return dict(sorted(found.items()))
+
+
+def _events(draft: Draft, epoch: Epoch) -> tuple[SpanEvent, ...]:
+    placed = [
+        SpanEvent(
+            name=event.name,
+            time_ns=min(max(event.at.ns // MICROSECOND * MICROSECOND, draft.start_ns), draft.end_ns) + epoch.ns,
+            attributes=event.attributes,
+        )
+        for event in draft.events
+    ]
+    return tuple(sorted(placed, key=lambda event: event.time_ns))

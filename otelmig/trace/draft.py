@@ -1,0 +1,147 @@
+"""Spans while the tree is built, and the layout that makes their boundaries fit viewers.
+
+Viewers draw microseconds; Jaeger's critical path skips siblings that touch. So every boundary becomes a whole
+microsecond, every span lasts at least one, siblings that follow each other leave exactly one between them, and no
+child leaves its parent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from otelmig.trace.span import SpanKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otelmig.side import Role
+    from otelmig.trace.moment import Moment
+    from otelmig.trace.span import AttributeValue
+
+__all__ = ["MICROSECOND", "Draft", "DraftEvent", "lay_out", "tiles"]
+
+MICROSECOND: Final = 1_000
+_SHORTEST_TILE: Final = 3 * MICROSECOND
+"""Less than this between two parts is not worth a span: it goes to the part before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftEvent:
+    """A span event whose time is not yet absolute."""
+
+    name: str
+    at: Moment
+    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Draft:
+    """A span to be; ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments."""
+
+    name: str
+    role: Role
+    start: Moment
+    end: Moment
+    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    events: list[DraftEvent] = field(default_factory=list)
+    children: list[Draft] = field(default_factory=list)
+    sequential: bool = True
+    """Whether the span follows its sequential siblings, rather than running beside them."""
+    kind: SpanKind = SpanKind.INTERNAL
+    error: str | None = None
+    links: list[tuple[Draft, str]] = field(default_factory=list)
+    start_ns: int = 0
+    end_ns: int = 0
+
+    def walk(self) -> Iterator[Draft]:
+        """This span and all below it, depth first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def fail(self, description: str, error_type: str) -> None:
+        """Mark the span as ERROR."""
+        self.error = description
+        self.attributes["error.type"] = error_type
+
+
+def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:
+    """The parts of ``parent``, in order, with ``unaccounted`` spans wherever something is left between them.
+
+    Together they cover the parent without a gap; parts too short to show are left out.
+    """
+    found: list[Draft] = []
+    cursor = parent.start
+    for part in parts:
+        start = part.start.not_before(cursor).not_after(parent.end)
+        end = part.end.not_before(start).not_after(parent.end)
+        if start.ns - cursor.ns >= _SHORTEST_TILE:
+            found.append(Draft(name="unaccounted", role=parent.role, start=cursor, end=start))
+        elif start.ns > cursor.ns:
+            start = cursor
+        if end.ns - start.ns < 2 * MICROSECOND:
+            continue
+        part.start, part.end = start, end
+        found.append(part)
+        cursor = end
+    if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not found:
+        found.append(Draft(name="unaccounted", role=parent.role, start=cursor, end=parent.end))
+    else:
+        found[-1].end = parent.end
+    return found
+
+
+def lay_out(root: Draft, *, fixed: Draft | None) -> None:
+    """Set the final boundaries of the whole tree; ``fixed`` (the downtime) keeps the length that it has."""
+    for draft in root.walk():
+        draft.start_ns = draft.start.ns // MICROSECOND * MICROSECOND
+        draft.end_ns = max(draft.end.ns // MICROSECOND * MICROSECOND, draft.start_ns + MICROSECOND)
+    _settle(root, fixed)
+
+
+def _settle(draft: Draft, fixed: Draft | None) -> None:
+    """Lay out the children, then let the parent enclose them."""
+    sequence = [child for child in draft.children if child.sequential]
+    anchor = next((index for index, child in enumerate(sequence) if child is fixed), None)
+    if draft is fixed:
+        _part(sequence)
+    elif anchor is None:
+        _push_left(sequence, draft.end_ns, fixed)
+    else:
+        _settle(sequence[anchor], fixed)
+        _push_left(sequence[:anchor], sequence[anchor].start_ns - MICROSECOND, fixed)
+        _push_right(sequence[anchor + 1 :], sequence[anchor].end_ns + MICROSECOND, fixed)
+    for child in draft.children:
+        if not child.sequential:
+            _settle(child, fixed)
+    if draft.children and draft is not fixed:
+        draft.start_ns = min(draft.start_ns, *(child.start_ns for child in draft.children))
+        draft.end_ns = max(draft.end_ns, *(child.end_ns for child in draft.children))
+
+
+def _part(parts: Sequence[Draft]) -> None:
+    """Leave a microsecond between tiles; it is taken from the earlier one."""
+    for part, following in pairwise(parts):
+        part.end_ns = following.start_ns - MICROSECOND
+    for part in parts:
+        _settle(part, None)
+
+
+def _push_left(sequence: Sequence[Draft], limit_ns: int, fixed: Draft | None) -> None:
+    """Make each span end a microsecond before the next begins, and the last one by ``limit_ns``."""
+    for draft in reversed(sequence):
+        draft.end_ns = min(draft.end_ns, limit_ns)
+        draft.start_ns = min(draft.start_ns, draft.end_ns - MICROSECOND)
+        _settle(draft, fixed)
+        limit_ns = draft.start_ns - MICROSECOND
+
+
+def _push_right(sequence: Sequence[Draft], limit_ns: int, fixed: Draft | None) -> None:
+    """Make each span begin a microsecond after the one before ended, the first one not before ``limit_ns``."""
+    for draft in sequence:
+        draft.start_ns = max(draft.start_ns, limit_ns)
+        draft.end_ns = max(draft.end_ns, draft.start_ns + MICROSECOND)
+        _settle(draft, fixed)
+        limit_ns = draft.end_ns + MICROSECOND

@@ -1,0 +1,77 @@
+"""Where is the guest, and does it run? The first question after every failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from otelmig.observation import Kind
+from otelmig.side import Result
+
+if TYPE_CHECKING:
+    from otelmig.observation import Observation
+    from otelmig.side import Side
+
+__all__ = ["Guest", "guest_after"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """Where the guest is after the migration, and the line that says so."""
+
+    location: str
+    """``source``, ``destination``, ``none`` or ``unknown``."""
+    running: bool | None
+    """None if no line says."""
+    evidence: Observation | None
+
+
+def guest_after(source: Side | None, destination: Side | None) -> Guest:
+    """What the two stories say of the guest's whereabouts."""
+    if source is None:
+        return _by_destination(destination)
+    completed = source.first(Kind.COMPLETED, Kind.SEND_FINISHED)
+    if completed is not None:
+        return _completed(source, destination, completed)
+    if source.result is Result.UNKNOWN:
+        return _by_destination(destination) if _arrived(destination) else _unknown(source)
+    failure = source.failure
+    resumed = source.first(Kind.RESUMED_AFTER_FAILURE, Kind.VM_RESUMED)
+    if source.first(Kind.RESUME_FAILED) is not None:
+        return Guest(location="source", running=False, evidence=source.first(Kind.RESUME_FAILED))
+    if source.paused_before:
+        return Guest(location="source", running=False, evidence=failure)
+    if source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is None or resumed is not None:
+        return Guest(location="source", running=True, evidence=resumed or failure)
+    return Guest(location="source", running=None, evidence=failure)
+
+
+def _completed(source: Side, destination: Side | None, completed: Observation) -> Guest:
+    """Complete was acknowledged: the destination has the guest, and had resumed it unless it was paused."""
+    paused = source.paused_before or (
+        destination is not None and destination.first(Kind.PAUSED_STATE_RECEIVED) is not None
+    )
+    said = None
+    if destination is not None:
+        said = destination.first(Kind.PAUSED_STATE_RECEIVED) if paused else destination.first(Kind.VM_RESUMED)
+    return Guest(location="destination", running=not paused, evidence=said or completed)
+
+
+def _arrived(destination: Side | None) -> bool:
+    return destination is not None and destination.first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED) is not None
+
+
+def _by_destination(destination: Side | None) -> Guest:
+    """The destination alone: it knows if it has the guest; if it has not, it cannot know who has."""
+    if destination is None:
+        return Guest(location="unknown", running=None, evidence=None)
+    if (paused := destination.first(Kind.PAUSED_STATE_RECEIVED)) is not None:
+        return Guest(location="destination", running=False, evidence=paused)
+    if destination.result is Result.SUCCESS:
+        resumed = destination.first(Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.DEVICE_RESUMING, Kind.RECEIVE_FINISHED)
+        return Guest(location="destination", running=True, evidence=resumed)
+    return Guest(location="unknown", running=None, evidence=destination.observations[-1])
+
+
+def _unknown(source: Side) -> Guest:
+    return Guest(location="unknown", running=None, evidence=source.observations[-1])

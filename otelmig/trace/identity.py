@@ -1,0 +1,82 @@
+"""Ids that depend on what happened alone, so that tracing the same logs twice gives the same trace.
+
+The identity of an attempt is the printed text of its first source records (the destination's, if there is no
+source) and its number; never a path, a file time, or which other files were given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from otelmig.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otelmig.side import Side
+
+__all__ = ["Identity", "TraceParent", "identity_of"]
+
+_FORMAT: Final = "otelmig/1"
+"""Changes whenever the same logs would give other ids."""
+_RECORDS: Final = 3
+_TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceParent:
+    """The outer span that a migration's root belongs under (W3C Trace Context, header ``traceparent``)."""
+
+    trace_id: str
+    span_id: str
+
+    @classmethod
+    def parse(cls, text: str) -> TraceParent:
+        """Read ``VERSION-TRACEID-SPANID-FLAGS``; the sampled flag does not matter here.
+
+        Raises:
+            UsageError: the text is no traceparent, or an id in it is zero.
+        """
+        match = _TRACE_PARENT.fullmatch(text.strip().lower())
+        if match is None or text.lower().startswith("ff") or not int(match[1], 16) or not int(match[2], 16):
+            raise UsageError(f"not a traceparent: {text!r} (want 00-<32 hex digits>-<16 hex digits>-01)")
+        return cls(trace_id=match[1], span_id=match[2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Where the ids of one attempt come from."""
+
+    digest: bytes
+    parent: TraceParent | None
+    name: str | None
+    """The id that the caller gave this migration."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits, never zero."""
+        if self.parent is not None:
+            return self.parent.trace_id
+        seed = self.digest if self.name is None else _hash("trace", self.name)
+        return seed[:16].hex()
+
+    def span_id(self, path: Sequence[str], index: int) -> str:
+        """16 hex digits for the span at ``path`` (names from the root), the ``index``-th of its name there."""
+        return _hash(self.digest.hex(), *path, str(index))[:8].hex()
+
+
+def identity_of(side: Side, *, parent: TraceParent | None, name: str | None) -> Identity:
+    """The identity of the attempt that ``side`` (the source, if there is one) tells of."""
+    texts = [seen.text for seen in side.observations if seen.text][:_RECORDS]
+    return Identity(digest=_hash("attempt", *texts, str(side.attempt)), parent=parent, name=name)
+
+
+def _hash(*parts: str) -> bytes:
+    hasher = hashlib.sha256(_FORMAT.encode())
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        hasher.update(f"\n{len(data)}:".encode() + data)
+    return hasher.digest()

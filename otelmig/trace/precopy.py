@@ -1,0 +1,196 @@
+"""The source before its downtime: memory copied while the guest runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.observation import Kind
+from otelmig.side import Mode, Result, Role
+from otelmig.trace.draft import DraftEvent
+from otelmig.trace.story import seconds
+
+if TYPE_CHECKING:
+    from otelmig.observation import Observation
+    from otelmig.side import Side
+    from otelmig.trace.draft import Draft
+    from otelmig.trace.moment import Moment
+    from otelmig.trace.span import AttributeValue
+    from otelmig.trace.story import Story
+
+__all__ = ["memory_figures", "precopy"]
+
+_ELAPSED_ERROR_NS: Final = 5 * 10**6
+"""``elapsed`` is printed with two decimals of a second."""
+_BEFORE_MEMORY: Final = frozenset({"connection_failed", "tls_error", "config_rejected"})
+"""Failures that come before any memory is sent."""
+
+
+def precopy(story: Story, end: Moment) -> Draft | None:
+    """The span ``precopy`` with its iterations, up to ``end``; None if no memory was copied with the guest running."""
+    side = story.source
+    if side is None or side.mode is not Mode.PRECOPY or not _began(story, side):
+        return None
+    start = _start(story, side)
+    if start is None or start.ns >= end.ns:
+        return None
+    span = story.draft("precopy", start, end)
+    cursor = start
+    passes = _passes(story, side)
+    for index, (finish, seen) in enumerate(passes):
+        iteration = story.draft("memory iteration", cursor, finish.not_after(end))
+        iteration.attributes["vm.migration.memory.iteration.index"] = index
+        if seen.kind is Kind.ITERATION_SENT:
+            iteration.attributes |= memory_figures(seen, first=index == 0)
+        iteration.attributes |= _dirty_rate(side, passes, index, finish.ns - cursor.ns)
+        span.children.append(iteration)
+        cursor = finish
+    _add_unfinished(story, span, cursor, end)
+    _add_convergence(story, span)
+    return span
+
+
+def memory_figures(seen: Observation, *, first: bool) -> dict[str, AttributeValue]:
+    """What a line about a memory pass prints, as attributes."""
+    printed: dict[str, AttributeValue | None] = {
+        "vm.migration.memory.iteration.size": seen.number("size_bytes"),
+        "vm.migration.memory.cumulative_size": seen.number("total_bytes"),
+        "vm.migration.memory.bandwidth": seen.rate("bandwidth"),
+        "vm.migration.memory.average_bandwidth": seen.rate("average_bandwidth"),
+        "vm.migration.memory.transfer.duration": _seconds(seen.number("transfer_ns")),
+        "vm.migration.memory.overhead.duration": _seconds(seen.number("overhead_ns")),
+        # before the second pass there is no bandwidth to estimate with: the printed 0 means unknown
+        "vm.migration.downtime.estimated": None if first else _seconds(seen.number("estimate_ns")),
+    }
+    return {name: value for name, value in printed.items() if value is not None}
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else seconds(ns)
+
+
+def _began(story: Story, side: Side) -> bool:
+    """Whether memory was being copied: a line says so, or nothing says that it ended before."""
+    memory = (
+        Kind.ITERATION_SENT,
+        Kind.ITERATION_ANNOUNCED,
+        Kind.DIRTY_ROUND,
+        Kind.FINAL_DELTA_SENT,
+        Kind.PRECOPY_CONVERGED,
+    )
+    if side.first(*memory) is not None or story.command("Memory") is not None:
+        return True
+    if side.first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED) is None or story.error_type in _BEFORE_MEMORY:
+        return side.result is Result.SUCCESS
+    destination = story.destination
+    commands_logged = destination is not None and destination.command("Start") is not None
+    return side.connections > 1 or not commands_logged  # else Memory would be among them
+
+
+def _start(story: Story, side: Side) -> Moment | None:
+    """When copying began: the smallest (stamp - elapsed), else the first Memory command, else the last connect."""
+    handshake = story.source_first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED)
+    computed = [
+        moment.plus(-elapsed, _ELAPSED_ERROR_NS)
+        for kind in (Kind.ITERATION_SENT, Kind.PRECOPY_CONVERGED, Kind.FINAL_DELTA_SENT)
+        for seen in side.all(kind)
+        if (elapsed := seen.number("elapsed_ns")) is not None and (moment := story.on_source(seen)) is not None
+    ]
+    start = min(computed, key=lambda moment: moment.ns, default=None)
+    if start is None:
+        start = story.command("Memory") or story.source_last(Kind.CONNECTING)
+    if start is None or handshake is None:
+        return start or handshake or story.on_source(side.observations[0])
+    return start.not_before(handshake)
+
+
+def _passes(story: Story, side: Side) -> list[tuple[Moment, Observation]]:
+    """The acknowledged passes: when each ended, and the line that says so."""
+    by_index: dict[int, Observation] = {}
+    for kind in (
+        Kind.ITERATION_ANNOUNCED,
+        Kind.ITERATION_SENT,
+    ):  # the line is stamped before the event: it wins
+        for seen in side.all(kind):
+            if (number := seen.number("iteration")) is not None:
+                by_index[number] = seen
+    seen_passes = [by_index[index] for index in sorted(by_index)]
+    if not seen_passes and (first := side.first(Kind.DIRTY_ROUND)) is not None:
+        seen_passes = [
+            first,
+            *(each.end for each in side.dirty_rounds if each.acknowledged and each.end is not None),
+        ]
+    return [(story.timeline.at(Role.SOURCE, seen), seen) for seen in seen_passes]
+
+
+def _dirty_rate(
+    side: Side, passes: list[tuple[Moment, Observation]], index: int, duration_ns: int
+) -> dict[str, AttributeValue]:
+    """How fast the guest wrote memory during a pass: what the next reading of the dirty log found.
+
+    The reading's own lines say it to the page; else the size of the next pass, which is rounded up to MiB.
+    """
+    if duration_ns <= 0:
+        return {}
+    line = passes[index][1]
+    position = side.observations.index(line)
+    if line.kind is Kind.DIRTY_ROUND or line.kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
+        for seen in side.observations[position + 1 :]:
+            if seen.kind is Kind.DIRTY_TABLE:
+                size = seen.number("dirty_bytes") or 0
+                return {
+                    "vm.migration.memory.dirty_rate": size / seconds(duration_ns),
+                    "vm.migration.memory.dirty_rate_method": "dirty_table",
+                }
+            if seen.kind not in (Kind.ITERATION_ANNOUNCED, Kind.ITERATION_SENT) or seen.number("iteration") != index:
+                break
+    following = passes[index + 1][1] if index + 1 < len(passes) else side.first(Kind.PRECOPY_CONVERGED)
+    if following is None or (size_bytes := following.number("size_bytes")) is None:
+        return {}
+    return {
+        "vm.migration.memory.dirty_rate": size_bytes / seconds(duration_ns),
+        "vm.migration.memory.dirty_rate_method": "next_iteration_size",
+    }
+
+
+def _add_unfinished(story: Story, span: Draft, cursor: Moment, end: Moment) -> None:
+    """The pass that was under way when the migration failed or its evidence stops: shown, marked, not counted."""
+    side = story.source
+    if side is None or side.result in (Result.SUCCESS, Result.TIMEOUT) or story.paused or cursor.ns >= end.ns:
+        return
+    decided = side.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED)
+    if decided is not None:
+        return
+    unfinished = story.draft("memory iteration", cursor, end)
+    unfinished.attributes["vm.migration.memory.iteration.index"] = len(span.children)
+    unfinished.attributes["otelmig.evidence.completeness"] = "partial"
+    span.children.append(unfinished)
+
+
+def _add_convergence(story: Story, span: Draft) -> None:
+    """Why iterating stopped, as an attribute and as an event."""
+    side = story.source
+    if side is None:
+        return
+    decided = side.first(Kind.CONVERGENCE_DECIDED)
+    reason = None if decided is None else decided.word("reason")
+    if side.result is Result.TIMEOUT:
+        reason = "timeout_cancelled"
+    elif reason is None and side.all(Kind.DIRTY_ROUND) and story.paused:
+        last = side.all(Kind.DIRTY_ROUND)[-1]
+        finished = (last.number("round") or 0) + 1 >= (last.number("rounds") or 0)
+        empty = len(side.dirty_rounds) < len(side.all(Kind.DIRTY_ROUND))
+        reason = "no_dirty_memory" if empty else "iteration_limit" if finished else None
+    if reason is None:
+        return
+    span.attributes["vm.migration.convergence.reason"] = reason
+    estimate = decided or side.first(Kind.PRECOPY_CONVERGED)
+    if estimate is not None and (ns := estimate.number("estimate_ns")):
+        span.attributes["vm.migration.downtime.estimated"] = seconds(ns)
+    if decided is not None and (at := story.on_source(decided)) is not None:
+        span.events.append(
+            DraftEvent(
+                name="vm.migration.converged",
+                at=at.not_before(span.start).not_after(span.end),
+                attributes={"vm.migration.convergence.reason": reason},
+            )
+        )

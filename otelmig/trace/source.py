@@ -1,0 +1,125 @@
+"""The source's side of the tree: the root ``migration`` and its phases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otelmig.observation import Kind
+from otelmig.side import Mode, Result, Role
+from otelmig.trace.downtime import downtime
+from otelmig.trace.draft import DraftEvent
+from otelmig.trace.precopy import precopy
+from otelmig.trace.span import SpanKind
+
+if TYPE_CHECKING:
+    from otelmig.side import Side
+    from otelmig.trace.draft import Draft
+    from otelmig.trace.moment import Moment
+    from otelmig.trace.story import Story
+
+__all__ = ["migration", "phase"]
+
+
+def phase(root: Draft, name: str) -> Draft | None:
+    """The child of ``root`` called ``name``."""
+    return next((child for child in root.children if child.name == name), None)
+
+
+def migration(story: Story, side: Side) -> Draft:
+    """The root span with the source's phases, in order."""
+    start = story.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
+    start = start or story.timeline.at(Role.SOURCE, side.observations[0])
+    end = _end(story, side)
+    root = story.draft("migration", start, end)
+    root.kind = SpanKind.CLIENT
+    stopped = downtime(story)
+    memory_until = stopped.start if stopped is not None else (story.failure or story.evidence_ends or end)
+    memory = precopy(story, memory_until)
+    setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
+    root.children.append(story.draft("setup", start, setup_until))
+    root.children += [each for each in (memory, stopped) if each is not None]
+    _add_ending(story, side, root, stopped, end)
+    _mark_failure(story, side, root)
+    return root
+
+
+def _end(story: Story, side: Side) -> Moment:
+    """Where the source's part ends."""
+    if side.first(Kind.COMPLETED, Kind.SEND_FINISHED) is not None and side.result is Result.SUCCESS:
+        end = story.source_first(Kind.SEND_FINISHED, Kind.POSTCOPY_FINISHED, Kind.POSTCOPY_DRAINED)
+        return end or story.source_first(Kind.COMPLETED) or story.timeline.at(Role.SOURCE, side.observations[-1])
+    if side.result is Result.UNKNOWN:
+        return story.evidence_ends or story.timeline.at(Role.SOURCE, side.observations[-1])
+    ends = [
+        story.source_last(kind)
+        for kind in (
+            Kind.RESUMED_AFTER_FAILURE,
+            Kind.VM_RESUMED,
+            Kind.SEND_FAILED,
+            Kind.SEND_FAILURE_ANNOUNCED,
+        )
+    ]
+    last = max((end for end in ends if end is not None), key=lambda moment: moment.ns, default=None)
+    return last or story.failure or story.timeline.at(Role.SOURCE, side.observations[-1])
+
+
+def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
+    """What follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
+    if side.result is Result.UNKNOWN:
+        return
+    if story.failure is not None and side.first(Kind.COMPLETED) is None:
+        if stopped is None:
+            if end.ns > story.failure.ns:
+                root.children.append(story.draft("cleanup", story.failure, end))
+            return
+        resumed = story.source_first(Kind.VM_RESUMED, Kind.RESUMED_AFTER_FAILURE)
+        until = resumed or end
+        if until.ns > story.failure.ns:
+            root.children.append(story.draft("rollback", story.failure, until))
+        return
+    cursor = stopped.end if stopped is not None else None
+    if cursor is None:
+        return
+    if side.mode is Mode.POSTCOPY:
+        drained = story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED)
+        until = drained or end
+        if until.ns > cursor.ns:
+            root.children.append(story.draft("postcopy", cursor, until))
+            cursor = until
+    if end.ns > cursor.ns:
+        root.children.append(story.draft("cleanup", cursor, end))
+
+
+def _mark_failure(story: Story, side: Side, root: Draft) -> None:
+    """ERROR on the root and on the phase that failed; what stops without a word is ERROR only if the peer saw it go."""
+    if side.result is Result.SUCCESS:
+        return
+    if side.result is Result.UNKNOWN:
+        lost = None if story.destination is None else story.destination.first(Kind.PEER_LOST)
+        if lost is None:
+            return
+        description = f"the source's log stops at {side.observations[-1].where}; the destination saw the connection end"
+        root.fail(description, "peer_aborted")
+        open_phase = root.children[-1]
+        open_phase.fail(description, "peer_aborted")
+        if open_phase.children and open_phase.children[-1].name != "unaccounted":
+            open_phase.children[-1].fail(description, "peer_aborted")
+        return
+    failed = side.first(Kind.SEND_FAILED)
+    description = (failed.word("error") if failed is not None else None) or "the migration failed"
+    root.fail(description, story.error_type)
+    if story.failure is not None:
+        root.events.append(
+            DraftEvent(name="vm.migration.failed", at=story.failure, attributes={"error.type": story.error_type})
+        )
+    phases = [child for child in root.children if child.name in ("setup", "precopy", "downtime", "postcopy")]
+    if not phases:
+        return
+    failing = phases[-1]
+    failing.fail(description, story.error_type)
+    last = failing.children[-1] if failing.children else None
+    unfinished = last is not None and (
+        failing.name == "downtime" or last.attributes.get("otelmig.evidence.completeness") == "partial"
+    )
+    if last is not None and unfinished and last.name != "unaccounted":
+        last.fail(description, story.error_type)

@@ -1,0 +1,99 @@
+"""The finished trace: immutable, every boundary a whole microsecond since the Unix epoch, ids set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from otelmig.side import Role
+
+__all__ = ["AttributeValue", "Attributes", "Link", "Span", "SpanEvent", "SpanKind", "Trace"]
+
+AttributeValue = str | bool | int | float | tuple[str, ...]
+Attributes = "Mapping[str, AttributeValue]"
+
+
+class SpanKind(StrEnum):
+    """OpenTelemetry's span kinds, as far as a migration has them."""
+
+    INTERNAL = "INTERNAL"
+    CLIENT = "CLIENT"
+    SERVER = "SERVER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanEvent:
+    """An instant on a span."""
+
+    name: str
+    time_ns: int
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A causal relation to a span of the same trace that is neither parent nor child."""
+
+    span_id: str
+    attributes: Mapping[str, AttributeValue]
+    remote: bool
+    """Whether the other span was recorded on another host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One span; times are nanoseconds since the Unix epoch, ids are lower-case hex."""
+
+    name: str
+    role: Role
+    """Whose resource the span belongs to."""
+    span_id: str
+    parent_id: str | None
+    parent_remote: bool
+    kind: SpanKind
+    start_ns: int
+    end_ns: int
+    attributes: Mapping[str, AttributeValue]
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[Link, ...] = ()
+    error: str | None = None
+    """The description of an ERROR status; None leaves the status unset."""
+
+    @property
+    def duration_ns(self) -> int:
+        """How long the span lasts."""
+        return self.end_ns - self.start_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One migration attempt; ``spans`` are in depth-first order, the root first."""
+
+    trace_id: str
+    resources: Mapping[Role, Mapping[str, AttributeValue]]
+    spans: tuple[Span, ...]
+    notes: tuple[str, ...] = ()
+    """What a person should be told about this trace, one line each; not exported."""
+
+    @property
+    def root(self) -> Span:
+        """The span ``migration``."""
+        return self.spans[0]
+
+    def named(self, name: str) -> tuple[Span, ...]:
+        """All spans called ``name``."""
+        return tuple(span for span in self.spans if span.name == name)
+
+    def first(self, name: str) -> Span | None:
+        """The first span called ``name``."""
+        return next((span for span in self.spans if span.name == name), None)
+
+    def children(self, parent: Span) -> Iterator[Span]:
+        """The direct children of ``parent``, in time order of their start."""
+        yield from sorted(
+            (span for span in self.spans if span.parent_id == parent.span_id), key=lambda span: span.start_ns
+        )

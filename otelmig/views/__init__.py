@@ -1,0 +1,1 @@
+"""Traces -> text for people and scripts."""
