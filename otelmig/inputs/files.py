@@ -31,7 +31,7 @@ _LONGEST_RECORD = 1 << 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One record as text, without its terminator; undecodable bytes appear as ``\\xNN``."""
+    """One record as text, without its terminator; undecodable bytes are escaped in hex."""
 
     text: str
     where: Where

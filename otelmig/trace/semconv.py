@@ -215,8 +215,10 @@ ATTRIBUTES: Final = _rows(
         "otelmig.evidence.completeness",
         "string",
         "root, spans",
-        "`full`, `partial` (a side or an end is missing), `inferred` (from stamps, not from printed times); "
-        "absent on other spans that are `full`",
+        (
+            "`full`, `partial` (a side or an end is missing), `inferred` (from stamps, not from printed times); "
+            "absent on other spans that are `full`"
+        ),
     ),
     (
         "otelmig.pairing.reasons",
@@ -229,9 +231,11 @@ ATTRIBUTES: Final = _rows(
         "error.type",
         "string",
         "failing span, root",
-        "`convergence_timeout`, `connection_failed`, `socket_error`, `tls_error`, `config_rejected`, `pause_failed`, "
-        "`snapshot_failed`, `restore_failed`, `resume_failed`, `send_failed`, `receive_failed`, `complete_failed`, "
-        "`dirty_log_failed`, `postcopy_failed`, `peer_aborted`, `_OTHER`",
+        (
+            "`convergence_timeout`, `connection_failed`, `socket_error`, `tls_error`, `config_rejected`, `pause_failed`, "
+            "`snapshot_failed`, `restore_failed`, `resume_failed`, `send_failed`, `receive_failed`, `complete_failed`, "
+            "`dirty_log_failed`, `postcopy_failed`, `peer_aborted`, `_OTHER`"
+        ),
     ),
 )
 

@@ -70,7 +70,7 @@ class Story:
 
     @cached_property
     def evidence_ends(self) -> Moment | None:
-        """Where a source that neither completed nor failed ends: where the destination saw it go, else its last line."""
+        """Where a source that neither completed nor failed ends: the destination saw it go, else its last line."""
         if self.source is None or self.source.result is not Result.UNKNOWN:
             return None
         last = self.timeline.at(Role.SOURCE, self.source.observations[-1])

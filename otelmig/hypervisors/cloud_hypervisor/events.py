@@ -113,13 +113,12 @@ def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | Non
             "timestamp": {"secs": int(seconds), "nanos": int(nanos)},
             "source": str(source),
             "event": str(name),
-        }:
+            **rest,
+        } if 0 <= seconds < 2**32 and 0 <= nanos < 10**9:
             pass
         case _:
             return None
-    if not (0 <= seconds < 2**32 and 0 <= nanos < 10**9):
-        return None
-    given = value.get("properties") or {}
+    given = rest.get("properties") if isinstance(rest, dict) else None
     properties = {key: item for key, item in given.items() if isinstance(item, str)} if isinstance(given, dict) else {}
     stamp = Stamp(ns=seconds * 10**9 + nanos, error_ns=0, text=f"{seconds}.{nanos:09d}s", domain=ClockDomain.BOOTTIME)
     return MonitorEvent(source=source, name=name, properties=properties, stamp=stamp, where=where, text=text)
