@@ -232,7 +232,8 @@ ATTRIBUTES: Final = _rows(
         "string",
         "failing span, root",
         (
-            "`convergence_timeout`, `connection_failed`, `socket_error`, `tls_error`, `config_rejected`, `pause_failed`, "
+            "`convergence_timeout`, `connection_failed`, `socket_error`, `tls_error`, `config_rejected`, "
+            "`pause_failed`, "
             "`snapshot_failed`, `restore_failed`, `resume_failed`, `send_failed`, `receive_failed`, `complete_failed`, "
             "`dirty_log_failed`, `postcopy_failed`, `peer_aborted`, `_OTHER`"
         ),

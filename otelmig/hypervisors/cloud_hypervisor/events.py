@@ -118,7 +118,7 @@ def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | Non
             pass
         case _:
             return None
-    given = rest.get("properties") if isinstance(rest, dict) else None
+    given = rest.get("properties")
     properties = {key: item for key, item in given.items() if isinstance(item, str)} if isinstance(given, dict) else {}
     stamp = Stamp(ns=seconds * 10**9 + nanos, error_ns=0, text=f"{seconds}.{nanos:09d}s", domain=ClockDomain.BOOTTIME)
     return MonitorEvent(source=source, name=name, properties=properties, stamp=stamp, where=where, text=text)
