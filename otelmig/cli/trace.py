@@ -255,7 +255,17 @@ def _print_waterfall(trace: Trace, arguments: argparse.Namespace, *, first: bool
 
 
 def _export(traces: Iterable[Trace], arguments: argparse.Namespace, account: _Account) -> None:
-    raise NotImplementedError
+    from otelmig.otlp.export import export  # noqa: PLC0415 - the exporters cost more to load than a trace to make
+    from otelmig.otlp.settings import Settings  # noqa: PLC0415 - the same
+
+    settings = Settings.of(arguments.otlp, arguments.protocol, arguments.timeout, os.environ)
+    account.exported = 0
+    for outcome in export(traces, settings):
+        if outcome.failure is None:
+            account.exported += 1
+        elif outcome.failure not in account.failures:
+            account.failures.append(outcome.failure)
+            print(f"otelmig: not exported: {outcome.failure}", file=sys.stderr)
 
 
 def _options(arguments: argparse.Namespace, environ: Mapping[str, str]) -> TraceOptions:
