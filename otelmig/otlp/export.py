@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelmig.otlp.readable import readable_spans
 from otelmig.otlp.transport import Answer, open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     from otelmig.otlp.settings import Settings
     from otelmig.otlp.transport import Transport

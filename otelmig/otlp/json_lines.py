@@ -27,7 +27,7 @@ _IS_REMOTE: Final = 0x200
 
 
 def json_line(trace: Trace) -> bytes:
-    """One trace as a line of OTLP/JSON (an ``ExportTraceServiceRequest``), with its line feed; always the same bytes."""
+    """One trace as a line of OTLP/JSON (an ``ExportTraceServiceRequest``) with its line feed; always the same."""
     scope = {"name": SCOPE_NAME, "version": __version__}
     document = {
         "resourceSpans": [

@@ -174,7 +174,7 @@ class _Grpc:
             self._channel = grpc.secure_channel(target, credentials, options, compression)
         else:
             self._channel = grpc.insecure_channel(target, options, compression)
-        self._stub = TraceServiceStub(self._channel)
+        self._stub = TraceServiceStub(self._channel)  # type: ignore[no-untyped-call] # generated code has no types
 
     def send(self, request: ExportTraceServiceRequest, timeout_s: float) -> Answer:
         """Call ``Export`` and look at its result."""
@@ -182,8 +182,8 @@ class _Grpc:
         try:
             response = self._stub.Export(request, timeout=timeout_s, metadata=tuple(self._settings.headers.items()))
         except grpc.RpcError as error:
-            code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
-            details = (error.details() if isinstance(error, grpc.Call) else None) or ""
+            code = getattr(error, "code", lambda: grpc.StatusCode.UNKNOWN)()
+            details = getattr(error, "details", lambda: None)() or ""
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return Answer(failure=f"{place} did not answer within {timeout_s:.1f} s", retryable=True)
             reason = " ".join(details.split())[:200]
