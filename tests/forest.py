@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,6 @@ def check_tiled(trace: Trace, downtime: Span) -> None:
 
 def check_sequence(spans: Sequence[Span], *, exact: bool = False) -> None:
     """Assert that siblings which follow each other leave a microsecond."""
-    for one, other in zip(spans, spans[1:], strict=False):
+    for one, other in pairwise(spans):
         gap = other.start_ns - one.end_ns
         assert gap == _MICROSECOND if exact else gap >= _MICROSECOND, (one.name, other.name, gap)

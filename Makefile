@@ -1,0 +1,48 @@
+# Everything happens in a virtual environment of the project's own; `make demo` and `make test` need nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint golden bench wheel-check clean
+
+demo: $(VENV)/.run
+	$(BIN)/otelmig demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+golden: $(VENV)/.test
+	$(BIN)/python tests/golden_text.py
+	$(BIN)/python tests/readme_parts.py
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/trace.py
+
+# the package as a user gets it: a wheel, installed into an environment of its own
+wheel-check: $(VENV)/.test
+	rm -rf build/wheel-check && mkdir -p build/wheel-check
+	$(BIN)/python -m pip wheel -q --no-deps -w build/wheel-check .
+	$(PYTHON) -m venv build/wheel-check/venv
+	build/wheel-check/venv/bin/python -m pip install -q build/wheel-check/*.whl
+	cd build/wheel-check && venv/bin/otelmig demo
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install -q 'pytest>=8.3,<10' 'hypothesis>=6.112,<7'
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(BIN)/python -m pip install -q 'mypy>=1.13,<3' 'ruff>=0.17,<0.18' types-requests types-protobuf grpc-stubs
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,39 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Otelmig(Protocol):
+    """Runs the real command in a process of its own."""
+
+    def __call__(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run ``otelmig`` with these arguments and additional environment variables."""
+
+
+@pytest.fixture
+def otelmig(tmp_path: Path) -> Otelmig:
+    """The command, run in an empty folder, without the caller's OpenTelemetry settings."""
+
+    def run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRACEPARENT"))}
+        return subprocess.run(
+            [sys.executable, "-m", "otelmig", *map(str, arguments)],
+            cwd=tmp_path,
+            env=clean | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
