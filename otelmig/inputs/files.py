@@ -71,11 +71,11 @@ class InputFile:
             number += block.count(b"\n", counted)
 
     def tail(self) -> Iterator[Line]:
-        """Yield the last records of the file (the first of them may be cut); their line numbers are not known."""
+        """Yield the last records of the file, the last one first; their line numbers are not known."""
         with self.path.open("rb") as file:
             file.seek(max(self.size - _HEAD, 0))
             data = file.read(_HEAD)
-        for raw in data.split(b"\r\n" if b"\r\n" in self.head else b"\n"):
+        for raw in reversed(data.split(b"\r\n" if b"\r\n" in self.head else b"\n")):
             yield Line(text=raw.decode("utf-8", "backslashreplace"), where=Where(file=self.name, line=0))
 
     def text(self) -> str:

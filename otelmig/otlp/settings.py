@@ -90,7 +90,7 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
     if not complete:
         raise UsageError(f"not an OTLP endpoint: {url!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
     if protocol == GRPC:
-        return f"{parts.scheme}://{parts.netloc}"
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     if given is not None:
         return url if parts.path.strip("/") else parts._replace(path=_TRACES_PATH).geturl()
     if exact:

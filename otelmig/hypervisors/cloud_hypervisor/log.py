@@ -15,7 +15,7 @@ from otelmig.stamp import ClockDomain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.hypervisors.cloud_hypervisor.records import Record, RecordReader
+    from otelmig.hypervisors.cloud_hypervisor.records import RecordReader
     from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.inputs import InputFile
 
@@ -114,10 +114,11 @@ def read_log(file: InputFile, reader: RecordReader) -> Iterator[LogProcess | Not
 
 def _last_stamp_ns(file: InputFile, reader: RecordReader) -> int:
     """The time of the last record of the file, whatever it says; 0 if the tail has none."""
-    last: Record | None = None
     for line in file.tail():
-        last = reader.record(line) or last
-    return last.stamp.ns if last else 0
+        record = reader.record(line)
+        if record is not None:
+            return record.stamp.ns
+    return 0
 
 
 @dataclass(slots=True)

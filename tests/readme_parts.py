@@ -1,0 +1,49 @@
+"""The parts of the README that are generated: ``make golden`` rewrites them, a test compares."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from forest import CORPUS, RECORDINGS, inputs, traced, truth
+
+from otelmig.trace.semconv import attribute_table
+from otelmig.views.waterfall import render_waterfall
+
+README = Path(__file__).parent.parent / "README.md"
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def rendered(text: str) -> str:
+    """``text`` with every generated part as the code gives it now."""
+    parts = {"waterfall": _waterfall, "attributes": attribute_table, "blackouts": blackout_table}
+    return _PART.sub(lambda part: f"{part[1]}{parts[part[2]]()}\n{part[3]}", text)
+
+
+def _waterfall() -> str:
+    logs = [CORPUS / "v53.0-twohosts" / name for name in ("source.log", "destination.log")]
+    return "\n".join(["```", render_waterfall(traced(logs)[0], width=100, color=False).rstrip(), "```"])
+
+
+def blackout_table() -> str:
+    """For each recording with a heard guest: the reported blackout against the silence that was heard, in ms."""
+    lines = ["| recording | min | estimate | max | guest silent for |", "|---|---|---|---|---|"]
+    for name in RECORDINGS:
+        heard = truth(name).get("guest_silence")
+        root = traced(inputs(name))[-1].root.attributes
+        if not heard or "vm.migration.blackout.min" not in root:
+            continue
+        least, best, most = (
+            f"{float(str(root[f'vm.migration.blackout.{end}'])) * 1000:.1f}" for end in ("min", "duration", "max")
+        )
+        lines.append(f"| {name} | {least} | {best} | {most} | {heard['silence_ns'] / 1e6:.1f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Rewrite the generated parts."""
+    README.write_text(rendered(README.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The house: who may import what, what start-up loads, and that the documents say what the code does."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from readme_parts import README, rendered
+
+import otelmig
+from otelmig.hypervisors.cloud_hypervisor.messages import TABLE, meaning_of
+from otelmig.trace.semconv import ATTRIBUTES
+
+_PACKAGE = Path(otelmig.__file__).parent
+_MODULES = sorted(_PACKAGE.rglob("*.py"))
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
+def test_layers(path: Path) -> None:
+    """Only otlp/ knows OpenTelemetry; trace/, clock/ and views/ know no hypervisor; nobody uses private modules."""
+    folder = path.relative_to(_PACKAGE).parts[0]
+    imported = _imports(path)
+    foreign = {name for name in imported if name.split(".")[0] in ("opentelemetry", "grpc", "requests", "google")}
+    assert folder == "otlp" or not foreign
+    assert not any(part.startswith("_") and part != "__future__" for name in imported for part in name.split("."))
+    if folder in ("trace", "clock", "views", "otlp", "assembly.py"):
+        assert not any(name.startswith("otelmig.hypervisors.") for name in imported)
+
+
+@pytest.mark.parametrize("statement", ["import otelmig", "from otelmig.cli.main import build_parser; build_parser()"])
+def test_start_up_loads_no_exporter(statement: str) -> None:
+    """Importing the package, or building the parser for --help, loads neither OpenTelemetry nor the views."""
+    code = f"{statement}; import sys; print([n for n in ('opentelemetry', 'grpc', 'requests', 'rich') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_attribute_names_are_sound() -> None:
+    """No name twice, none that is also the prefix of another, none with a unit."""
+    names = [row.name for row in ATTRIBUTES]
+    assert len(set(names)) == len(names)
+    assert not [(one, other) for one in names for other in names if other.startswith(f"{one}.")]
+    assert not [name for name in names if name.endswith(("_ms", "_s", "_ns", "_bytes"))]
+
+
+def test_message_table_is_unambiguous() -> None:
+    """Every row explains a message written in its own form."""
+    samples = {"ms": "12", "s": "3", "decimal_s": "1.25", "mib": "7", "kib": "4", "mib_per_s": "2.50", "int": "5"}
+    samples |= {"bool": "true", "hex": "1f", "word": "State", "lower": "precopy", "device": "rng", "url": "tcp:h:1"}
+    samples |= {"quoted": '"tcp:h:1"', "option": "None", "version": "v53.0", "strategy": "Cancel", "vm_call": "VmPause"}
+    for row in TABLE:
+        text = row.form
+        for name, value in samples.items():
+            while f":{name}}}" in text:
+                end = text.index(f":{name}}}")
+                text = text[: text.rindex("{", 0, end)] + value + text[end + len(name) + 2 :]
+        while ":any}" in text:
+            end = text.index(":any}")
+            text = text[: text.rindex("{", 0, end)] + "x" + text[end + 5 :]
+        meaning = meaning_of(text)
+        assert meaning is not None, text
+        assert meaning.kind is row.kind
+
+
+def test_readme_is_generated_where_it_says_so() -> None:
+    """Real output, the attribute table and the table of blackouts in the README are what the code gives now."""
+    assert rendered(README.read_text()) == README.read_text()
+
+
+def test_readme_names_every_option() -> None:
+    """Every option of `otelmig trace` is explained in the README or its help; the help itself has no gap."""
+    done = subprocess.run(
+        [sys.executable, "-m", "otelmig", "trace", "--help"], capture_output=True, text=True, check=True
+    )
+    for option in (
+        "--pair",
+        "--anchor",
+        "--host",
+        "--migration-id",
+        "--trace-parent",
+        "--no-addresses",
+        "--otlp",
+        "--json",
+    ):
+        assert option in done.stdout
+        assert option in README.read_text()

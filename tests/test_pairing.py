@@ -1,0 +1,132 @@
+"""Which source belongs to which destination: proved, refused with the reason, or left to the user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from forest import CORPUS, check_forest, inputs
+from restamp import from_request, on_port, shifted, until_shutdown
+
+from otelmig.errors import UsageError
+from otelmig.pipeline import read_findings
+from otelmig.trace.build import TraceOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from otelmig.pipeline import Findings
+
+
+def _pairs(findings: Findings) -> set[tuple[str | None, str | None]]:
+    return {
+        (found.source and found.source.name, found.destination and found.destination.name)
+        for found in findings.migrations
+    }
+
+
+def _two_equal_vms(folder: Path) -> list[Path]:
+    """Two VMs of equal shape, migrated at the same time between the same hosts, by processes of other ages."""
+    recording = CORPUS / "v53.0-dirty"
+    paths = []
+    for name, source_us, destination_us in (("a", 0, 0), ("b", 123_457, 4_020_011)):
+        for role, by in (("source", source_us), ("destination", destination_us)):
+            path = folder / f"{name}-{role}.log"
+            path.write_bytes(shifted((recording / f"{role}.log").read_bytes(), by))
+            paths.append(path)
+    return paths
+
+
+def test_equal_vms_are_not_guessed_at(tmp_path: Path) -> None:
+    """Several partners are possible: nothing is paired, the candidates are named, and --pair decides."""
+    paths = _two_equal_vms(tmp_path)
+    findings = read_findings(paths)
+    assert len(findings.migrations) == 4
+    assert all(None in pair for pair in _pairs(findings))
+    notes = "\n".join(findings.notes)
+    assert "a-source.log is not paired: several partners are possible: a-destination.log, b-destination.log" in notes
+    assert "--pair" in notes
+    chosen = read_findings(paths, pairs=[("a-source.log", "a-destination.log")])
+    assert _pairs(chosen) == {("a-source.log", "a-destination.log"), ("b-source.log", "b-destination.log")}
+    check_forest(list(chosen.traces(TraceOptions())))
+
+
+def test_ports_tell_equal_vms_apart(tmp_path: Path) -> None:
+    """The same two, on different ports: one way to pair them is left."""
+    paths = _two_equal_vms(tmp_path)
+    for path in paths[2:]:
+        path.write_bytes(on_port(path.read_bytes(), 5555))
+    assert _pairs(read_findings(paths)) == {
+        ("a-source.log", "a-destination.log"),
+        ("b-source.log", "b-destination.log"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("v53.0-dirty", "v53.0-local"), ("v53.0-dirty", "v53.0-tls"), ("v52.0-basic", "v52.0-noisy")],
+)
+def test_unrelated_logs_are_not_paired(one: str, other: str) -> None:
+    """The source of one migration and the destination of another: two traces, and the user is told why."""
+    findings = read_findings([CORPUS / one / "source.log", CORPUS / other / "destination.log"])
+    assert _pairs(findings) == {("source.log", None), (None, "destination.log")}
+    assert any(note.startswith("source.log is not paired: destination.log: ") for note in findings.notes)
+
+
+def test_a_pair_that_causality_refutes_is_refused() -> None:
+    """--pair cannot make effects precede their causes."""
+    paths = [CORPUS / "v52.0-basic" / "source.log", CORPUS / "v52.0-noisy" / "destination.log"]
+    with pytest.raises(UsageError, match="--pair source.log=destination.log: "):
+        read_findings(paths, pairs=[("source.log", "destination.log")])
+    with pytest.raises(UsageError, match="no source is called"):
+        read_findings(paths, pairs=[("x.log", "destination.log")])
+
+
+def test_many_sources_and_destinations(tmp_path: Path) -> None:
+    """Five migrations at once, in files of any name: each source finds its own destination."""
+    names = ("v48.0-basic", "v51.1-noisy", "v52.0-local", "v53.0-dirtyhot", "head-basic")
+    paths, expected = [], set()
+    for number, name in enumerate(names):
+        for role, label in (("source", f"x{number}"), ("destination", f"{9 - number}y")):
+            path = tmp_path / label
+            path.write_bytes((CORPUS / name / f"{role}.log").read_bytes())
+            paths.append(path)
+        expected.add((f"x{number}", f"{9 - number}y"))
+    assert _pairs(read_findings(paths)) == expected
+
+
+def test_a_vm_that_came_and_left(tmp_path: Path) -> None:
+    """One process receives a VM and later sends it on: one log, two attempts, two traces in the right order."""
+    first, second = CORPUS / "v53.0-dirty", CORPUS / "v53.0-dirtyhot"
+    came = until_shutdown((first / "destination.log").read_bytes())
+    left = shifted(from_request((second / "source.log").read_bytes()), 60_000_000)
+    for name, data in (
+        ("source.log", (first / "source.log").read_bytes()),
+        ("middle.log", came + left),
+        ("back.log", (second / "destination.log").read_bytes()),
+    ):
+        (tmp_path / name).write_bytes(data)
+    findings = read_findings(sorted(tmp_path.iterdir()))
+    pairs = [
+        (found.source and found.source.name, found.destination and found.destination.name)
+        for found in findings.migrations
+    ]
+    assert pairs == [("source.log", "middle.log"), ("middle.log", "back.log")]
+    check_forest(list(findings.traces(TraceOptions())))
+
+
+def test_event_stream_joins_its_own_log(tmp_path: Path) -> None:
+    """Streams are told by content: events of v48 place phases that its log does not print; strangers stay out."""
+    recording = CORPUS / "v48.0-basic"
+    for number, path in enumerate(inputs("v48.0-basic")):
+        (tmp_path / f"file{number}").write_bytes(path.read_bytes())
+    (with_events,) = read_findings(sorted(tmp_path.iterdir())).migrations
+    (logs_only,) = read_findings([recording / "source.log", recording / "destination.log"]).migrations
+    (stranger,) = read_findings(
+        [recording / "source.log", recording / "destination.log", CORPUS / "v48.0-local" / "source.events.json"]
+    ).migrations
+    assert with_events.source is not None
+    assert logs_only.source is not None
+    assert stranger.source is not None
+    assert "vm_paused" in {str(seen.kind) for seen in with_events.source.observations}
+    assert stranger.source.observations == logs_only.source.observations
