@@ -100,7 +100,7 @@ def grpc_receiver() -> Iterator[Receiver]:
     """A receiver for OTLP over gRPC."""
     receiver = Receiver()
 
-    class Service(TraceServiceServicer):  # type: ignore[misc] # generated code has no types
+    class Service(TraceServiceServicer):
         def Export(  # noqa: N802 - the name of the call
             self, request: ExportTraceServiceRequest, _context: grpc.ServicerContext
         ) -> ExportTraceServiceResponse:
@@ -108,7 +108,7 @@ def grpc_receiver() -> Iterator[Receiver]:
             return ExportTraceServiceResponse.FromString(receiver.body)
 
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
-    add_TraceServiceServicer_to_server(Service(), server)
+    add_TraceServiceServicer_to_server(Service(), server)  # type: ignore[no-untyped-call] # generated code
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     receiver.url = f"http://127.0.0.1:{port}"

@@ -43,7 +43,8 @@ def test_layers(path: Path) -> None:
 @pytest.mark.parametrize("statement", ["import otelmig", "from otelmig.cli.main import build_parser; build_parser()"])
 def test_start_up_loads_no_exporter(statement: str) -> None:
     """Importing the package, or building the parser for --help, loads neither OpenTelemetry nor the views."""
-    code = f"{statement}; import sys; print([n for n in ('opentelemetry', 'grpc', 'requests', 'rich') if n in sys.modules])"
+    heavy = ("opentelemetry", "grpc", "requests", "rich")
+    code = f"{statement}; import sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -69,7 +70,7 @@ def test_message_table_is_unambiguous() -> None:
                 text = text[: text.rindex("{", 0, end)] + value + text[end + len(name) + 2 :]
         while ":any}" in text:
             end = text.index(":any}")
-            text = text[: text.rindex("{", 0, end)] + "x" + text[end + 5 :]
+            text = text[: text.rindex("{", 0, end)] + " x" + text[end + 5 :]
         meaning = meaning_of(text)
         assert meaning is not None, text
         assert meaning.kind is row.kind
