@@ -82,7 +82,7 @@ def read_findings(
     reading = _Reading()
     for system, own in _by_hypervisor(files, errors).items():
         reading.take(by_system[system].processes(own))
-    processes = sorted(reading.processes, key=_order)
+    processes, copies = _distinct(sorted(reading.processes, key=_order))
     sides = [side for process in processes for side in assemble(process)]
     pairing = pair_sides(sides, by_system, pairs)
     known = epochs(processes, _ties(pairing.migrations), _anchored(sides, anchors or {}))
@@ -91,7 +91,7 @@ def read_findings(
         migrations=tuple(migrations),
         epochs=known,
         errors=tuple(errors),
-        notes=(*notes, *pairing.notes, *(note for process in processes for note in process.notes)),
+        notes=(*notes, *copies, *pairing.notes, *(note for process in processes for note in process.notes)),
         not_understood=dict(reading.not_understood),
     )
 
@@ -138,6 +138,18 @@ def _by_hypervisor(files: Iterable[InputFile], errors: list[InputError]) -> dict
         else:
             found.setdefault(system, []).append(file)
     return found
+
+
+def _distinct(processes: Iterable[Process]) -> tuple[list[Process], list[str]]:
+    """Each story once: a log that was given twice, as a copy, tells of no second migration."""
+    found: dict[tuple[tuple[str, str], ...], Process] = {}
+    notes = []
+    for process in processes:
+        story = tuple((str(seen.kind), seen.stamp.text) for seen in process.observations)
+        first = found.setdefault(story, process)
+        if first is not process and story:
+            notes.append(f"{process.name}: the same as {first.name}, read once")
+    return list(found.values()), notes
 
 
 def _order(process: Process) -> tuple[str, str, int]:

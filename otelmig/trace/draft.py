@@ -77,12 +77,12 @@ def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:
     for part in parts:
         start = part.start.not_before(cursor).not_after(parent.end)
         end = part.end.not_before(start).not_after(parent.end)
+        if end.ns - start.ns < 2 * MICROSECOND:
+            continue
         if start.ns - cursor.ns >= _SHORTEST_TILE:
             found.append(Draft(name="unaccounted", role=parent.role, start=cursor, end=start))
         elif start.ns > cursor.ns:
             start = cursor
-        if end.ns - start.ns < 2 * MICROSECOND:
-            continue
         part.start, part.end = start, end
         found.append(part)
         cursor = end

@@ -71,6 +71,8 @@ class Identity:
 def identity_of(side: Side, *, parent: TraceParent | None, name: str | None) -> Identity:
     """The identity of the attempt that ``side`` (the source, if there is one) tells of."""
     texts = [seen.text for seen in side.observations if seen.text][:_RECORDS]
+    if not texts:  # the log begins in the middle of the attempt: its first stamps have to do
+        texts = [f"{side.role} {seen.kind} {seen.stamp.text}" for seen in side.observations[:_RECORDS]]
     return Identity(digest=_hash("attempt", *texts, str(side.attempt)), parent=parent, name=name)
 
 
