@@ -314,7 +314,7 @@ def _agreements(source: Side, destination: Side) -> list[str]:
         found.append("same VM configuration")
     received = len(destination.commands("Memory"))
     if received and source.iterations:
-        found.append(f"{source.iterations} memory passes sent, {received} received with the final ones")
+        found.append(f"{source.iterations} running memory passes sent, {received} received in all")
     return found
 
 

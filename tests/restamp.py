@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import struct
 
 _STAMP = re.compile(rb"(?m)^cloud-hypervisor: +(\d+)\.(\d{6})s: ")
 
@@ -30,3 +32,22 @@ def from_request(log: bytes) -> bytes:
 def until_shutdown(log: bytes) -> bytes:
     """A log without the process's end."""
     return log[: log.rindex(b"\r\n", 0, log.index(b"VmmShutdown")) + 2]
+
+
+def aged(log: bytes, seconds: int) -> bytes:
+    """``log`` as a process that has been up for ``seconds`` would print it: stamps are 32-bit floats."""
+
+    def quantise(match: re.Match[bytes]) -> bytes:
+        value = seconds + int(match[1]) + int(match[2]) / 10**6
+        printed: float = struct.unpack("<f", struct.pack("<f", value))[0]
+        return f"cloud-hypervisor: {printed:>10.6f}s: ".encode()
+
+    return _STAMP.sub(quantise, log)
+
+
+def aged_events(stream: bytes, seconds: int) -> bytes:
+    """An event stream of the same process: its stamps stay exact."""
+    events = [json.loads(text) for text in stream.decode().split("\n\n") if text.strip()]
+    for event in events:
+        event["timestamp"]["secs"] += seconds
+    return b"".join(json.dumps(event, indent=2).encode() + b"\n\n" for event in events)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from forest import CORPUS, check_forest, inputs
-from restamp import from_request, on_port, shifted, until_shutdown
+from restamp import aged, aged_events, from_request, on_port, shifted, until_shutdown
 
 from otelmig.errors import UsageError
 from otelmig.pipeline import read_findings
@@ -130,3 +130,28 @@ def test_event_stream_joins_its_own_log(tmp_path: Path) -> None:
     assert stranger.source is not None
     assert "vm_paused" in {str(seen.kind) for seen in with_events.source.observations}
     assert stranger.source.observations == logs_only.source.observations
+
+
+@pytest.mark.parametrize("days", [1, 10, 30])
+def test_an_old_source_process(tmp_path: Path, days: int) -> None:
+    """After days of uptime stamps are worth 8 to 250 ms: the downtime is still the printed one, the rest says less.
+
+    The event stream of the same process is exact, so with it the offset is known better.
+    """
+    recording, uptime = CORPUS / "v53.0-dirty", days * 86_400
+    log, destination, stream = tmp_path / "source.log", tmp_path / "destination.log", tmp_path / "events.json"
+    log.write_bytes(aged((recording / "source.log").read_bytes(), uptime))
+    destination.write_bytes((recording / "destination.log").read_bytes())
+    stream.write_bytes(aged_events((recording / "source.events.json").read_bytes(), uptime))
+    widths = []
+    for paths in ([log, destination], [log, destination, stream]):
+        (trace,) = read_findings(paths).traces(TraceOptions())
+        check_forest([trace])
+        span, receive = trace.first("downtime"), trace.first("receive")
+        assert span is not None
+        assert receive is not None
+        assert span.duration_ns // 10**6 == 407
+        lo, hi = (float(str(receive.attributes[f"otelmig.clock.offset.{end}"])) for end in ("min", "max"))
+        assert lo <= -4.0107 - uptime <= hi
+        widths.append(hi - lo)
+    assert widths[1] < widths[0]
