@@ -136,14 +136,14 @@ def test_event_stream_joins_its_own_log(tmp_path: Path) -> None:
 def test_an_old_source_process(tmp_path: Path, days: int) -> None:
     """After days of uptime stamps are worth 8 to 250 ms: the downtime is still the printed one, the rest says less.
 
-    The event stream of the same process is exact, so with it the offset is known better.
+    The event stream of the same process is exact, so its stamps take the place of the lines that say the same.
     """
     recording, uptime = CORPUS / "v53.0-dirty", days * 86_400
     log, destination, stream = tmp_path / "source.log", tmp_path / "destination.log", tmp_path / "events.json"
     log.write_bytes(aged((recording / "source.log").read_bytes(), uptime))
     destination.write_bytes((recording / "destination.log").read_bytes())
     stream.write_bytes(aged_events((recording / "source.events.json").read_bytes(), uptime))
-    widths = []
+    evidence = []
     for paths in ([log, destination], [log, destination, stream]):
         (trace,) = read_findings(paths).traces(TraceOptions())
         check_forest([trace])
@@ -153,5 +153,7 @@ def test_an_old_source_process(tmp_path: Path, days: int) -> None:
         assert span.duration_ns // 10**6 == 407
         lo, hi = (float(str(receive.attributes[f"otelmig.clock.offset.{end}"])) for end in ("min", "max"))
         assert lo <= -4.0107 - uptime <= hi
-        widths.append(hi - lo)
-    assert widths[1] < widths[0]
+        blackout = trace.first("blackout")
+        assert blackout is not None
+        evidence.append(str(blackout.attributes["otelmig.evidence.start"]).partition(":")[0])
+    assert evidence == ["source.log", "events.json"]
