@@ -33,15 +33,16 @@ wheel-check: $(VENV)/.test
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q 'pip>=25.1' # the first to know dependency groups
 	$(BIN)/python -m pip install -q -e .
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(BIN)/python -m pip install -q 'pytest>=8.3,<10' 'hypothesis>=6.112,<7'
+	$(BIN)/python -m pip install -q --group test
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.test
-	$(BIN)/python -m pip install -q 'mypy>=1.13,<3' 'ruff>=0.17,<0.18' types-requests types-protobuf grpc-stubs
+	$(BIN)/python -m pip install -q --group lint
 	touch $@
 
 clean:
