@@ -34,6 +34,10 @@ class Kind(StrEnum):
     """The VMM process ended by itself."""
     API_REQUEST = auto()
     """Somebody asked the VMM to change the VM's state; ``request`` names the call."""
+    PROCESS_KILLED = auto()
+    """What killed the process says so; ``by``."""
+    KNOWN = auto()
+    """Understood, and nothing that a trace is made of."""
     VM_CONFIG = auto()
     """The VM's configuration was printed; only allow-listed facts of it are kept."""
 
@@ -44,6 +48,8 @@ class Kind(StrEnum):
     """The source's migration began: ``url``, ``local``, and where printed ``tls``, target, timeout, strategy."""
     SEND_ANNOUNCED = auto()
     """The source's start event."""
+    START_ACKNOWLEDGED = auto()
+    """The receiver took the migration on: on the source after its answer was read."""
     CONNECTING = auto()
     """Just before ``connect()``; once per connection."""
     TLS_ESTABLISHED = auto()
@@ -80,6 +86,12 @@ class Kind(StrEnum):
     """The event of the failure."""
     PEER_REPORTED_ERROR = auto()
     """The source read a refusal from the destination."""
+    CANCEL_REQUESTED = auto()
+    """Somebody asked the source to stop migrating."""
+    SEND_CANCELLED = auto()
+    """The source stopped because it was asked to."""
+    TIMED_OUT = auto()
+    """The migration took longer than it was allowed to."""
     RESUMED_AFTER_FAILURE = auto()
     """The source reports that the guest runs again after a failure."""
     RESUME_FAILED = auto()
@@ -107,6 +119,8 @@ class Kind(StrEnum):
     COMMAND_RECEIVED = auto()
     """A request's header was read, its payload not yet; ``command`` is the protocol's word."""
     CPU_COMPATIBLE = auto()
+    CPU_INCOMPATIBLE = auto()
+    """The destination lacks a CPU feature that the guest may use; ``error``, ``error_type``."""
     MEMORY_MAPPED = auto()
     ACCEPT_STOPPED = auto()
     """No more connections are taken: the state request's header was read."""
@@ -129,7 +143,12 @@ class Kind(StrEnum):
     """The destination found the connection closed by the source."""
     PREFAULT_STARTED = auto()
     PREFAULT_DONE = auto()
+    PREFAULT_ERROR = auto()
+    """A page could not be fetched; ``error``."""
     PREFAULT_FAILED = auto()
+    """Fetching in the background was given up."""
+    GUEST_PANICKED = auto()
+    """The guest reported that it crashed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,21 +12,21 @@ from otelmig.clock.epoch import Tie, epochs
 from otelmig.clock.placement import place
 from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
-from otelmig.inputs import open_input
+from otelmig.inputs import STDIN, InputLog, open_input, rotations
 from otelmig.pairing import pair_sides
 from otelmig.process import NotUnderstood, Process
+from otelmig.reading import ReadingOptions
 from otelmig.trace.build import TraceOptions, build_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.clock.epoch import Epoch
-    from otelmig.inputs import InputFile
     from otelmig.pairing import Migration
     from otelmig.side import Side
     from otelmig.trace.span import Trace
 
-__all__ = ["Findings", "read_findings", "trace_migrations"]
+__all__ = ["Findings", "open_inputs", "read_findings", "trace_migrations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,7 @@ def trace_migrations(
     options: TraceOptions | None = None,
     pairs: Sequence[tuple[str, str]] = (),
     anchors: Mapping[str, int] | None = None,
+    reading: ReadingOptions | None = None,
 ) -> Iterator[Trace]:
     """Yield one trace per migration attempt found in ``paths``, any mix of logs of both sides and event streams.
 
@@ -64,7 +65,7 @@ def trace_migrations(
         InputError: a file cannot be used.
         UsageError: ``pairs`` or ``anchors`` contradict what the files say.
     """
-    findings = read_findings(paths, pairs=pairs, anchors=anchors)
+    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading)
     if findings.errors:
         raise findings.errors[0]
     yield from findings.traces(options or TraceOptions())
@@ -75,14 +76,17 @@ def read_findings(
     *,
     pairs: Sequence[tuple[str, str]] = (),
     anchors: Mapping[str, int] | None = None,
+    reading: ReadingOptions | None = None,
 ) -> Findings:
     """Read every input once; one that cannot be used is reported and the others are read all the same."""
-    files, errors, notes = _open(paths)
+    inputs, errors, notes = open_inputs(paths)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
-    reading = _Reading()
-    for system, own in _by_hypervisor(files, errors).items():
-        reading.take(by_system[system].processes(own))
-    processes, copies = _distinct(sorted(reading.processes, key=_order))
+    options = reading or ReadingOptions()
+    found = _Reading()
+    for system, own in _by_hypervisor(inputs, options, errors).items():
+        found.take(by_system[system].processes(own, options))
+    notes += [damage for log in inputs for part in log.parts for damage in part.damage]
+    processes, copies = _distinct(sorted(found.processes, key=_order))
     sides = [side for process in processes for side in assemble(process)]
     pairing = pair_sides(sides, by_system, pairs)
     known = epochs(processes, _ties(pairing.migrations), _anchored(sides, anchors or {}))
@@ -92,7 +96,7 @@ def read_findings(
         epochs=known,
         errors=tuple(errors),
         notes=(*notes, *copies, *pairing.notes, *(note for process in processes for note in process.notes)),
-        not_understood=dict(reading.not_understood),
+        not_understood=dict(found.not_understood),
     )
 
 
@@ -109,8 +113,8 @@ class _Reading:
                 self.not_understood[item.reason] += 1
 
 
-def _open(paths: Iterable[str | Path]) -> tuple[list[InputFile], list[InputError], list[str]]:
-    """The usable files, each once, in an order that does not depend on the caller's."""
+def open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[InputError], list[str]]:
+    """The usable inputs, each once, in an order that does not depend on the caller's; what is not usable; notes."""
     files, errors, notes = [], [], []
     seen: set[Path] = set()
     for path in map(Path, paths):
@@ -119,24 +123,36 @@ def _open(paths: Iterable[str | Path]) -> tuple[list[InputFile], list[InputError
         except InputError as error:
             errors.append(error)
             continue
-        if (real := path.resolve()) in seen:
+        real = path if path == STDIN else path.resolve()
+        if real in seen:
             continue
         seen.add(real)
         if file.size == 0:
             notes.append(f"{file.name}: empty")
         else:
             files.append(file)
-    return sorted(files, key=lambda file: (file.name, file.size, file.head)), errors, sorted(notes)
+    logs = []
+    for name, parts, copies in rotations(files):
+        logs.append(InputLog(name=name, parts=tuple(parts)))
+        notes += copies
+    return sorted(logs, key=lambda log: (log.name, log.parts[0].size, log.head)), errors, sorted(notes)
 
 
-def _by_hypervisor(files: Iterable[InputFile], errors: list[InputError]) -> dict[str, list[InputFile]]:
-    found: dict[str, list[InputFile]] = {}
-    for file in files:
-        system = next((each.system for each in hypervisors() if each.recognises(file)), None)
+def _by_hypervisor(
+    inputs: Iterable[InputLog], options: ReadingOptions, errors: list[InputError]
+) -> dict[str, list[InputLog]]:
+    found: dict[str, list[InputLog]] = {}
+    for log in inputs:
+        try:
+            system = next((each.system for each in hypervisors() if each.recognises(log, options)), None)
+        except InputError as error:
+            errors.append(error)
+            continue
         if system is None:
-            errors.append(InputError(f"{file.path}: no log or event stream of a hypervisor that otelmig knows"))
+            path = log.parts[0].path if log.name == log.parts[0].path.name else log.name
+            errors.append(InputError(f"{path}: no log or event stream of a hypervisor that otelmig knows"))
         else:
-            found.setdefault(system, []).append(file)
+            found.setdefault(system, []).append(log)
     return found
 
 

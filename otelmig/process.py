@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from otelmig.inputs import Host
     from otelmig.observation import Observation, Where
     from otelmig.stamp import ClockDomain
 
-__all__ = ["NotUnderstood", "Process"]
+__all__ = ["NotUnderstood", "Process", "Zero"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,16 @@ class NotUnderstood:
 
     where: Where
     reason: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zero:
+    """When a process's own clock can have read zero, at the latest, and what says so."""
+
+    ns: int
+    """Unix epoch."""
+    origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +38,7 @@ class Process:
     system: str
     """The hypervisor, as ``vm.migration.system.name`` names it."""
     name: str
-    """The base name of its log, with ``#2`` and so on for later processes in the same file."""
+    """The base name of its log, with ``[WRITER]`` or ``#2`` where several processes wrote to it."""
     observations: tuple[Observation, ...]
     """In the order in which they were logged; all stamps are on this process's clock."""
     domain: ClockDomain
@@ -41,5 +52,11 @@ class Process:
     """The latest time printed in its log, on its clock."""
     last_written_ns: int | None
     """When its log was last written (Unix epoch), a bound on ``last_ns``; None if another process wrote it later."""
+    zero: Zero | None = None
+    """Where its transport stamped its lines too."""
+    host: Host | None = None
+    """The machine, where its transport names it."""
+    assumed: tuple[str, ...] = ()
+    """What its stamps leave out and had to be assumed (a year, a zone)."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it was read."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from otelmig.clock.bounds import ASSUMED_DRIFT_PPB, clock_bounds
 from otelmig.clock.constraint import Constraint, Endpoint, destination_first, source_first
-from otelmig.hypervisors.cloud_hypervisor.records import f32_error_ns
+from otelmig.hypervisors.cloud_hypervisor.stamps import f32_error_ns
 from otelmig.observation import Kind, Observation, Where
 from otelmig.stamp import ClockDomain, Stamp
 

@@ -11,7 +11,6 @@ import pytest
 from readme_parts import README, rendered
 
 import otelmig
-from otelmig.hypervisors.cloud_hypervisor.messages import TABLE, meaning_of
 from otelmig.trace.semconv import ATTRIBUTES
 
 _PACKAGE = Path(otelmig.__file__).parent
@@ -55,25 +54,6 @@ def test_attribute_names_are_sound() -> None:
     assert len(set(names)) == len(names)
     assert not [(one, other) for one in names for other in names if other.startswith(f"{one}.")]
     assert not [name for name in names if name.endswith(("_ms", "_s", "_ns", "_bytes"))]
-
-
-def test_message_table_is_unambiguous() -> None:
-    """Every row explains a message written in its own form."""
-    samples = {"ms": "12", "s": "3", "decimal_s": "1.25", "mib": "7", "kib": "4", "mib_per_s": "2.50", "int": "5"}
-    samples |= {"bool": "true", "hex": "1f", "word": "State", "lower": "precopy", "device": "rng", "url": "tcp:h:1"}
-    samples |= {"quoted": '"tcp:h:1"', "option": "None", "version": "v53.0", "strategy": "Cancel", "vm_call": "VmPause"}
-    for row in TABLE:
-        text = row.form
-        for name, value in samples.items():
-            while f":{name}}}" in text:
-                end = text.index(f":{name}}}")
-                text = text[: text.rindex("{", 0, end)] + value + text[end + len(name) + 2 :]
-        while ":any}" in text:
-            end = text.index(":any}")
-            text = text[: text.rindex("{", 0, end)] + " x" + text[end + 5 :]
-        meaning = meaning_of(text)
-        assert meaning is not None, text
-        assert meaning.kind is row.kind
 
 
 def test_readme_is_generated_where_it_says_so() -> None:

@@ -15,9 +15,11 @@ from otelmig.errors import ExportError, UsageError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import tzinfo
     from typing import BinaryIO
 
     from otelmig.pipeline import Findings
+    from otelmig.reading import ReadingOptions
     from otelmig.trace.build import TraceOptions
     from otelmig.trace.span import Trace
 
@@ -43,8 +45,10 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="+",
         metavar="FILE",
-        help="source logs, destination logs, event-monitor streams; any number, any order, any name",
+        help="source logs, destination logs, event-monitor streams, compressed or not, from a file, a journal, a "
+        "container or standard input (-); any number, any order, any name",
     )
+    add_reading_arguments(parser)
     add_output_arguments(parser)
     evidence = parser.add_argument_group("what the logs do not say")
     evidence.add_argument(
@@ -74,6 +78,55 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     identity.add_argument(
         "--no-addresses", action="store_true", help="leave network addresses out of everything that is emitted"
     )
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how the logs were written."""
+    written = parser.add_argument_group("how the logs were written")
+    written.add_argument(
+        "--log-format",
+        action="append",
+        default=[],
+        metavar="FORMAT",
+        help="the hypervisor's own --log-format, if it is none of the common ones (may be given several times)",
+    )
+    written.add_argument("--log-year", type=int, metavar="YEAR", help="of times that print no year ({glog})")
+    written.add_argument(
+        "--log-zone",
+        metavar="ZONE",
+        help="of times that print no zone ({localglog}): +02:00 or a name such as Europe/Berlin (default: UTC)",
+    )
+
+
+def reading_options(arguments: argparse.Namespace) -> ReadingOptions:
+    """What the command line says about how the logs were written.
+
+    Raises:
+        UsageError: the zone is none.
+    """
+    from otelmig.reading import ReadingOptions  # noqa: PLC0415 - `--help` needs none of it
+
+    return ReadingOptions(
+        log_formats=tuple(arguments.log_format),
+        year=arguments.log_year,
+        zone=None if arguments.log_zone is None else _zone(arguments.log_zone),
+    )
+
+
+def _zone(text: str) -> tzinfo:
+    from datetime import datetime  # noqa: PLC0415 - only where it is asked for
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - the same
+
+    try:
+        found = datetime.fromisoformat(f"2000-01-01T00:00:00{text}").tzinfo
+    except ValueError:
+        found = None
+    if found is not None:
+        return found
+    try:
+        return ZoneInfo(text)
+    except (OSError, ValueError, LookupError):
+        raise UsageError(f"--log-zone {text}: neither an offset such as +02:00 nor a known zone") from None
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
         options=_options(arguments, os.environ),
         pairs=[_split(text, "--pair") for text in arguments.pair],
         anchors=dict(_anchor(text) for text in arguments.anchor),
+        reading=reading_options(arguments),
     )
 
 
@@ -121,6 +175,7 @@ def trace_files(
     options: TraceOptions,
     pairs: list[tuple[str, str]],
     anchors: Mapping[str, int],
+    reading: ReadingOptions | None = None,
 ) -> int:
     """Read ``files``, put the traces out as ``arguments`` say, and give the account; the result is the exit code."""
     from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
@@ -129,7 +184,7 @@ def trace_files(
     size = sum(path.stat().st_size for path in paths if path.is_file())
     if size > _WORTH_SAYING:
         print(f"otelmig: reading {len(paths)} files, {size / 1e9:.1f} GB", file=sys.stderr)
-    findings = read_findings(paths, pairs=pairs, anchors=anchors)
+    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading)
     for error in findings.errors:
         print(f"otelmig: {error}", file=sys.stderr)
     for note in findings.notes:

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.clock.constraint import Constraint
-    from otelmig.inputs import InputFile
+    from otelmig.inputs import InputLog
     from otelmig.process import NotUnderstood, Process
+    from otelmig.reading import ReadingOptions
     from otelmig.side import Side
 
 __all__ = ["Hypervisor", "hypervisors"]
@@ -21,11 +22,11 @@ class Hypervisor(Protocol):
     system: str
     """As ``vm.migration.system.name`` names it."""
 
-    def recognises(self, file: InputFile) -> bool:
-        """Whether this hypervisor wrote ``file``."""
+    def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
+        """Whether this hypervisor wrote ``log``."""
 
-    def processes(self, files: Sequence[InputFile]) -> Iterable[Process | NotUnderstood]:
-        """The processes whose logs and event streams ``files`` are, and the lines that were not understood."""
+    def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
+        """The processes whose logs and event streams ``inputs`` are, and the lines that were not understood."""
 
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
         """What causality says about the offset between the two sides' clocks, if they are one migration."""

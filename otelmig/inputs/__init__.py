@@ -1,7 +1,14 @@
-"""Bytes in, lines out: every input becomes :class:`~otelmig.inputs.files.Line` objects with their place."""
+"""Bytes in, lines out: files, compressed or not, their rotations, and what carried them, become :class:`Line` objects.
+
+``files`` (bytes, ``compression``) -> ``rotation`` (which files are one log) -> ``log`` (``transports`` and the
+``journal``'s own formats taken off).
+"""
 
 from __future__ import annotations
 
-from otelmig.inputs.files import InputFile, Line, open_input
+from otelmig.inputs.files import STDIN, InputFile, Wanted, open_input
+from otelmig.inputs.line import Host, Line, Receipt
+from otelmig.inputs.log import InputLog
+from otelmig.inputs.rotation import rotations
 
-__all__ = ["InputFile", "Line", "open_input"]
+__all__ = ["STDIN", "Host", "InputFile", "InputLog", "Line", "Receipt", "Wanted", "open_input", "rotations"]

@@ -1,45 +1,66 @@
-"""Finished files: read in blocks, so that memory does not grow with the file.
+"""Finished files, plain or compressed, and standard input: read in blocks, so that memory does not grow with them.
 
-A record may span several text lines (a hypervisor that ends records with CRLF prints bare LF inside them),
-so records are split on the terminator that the file uses; line numbers count LF, as editors and ``grep -n`` do.
+Blocks rather than a memory map: the resident pages of a map count as the process's memory, and a file that is
+truncated while it is mapped kills the process. Line numbers count LF, as editors and ``grep -n`` do.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from shutil import copyfileobj
+from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
+from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
+from otelmig.inputs.line import Line
 from otelmig.observation import Where
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
 
-__all__ = ["InputFile", "Line", "open_input"]
+__all__ = ["STDIN", "InputFile", "Wanted", "open_input"]
 
-_BLOCK = 1 << 20
+STDIN: Final = Path("-")
+"""How standard input is named on the command line."""
+_BLOCK: Final = 1 << 20
 """Bytes read at once: large enough that Python's share of a scan is small, small enough to stay in cache."""
-_HEAD = 1 << 16
+_HEAD: Final = 1 << 16
 """Bytes shown to the hypervisors, which say whether the file is theirs."""
-_LONGEST_RECORD = 1 << 24
-"""A record longer than this is cut; its pieces are read like records."""
+_AHEAD: Final = 1 << 14
+"""A line is given out only once so many bytes after it are there too: what a record of several lines goes on with."""
+_LONGEST_LINE: Final = 1 << 22
+"""A longer line is cut; its pieces are read like lines."""
+_GIVEN: Final = 1 << 16
+"""So many bytes of a line are looked at; no record that says something of a migration is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One record as text, without its terminator; undecodable bytes are escaped in hex."""
+class Wanted:
+    """Which lines of a file are worth reading."""
 
-    text: str
-    where: Where
+    pattern: re.Pattern[bytes]
+    """Lines in which it matches; it should begin with a literal that few lines contain, and match no line feed."""
+    mark: bytes
+    """Lines that contain this, too."""
+    runs: re.Pattern[bytes]
+    """Where a group of ``pattern`` takes part in the match, the lines that this matches are given as one."""
+
+    def matches(self, line: bytes) -> bool:
+        """Whether a single line is wanted."""
+        return self.pattern.search(line) is not None or self.mark in line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
-    """A readable, non-empty regular file.
+    """A readable, non-empty file; ``head`` is its beginning, decompressed.
 
     ``mtime_ns`` is when it was last written (Unix epoch): a bound on its last line's wall-clock time.
     """
@@ -48,66 +69,149 @@ class InputFile:
     name: str
     size: int
     mtime_ns: int
-    head: bytes
+    head: bytes = b""
+    compression: str | None = None
+    keeps_alive: object = None
+    damage: list[str] = field(default_factory=list)
+    """Filled while reading: what kept the end of the file from being read."""
 
-    def lines(self, wanted: re.Pattern[bytes]) -> Iterator[Line]:
-        """Yield each record in which ``wanted`` matches, in file order; one pass, bounded memory."""
-        end_of_record = b"\r\n" if b"\r\n" in self.head else b"\n"
+    def lines(self, wanted: Wanted | None) -> Iterator[Line]:
+        """Yield each line that is ``wanted`` (every line, if None), in order; one pass, bounded memory."""
         number = 1
-        for block in self._blocks(end_of_record):
-            position = counted = 0
-            for match in wanted.finditer(block):
-                if match.start() < position:
-                    continue  # a second match inside a record already given
-                before = block.rfind(end_of_record, position, match.start())
-                begin = position if before < 0 else before + len(end_of_record)
-                end = block.find(end_of_record, match.start())
-                end = len(block) if end < 0 else end
+        for block, until in self._blocks():
+            position = counted = mark = 0
+            while position < until:
+                run_end = 0
+                if wanted is None:
+                    begin, end = position, block.find(b"\n", position, until)
+                else:
+                    if 0 <= mark < position or not position:
+                        mark = block.find(wanted.mark, position, until)
+                    match = wanted.pattern.search(block, position, mark if mark >= 0 else until)
+                    if match is None and mark < 0:
+                        break
+                    start, stop = (mark, mark) if match is None else match.span()
+                    begin = block.rfind(b"\n", position, start) + 1 or position
+                    end = block.find(b"\n", stop, until)
+                    if match is not None and match.lastgroup is not None:
+                        run = wanted.runs.match(block, begin, until)
+                        run_end = run.end() if run is not None else 0
+                end = until if end < 0 else end
                 number += block.count(b"\n", counted, begin)
                 counted = begin
-                text = block[begin:end].decode("utf-8", "backslashreplace")
-                yield Line(text=text, where=Where(file=self.name, line=number))
-                position = min(end + len(end_of_record), len(block))
-            number += block.count(b"\n", counted)
+                yield self._line(block, begin, end, number, run_end)
+                position = max(end + 1, run_end)
+            number += block.count(b"\n", counted, until)
+
+    def _line(self, block: bytes, begin: int, end: int, number: int, run_end: int) -> Line:
+        where = Where(file=self.name, line=number)
+        if run_end > end + 1:
+            last = block.rfind(b"\n", begin, run_end - 1) + 1
+            return Line(
+                text=_text(block, begin, end),
+                where=where,
+                run=block[begin:run_end],
+                last=_text(block, last, run_end - 1),
+            )
+        return Line(text=_text(block, begin, end), where=where, following=lambda: _following(block, end + 1))
 
     def tail(self) -> Iterator[Line]:
-        """Yield the last records of the file, the last one first; their line numbers are not known."""
+        """Yield the last lines of an uncompressed file, the last one first; their line numbers are not known."""
         with self.path.open("rb") as file:
             file.seek(max(self.size - _HEAD, 0))
             data = file.read(_HEAD)
-        for raw in reversed(data.split(b"\r\n" if b"\r\n" in self.head else b"\n")):
-            yield Line(text=raw.decode("utf-8", "backslashreplace"), where=Where(file=self.name, line=0))
+        for raw in reversed(data.split(b"\n")):
+            yield Line(text=_text(raw, 0, len(raw)), where=Where(file=self.name, line=0))
 
     def text(self) -> str:
         """The whole file as text, for the small files that are no logs."""
-        return self.path.read_bytes().decode("utf-8", "backslashreplace")
+        return b"".join(self.chunks()).decode("utf-8", "backslashreplace")
 
-    def _blocks(self, end_of_record: bytes) -> Iterator[bytes]:
-        """Yield the bytes in blocks of whole records; what follows the last terminator comes last."""
-        rest = b""
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
         with self.path.open("rb", buffering=0) as file:
-            while chunk := file.read(_BLOCK):
-                data = rest + chunk
-                cut = data.rfind(end_of_record)
-                if cut < 0 and len(data) < _LONGEST_RECORD:
+            read = file.read if self.compression is None else decompressed(file, self.compression)
+            try:
+                while chunk := read(_BLOCK):
+                    yield chunk
+            except DecompressionError as error:
+                if not self.damage:
+                    self.damage.append(f"{self.name}: the compressed data ends early or is damaged ({error})")
+
+    def _blocks(self) -> Iterator[tuple[bytes, int]]:
+        """Yield blocks, and up to where each holds whole lines that are followed by enough of what comes next."""
+        rest = b""
+        for chunk in self.chunks():
+            data = rest + chunk
+            until = data.rfind(b"\n", 0, max(len(data) - _AHEAD, 0)) + 1
+            if until == 0:
+                if len(data) < _LONGEST_LINE:
                     rest = data
                     continue
-                cut = len(data) if cut < 0 else cut + len(end_of_record)
-                rest = data[cut:]
-                yield data[:cut]
+                until = _LONGEST_LINE
+            yield data, until
+            rest = data[until:]
         if rest:
-            yield rest
+            yield rest, len(rest)
+
+
+def _text(block: bytes, begin: int, end: int) -> str:
+    end = min(end, begin + _GIVEN)
+    if block[end - 1 : end] == b"\r":
+        end -= 1
+    return block[begin:end].decode("utf-8", "backslashreplace")
+
+
+def _following(block: bytes, position: int) -> Iterable[str]:
+    while position < len(block):
+        end = block.find(b"\n", position)
+        end = len(block) if end < 0 else end
+        yield _text(block, position, end)
+        position = end + 1
 
 
 def open_input(path: Path) -> InputFile:
-    """Open ``path`` for reading; :class:`InputError` says in one line why it cannot serve as an input."""
+    """Open ``path`` for reading (``-``: standard input).
+
+    Raises:
+        InputError: in one line, why it cannot serve as an input.
+    """
     try:
+        if path == STDIN:
+            return _spooled(sys.stdin.buffer, "stdin")
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"{path}: a directory")
         if not stat.S_ISREG(status.st_mode):
-            what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise InputError(f"{path}: {what}")
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+            with path.open("rb") as stream:
+                return _spooled(stream, path.name)
+        return _with_head(InputFile(path=path, name=path.name, size=status.st_size, mtime_ns=status.st_mtime_ns))
     except OSError as error:
         raise InputError(f"{path}: {os.strerror(error.errno or 0)}") from error
-    return InputFile(path=path, name=path.name, size=status.st_size, mtime_ns=status.st_mtime_ns, head=head)
+
+
+def _spooled(stream: BinaryIO, name: str) -> InputFile:
+    """What can be read only once goes to a temporary file first; it is gone when the input is."""
+    spool = tempfile.NamedTemporaryFile(prefix="otelmig-")  # noqa: SIM115 - lives as long as the input does
+    copyfileobj(stream, spool, _BLOCK)
+    spool.flush()
+    size = os.fstat(spool.fileno()).st_size
+    return _with_head(
+        InputFile(path=Path(spool.name), name=name, size=size, mtime_ns=time.time_ns(), keeps_alive=spool)
+    )
+
+
+def _with_head(file: InputFile) -> InputFile:
+    """``file``, with its beginning read."""
+    with file.path.open("rb") as stream:
+        magic = stream.read(_HEAD)
+    compression = compression_of(magic)
+    if compression is None:
+        return replace(file, head=magic)
+    packed = replace(file, compression=compression)
+    head = b""
+    for chunk in packed.chunks():
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    return replace(packed, head=head[:_HEAD])

@@ -1,7 +1,7 @@
 """Cloud Hypervisor: its log forms, messages, events, and what must happen before what.
 
-``records`` (line forms) -> ``messages`` and ``events`` (the tables) -> ``log`` and ``streams`` (one process's
-story) -> ``processes``; ``happens_before`` relates the two sides of a migration.
+``log_format`` (line forms) -> ``records`` -> ``messages`` and ``events`` (the tables, looked up in ``lexicon``) ->
+``log`` and ``streams`` (one process's story) -> ``processes``; ``happens_before`` relates the two sides of a migration.
 """
 
 from __future__ import annotations
@@ -11,31 +11,32 @@ from typing import TYPE_CHECKING
 from otelmig.hypervisors.cloud_hypervisor.events import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.happens_before import constraints_between
 from otelmig.hypervisors.cloud_hypervisor.processes import read_processes
-from otelmig.hypervisors.cloud_hypervisor.records import recognise
+from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.clock.constraint import Constraint
-    from otelmig.inputs import InputFile
+    from otelmig.inputs import InputLog
     from otelmig.process import NotUnderstood, Process
+    from otelmig.reading import ReadingOptions
     from otelmig.side import Side
 
 __all__ = ["CloudHypervisor"]
 
 
 class CloudHypervisor:
-    """The :class:`~otelmig.hypervisors.Hypervisor` of Cloud Hypervisor, v48.0 to HEAD."""
+    """The :class:`~otelmig.hypervisors.Hypervisor` of Cloud Hypervisor, v36.0 to HEAD."""
 
     system = "cloud_hypervisor"
 
-    def recognises(self, file: InputFile) -> bool:
-        """Whether the head of ``file`` holds a log record or an event of Cloud Hypervisor."""
-        return is_event_stream(file.head) or recognise(file) is not None
+    def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
+        """Whether ``log`` holds a log record or an event of Cloud Hypervisor."""
+        return is_event_stream(log.head) or reader_for(log, options) is not None
 
-    def processes(self, files: Sequence[InputFile]) -> Iterable[Process | NotUnderstood]:
-        """The processes that wrote ``files``; each event stream joins the log of its process."""
-        return read_processes(files)
+    def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
+        """The processes that wrote ``inputs``; each event stream joins the log of its process."""
+        return read_processes(inputs, options)
 
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
         """What must have happened before what, if these two sides are one migration."""

@@ -8,8 +8,8 @@ From v50.0 the log carries every event too, in a line that is written just befor
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since
 from otelmig.observation import NO_VALUES, Kind, Value, Where
@@ -18,7 +18,7 @@ from otelmig.stamp import ClockDomain, Stamp
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["EVENTS", "EventForm", "MonitorEvent", "is_event_stream", "monitor_events"]
+__all__ = ["EVENTS", "EventForm", "MonitorEvent", "Vocabulary", "is_event_stream", "monitor_events"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,10 @@ class EventForm:
     releases: Releases
     iteration: bool = False
     """Whether property ``id`` is the number of a memory iteration."""
+    variant: str | None = None
+    """Who else fires it: a fork, or a version after the last release."""
+    renamed: Kind | None = None
+    """What the event means in the vocabulary after HEAD, where a ``-starting`` event comes before it."""
 
     def values(self, properties: Mapping[str, str]) -> Mapping[str, Value]:
         """What the event's properties say."""
@@ -38,8 +42,16 @@ class EventForm:
         return NO_VALUES
 
 
-def _event(kind: Kind, releases: Releases = ALL, *, iteration: bool = False) -> EventForm:
-    return EventForm(kind=kind, releases=releases, iteration=iteration)
+AFTER_HEAD: Final = "events after HEAD"
+FORK: Final = "the Cyberus fork"
+_V52: Final = since("v52.0")
+_V53: Final = since("v53.0")
+_V39: Final = since("v39.0")
+_HEAD: Final = since("HEAD")
+
+
+def _event(kind: Kind, releases: Releases = ALL, **rest: Any) -> EventForm:  # noqa: ANN401 - passed on as given
+    return EventForm(kind=kind, releases=releases, **rest)
 
 
 EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
@@ -52,17 +64,55 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("vm", "snapshotted"): _event(Kind.SNAPSHOTTED),
     ("vm", "restoring"): _event(Kind.RESTORING),
     ("vm", "restored"): _event(Kind.RESTORED),
-    ("vm", "migration-started"): _event(Kind.SEND_ANNOUNCED, since("v52.0")),
-    ("vm", "migration-memory-iteration"): _event(Kind.ITERATION_ANNOUNCED, since("v52.0"), iteration=True),
-    ("vm", "migration-finished"): _event(Kind.SEND_FINISHED, since("v52.0")),
-    ("vm", "migration-failed"): _event(Kind.SEND_FAILURE_ANNOUNCED, since("v52.0")),
-    ("vm", "migration-receive-ready"): _event(Kind.RECEIVE_READY, since("v53.0")),
-    ("vm", "migration-receive-started"): _event(Kind.ACCEPTED, since("v52.0")),
-    ("vm", "migration-receive-finished"): _event(Kind.RECEIVE_FINISHED, since("v52.0")),
-    ("vm", "migration-receive-failed"): _event(Kind.RECEIVE_FAILED, since("v52.0")),
-    ("vm", "postcopy-migration-completed"): _event(Kind.POSTCOPY_FINISHED, since("v53.0")),
+    ("vm", "migration-starting"): _event(Kind.SEND_ANNOUNCED, _HEAD, variant=AFTER_HEAD),
+    ("vm", "migration-started"): _event(Kind.SEND_ANNOUNCED, _V52, renamed=Kind.START_ACKNOWLEDGED),
+    ("vm", "migration-memory-iteration"): _event(Kind.ITERATION_ANNOUNCED, _V52, iteration=True),
+    ("vm", "migration-finished"): _event(Kind.SEND_FINISHED, _V52),
+    ("vm", "migration-failed"): _event(Kind.SEND_FAILURE_ANNOUNCED, _V52),
+    ("vm", "migration-cancelled"): _event(Kind.SEND_CANCELLED, since("v50.0"), variant=FORK),
+    ("vm", "migration-receive-ready"): _event(Kind.RECEIVE_READY, _V53),
+    ("vm", "migration-receive-starting"): _event(Kind.ACCEPTED, _HEAD, variant=AFTER_HEAD),
+    ("vm", "migration-receive-started"): _event(Kind.ACCEPTED, _V52, renamed=Kind.START_ACKNOWLEDGED),
+    ("vm", "migration-receive-finished"): _event(Kind.RECEIVE_FINISHED, _V52),
+    ("vm", "migration-receive-failed"): _event(Kind.RECEIVE_FAILED, _V52),
+    ("vm", "postcopy-migration-completed"): _event(Kind.POSTCOPY_FINISHED, _V53),
+    ("guest", "panic"): _event(Kind.GUEST_PANICKED),
+    # what a VM does besides: known, needed by no trace
+    ("vmm", "started"): _event(Kind.KNOWN, _HEAD, variant=AFTER_HEAD),
+    ("vmm", "shutdown"): _event(Kind.KNOWN),
+    ("vm", "booting"): _event(Kind.KNOWN),
+    ("vm", "booted"): _event(Kind.KNOWN),
+    ("vm", "shutdown"): _event(Kind.KNOWN),
+    ("vm", "deleted"): _event(Kind.KNOWN),
+    ("vm", "resizing"): _event(Kind.KNOWN),
+    ("vm", "resized"): _event(Kind.KNOWN),
+    ("vm", "coredumping"): _event(Kind.KNOWN),
+    ("vm", "rebooting"): _event(Kind.KNOWN, _V39),
+    ("vm", "rebooted"): _event(Kind.KNOWN, _V39),
+    ("vm", "device-removed"): _event(Kind.KNOWN),
+    ("virtio-device", "activated"): _event(Kind.KNOWN),
+    ("virtio-device", "reset"): _event(Kind.KNOWN),
+    ("vdpa", "activated"): _event(Kind.KNOWN),
+    ("vdpa", "reset"): _event(Kind.KNOWN),
 }
-"""Events by (source, name); all others (booting, activated, ...) say nothing about a migration."""
+"""Events by (source, name)."""
+
+
+@dataclass(slots=True)
+class Vocabulary:
+    """Which of its two meanings an event has in the process that fires it.
+
+    After HEAD a migration's first event is ``migration-starting`` (``migration-receive-starting``), and the one that
+    was first until then means that Start was acknowledged; one name never has both meanings in one process.
+    """
+
+    renamed: set[str] = field(default_factory=set)
+
+    def kind(self, name: str, form: EventForm) -> Kind:
+        """What the event ``name`` means here."""
+        if name.endswith("-starting"):
+            self.renamed.add(name.removesuffix("-starting") + "-started")
+        return form.renamed if form.renamed is not None and name in self.renamed else form.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,17 @@
-"""One log file -> the observations of each process that wrote to it."""
+"""One log -> the observations of each process that wrote to it."""
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
-from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES, TABLE, meaning_of
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
+from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, is_family, meaning_of, wanted
+from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
+from otelmig.hypervisors.cloud_hypervisor.stamps import boottime_stamp
 from otelmig.observation import Kind, Observation, Value
 from otelmig.process import NotUnderstood
 from otelmig.stamp import ClockDomain
@@ -15,9 +19,10 @@ from otelmig.stamp import ClockDomain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.hypervisors.cloud_hypervisor.records import RecordReader
-    from otelmig.hypervisors.cloud_hypervisor.releases import Releases
-    from otelmig.inputs import InputFile
+    from otelmig.hypervisors.cloud_hypervisor.lexicon import Meaning
+    from otelmig.hypervisors.cloud_hypervisor.records import Record, RecordReader
+    from otelmig.inputs import Host, InputLog, Line
+    from otelmig.stamp import Stamp
 
 __all__ = ["LogProcess", "read_log"]
 
@@ -32,93 +37,277 @@ _IDENTIFYING: Final = frozenset(
     }
 )
 """The first records of an attempt: their printed text is its identity."""
+_ENDS: Final = frozenset({Kind.PROCESS_EXITED, Kind.PROCESS_KILLED})
 _RESTART_NS: Final = 10**9
-"""A time since start that falls back by more than this belongs to another process that writes to the same file."""
-
-
-def _wanted() -> re.Pattern[bytes]:
-    """What makes a record worth parsing: ``-- `` and the beginning of a message of the table.
-
-    The shared literal head lets the regular expression engine skip to it with a plain search.
-    """
-    heads = {row.head for row in TABLE if row.head} | set(FAMILIES)
-    heads |= {f"Event: source = {source} event = {name}" for source, name in EVENTS}
-    shortest = sorted(head for head in heads if not any(head != other and head.startswith(other) for other in heads))
-    alternatives = [re.escape(head) for head in shortest]
-    alternatives += [
-        r"v\d[\w.+-]{0,63} starting",
-        r"\w{1,64} Command Received",
-    ]  # the rows that begin with a value
-    return re.compile("-- (?:{})".format("|".join(alternatives)).encode())
-
-
-WANTED: Final = _wanted()
+"""A time since start that falls back by more than this belongs to another process that writes to the same log."""
+_NEAR_NS: Final = 5 * 10**9
+"""Two processes write in turns if the times go on where the other one left off, within this."""
+_AT_ONCE: Final = 4
+"""So many processes are thought to write to one log in turns."""
+_REMEMBERED: Final = 64
+"""Among so many lines a copy of a line is looked for: some transports deliver a line again."""
+_EXACT_NS: Final = 10_000
+"""Only stamps that are at least so exact tell a copy from another line of the same text."""
+_GOES_ON: Final = 64
+"""A record has at most so many lines."""
+_CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
+"""How the causes of an error are listed, one a line."""
+_SIZE: Final = re.compile(rb" size: (\d{1,12}) \(KiB\)")
+_LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
 
 
 @dataclass(slots=True, kw_only=True)
 class LogProcess:
     """What one process wrote to a log, as it is being read."""
 
+    writer: str = ""
     observations: list[Observation] = field(default_factory=list)
-    releases: Releases
+    releases: Releases = ALL
+    variants: set[str] = field(default_factory=set)
     version: str | None = None
+    host: Host | None = None
     last_ns: int = 0
+    zero_ns: int | None = None
+    """The latest Unix time at which the process's clock can have read zero, by its transport."""
+    receipts: str | None = None
+    """The transport that says so."""
+    begun: bool = False
+    """Whether anything but the process's own start was seen."""
+    ended: bool = False
+    taken_in_turns: bool = False
+    """Whether its lines had to be told from those of another process by their times alone."""
+    is_last: bool = False
+    """Whether nothing was written to the log after it."""
 
     @property
     def domain(self) -> ClockDomain:
         """The clock that the process's lines are stamped with."""
         return self.observations[0].stamp.domain if self.observations else ClockDomain.BOOTTIME
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything but the process's own start was seen."""
-        return any(seen.kind is not Kind.PROCESS_STARTED for seen in self.observations[:3])
 
-
-def read_log(file: InputFile, reader: RecordReader) -> Iterator[LogProcess | NotUnderstood]:
-    """Yield each process that wrote to ``file`` when its part ends, and every line that was not understood."""
-    process = LogProcess(releases=reader.releases)
-    tables = _DirtyTables()
-    for line in file.lines(WANTED):
-        record = reader.record(line)
+def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUnderstood]:
+    """Yield each process that wrote to ``log`` once it is over, and every line that was not understood."""
+    writers: dict[tuple[str, str], _Writer] = {}
+    last: _Writer | None = None
+    for line in log.lines(wanted(reader.literals)):
+        record = reader.record(line.text)
         if record is None:
-            yield NotUnderstood(where=line.where, reason="no known line form")
+            if SECCOMP in line.text:
+                _killed(line, writers, last)
+            else:
+                yield NotUnderstood(where=line.where, reason="no known line form", text=line.text)
             continue
         meaning = meaning_of(record.message)
         if meaning is None:
-            if record.message.startswith(FAMILIES):
-                yield NotUnderstood(where=line.where, reason="no known form of this message")
+            if is_family(record.message):
+                yield NotUnderstood(where=line.where, reason="no known form of this message", text=record.message)
             continue
-        restarted = record.stamp.domain is ClockDomain.BOOTTIME and record.stamp.ns < process.last_ns - _RESTART_NS
-        if restarted or (meaning.kind is Kind.PROCESS_STARTED and process.begun):
-            process.observations += tables.flush()
-            yield process
-            process, tables = LogProcess(releases=reader.releases), _DirtyTables()
-        process.last_ns = max(process.last_ns, record.stamp.ns)
-        process.releases = process.releases & meaning.releases or process.releases
-        observation = Observation(
-            kind=meaning.kind,
-            stamp=record.stamp,
-            where=record.where,
-            thread=record.thread,
-            text=record.text if meaning.kind in _IDENTIFYING else "",
-            values=meaning.values,
-        )
-        if meaning.kind is Kind.PROCESS_STARTED and (version := observation.word("version")):
-            process.version = version
-        process.observations += tables.add(observation)
-    process.observations += tables.flush()
-    process.last_ns = max(process.last_ns, _last_stamp_ns(file, reader))
-    yield process
+        if meaning.kind is Kind.KNOWN:
+            continue
+        key = (line.writer, record.pid)
+        last = writers.get(key)
+        if last is None:
+            last = writers[key] = _Writer(name=line.writer or record.pid)
+        yield from last.take(line, record, meaning, reader)
+    _end_at_tail(log, reader, writers)
+    for writer in writers.values():
+        yield from writer.finish()
 
 
-def _last_stamp_ns(file: InputFile, reader: RecordReader) -> int:
-    """The time of the last record of the file, whatever it says; 0 if the tail has none."""
-    for line in file.tail():
-        record = reader.record(line)
+def _killed(line: Line, writers: dict[tuple[str, str], _Writer], last: _Writer | None) -> None:
+    """The report of a SIGSYS handler is no record: it is the last thing that its process printed."""
+    writer = next((writer for (name, _), writer in writers.items() if name == line.writer), last)
+    if writer is not None:
+        detail = " ".join(islice(line.following(), 1)) if line.following is not None else ""
+        writer.killed(line, detail)
+
+
+def _end_at_tail(log: InputLog, reader: RecordReader, writers: dict[tuple[str, str], _Writer]) -> None:
+    """The time of the last record of the log, whatever it says."""
+    for line in log.tail():
+        record = reader.record(line.text)
         if record is not None:
-            return record.stamp.ns
-    return 0
+            writer = writers.get((line.writer, record.pid))
+            if writer is not None and writer.current is not None:
+                process = writer.current.process
+                process.last_ns = max(process.last_ns, record.stamp.ns)
+                process.is_last = True
+            return
+
+
+@dataclass(slots=True, kw_only=True)
+class _Track:
+    """A process while its lines come in."""
+
+    process: LogProcess
+    tables: _DirtyTables
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    recent: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Writer:
+    """What is known to come from one process after the other, or (by their times) from a few in turns."""
+
+    name: str
+    tracks: list[_Track] = field(default_factory=list)
+    current: _Track | None = None
+
+    def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Iterator[LogProcess]:
+        """Add one record; yield the processes that are over."""
+        track, over = self._track(record, meaning)
+        yield from over
+        process = track.process
+        mark = (record.stamp.text, record.thread, record.message)
+        if record.stamp.ns <= process.last_ns and record.stamp.error_ns <= _EXACT_NS and mark in track.recent:
+            return
+        track.recent.append(mark)
+        process.last_ns = max(process.last_ns, record.stamp.ns)
+        process.begun = process.begun or meaning.kind is not Kind.PROCESS_STARTED
+        process.ended = process.ended or meaning.kind in _ENDS
+        if process.releases is not meaning.releases:
+            process.releases = process.releases & meaning.releases or process.releases
+        if process.releases is not record.releases:
+            process.releases = process.releases & record.releases or process.releases
+        if meaning.variant is not None:
+            process.variants.add(meaning.variant)
+        if line.host is not None:
+            process.host = line.host
+        if line.receipt is not None and record.stamp.domain is ClockDomain.BOOTTIME:
+            zero_ns = line.receipt.ns - record.stamp.lo_ns
+            process.zero_ns = zero_ns if process.zero_ns is None else min(process.zero_ns, zero_ns)
+            process.receipts = line.receipt.origin
+        for seen in _observations(line, record, meaning, track, reader):
+            if seen.kind is Kind.PROCESS_STARTED and (version := seen.word("version")):
+                process.version = version
+            process.observations += track.tables.add(seen)
+
+    def killed(self, line: Line, detail: str) -> None:
+        """The current process was killed; no time is printed, so it happened at its last line or after."""
+        track = self.current
+        if track is None or not track.process.observations:
+            return
+        before = track.process.observations[-1]
+        killed = replace(
+            before,
+            kind=Kind.PROCESS_KILLED,
+            where=line.where,
+            text="",
+            values={"by": "seccomp", "detail": detail},
+            since=None,
+        )
+        track.process.observations += track.tables.add(killed)
+        track.process.ended = True
+
+    def finish(self) -> Iterator[LogProcess]:
+        """Yield what is left."""
+        for track in self.tracks:
+            yield _finished(track)
+        self.tracks.clear()
+
+    def _track(self, record: Record, meaning: Meaning) -> tuple[_Track, list[LogProcess]]:
+        """The process that a record belongs to, and those that are over because it began."""
+        track = self.current
+        if track is None:
+            return self._new(), []
+        begins = meaning.kind is Kind.PROCESS_STARTED and track.process.begun
+        if record.stamp.domain is not track.process.domain:
+            begins = begins or bool(track.process.observations)
+        elif record.stamp.domain is ClockDomain.BOOTTIME and not begins:
+            gap = record.stamp.ns - track.process.last_ns
+            if -_RESTART_NS <= gap <= _NEAR_NS:
+                return track, []
+            other = self._other(record.stamp, gap)
+            if other is not None:
+                other.process.taken_in_turns = track.process.taken_in_turns = True
+                self.current = other
+                return other, []
+            begins = gap < 0
+        if not begins:
+            return track, []
+        over = [each for each in self.tracks if each.process.ended]
+        if len(self.tracks) - len(over) >= _AT_ONCE:
+            over.append(next(each for each in self.tracks if each not in over))
+        self.tracks = [each for each in self.tracks if not any(each is one for one in over)]
+        return self._new(), [_finished(each) for each in over]
+
+    def _other(self, stamp: Stamp, gap: int) -> _Track | None:
+        """Another process whose times go on with ``stamp`` much better than the current one's."""
+        near = [
+            (stamp.ns - each.process.last_ns, each)
+            for each in self.tracks
+            if each is not self.current
+            and not each.process.ended
+            and -_RESTART_NS <= stamp.ns - each.process.last_ns <= _NEAR_NS
+        ]
+        if not near:
+            return None
+        own, found = min(near, key=lambda item: abs(item[0]))
+        return found if gap < 0 or own * 100 < gap else None
+
+    def _new(self) -> _Track:
+        self.current = _Track(process=LogProcess(writer=self.name), tables=_DirtyTables())
+        self.tracks.append(self.current)
+        return self.current
+
+
+def _observations(
+    line: Line, record: Record, meaning: Meaning, track: _Track, reader: RecordReader
+) -> Iterator[Observation]:
+    """What a line says; two observations for a run of lines that were taken together."""
+    kind, values = meaning.kind, meaning.values
+    if meaning.event is not None:
+        form = EVENTS.get(("vm", meaning.event))
+        kind = kind if form is None else track.vocabulary.kind(meaning.event, form)
+    if meaning.goes_on and line.following is not None:
+        values = _whole(line, record, meaning, reader)
+    seen = Observation(
+        kind=kind,
+        stamp=record.stamp,
+        where=line.where,
+        thread=record.thread,
+        text=record.text if kind in _IDENTIFYING else "",
+        values=values,
+    )
+    if not line.run:
+        yield seen
+        return
+    sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
+    end = reader.record(line.last)
+    stamp = record.stamp if end is None else end.stamp
+    yield replace(seen, stamp=stamp, since=record.stamp, values={"dirty_bytes": sum(sizes), "ranges": len(sizes)})
+
+
+def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> dict[str, Value]:
+    """The values of a message that goes on over several lines: up to where the next record begins."""
+    found = [record.message]
+    for text in islice(line.following() if line.following is not None else (), _GOES_ON):
+        following = reader.record(text)
+        if following is None:
+            found.append(text)
+        elif _CAUSE.match(following.message) and following.thread == record.thread:
+            found.append(following.message)
+        else:
+            break
+    whole = meaning_of("\n".join(found).rstrip())
+    return dict(whole.values if whole is not None and whole.kind is meaning.kind else meaning.values)
+
+
+def _finished(track: _Track) -> LogProcess:
+    process = track.process
+    process.observations += track.tables.flush()
+    if process.releases.last <= _LAST_ADAPTIVE:
+        process.observations = [_exact(seen) for seen in process.observations]
+    return process
+
+
+def _exact(seen: Observation) -> Observation:
+    """``seen`` with the stamp of v36.0-v48.0: at 100 s and more only the rest of the log tells the forms apart."""
+    stamp = seen.stamp
+    if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS // 10:
+        return seen
+    exact = boottime_stamp(stamp.text.removesuffix("s"), "s", f32=False)
+    return seen if exact is None else replace(seen, stamp=exact)
 
 
 @dataclass(slots=True)
@@ -138,16 +327,16 @@ class _DirtyTables:
                 return [seen]
             del self.open[seen.thread]
             return [table, seen]
-        size, ranges = (seen.number("dirty_bytes"), 1) if seen.word("part") == "range" else (0, 0)
+        size, ranges = seen.number("dirty_bytes") or 0, seen.number("ranges")
+        if ranges is None:
+            ranges = 1 if seen.word("part") == "range" else 0
+        since = seen.since or seen.stamp
+        where = seen.where
         if table is not None:
-            size, ranges = (
-                (size or 0) + (table.number("dirty_bytes") or 0),
-                ranges + (table.number("ranges") or 0),
-            )
-        values: dict[str, Value] = {"dirty_bytes": size or 0, "ranges": ranges}
-        since = seen.stamp if table is None else table.since
-        where = seen.where if table is None else table.where
-        self.open[seen.thread] = replace(seen, values=values, since=since, where=where)
+            size += table.number("dirty_bytes") or 0
+            ranges += table.number("ranges") or 0
+            since, where = table.since or since, table.where
+        self.open[seen.thread] = replace(seen, values={"dirty_bytes": size, "ranges": ranges}, since=since, where=where)
         return []
 
     def flush(self) -> list[Observation]:

@@ -1,25 +1,27 @@
-"""All files of Cloud Hypervisor -> the processes that wrote them."""
+"""All logs and event streams of Cloud Hypervisor -> the processes that wrote them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent, is_event_stream, monitor_events
 from otelmig.hypervisors.cloud_hypervisor.log import LogProcess, read_log
-from otelmig.hypervisors.cloud_hypervisor.records import recognise
+from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.streams import event_observations, fit, merged
 from otelmig.observation import Kind
-from otelmig.process import NotUnderstood, Process
+from otelmig.process import NotUnderstood, Process, Zero
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.streams import Fit
-    from otelmig.inputs import InputFile
+    from otelmig.inputs import InputLog
     from otelmig.observation import Observation
+    from otelmig.reading import ReadingOptions
 
 __all__ = ["read_processes"]
 
@@ -32,60 +34,66 @@ _LAST_WITH_VCPUS_FIRST: Final = RELEASES.index("v51.0")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Log:
-    file: InputFile
-    number: int
-    parts: int
+    log: InputLog
+    name: str
     content: LogProcess
-
-    @property
-    def name(self) -> str:
-        return self.file.name if self.number == 1 else f"{self.file.name}#{self.number}"
+    assumed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stream:
-    file: InputFile
+    log: InputLog
     events: tuple[Observation, ...]
 
 
-def read_processes(files: Sequence[InputFile]) -> Iterator[Process | NotUnderstood]:
-    """Read every file; join each event stream to the one log that it fits; yield the processes."""
+def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Iterator[Process | NotUnderstood]:
+    """Read every input; join each event stream to the one log that it fits; yield the processes."""
     logs: list[_Log] = []
     streams: list[_Stream] = []
-    for file in files:
-        if is_event_stream(file.head):
-            found = list(_read_stream(file))
-            streams += (item for item in found if isinstance(item, _Stream))
-            yield from (item for item in found if isinstance(item, NotUnderstood))
+    for log in inputs:
+        if is_event_stream(log.head):
+            items = _read_stream(log)
+            streams += (item for item in items if isinstance(item, _Stream))
+            yield from (item for item in items if isinstance(item, NotUnderstood))
             continue
-        reader = recognise(file)
+        reader = reader_for(log, options)
         if reader is None:
             continue
-        parts: list[LogProcess] = []
-        for item in read_log(file, reader):
+        found: list[LogProcess] = []
+        for item in read_log(log, reader):
             if isinstance(item, NotUnderstood):
                 yield item
             elif item.observations:
-                parts.append(item)
-        logs += (
-            _Log(file=file, number=number, parts=len(parts), content=content)
-            for number, content in enumerate(parts, start=1)
-        )
+                found.append(item)
+        logs += _named(log, found, tuple(sorted(reader.assumed)))
     yield from _joined(logs, streams)
 
 
-def _read_stream(file: InputFile) -> Iterator[_Stream | NotUnderstood]:
+def _named(log: InputLog, found: Sequence[LogProcess], assumed: tuple[str, ...]) -> Iterator[_Log]:
+    """Each process under the log's name, told apart by its writer and its number where there are several."""
+    writers = {process.writer for process in found}
+    counts: Counter[str] = Counter()
+    for process in found:
+        counts[process.writer] += 1
+        name = log.name if len(writers) == 1 else f"{log.name}[{process.writer}]"
+        number = counts[process.writer]
+        yield _Log(log=log, name=name if number == 1 else f"{name}#{number}", content=process, assumed=assumed)
+
+
+def _read_stream(log: InputLog) -> list[_Stream | NotUnderstood]:
     """One stream per process: a file that was appended to holds several."""
+    found: list[_Stream | NotUnderstood] = []
     events: list[MonitorEvent] = []
-    for item in monitor_events(file.text(), file.name):
+    for item in monitor_events(log.text(), log.name):
         if not isinstance(item, MonitorEvent):
-            yield NotUnderstood(where=item, reason="no event in this JSON")
+            found.append(NotUnderstood(where=item, reason="no event in this JSON"))
             continue
         if (item.source, item.name) == ("vmm", "starting") and events:
-            yield _Stream(file=file, events=tuple(event_observations(events)))
+            found.append(_Stream(log=log, events=tuple(event_observations(events))))
             events = []
         events.append(item)
-    yield _Stream(file=file, events=tuple(event_observations(events)))
+    found.append(_Stream(log=log, events=tuple(event_observations(events))))
+    return found
 
 
 def _joined(logs: Sequence[_Log], streams: Sequence[_Stream]) -> Iterator[Process]:
@@ -129,16 +137,24 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
     if stream is not None:
         observations = merged(content.observations, stream[0].events, stream[1])
     releases = _releases(content)
+    notes = []
+    if content.taken_in_turns:
+        notes.append(f"{log.name}: several processes write to this log; their lines were told apart by their times")
+    notes += [f"{log.name}: its times have {each}" for each in log.assumed if content.domain is ClockDomain.REALTIME]
     return Process(
         system=_SYSTEM,
         name=log.name,
         observations=observations,
         domain=content.domain,
         version=content.version,
-        dialect=str(releases),
+        dialect=", ".join([str(releases), *sorted(content.variants)]),
         vcpus_resume_first=releases.last <= _LAST_WITH_VCPUS_FIRST,
         last_ns=content.last_ns,
-        last_written_ns=log.file.mtime_ns if log.number == log.parts else None,
+        last_written_ns=log.log.mtime_ns if content.is_last else None,
+        zero=None if content.zero_ns is None else Zero(ns=content.zero_ns, origin=content.receipts or "receipt"),
+        host=content.host,
+        assumed=log.assumed if content.domain is ClockDomain.REALTIME else (),
+        notes=tuple(notes),
     )
 
 
@@ -154,13 +170,13 @@ def _releases(content: LogProcess) -> Releases:
 def _stream_process(stream: _Stream, note: str) -> Process:
     return Process(
         system=_SYSTEM,
-        name=stream.file.name,
+        name=stream.log.name,
         observations=stream.events,
         domain=ClockDomain.BOOTTIME,
         version=None,
         dialect=str(_FIRST_WITH_MIGRATION_EVENTS),
         vcpus_resume_first=False,
         last_ns=max((seen.stamp.ns for seen in stream.events), default=0),
-        last_written_ns=stream.file.mtime_ns,
-        notes=(f"{stream.file.name}: {note}",) if note else (),
+        last_written_ns=stream.log.mtime_ns,
+        notes=(f"{stream.log.name}: {note}",) if note else (),
     )

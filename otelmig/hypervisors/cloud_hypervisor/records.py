@@ -1,164 +1,186 @@
-"""Log lines of Cloud Hypervisor -> records: stamp, thread, level, message.
+"""Lines -> records: stamp, thread, level, message, by whichever form the process writes.
 
-Three forms are recognised, each with or without its optional parts:
-
-- ``cloud-hypervisor: 12.702682s: <vmm> INFO:vmm/src/lib.rs:1202 -- TEXT`` (v36.0-v48.0: ``Duration``'s Debug form
-  with six decimals of an adaptive unit, ``ns``, ``µs``, ``ms`` or ``s``);
-- the same with the time padded to ten columns and always in ``s`` (default from v49.0): ``as_secs_f32``, so its
-  resolution is that of a 32-bit float and fades with the uptime of the process;
-- ``--log-format`` (v52.0) with ``{wallclock}``, alone, before the default form, or with ``{pid}/{tid}``.
-
-Records end with CRLF in every release; messages may contain bare LF.
+The form is found per line, the one that matched last being tried first: a file may go on in another form after an
+upgrade, and several processes may write to one journal.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.releases import Releases, since, until
-from otelmig.stamp import ClockDomain, Stamp
+from otelmig.errors import InputError
+from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
+from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, Clock, LineForm, compile_log_format
+from otelmig.hypervisors.cloud_hypervisor.releases import ALL
+from otelmig.hypervisors.cloud_hypervisor.stamps import (
+    boottime_stamp,
+    calendar_stamp,
+    fields_time,
+    glog_time,
+    wallclock_stamp,
+)
 
 if TYPE_CHECKING:
-    from otelmig.inputs import InputFile, Line
-    from otelmig.observation import Where
+    import re
+    from collections.abc import Iterable, Sequence
+    from datetime import tzinfo
 
-__all__ = ["BootForm", "Record", "RecordReader", "f32_error_ns", "recognise"]
+    from otelmig.hypervisors.cloud_hypervisor.releases import Releases
+    from otelmig.hypervisors.cloud_hypervisor.stamps import CalendarTime
+    from otelmig.inputs import InputLog, Line
+    from otelmig.reading import ReadingOptions
+    from otelmig.stamp import Stamp
 
+__all__ = ["Record", "RecordReader", "reader_for"]
 
-class BootForm(StrEnum):
-    """How the process prints the time since its start."""
-
-    ADAPTIVE = "adaptive"
-    """v36.0-v48.0: exact to a microsecond (nanosecond below one millisecond) at any uptime."""
-    F32 = "f32"
-    """v49.0 on: a 32-bit float of seconds."""
+_LEVELS: Final = {"E": "ERROR", "W": "WARN", "I": "INFO", "D": "DEBUG", "T": "TRACE"}
+_SECOND: Final = timedelta(seconds=1)
+_LEEWAY: Final = timedelta(days=1)
+"""A log that was copied may be a little older than its last line, and zones differ."""
+_FIRST_AMBIGUOUS_NS: Final = 100 * 10**9
+"""From here on the old and the new default line print the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One log record; ``stamp`` is its wall-clock time where the format prints one, else its time since start."""
+    """One log record; ``stamp`` is its wall-clock time where the form prints one, else its time since start."""
 
     stamp: Stamp
     thread: str
     level: str
     message: str
     text: str
-    where: Where
+    pid: str
+    form: LineForm
+    releases: Releases
+    """The releases that print such a line."""
 
 
-_LINE: Final = re.compile(
-    r"(?:(?P<wall>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) )?"
-    r"(?:cloud-hypervisor: *)?"
-    r"(?:(?P<boot>\d{1,10}\.\d{1,9})(?P<unit>ns|µs|ms|s): )?"
-    r"(?:(?P<pid>\d{1,10})/(?P<tid>\d{1,10}) )?"
-    r"<(?P<thread>[^>\r\n]{1,64})> (?P<level>ERROR|WARN|INFO|DEBUG|TRACE)[: ](?P<location>[^\r\n]{0,512}?) -- "
-    r"(?P<message>.*)",
-    re.DOTALL,
-)
-_PADDED: Final = re.compile(rb"cloud-hypervisor:  +\d+\.\d{6}s: <")
-_ADAPTIVE: Final = re.compile(r"cloud-hypervisor: \d+\.\d{6}(?:ns|µs|ms): <".encode())
-_EVENT_LINE: Final = re.compile(rb" -- Event: source = ")
-_UNIT_NS: Final = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9}
-_MICROSECOND: Final = 1_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def f32_error_ns(value_ns: int) -> int:
-    """Half-width of the interval that an ``as_secs_f32`` stamp of ``value_ns`` stands for, in ns.
-
-    Half a unit in the last place of a 32-bit float of seconds, plus 0.62 us for the double rounding of
-    ``as_secs_f32`` and the six printed decimals (checked against values that Rust printed).
-    """
-    seconds = max(value_ns // 10**9, 0)
-    if seconds == 0:
-        return 650
-    exponent = seconds.bit_length() - 1  # 2**exponent <= seconds: 24 bits of significand
-    return ((1 << exponent) * 10**9 >> 24) + 621
-
-
-def recognise(file: InputFile) -> RecordReader | None:
-    """A reader for this file, or None if no record in its head has a known form."""
-    end = b"\r\n" if b"\r\n" in file.head else b"\n"
-    for raw in file.head.split(end):
-        match = _LINE.match(raw.decode("utf-8", "backslashreplace"))
-        if match and (match["wall"] or match["boot"]):
-            wall_only = bool(match["wall"]) and not match["boot"]
-            return RecordReader(
-                boot_form=BootForm.F32 if wall_only else _boot_form(file.head), wall=bool(match["wall"])
-            )
-    return None
-
-
-def _boot_form(head: bytes) -> BootForm:
-    """Which form the stamps have: a sub-second unit is old, padding is new; else ``Event:`` lines (v50.0) decide.
-
-    At 100 s and more the two forms look the same; then the wider interval (f32) is the safe reading.
-    """
-    if _ADAPTIVE.search(head) and not _PADDED.search(head):
-        return BootForm.ADAPTIVE
-    if _PADDED.search(head) or _EVENT_LINE.search(head):
-        return BootForm.F32
-    first = re.search(rb"cloud-hypervisor: (\d+)\.\d{6}s: <", head)
-    return BootForm.ADAPTIVE if first and len(first[1]) < len(b"100") else BootForm.F32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RecordReader:
-    """Reads the records of one file."""
+    """Reads the records of one log."""
 
-    boot_form: BootForm
-    wall: bool
-    """Whether lines begin with a wall-clock time."""
+    forms: list[LineForm]
+    """In the order in which they are tried; changes as lines come in."""
+    options: ReadingOptions
+    mtime_ns: int
+    """When the log was last written: no line is from after that."""
+    assumed: set[str] = field(default_factory=set)
+    """What its times left out and had to be assumed, in words."""
+    seen: set[str] = field(default_factory=set)
+    """The forms that lines were found to have."""
 
     @property
-    def releases(self) -> Releases:
-        """The releases that print lines of this form."""
-        if self.wall:
-            return since("v52.0")
-        return until("v48.0") if self.boot_form is BootForm.ADAPTIVE else since("v49.0")
+    def literals(self) -> tuple[str, ...]:
+        """What stands right before the messages of the forms that are tried: what a scan looks for."""
+        found = {form.before_message[-_LITERAL:].lstrip() or form.before_message[-_LITERAL:] for form in self.forms}
+        return tuple(sorted(found))
 
-    def record(self, line: Line) -> Record | None:
-        """The record in ``line``, or None if it has no form that we know (a panic, a stray print)."""
-        match = _LINE.match(line.text)
-        if match is None:
-            return None
-        stamp = self._stamp(match)
-        if stamp is None:
-            return None
+    def record(self, text: str) -> Record | None:
+        """The record in ``text``, or None if it has no form that we know (a panic, a stray print)."""
+        for position, form in enumerate(self.forms):
+            match = form.pattern.match(text)
+            if match is None:
+                continue
+            stamp = self._stamp(form, match)
+            if stamp is None:
+                continue
+            if position:
+                self.forms.insert(0, self.forms.pop(position))
+            return self._record(form, match, stamp, text)
+        return None
+
+    def _record(self, form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Record:
+        given = match.groupdict()
+        releases = form.releases
+        if form is _DEFAULT and stamp.ns >= _FIRST_AMBIGUOUS_NS:
+            releases = ALL
+        self.seen.add(form.text)
         return Record(
             stamp=stamp,
-            thread=match["thread"],
-            level=match["level"],
-            message=match["message"],
-            text=line.text,
-            where=line.where,
+            thread=given.get("thread") or given.get("tid") or "",
+            level=given.get("level") or _LEVELS.get(given.get("levelchar") or "", ""),
+            message=given["msg"],
+            text=text,
+            pid=given.get("pid") or "",
+            form=form,
+            releases=releases,
         )
 
-    def _stamp(self, match: re.Match[str]) -> Stamp | None:
-        wall, boot = match["wall"], match["boot"]
-        if wall is not None:
-            ns = _realtime_ns(wall)
-            if ns is None:
+    def _stamp(self, form: LineForm, match: re.Match[str]) -> Stamp | None:
+        match form.clock:
+            case Clock.BOOTTIME:
+                return boottime_stamp(match["boottime"], "s", f32=True)
+            case Clock.ADAPTIVE:
+                text = match["adaptive"]
+                value = text.rstrip("nµms")
+                return boottime_stamp(value, text[len(value) :], f32=False)
+            case Clock.WALLCLOCK:
+                return wallclock_stamp(match["wallclock"])
+            case Clock.GLOG | Clock.LOCAL_GLOG:
+                time = glog_time(match[str(form.clock)])
+            case Clock.FIELDS | Clock.LOCAL_FIELDS:
+                time = fields_time(match.groupdict(), "" if form.clock is Clock.FIELDS else "local")
+            case None:
                 return None
-            return Stamp(ns=ns, error_ns=_MICROSECOND, text=wall, domain=ClockDomain.REALTIME)
-        if boot is None:
-            return None
-        unit = match["unit"]
-        whole, _, fraction = boot.partition(".")
-        ns = (int(whole) * 10 ** len(fraction) + int(fraction)) * _UNIT_NS[unit] // 10 ** len(fraction)
-        exact_ns = _MICROSECOND if unit == "s" else 1
-        error = exact_ns if self.boot_form is BootForm.ADAPTIVE else f32_error_ns(ns)
-        return Stamp(ns=ns, error_ns=error, text=boot + unit, domain=ClockDomain.BOOTTIME)
+        local = form.clock in (Clock.LOCAL_GLOG, Clock.LOCAL_FIELDS)
+        return self._calendar(time, self.options.zone if local else UTC)
+
+    def _calendar(self, time: CalendarTime, zone: tzinfo | None) -> Stamp | None:
+        """A calendar time with what it lacks put in: from the options, else from the file's last write."""
+        year, month, _ = time.date
+        latest = datetime.fromtimestamp(self.mtime_ns / 1e9, UTC) + (_SECOND if month is None else _LEEWAY)
+        if zone is None and time.zone is None:
+            self.assumed.add("no time zone: UTC assumed (--log-zone)")
+        if year is None and month is not None and self.options.year is not None:
+            time = replace(time, date=(self.options.year, *time.date[1:]))
+        elif year is None:
+            what = "no date" if month is None else "no year"
+            self.assumed.add(f"{what}: taken from when the file was last written (--log-year)")
+        return calendar_stamp(time, latest, zone or UTC)
 
 
-def _realtime_ns(text: str) -> int | None:
-    """Nanoseconds since the epoch of an RFC 3339 UTC stamp, or None if it names no real instant."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
+_DEFAULT: Final = KNOWN_FORMS[0]
+_LITERAL: Final = 8
+"""So many characters before the message are searched for."""
+
+
+def reader_for(log: InputLog, options: ReadingOptions) -> RecordReader | None:
+    """A reader for ``log``, or None if no line at its beginning has a known form.
+
+    Raises:
+        InputError: the lines say nothing of when they were written.
+        UsageError: a given ``--log-format`` is none that Cloud Hypervisor would take.
+    """
+    forms = [*(compile_log_format(text) for text in options.log_formats), *KNOWN_FORMS]
+    found = _forms_of(log.head_lines(), forms)
+    if not found:  # a journal of everything on a host: the first line of ours may come late
+        literals = tuple(sorted({form.before_message for form in forms}))
+        found = _forms_of(islice(log.lines(wanted(literals)), _TRIED), forms)
+    if not found:
         return None
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000
+    if all(form.clock is None for form in found):
+        raise InputError(f"{log.name}: the lines of {found[0].text!r} do not say when they were written")
+    return RecordReader(forms=_tried(found), options=options, mtime_ns=log.mtime_ns)
+
+
+_TRIED: Final = 200
+"""So many lines that look like ours are looked at before a file is given up."""
+
+
+def _forms_of(lines: Iterable[Line], forms: Sequence[LineForm]) -> list[LineForm]:
+    found: list[LineForm] = []
+    for line in lines:
+        form = next((form for form in forms if form.pattern.match(line.text)), None)
+        if form is not None and form not in found:
+            found.append(form)
+    return found
+
+
+def _tried(found: Sequence[LineForm]) -> list[LineForm]:
+    """The forms that were found, and those that a scan for the same literals finds for free."""
+    literals = {form.before_message for form in found}
+    return [*found, *(form for form in KNOWN_FORMS if form not in found and form.before_message in literals)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
 from otelmig.observation import Kind, Observation
 from otelmig.stamp import ClockDomain, Stamp
 
@@ -32,7 +32,9 @@ _LATEST_MONITOR_NS: Final = 10 * 10**9
 """The monitor is installed within this time after the logger (some milliseconds are usual)."""
 _COARSE_NS: Final = 500_000
 """Lines known to less than this half-width give way to the event's own stamp: a resolution of one millisecond."""
-_EVENT_KINDS: Final = frozenset(form.kind for form in EVENTS.values()) - {Kind.PROCESS_STARTED}
+_EVENT_KINDS: Final = frozenset(
+    kind for form in EVENTS.values() for kind in (form.kind, form.renamed) if kind is not None
+) - {Kind.PROCESS_STARTED, Kind.KNOWN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +54,14 @@ class Fit:
 def event_observations(events: Iterable[MonitorEvent]) -> list[Observation]:
     """The events that say something about a migration, on the monitor's clock."""
     found = []
+    vocabulary = Vocabulary()
     for event in events:
         form = EVENTS.get((event.source, event.name))
-        if form is None:
+        if form is None or form.kind is Kind.KNOWN:
             continue
         found.append(
             Observation(
-                kind=form.kind,
+                kind=vocabulary.kind(event.name, form),
                 stamp=event.stamp,
                 where=event.where,
                 thread="",

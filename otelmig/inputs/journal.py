@@ -1,0 +1,205 @@
+"""The journal's own outputs: ``journalctl -o json`` and ``journalctl -o export``.
+
+Every entry says which process wrote it and when journald took it over. A message with control characters (a record
+that ends in CR, say) is an array of byte values in JSON, and a length followed by raw bytes in the export format.
+(systemd, "Journal Export Formats".)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from otelmig.inputs.line import Host, Line, Receipt
+from otelmig.observation import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from otelmig.inputs.files import Wanted
+
+__all__ = ["export_lines", "is_export", "is_json", "json_lines"]
+
+_MICROSECOND: Final = 1_000
+_LARGEST_BYTE: Final = 255
+_LENGTH: Final = 8
+"""Bytes of the length before a binary value."""
+_LONGEST_VALUE: Final = 1 << 24
+
+
+def is_json(head: bytes) -> bool:
+    """Whether a file that begins like this was written by ``journalctl -o json``."""
+    first = head.lstrip().split(b"\n", 1)[0]
+    return first.startswith(b"{") and b'"__REALTIME_TIMESTAMP"' in first
+
+
+def is_export(head: bytes) -> bool:
+    """Whether a file that begins like this was written by ``journalctl -o export``."""
+    return head.lstrip().startswith((b"__CURSOR=", b"__REALTIME_TIMESTAMP="))
+
+
+def json_lines(lines: Iterable[Line], wanted: Wanted | None) -> Iterator[Line]:
+    """The messages of ``-o json`` (one entry a line) in which ``wanted`` matches."""
+    for line in lines:
+        found = _message(_json_fields(line.text), line.where) if line.text else None
+        if found is not None and _matches(found, wanted):
+            yield replace(found, following=_json_following(line, found.writer))
+
+
+def _json_following(line: Line, writer: str) -> Callable[[], Iterable[str]]:
+    """What journald split at a line feed: the next entries of the same writer."""
+
+    def following() -> Iterator[str]:
+        for raw in line.following() if line.following is not None else ():
+            after = _message(_json_fields(raw), line.where)
+            if after is not None and after.writer == writer:
+                yield after.text
+
+    return following
+
+
+def _json_fields(text: str) -> dict[str, str] | None:
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict):
+        return None
+    return {name: value for name, given in entry.items() if (value := _json_value(given)) is not None}
+
+
+def _json_value(given: object) -> str | None:
+    """Text as it is; an array of byte values decoded; of several values of one field the first."""
+    match given:
+        case str():
+            return given
+        case [int(), *_]:
+            values = [each for each in given if isinstance(each, int) and 0 <= each <= _LARGEST_BYTE]
+            return bytes(values).decode("utf-8", "backslashreplace") if len(values) == len(given) else None
+        case [str(first), *_]:
+            return first
+        case _:
+            return None
+
+
+def _export_entries(chunks: Iterable[bytes]) -> Iterator[tuple[dict[str, str] | None, int]]:
+    """Each entry's fields (None: not readable) and its first line.
+
+    A field is a line ``FIELD=value``, or ``FIELD``, a 64-bit length and bytes; an empty line ends an entry.
+    """
+    data = _Bytes(source=iter(chunks))
+    line = begin = 1
+    fields: dict[str, str] = {}
+    while (raw := data.line()) is not None:
+        line += 1
+        if not raw:
+            if fields:
+                yield fields, begin
+            fields, begin = {}, line
+            continue
+        name, equals, value = raw.partition(b"=")
+        if not equals:
+            size = int.from_bytes(data.take(_LENGTH), "little")
+            if size > _LONGEST_VALUE:
+                yield None, begin
+                fields = {}
+                continue
+            value = data.take(size)
+            data.take(len(b"\n"))
+            line += value.count(b"\n") + 1
+        fields[_decoded(name)] = _decoded(value)
+    if fields:
+        yield fields, begin
+
+
+@dataclass(slots=True, kw_only=True)
+class _Bytes:
+    """Takes lines and counted bytes off a stream of chunks."""
+
+    source: Iterator[bytes]
+    buffer: bytes = b""
+    position: int = 0
+
+    def line(self) -> bytes | None:
+        """The next line without its end (cut, if it is too long); None at the end of the stream."""
+        while (end := self.buffer.find(b"\n", self.position)) < 0:
+            if len(self.buffer) - self.position >= _LONGEST_VALUE or not self._more():
+                rest = self.take(min(len(self.buffer) - self.position, _LONGEST_VALUE))
+                return rest or None
+        found = self.buffer[self.position : end]
+        self.position = end + 1
+        return found
+
+    def take(self, size: int) -> bytes:
+        """The next ``size`` bytes, or what is left."""
+        while len(self.buffer) - self.position < size and self._more():
+            pass
+        found = self.buffer[self.position : self.position + size]
+        self.position += size
+        return found
+
+    def _more(self) -> bool:
+        chunk = next(self.source, b"")
+        self.buffer, self.position = self.buffer[self.position :] + chunk, 0
+        return bool(chunk)
+
+
+def _decoded(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
+
+
+def export_lines(chunks: Iterable[bytes], name: str, wanted: Wanted | None) -> Iterator[Line]:
+    """The messages of ``-o export`` in which ``wanted`` matches."""
+    window: list[Line] = []
+    for fields, number in _export_entries(chunks):
+        line = _message(fields, Where(file=name, line=number))
+        if line is not None:
+            window.append(line)
+        if len(window) > _WINDOW:
+            yield from _given(window, wanted)
+            window.pop(0)
+    while window:
+        yield from _given(window, wanted)
+        window.pop(0)
+
+
+_WINDOW: Final = 64
+"""So many entries are looked ahead for what a record goes on with."""
+
+
+def _given(window: list[Line], wanted: Wanted | None) -> Iterator[Line]:
+    first = window[0]
+    if _matches(first, wanted):
+        rest = tuple(line.text for line in window[1:] if line.writer == first.writer)
+        yield replace(first, following=lambda: rest)
+
+
+def _matches(line: Line, wanted: Wanted | None) -> bool:
+    return wanted is None or wanted.matches(line.text.encode("utf-8", "surrogatepass"))
+
+
+def _message(fields: Mapping[str, str] | None, where: Where) -> Line | None:
+    """The entry's message as a line; None if it has none."""
+    if fields is None:
+        return Line(text="(no journal entry)", where=where)
+    message = fields.get("MESSAGE")
+    if message is None:
+        return None
+    who = fields.get("SYSLOG_IDENTIFIER") or fields.get("_COMM") or ""
+    pid = fields.get("_PID") or fields.get("SYSLOG_PID") or ""
+    host = fields.get("_HOSTNAME")
+    return Line(
+        text=message.rstrip("\r\n"),
+        where=where,
+        writer="/".join(part for part in (host, f"{who}[{pid}]", fields.get("_BOOT_ID")) if part),
+        receipt=_receipt(fields),
+        host=Host(name=host, id=fields.get("_MACHINE_ID")),
+    )
+
+
+def _receipt(fields: Mapping[str, str]) -> Receipt | None:
+    text = fields.get("__REALTIME_TIMESTAMP", "")
+    if not (text.isascii() and text.isdigit() and len(text) < len("10000000000000000")):
+        return None
+    return Receipt(ns=(int(text) + 1) * _MICROSECOND, origin="journald")

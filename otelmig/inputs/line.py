@@ -1,0 +1,50 @@
+"""What every input becomes: lines, each with its place, and what the transport says about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from otelmig.observation import Where
+
+__all__ = ["Host", "Line", "Receipt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The machine on which a line was written, as far as the transport names it."""
+
+    name: str | None = None
+    id: str | None = None
+    """The machine id, where the transport carries it (journald)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """When a transport took a line over: at or after the moment at which it was written."""
+
+    ns: int
+    """Nanoseconds since the Unix epoch: the end of what the printed time stands for."""
+    origin: str
+    """The transport: ``journald``, ``syslog``, ``cri``, ``docker``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of text, without its terminator and its transport's wrapping; undecodable bytes are escaped in hex."""
+
+    text: str
+    where: Where
+    writer: str = ""
+    """Who wrote it, where the transport says so (a process id, a container); empty where all lines are of one."""
+    receipt: Receipt | None = None
+    host: Host | None = None
+    following: Callable[[], Iterable[str]] | None = None
+    """The next lines of the same input, wrapped as they stand: what a record of several lines goes on with."""
+    run: bytes = b""
+    """The line and those of the same kind that follow it, raw, where a scan takes them together."""
+    last: str = ""
+    """The last line of ``run``."""

@@ -1,0 +1,159 @@
+"""An input: one log (with its rotations) or event stream, whatever carried it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from otelmig.inputs.journal import export_lines, is_export, is_json, json_lines
+from otelmig.inputs.line import Line
+from otelmig.inputs.transports import transports_of
+from otelmig.observation import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from otelmig.inputs.files import InputFile, Wanted
+    from otelmig.inputs.transports import Transport, Wrapped
+
+__all__ = ["InputLog"]
+
+_BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
+"""A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
+_NONE: Final = re.compile(rb"(?!)")
+_DEEPEST: Final = 3
+"""How often a line is unwrapped: a container's log, collected by another program, forwarded."""
+_PIECES: Final = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputLog:
+    """Everything that was written to one log: its files, in order."""
+
+    name: str
+    parts: Sequence[InputFile]
+
+    @property
+    def head(self) -> bytes:
+        """The beginning, as it stands in the file."""
+        return self.parts[0].head
+
+    @property
+    def mtime_ns(self) -> int:
+        """When it was last written (Unix epoch)."""
+        return max(part.mtime_ns for part in self.parts)
+
+    @property
+    def transport(self) -> str | None:
+        """What carried the lines, in words; None for a plain log."""
+        if is_json(self.head):
+            return "journalctl -o json"
+        if is_export(self.head):
+            return "journalctl -o export"
+        return " in ".join(each.name for each in self._transports(self.parts[0])) or None
+
+    def text(self) -> str:
+        """The whole input as text, for the small ones that are no logs."""
+        return "".join(part.text() for part in self.parts)
+
+    def head_lines(self) -> list[Line]:
+        """The lines of the beginning, unwrapped."""
+        part = self.parts[0]
+        if is_json(part.head) or is_export(part.head):
+            return list(islice(self._part_lines(part, None), 500))
+        carriers = self._transports(part)
+        return [
+            line
+            for text in part.head.decode("utf-8", "backslashreplace").splitlines()
+            for line in [_unwrapped(Line(text=text, where=_NOWHERE), carriers)]
+        ]
+
+    def lines(self, wanted: Wanted | None) -> Iterator[Line]:
+        """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing."""
+        for part in self.parts:
+            yield from self._part_lines(part, wanted)
+
+    def tail(self) -> Iterator[Line]:
+        """Yield the last lines, the last one first, where they can be had without reading everything before them."""
+        part = self.parts[-1]
+        if part.compression is None and not is_export(part.head) and not is_json(part.head):
+            for line in part.tail():
+                yield _unwrapped(line, self._transports(part))
+
+    def _part_lines(self, part: InputFile, wanted: Wanted | None) -> Iterator[Line]:
+        if is_json(part.head):
+            either = None
+            if wanted is not None:
+                either = replace(wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), runs=_NONE)
+            return json_lines(part.lines(either), wanted)
+        if is_export(part.head):
+            return export_lines(part.chunks(), part.name, wanted)
+        carriers = self._transports(part)
+        if not carriers:
+            return part.lines(wanted)
+        single = None if wanted is None else replace(wanted, runs=_NONE)
+        return (_unwrapped(line, carriers) for line in part.lines(single))
+
+    def _transports(self, part: InputFile) -> tuple[Transport, ...]:
+        return self._carriers[id(part)]
+
+    @cached_property
+    def _carriers(self) -> dict[int, tuple[Transport, ...]]:
+        return {id(part): transports_of(part.head.decode("utf-8", "backslashreplace")) for part in self.parts}
+
+
+_NOWHERE: Final = Where(file="", line=0)
+
+
+def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
+    """``line`` without what its transports put around it; as it is, if none of them carried it."""
+    text, writers, receipt, host = line.text, [], line.receipt, line.host
+    carrier = None
+    for _ in range(_DEEPEST):
+        wrapped = _wrapped(text, carriers)
+        if wrapped is None:
+            break
+        text, carrier = wrapped.text, wrapped
+        if wrapped.writer:
+            writers.append(wrapped.writer)
+        receipt, host = receipt or wrapped.receipt, wrapped.host or host
+    if carrier is None:
+        return line
+    if carrier.partial:
+        text += _rest(line, carriers)
+
+    def following() -> Iterator[str]:
+        for raw in line.following() if line.following is not None else ():
+            after = _unwrapped(Line(text=raw, where=line.where), carriers)
+            if after.writer == writer:
+                yield after.text
+
+    writer = "/".join(writers)
+    return Line(
+        text=text.rstrip("\r\n"),
+        where=line.where,
+        writer=writer,
+        receipt=receipt,
+        host=host,
+        following=following,
+    )
+
+
+def _wrapped(text: str, carriers: Iterable[Transport]) -> Wrapped | None:
+    return next((wrapped for each in carriers if (wrapped := each.unwrap(text)) is not None), None)
+
+
+def _rest(line: Line, carriers: Sequence[Transport]) -> str:
+    """The other pieces of a line that the transport cut because it was long."""
+    found = ""
+    for raw in islice(line.following() if line.following is not None else (), _PIECES):
+        piece = _wrapped(raw, carriers)
+        if piece is None:
+            break
+        found += piece.text
+        if not piece.partial:
+            break
+    return found

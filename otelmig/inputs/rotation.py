@@ -1,0 +1,52 @@
+"""Rotations of one log, given in any order: put back into the order in which they were written.
+
+``ch.log``, ``ch.log.1``, ``ch.log.2.gz`` (the higher the number, the older), ``ch.log-20261125.xz`` (the earlier the
+date, the older), as logrotate names them; the one without a suffix is the newest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from otelmig.inputs.files import InputFile
+
+__all__ = ["base_name", "rotations"]
+
+_COMPRESSED: Final = re.compile(r"\.(?:gz|xz|zst|bz2)$")
+_NUMBERED: Final = re.compile(r"^(?P<base>.{1,512})\.(?P<number>\d{1,4})$")
+_DATED: Final = re.compile(
+    r"^(?P<base>.{1,512}?)[-.](?P<date>\d{8}(?:[-T]?\d{2,6})?|\d{4}-\d\d-\d\d(?:[-T]\d{2,6})?|\d{10})$"
+)
+
+
+def base_name(name: str) -> tuple[str, tuple[int, str]]:
+    """The name of the log that ``name`` is a rotation of, and its age: the smaller, the earlier it was written."""
+    plain = _COMPRESSED.sub("", name)
+    if (numbered := _NUMBERED.match(plain)) is not None:
+        return numbered["base"], (1, f"{9999 - int(numbered['number']):04d}")
+    if (dated := _DATED.match(plain)) is not None:
+        return dated["base"], (0, re.sub(r"\D", "", dated["date"]))
+    return plain, (2, "")
+
+
+def rotations(files: Iterable[InputFile]) -> Iterable[tuple[str, Sequence[InputFile], list[str]]]:
+    """Yield each log's name, its files in the order in which they were written, and notes; copies are left out."""
+    groups: dict[tuple[str, str], list[tuple[tuple[int, str], InputFile]]] = defaultdict(list)
+    for file in files:
+        base, age = base_name(file.name)
+        groups[str(file.path.parent), base].append((age, file))
+    for (_, base), group in groups.items():
+        ordered = sorted(group, key=lambda item: (item[0], item[1].compression is not None, item[1].name))
+        parts: list[InputFile] = []
+        notes: list[str] = []
+        for (age, file), (before, other) in zip(ordered, [((-1, ""), None), *ordered], strict=False):
+            if other is not None and age == before and other.head == file.head:
+                notes.append(f"{file.name}: the same as {other.name}, read once")
+            else:
+                parts.append(file)
+        yield (base if len(parts) > 1 else parts[0].name), parts, notes

@@ -1,0 +1,149 @@
+"""What carries a log from the hypervisor to a file: containers, syslog, the journal's text outputs.
+
+Each transport wraps every line; a wrapped line may be wrapped again (a pod's log collected by another program).
+Formats: Docker's ``json-file`` driver and ``docker logs -t``; the Kubernetes CRI log format and what ``kubectl logs``
+and ``docker compose logs`` put before it; RFC 3164 and RFC 5424 as rsyslog writes them; ``journalctl -o short*``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from otelmig.inputs.line import Host, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["TRANSPORTS", "Transport", "Wrapped", "rfc3339_ns", "transports_of"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SAMPLE: Final = 200
+"""So many lines at the beginning of a file say how it was carried."""
+_TAG: Final = r"(?P<tag>[^\s:\[\]]{1,128})(?:\[(?P<pid>\d{1,10})\])?: ?"
+_RFC3339: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrapped:
+    """A line as its transport carries it."""
+
+    text: str
+    """What the hypervisor wrote."""
+    writer: str = ""
+    receipt: Receipt | None = None
+    host: Host | None = None
+    partial: bool = False
+    """Whether the line goes on in the transport's next one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """One way in which lines are carried."""
+
+    name: str
+    unwrap: Callable[[str], Wrapped | None]
+    """The line inside; None if the text is not carried so."""
+
+
+def rfc3339_ns(text: str) -> int | None:
+    """The end of the interval that an RFC 3339 time with any number of decimals stands for; None if it is no time."""
+    zone = re.search(r"(?:Z|[+-]\d\d:?\d\d)$", text)
+    if zone is None:
+        return None
+    whole, _, fraction = text[: zone.start()].partition(".")
+    try:
+        instant = datetime.fromisoformat(whole + zone[0])
+    except ValueError:
+        return None
+    digits = fraction[:9]
+    ns = (instant - _EPOCH) // timedelta(seconds=1) * 10**9
+    return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + 10**9 - 1
+
+
+def _receipt(text: str, origin: str) -> Receipt | None:
+    ns = rfc3339_ns(text)
+    return None if ns is None else Receipt(ns=ns, origin=origin)
+
+
+def _docker_json(text: str) -> Wrapped | None:
+    if not text.startswith('{"log":'):
+        return None
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    match entry:
+        case {"log": str(log), **rest}:
+            inner = log.rstrip("\r\n")
+            receipt = _receipt(str(rest.get("time", "")), "docker")
+            return Wrapped(text=inner, receipt=receipt, partial=not log.endswith("\n"))
+        case _:
+            return None
+
+
+def _pattern(name: str, pattern: str) -> Transport:
+    """A transport that puts a prefix before each line; groups name what it says."""
+    compiled = re.compile(pattern)
+
+    def unwrap(text: str) -> Wrapped | None:
+        match = compiled.match(text)
+        if match is None:
+            return None
+        given = match.groupdict()
+        tag, pid, host = given.get("tag"), given.get("pid"), given.get("host")
+        writer = (f"{tag}[{pid}]" if pid not in (None, "-") else tag) if tag is not None else ""
+        return Wrapped(
+            text=text[match.end() :],
+            writer="/".join(part for part in (host, writer) if part),
+            receipt=_receipt(given.get("time") or "", name.partition(" ")[0]),
+            host=None if host is None else Host(name=host),
+            partial=given.get("partial") == "P",
+        )
+
+    return Transport(name=name, unwrap=unwrap)
+
+
+TRANSPORTS: Final[Sequence[Transport]] = (
+    Transport(name="docker json-file", unwrap=_docker_json),
+    _pattern("cri", rf"(?P<time>{_RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
+    _pattern("docker timestamps", r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
+    _pattern("docker compose", r"(?P<tag>[\w.-]{1,128}) {1,64}\| "),
+    _pattern("kubectl prefix", r"\[(?P<tag>pod/[^\s\]]{1,256})\] "),
+    _pattern(
+        "syslog",
+        rf"<\d{{1,3}}>1 (?P<time>{_RFC3339}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) (?P<pid>\d{{1,10}}|-) "
+        r"\S{1,32} "
+        r'(?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.){0,1024}"){0,1024}\]){1,8})(?: \ufeff?|$)',
+    ),
+    _pattern(
+        "syslog short",
+        rf"(?:<\d{{1,3}}>)?[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{{1,6}})? (?P<host>[\w.-]{{1,255}}) {_TAG}",
+    ),
+    _pattern("syslog iso", rf"(?P<time>{_RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("journald monotonic", rf"\[ {{0,10}}\d{{1,10}}\.\d{{6}}\] (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern(
+        "journald full",
+        rf"[A-Z][a-z]{{2}} \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{{1,6}})? \S{{1,8}} (?P<host>[\w.-]{{1,255}}) {_TAG}",
+    ),
+    _pattern("journald unix", rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+)
+"""All transports, the most specific first."""
+
+
+def transports_of(head: str) -> tuple[Transport, ...]:
+    """The transports that carry lines of a file that begins like this, the most frequent first."""
+    counts = dict.fromkeys(range(len(TRANSPORTS)), 0)
+    for text in head.splitlines()[:_SAMPLE]:
+        inner = text
+        for _ in range(2):  # wrapped once, or twice
+            found = ((number, each.unwrap(inner)) for number, each in enumerate(TRANSPORTS))
+            number, wrapped = next(((number, each) for number, each in found if each is not None), (-1, None))
+            if wrapped is None:
+                break
+            counts[number] += 1
+            inner = wrapped.text
+    return tuple(TRANSPORTS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number])
