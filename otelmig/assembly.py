@@ -30,13 +30,16 @@ _SOURCE_BEGUN: Final = frozenset(
 _DESTINATION_BEGUN: Final = frozenset({Kind.COMMAND_RECEIVED, Kind.STATE_RECEIVED, Kind.RESUME_TIMED})
 """What only an attempt does: a log that begins in its middle still shows it."""
 
-_FAILED: Final = frozenset({Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.PEER_REPORTED_ERROR})
+_FAILED: Final = frozenset(
+    {Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_CANCELLED, Kind.PEER_REPORTED_ERROR}
+)
 _AFTER_COMPLETION: Final = _FAILED | {
     Kind.DOWNTIME_BREAKDOWN,
     Kind.SEND_FINISHED,
     Kind.POSTCOPY_SERVING,
     Kind.POSTCOPY_DRAINED,
     Kind.POSTCOPY_FINISHED,
+    Kind.PROCESS_KILLED,
 }
 _AFTER_FAILURE: Final = _FAILED | {
     Kind.VM_RESUMING,
@@ -44,9 +47,11 @@ _AFTER_FAILURE: Final = _FAILED | {
     Kind.VM_RESUMED,
     Kind.RESUMED_AFTER_FAILURE,
     Kind.RESUME_FAILED,
+    Kind.TIMED_OUT,
+    Kind.PROCESS_KILLED,
 }
 _RECEIVE_ENDED: Final = frozenset({Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST})
-_PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_FAILED})
+_PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED})
 _AFTER_RECEIVE: Final = _RECEIVE_ENDED | _PREFAULT
 _OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_EXITED, Kind.API_REQUEST})
 
@@ -177,17 +182,32 @@ class _Draft:
 
     def _result(self) -> Result:
         if self.role is Role.SOURCE:
-            if not self.kinds.isdisjoint(_FAILED):
-                types = {seen.word("error_type") for seen in self.observations}
-                return Result.TIMEOUT if "convergence_timeout" in types else Result.FAILURE
-            return Result.SUCCESS if self.kinds & {Kind.COMPLETED, Kind.SEND_FINISHED} else Result.UNKNOWN
-        if self.kinds & {Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED, Kind.PEER_LOST}:
+            return self._source_result()
+        abandoned = any(seen.word("command") == "Abandon" for seen in self.observations)
+        if abandoned or self.kinds & {
+            Kind.CPU_INCOMPATIBLE,
+            Kind.RECEIVE_ABORTED,
+            Kind.RECEIVE_FAILED,
+            Kind.PEER_LOST,
+        }:
             return Result.FAILURE
         done = {Kind.RECEIVE_FINISHED, Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED}
         completed = any(seen.word("command") == "Complete" for seen in self.observations)
         if self.kinds & done or (completed and Kind.DEVICE_RESUMING in self.kinds):
             return Result.SUCCESS
         return Result.UNKNOWN
+
+    def _source_result(self) -> Result:
+        if Kind.SEND_CANCELLED in self.kinds:
+            return Result.CANCELLATION
+        if not self.kinds.isdisjoint(_FAILED):
+            types = {seen.word("error_type") for seen in self.observations}
+            timed_out = "convergence_timeout" in types or Kind.TIMED_OUT in self.kinds
+            return Result.TIMEOUT if timed_out else Result.FAILURE
+        if self._mode() is Mode.POSTCOPY:  # complete only once the pages that were left behind are there
+            done = {Kind.SEND_FINISHED, Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED}
+            return Result.SUCCESS if self.kinds & done else Result.UNKNOWN
+        return Result.SUCCESS if self.kinds & {Kind.COMPLETED, Kind.SEND_FINISHED} else Result.UNKNOWN
 
     def _mode(self) -> Mode:
         if any(seen.flag("local") for seen in self.observations) or any(

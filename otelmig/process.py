@@ -50,8 +50,8 @@ class Process:
     """Whether this release starts the vCPUs before the devices when it resumes a VM."""
     last_ns: int
     """The latest time printed in its log, on its clock."""
-    last_written_ns: int | None
-    """When its log was last written (Unix epoch), a bound on ``last_ns``; None if another process wrote it later."""
+    last_written_ns: int
+    """When it wrote its last line, at the latest (Unix epoch): when its log was last written, or the next one began."""
     zero: Zero | None = None
     """Where its transport stamped its lines too."""
     host: Host | None = None

@@ -30,6 +30,8 @@ class Result(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"
     TIMEOUT = "timeout"
+    CANCELLATION = "cancellation"
+    """Somebody asked the source to stop."""
     UNKNOWN = "unknown"
     """The evidence stops: a truncated log, a killed process."""
 
@@ -89,10 +91,32 @@ class Side:
         """The earliest sign that the source gave up."""
         signs = [
             seen
-            for kind in (Kind.PEER_REPORTED_ERROR, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_FAILED)
+            for kind in (
+                Kind.PEER_REPORTED_ERROR,
+                Kind.SEND_FAILURE_ANNOUNCED,
+                Kind.SEND_FAILED,
+                Kind.SEND_CANCELLED,
+                Kind.TIMED_OUT,
+            )
             if (seen := self.first(kind)) is not None
         ]
         return min(signs, key=lambda seen: seen.stamp.ns, default=None)
+
+    @property
+    def resumed(self) -> Observation | None:
+        """Where a source says that its guest runs again: an event, else (until v49) the last device of the resume."""
+        said = self.first(Kind.VM_RESUMED, Kind.RESUMED_AFTER_FAILURE)
+        failure = self.failure
+        if said is not None or failure is None:
+            return said
+        last = None
+        for seen in self.all(Kind.DEVICE_RESUMING):
+            if seen.stamp.ns < failure.stamp.ns:
+                continue
+            if last is not None and seen.stamp.ns - last.stamp.ns > _ONE_RESUME_NS:
+                break  # devices are resumed once more when the VM is shut down
+            last = seen
+        return last
 
     @property
     def connections(self) -> int:
@@ -158,15 +182,18 @@ class DirtyRound:
     @property
     def acknowledged(self) -> bool:
         """Whether what follows proves that the pass was acknowledged."""
-        return self.end is not None and self.end.kind is not Kind.SEND_FAILED
+        return self.end is not None and self.end.kind not in (Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
 
 
+_ONE_RESUME_NS = 10**9
+"""Devices that are resumed together are so within this time of each other."""
 _AFTER_ROUND = frozenset(
     {
         Kind.DIRTY_ROUND,
         Kind.VM_PAUSING,
         Kind.DEVICE_PAUSING,
         Kind.SEND_FAILED,
+        Kind.PEER_REPORTED_ERROR,
         Kind.COMPLETED,
         Kind.CPUID_GENERATED,
     }

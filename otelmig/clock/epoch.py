@@ -1,8 +1,9 @@
 """Where absolute time comes from, for logs that count from the start of their process.
 
 Processes that took part in one migration are tied by its clock offset, so one known epoch serves them all: a wall
-clock in either log, an instant that the user gives (``--anchor``), or the times at which the files were last
-written, each a bound on its last line. Which it was is said in the trace.
+clock in either log, an instant that the user gives (``--anchor``), the times at which a journal or a container
+runtime took the lines over, or those at which the files were last written, each a bound on its last line. Which it
+was is said in the trace.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ class EpochOrigin(StrEnum):
 
     WALLCLOCK = "wallclock"
     PEER_WALLCLOCK = "peer_wallclock"
+    PARTIAL_WALLCLOCK = "partial_wallclock"
+    """The log's wall clock, of which a year, a date or a zone had to be assumed."""
     ANCHOR = "anchor"
+    RECEIPT = "receipt"
+    """When the journal or the container runtime took the lines over."""
     FILE_TIME = "file_time"
 
 
@@ -56,12 +61,17 @@ def epochs(processes: Iterable[Process], ties: Iterable[Tie], anchors: Mapping[i
     """The epoch of every process, by ``id(process)``; ``anchors`` gives the Unix time of some processes' zero."""
     by_id = {id(process): process for process in processes}
     found = {
-        key: Epoch(ns=0, origin=EpochOrigin.WALLCLOCK)
+        key: Epoch(ns=0, origin=EpochOrigin.PARTIAL_WALLCLOCK if process.assumed else EpochOrigin.WALLCLOCK)
         for key, process in by_id.items()
         if process.domain is ClockDomain.REALTIME
     }
     for key, zero_ns in anchors.items():
         found.setdefault(key, Epoch(ns=_grid(zero_ns), origin=EpochOrigin.ANCHOR))
+    found |= {
+        key: Epoch(ns=_grid(process.zero.ns), origin=EpochOrigin.RECEIPT)
+        for key, process in by_id.items()
+        if key not in found and process.zero is not None
+    }
     neighbours: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for tie in ties:
         one, other = id(tie.source), id(tie.destination)
@@ -98,13 +108,9 @@ def _by_file_times(
             if other not in steps:
                 steps[other] = steps[each] + step
                 queue.append(other)
-    bounds = [
-        written - by_id[each].last_ns - step
-        for each, step in steps.items()
-        if (written := by_id[each].last_written_ns) is not None
-    ]
+    bounds = [by_id[each].last_written_ns - by_id[each].last_ns - step for each, step in steps.items()]
     earliest = _EARLIEST_NS - min(steps.values())
-    base = _grid(max(min(bounds, default=earliest), earliest))
+    base = _grid(max(min(bounds), earliest))
     return {each: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for each, step in steps.items()}
 
 

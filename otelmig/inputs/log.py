@@ -133,7 +133,7 @@ def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
 
     writer = "/".join(writers)
     return Line(
-        text=text.rstrip("\r\n"),
+        text=text.removesuffix("#015").rstrip("\r\n"),  # how rsyslog writes the CR of a record's end
         where=line.where,
         writer=writer,
         receipt=receipt,

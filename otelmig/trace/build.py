@@ -300,6 +300,13 @@ def _resource(side: Side, found: Migration, options: TraceOptions) -> dict[str, 
     if side.role in options.hosts:
         resource["host.name"] = options.hosts[side.role]
         resource["otelmig.host.origin"] = "option"
+    elif process.host is not None and (process.host.name or process.host.id):
+        resource |= {
+            name: value
+            for name, value in (("host.name", process.host.name), ("host.id", process.host.id))
+            if value is not None
+        }
+        resource["otelmig.host.origin"] = "transport"
     elif side.role is Role.DESTINATION and (address := _destination_ip(found, options)) is not None:
         resource["host.ip"] = (address,)
         resource["otelmig.host.origin"] = "destination_url"

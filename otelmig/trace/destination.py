@@ -37,7 +37,7 @@ def receive(story: Story) -> Draft | None:
     span.children += [each for each in (restore, resume) if each is not None]
     if (prefault := _prefault(story, side)) is not None:
         span.children.append(prefault)
-    _mark_failure(side, span, restore)
+    _mark_failure(story, side, span, restore)
     return span
 
 
@@ -201,12 +201,11 @@ def _prefault(story: Story, side: Side) -> Draft | None:
     return part
 
 
-def _mark_failure(side: Side, span: Draft, restore: Draft | None) -> None:
+def _mark_failure(story: Story, side: Side, span: Draft, restore: Draft | None) -> None:
     """What the destination itself saw go wrong."""
-    aborted, lost = side.first(Kind.RECEIVE_ABORTED), side.first(Kind.PEER_LOST)
-    if aborted is not None:
-        error = f"{aborted.word('command')} failed: {aborted.word('error')}"
-        error_type = aborted.word("error_type") or "_OTHER"
+    aborted, lost = side.first(Kind.RECEIVE_ABORTED, Kind.CPU_INCOMPATIBLE), side.first(Kind.PEER_LOST)
+    if aborted is not None and story.refusal is not None:
+        error, error_type = story.refusal, aborted.word("error_type") or "_OTHER"
         span.fail(error, error_type)
         if restore is not None and error_type == "restore_failed":
             restore.fail(error, error_type)

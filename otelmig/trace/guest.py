@@ -34,15 +34,21 @@ def guest_after(source: Side | None, destination: Side | None) -> Guest:
     if completed is not None:
         return _completed(source, destination, completed)
     if source.result is Result.UNKNOWN:
-        return _by_destination(destination) if _arrived(destination) else _unknown(source)
-    failure = source.failure
-    resumed = source.first(Kind.RESUMED_AFTER_FAILURE, Kind.VM_RESUMED)
+        return _by_destination(destination) if _arrived(destination) else _unknown(source, destination)
+    return _failed(source)
+
+
+def _failed(source: Side) -> Guest:
+    """The source gave up and still has the guest."""
+    failure, resumed = source.failure, source.resumed
     if source.first(Kind.RESUME_FAILED) is not None:
         return Guest(location="source", running=False, evidence=source.first(Kind.RESUME_FAILED))
+    if resumed is not None:  # until v51 the failure path resumes a guest that the operator had paused, too
+        return Guest(location="source", running=True, evidence=resumed)
     if source.paused_before:
         return Guest(location="source", running=False, evidence=failure)
-    if source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is None or resumed is not None:
-        return Guest(location="source", running=True, evidence=resumed or failure)
+    if source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is None:
+        return Guest(location="source", running=True, evidence=failure)
     return Guest(location="source", running=None, evidence=failure)
 
 
@@ -73,5 +79,12 @@ def _by_destination(destination: Side | None) -> Guest:
     return Guest(location="unknown", running=None, evidence=destination.observations[-1])
 
 
-def _unknown(source: Side) -> Guest:
+def _unknown(source: Side, destination: Side | None) -> Guest:
+    """The source's evidence stops; if it was killed before the guest can have left, the guest died with it."""
+    killed = source.first(Kind.PROCESS_KILLED)
+    stayed = source.first(Kind.SNAPSHOTTED) is None or (
+        destination is not None and destination.result is Result.FAILURE
+    )
+    if killed is not None and stayed:
+        return Guest(location="none", running=False, evidence=killed)
     return Guest(location="unknown", running=None, evidence=source.observations[-1])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Identity", "TraceParent", "identity_of"]
 
-_FORMAT: Final = "otelmig/1"
+_FORMAT: Final = "otelmig/2"
 """Changes whenever the same logs would give other ids."""
 _RECORDS: Final = 3
 _TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
@@ -70,7 +70,7 @@ class Identity:
 
 def identity_of(side: Side, *, parent: TraceParent | None, name: str | None) -> Identity:
     """The identity of the attempt that ``side`` (the source, if there is one) tells of."""
-    texts = [seen.text for seen in side.observations if seen.text][:_RECORDS]
+    texts = [seen.text.rstrip() for seen in side.observations if seen.text][:_RECORDS]  # the journal strips lines
     if not texts:  # the log begins in the middle of the attempt: its first stamps have to do
         texts = [f"{side.role} {seen.kind} {seen.stamp.text}" for seen in side.observations[:_RECORDS]]
     return Identity(digest=_hash("attempt", *texts, str(side.attempt)), parent=parent, name=name)

@@ -158,12 +158,18 @@ def _add_unfinished(story: Story, span: Draft, cursor: Moment, end: Moment) -> N
     if side is None or side.result in (Result.SUCCESS, Result.TIMEOUT) or story.paused or cursor.ns >= end.ns:
         return
     decided = side.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED)
-    if decided is not None:
+    if decided is not None or _nothing_left(side):
         return
     unfinished = story.draft("memory iteration", cursor, end)
     unfinished.attributes["vm.migration.memory.iteration.index"] = len(span.children)
     unfinished.attributes["otelmig.evidence.completeness"] = "partial"
     span.children.append(unfinished)
+
+
+def _nothing_left(side: Side) -> bool:
+    """Until v51: whether the last reading of the dirty log was empty, so that no pass was under way."""
+    rounds, tables = side.all(Kind.DIRTY_ROUND), side.all(Kind.DIRTY_TABLE)
+    return bool(rounds and tables) and tables[-1].stamp.ns >= rounds[-1].stamp.ns and not tables[-1].number("ranges")
 
 
 def _add_convergence(story: Story, span: Draft) -> None:

@@ -35,14 +35,20 @@ ATTRIBUTES: Final = _rows(
     ("service.name", "string", "resources", "`migration-source` or `migration-destination`"),
     ("service.namespace", "string", "resources", "`vm-migration`"),
     ("service.version", "string", "resources", "the hypervisor's version, if its log prints it"),
-    ("host.name", "string", "resources", "only where it is known: `--host SIDE=NAME`"),
+    ("host.name", "string", "resources", "only where it is known: `--host SIDE=NAME`, the journal, syslog"),
+    ("host.id", "string", "resources", "the machine id, where the journal carries it"),
     (
         "host.ip",
         "string[]",
         "destination's resource",
         "from the destination URL, unless it is a loopback address",
     ),
-    ("otelmig.host.origin", "string", "resources", "where `host.*` came from: `option`, `destination_url`"),
+    (
+        "otelmig.host.origin",
+        "string",
+        "resources",
+        "where `host.*` came from: `option`, `transport`, `destination_url`",
+    ),
     ("vm.migration.role", "string", "resources", "`source`, `destination`"),
     ("cloud_hypervisor.version", "string", "resources", "as printed"),
     ("cloud_hypervisor.log.dialect", "string", "resources", "the releases that print what the log contains"),
@@ -186,7 +192,10 @@ ATTRIBUTES: Final = _rows(
         "otelmig.clock.epoch.origin",
         "string",
         "root",
-        "where absolute time came from: `wallclock`, `peer_wallclock`, `anchor`, `file_time`",
+        (
+            "where absolute time came from: `wallclock`, `partial_wallclock` (year, date or zone assumed), "
+            "`peer_wallclock`, `anchor`, `receipt` (journal, container), `file_time`"
+        ),
     ),
     (
         "otelmig.clock.epoch.shift",

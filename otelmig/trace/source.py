@@ -57,56 +57,75 @@ def _end(story: Story, side: Side) -> Moment:
             Kind.VM_RESUMED,
             Kind.SEND_FAILED,
             Kind.SEND_FAILURE_ANNOUNCED,
+            Kind.SEND_CANCELLED,
         )
     ]
+    ends.append(story.on_source(side.resumed))
     last = max((end for end in ends if end is not None), key=lambda moment: moment.ns, default=None)
     return last or story.failure or story.timeline.at(Role.SOURCE, side.observations[-1])
 
 
 def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
     """What follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
+    completed = side.first(Kind.COMPLETED) is not None
     if side.result is Result.UNKNOWN:
+        if stopped is not None and completed and end.ns > stopped.end.ns:
+            root.children.append(story.draft("postcopy", stopped.end, end))  # pages were left behind
+    elif story.failure is not None and not completed:
+        _add_rollback(story, side, root, stopped, end)
+    elif stopped is not None:
+        cursor = stopped.end
+        if side.mode is Mode.POSTCOPY:
+            drained = story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
+            if drained.ns > cursor.ns:
+                root.children.append(story.draft("postcopy", cursor, drained))
+                cursor = drained
+        if end.ns > cursor.ns:
+            root.children.append(story.draft("cleanup", cursor, end))
+
+
+def _add_rollback(story: Story, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
+    """After a failure: until the guest runs again, if it was stopped; else only what is left to clean up."""
+    if story.failure is None:
         return
-    if story.failure is not None and side.first(Kind.COMPLETED) is None:
-        if stopped is None:
-            if end.ns > story.failure.ns:
-                root.children.append(story.draft("cleanup", story.failure, end))
-            return
-        resumed = story.source_first(Kind.VM_RESUMED, Kind.RESUMED_AFTER_FAILURE)
-        until = resumed or end
-        if until.ns > story.failure.ns:
-            root.children.append(story.draft("rollback", story.failure, until))
+    resumed = story.on_source(side.resumed)
+    until = end if stopped is None else resumed or end
+    if until.ns <= story.failure.ns:
         return
-    cursor = stopped.end if stopped is not None else None
-    if cursor is None:
+    span = story.draft("cleanup" if stopped is None else "rollback", story.failure, until)
+    if stopped is not None and resumed is None:
+        span.attributes["otelmig.evidence.completeness"] = "partial"
+    root.children.append(span)
+
+
+def _mark_lost(story: Story, side: Side, root: Draft) -> None:
+    """A source that stops without a word is an ERROR only if something saw it go: its peer, or the kernel's filter."""
+    killed = side.first(Kind.PROCESS_KILLED)
+    description = f"the source's log stops at {side.observations[-1].where}"
+    if killed is not None:
+        description = f"the source was killed by its {killed.word('by')} filter ({killed.word('detail')})"
+    if story.peer_lost is not None:
+        description += "; the destination saw the connection end"
+    elif killed is None:
         return
-    if side.mode is Mode.POSTCOPY:
-        drained = story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED)
-        until = drained or end
-        if until.ns > cursor.ns:
-            root.children.append(story.draft("postcopy", cursor, until))
-            cursor = until
-    if end.ns > cursor.ns:
-        root.children.append(story.draft("cleanup", cursor, end))
+    root.fail(description, "peer_aborted")
+    open_phase = root.children[-1]
+    open_phase.fail(description, "peer_aborted")
+    if open_phase.children and open_phase.children[-1].name != "unaccounted":
+        open_phase.children[-1].fail(description, "peer_aborted")
 
 
 def _mark_failure(story: Story, side: Side, root: Draft) -> None:
     """ERROR on the root and on the phase that failed; what stops without a word is ERROR only if the peer saw it go."""
-    if side.result is Result.SUCCESS:
+    if side.result in (Result.SUCCESS, Result.CANCELLATION):
         return
     if side.result is Result.UNKNOWN:
-        lost = None if story.destination is None else story.destination.first(Kind.PEER_LOST)
-        if lost is None:
-            return
-        description = f"the source's log stops at {side.observations[-1].where}; the destination saw the connection end"
-        root.fail(description, "peer_aborted")
-        open_phase = root.children[-1]
-        open_phase.fail(description, "peer_aborted")
-        if open_phase.children and open_phase.children[-1].name != "unaccounted":
-            open_phase.children[-1].fail(description, "peer_aborted")
+        _mark_lost(story, side, root)
         return
-    failed = side.first(Kind.SEND_FAILED)
+    failed = side.first(Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
     description = (failed.word("error") if failed is not None else None) or "the migration failed"
+    if story.refusal is not None:
+        description = f"the destination refused: {story.refusal}; the source: {description}"
     root.fail(description, story.error_type)
     if story.failure is not None:
         root.events.append(

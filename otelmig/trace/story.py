@@ -74,8 +74,15 @@ class Story:
         if self.source is None or self.source.result is not Result.UNKNOWN:
             return None
         last = self.timeline.at(Role.SOURCE, self.source.observations[-1])
-        lost = self.destination_first(Kind.PEER_LOST)
+        lost = self.on_destination(self.peer_lost)
         return last if lost is None else lost.not_before(last)
+
+    @cached_property
+    def peer_lost(self) -> Observation | None:
+        """Where the destination found that the source had gone: end of file, or a page that cannot be fetched."""
+        if self.destination is None:
+            return None
+        return self.destination.first(Kind.PEER_LOST, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED)
 
     @cached_property
     def paused(self) -> bool:
@@ -91,14 +98,26 @@ class Story:
     @cached_property
     def error_type(self) -> str:
         """What the failure is, as ``error.type``: the destination's refusal says it best, then the source's text."""
+        if self.source is not None and self.source.first(Kind.TIMED_OUT) is not None:
+            return "convergence_timeout"
         for side, kinds in (
-            (self.destination, (Kind.RECEIVE_ABORTED,)),
+            (self.destination, (Kind.RECEIVE_ABORTED, Kind.CPU_INCOMPATIBLE)),
+            (self.source, (Kind.PEER_REPORTED_ERROR,)),
             (self.source, (Kind.SEND_FAILED,)),
         ):
             seen = None if side is None else side.first(*kinds)
             if seen is not None and (found := seen.word("error_type")) not in (None, "_OTHER"):
                 return found or "_OTHER"
         return "_OTHER"
+
+    @cached_property
+    def refusal(self) -> str | None:
+        """What the destination said when it turned the migration down: the root cause of what the source reports."""
+        refused = None if self.destination is None else self.destination.first(Kind.RECEIVE_ABORTED)
+        if refused is not None:
+            return f"{refused.word('command')} failed: {refused.word('error')}"
+        mismatch = None if self.destination is None else self.destination.first(Kind.CPU_INCOMPATIBLE)
+        return None if mismatch is None else f"Config failed: incompatible CPUID entry: {mismatch.word('error')}"
 
     def draft(
         self,

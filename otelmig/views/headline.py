@@ -39,7 +39,9 @@ def headline(trace: Trace) -> Iterator[tuple[str, str]]:
     yield f"blackout   {_blackout(trace)}", "plain"
     origin = {
         "wallclock": "by the log's wall clock",
+        "partial_wallclock": "by the log's wall clock, completed: see the notes",
         "peer_wallclock": "by the other log's wall clock",
+        "receipt": "by when the journal or the container took the lines over",
         "anchor": "by the given anchor",
         "file_time": "by file times: approximate",
     }.get(str(root.get("otelmig.clock.epoch.origin")), "")

@@ -42,6 +42,8 @@ _RESTART_NS: Final = 10**9
 """A time since start that falls back by more than this belongs to another process that writes to the same log."""
 _NEAR_NS: Final = 5 * 10**9
 """Two processes write in turns if the times go on where the other one left off, within this."""
+_FAR_NS: Final = 300 * 10**9
+"""The same, once they are known to, or where the alternative is a third process."""
 _AT_ONCE: Final = 4
 """So many processes are thought to write to one log in turns."""
 _REMEMBERED: Final = 64
@@ -76,8 +78,6 @@ class LogProcess:
     ended: bool = False
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
-    is_last: bool = False
-    """Whether nothing was written to the log after it."""
 
     @property
     def domain(self) -> ClockDomain:
@@ -131,7 +131,6 @@ def _end_at_tail(log: InputLog, reader: RecordReader, writers: dict[tuple[str, s
             if writer is not None and writer.current is not None:
                 process = writer.current.process
                 process.last_ns = max(process.last_ns, record.stamp.ns)
-                process.is_last = True
             return
 
 
@@ -238,7 +237,9 @@ class _Writer:
             for each in self.tracks
             if each is not self.current
             and not each.process.ended
-            and -_RESTART_NS <= stamp.ns - each.process.last_ns <= _NEAR_NS
+            and -_RESTART_NS
+            <= stamp.ns - each.process.last_ns
+            <= (_FAR_NS if gap < 0 or each.process.taken_in_turns else _NEAR_NS)
         ]
         if not near:
             return None

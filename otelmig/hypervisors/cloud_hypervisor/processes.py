@@ -38,6 +38,7 @@ class _Log:
     name: str
     content: LogProcess
     assumed: tuple[str, ...]
+    written_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +74,29 @@ def _named(log: InputLog, found: Sequence[LogProcess], assumed: tuple[str, ...])
     """Each process under the log's name, told apart by its writer and its number where there are several."""
     writers = {process.writer for process in found}
     counts: Counter[str] = Counter()
+    written = _last_writes(log, found)
     for process in found:
         counts[process.writer] += 1
         name = log.name if len(writers) == 1 else f"{log.name}[{process.writer}]"
         number = counts[process.writer]
-        yield _Log(log=log, name=name if number == 1 else f"{name}#{number}", content=process, assumed=assumed)
+        yield _Log(
+            log=log,
+            name=name if number == 1 else f"{name}#{number}",
+            content=process,
+            assumed=assumed,
+            written_ns=written[id(process)],
+        )
+
+
+def _last_writes(log: InputLog, found: Sequence[LogProcess]) -> dict[int, int]:
+    """When each process wrote last, at the latest (by ``id``): before the file's last write, and the next one began."""
+    latest: dict[str, int] = {}
+    written: dict[int, int] = {}
+    for process in reversed(found):
+        bound = written[id(process)] = latest.get(process.writer, log.mtime_ns)
+        if process.domain is ClockDomain.BOOTTIME and not process.taken_in_turns:
+            latest[process.writer] = bound - process.last_ns
+    return written
 
 
 def _read_stream(log: InputLog) -> list[_Stream | NotUnderstood]:
@@ -150,7 +169,7 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
         dialect=", ".join([str(releases), *sorted(content.variants)]),
         vcpus_resume_first=releases.last <= _LAST_WITH_VCPUS_FIRST,
         last_ns=content.last_ns,
-        last_written_ns=log.log.mtime_ns if content.is_last else None,
+        last_written_ns=log.written_ns,
         zero=None if content.zero_ns is None else Zero(ns=content.zero_ns, origin=content.receipts or "receipt"),
         host=content.host,
         assumed=log.assumed if content.domain is ClockDomain.REALTIME else (),

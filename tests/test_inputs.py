@@ -1,0 +1,246 @@
+"""Whatever carried a log, it tells the same story: containers, syslog, the journal, compression, rotation, a pipe."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import subprocess
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+import transports
+from forest import CORPUS, check_forest, traced
+from restamp import shifted
+
+from otelmig.inputs.compression import compression_of
+from otelmig.pipeline import read_findings, trace_migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Otelmig
+
+    from otelmig.trace.span import Trace
+
+_BEGAN = {"source": 1_780_000_000 * 10**9, "destination": 1_780_000_005 * 10**9}
+_IDS = {"source": 4711, "destination": 815}
+_BY_PROCESS = ("host", "pid")
+
+
+def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
+    def of(name: str, *extra: str) -> Callable[[bytes, str], bytes]:
+        function = getattr(transports, name)
+
+        def carry(log: bytes, role: str) -> bytes:
+            given: dict[str, object] = {"began_ns": _BEGAN[role], "host": f"{role}-host", "pid": _IDS[role]}
+            given |= {"machine_id": f"{_IDS[role]:032x}", "boot_id": f"{_IDS[role] + 1:032x}", "native": True}
+            wrapped: bytes = function(log, **{key: given[key] for key in ("began_ns", *extra)})
+            return wrapped
+
+        return carry
+
+    return {
+        "docker json-file": of("docker_json"),
+        "docker timestamps": of("docker_timestamps"),
+        "cri": of("cri"),
+        "syslog short": of("syslog_rfc3164", *_BY_PROCESS),
+        "syslog iso": of("syslog_rfc3339", *_BY_PROCESS),
+        "syslog": of("syslog_rfc5424", *_BY_PROCESS),
+        "journald short": of("journal_short", *_BY_PROCESS),
+        "journald short-iso-precise": of("journal_short_iso_precise", *_BY_PROCESS),
+        "journald short-monotonic": of("journal_short_monotonic", *_BY_PROCESS),
+        "journalctl -o json": of("journal_json", *_BY_PROCESS, "machine_id", "boot_id"),
+        "journalctl -o json, native": of("journal_json", *_BY_PROCESS, "machine_id", "boot_id", "native"),
+        "journalctl -o export": of("journal_export", *_BY_PROCESS, "machine_id", "boot_id"),
+        "journalctl -o export, native": of("journal_export", *_BY_PROCESS, "machine_id", "boot_id", "native"),
+        "LF": lambda log, _: transports.lf_only(log),
+    }
+
+
+_CARRIERS = _carriers()
+_NAMES = ("v48.0-basic", "v51.1-noisy", "v53.0-basicv", "v53.0-retry")
+
+
+def _logs(name: str) -> dict[str, bytes]:
+    return {role: (CORPUS / name / f"{role}.log").read_bytes() for role in ("source", "destination")}
+
+
+def _shape(traces: list[Trace]) -> list[list[tuple[str, str, int, str | None]]]:
+    """What a trace tells, short of absolute time and places in files."""
+    return [[(span.name, span.role, span.duration_ns, span.error) for span in trace.spans] for trace in traces]
+
+
+@cache
+def _plain(name: str) -> tuple[list[list[tuple[str, str, int, str | None]]], tuple[str, ...]]:
+    traces = traced([CORPUS / name / f"{role}.log" for role in ("source", "destination")])
+    return _shape(traces), tuple(trace.trace_id for trace in traces)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("carrier", _CARRIERS)
+def test_same_story_by_any_transport(carrier: str, name: str, tmp_path: Path) -> None:
+    """The transport comes off, and the trace is the one of the plain logs, ids included."""
+    for role, log in _logs(name).items():
+        (tmp_path / f"{role}.log").write_bytes(_CARRIERS[carrier](log, role))
+    findings = read_findings(sorted(tmp_path.iterdir()))
+    assert not findings.errors
+    assert not findings.not_understood
+    traces = traced(sorted(tmp_path.iterdir()))
+    check_forest(traces)
+    assert (_shape(traces), tuple(trace.trace_id for trace in traces)) == _plain(name)
+
+
+@pytest.mark.parametrize(
+    ("carrier", "host"),
+    [("journalctl -o json", True), ("journalctl -o export", True), ("syslog iso", True), ("cri", False)],
+)
+def test_receipts_place_the_trace(carrier: str, tmp_path: Path, *, host: bool) -> None:
+    """A transport that stamps lines says when a log without a wall clock was written, and on which host."""
+    for role, log in _logs("v53.0-basicv").items():
+        (tmp_path / f"{role}.log").write_bytes(_CARRIERS[carrier](log, role))
+    (trace,) = trace_migrations(sorted(tmp_path.iterdir()))
+    assert trace.root.attributes["otelmig.clock.epoch.origin"] == "receipt"
+    began_ns = _BEGAN["source"] + 5_504_863_000
+    assert 0 <= trace.root.start_ns - began_ns <= 200_000, "150 us to the receipt, and rounding"
+    names = {role: resource.get("host.name") for role, resource in trace.resources.items()}
+    assert names == ({"source": "source-host", "destination": "destination-host"} if host else dict.fromkeys(names))
+
+
+def _merged_journal(*streams: bytes) -> bytes:
+    lines: list[bytes] = [line for stream in streams for line in stream.splitlines() if line]
+    lines.sort(key=_received)
+    return b"\n".join(lines) + b"\n"
+
+
+def _received(line: bytes) -> int:
+    return int(json.loads(line)["__REALTIME_TIMESTAMP"])
+
+
+def test_several_processes_in_one_journal(tmp_path: Path) -> None:
+    """Both VMs of a migration, and another migration's, in one journal are told apart by their process ids."""
+    carry = _CARRIERS["journalctl -o json"]
+    first = [carry(log, role) for role, log in _logs("v53.0-retry").items()]
+    later = [
+        carry(shifted(log, 1_500_000), role).replace(b'"%d"' % _IDS[role], b'"%d"' % (_IDS[role] + 1))
+        for role, log in _logs("v53.0-tls").items()
+    ]
+    noise = b'{"__REALTIME_TIMESTAMP":"1780000000000001","MESSAGE":"session opened","_PID":"1"}\n' * 200
+    (tmp_path / "journal.json").write_bytes(noise + _merged_journal(*first, *later))
+    traces = traced([tmp_path / "journal.json"])
+    check_forest(traces)
+    assert sorted(trace.root.attributes["vm.migration.result"] for trace in traces) == ["failure", "success", "success"]
+    assert sum(trace.first("receive") is not None for trace in traces) == 2
+
+
+@pytest.mark.parametrize("kind", ["gzip", "xz", "zstd", "bzip2"])
+def test_compressed_files(kind: str, tmp_path: Path) -> None:
+    """Compression is told by the content, whatever the name."""
+    for role, log in _logs("v53.0-basicv").items():
+        if kind == "zstd":
+            packed = subprocess.run([sys.executable, "-c", _ZSTD], input=log, capture_output=True, check=True).stdout
+        else:
+            packed = _PACKERS[kind](log)
+        assert compression_of(packed) == kind
+        (tmp_path / f"{role}.packed").write_bytes(packed)
+    assert _shape(traced(sorted(tmp_path.iterdir()))) == _plain("v53.0-basicv")[0]
+
+
+_PACKERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "xz": lzma.compress, "bzip2": bz2.compress}
+_ZSTD = """
+import sys
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+sys.stdout.buffer.write(zstd.compress(sys.stdin.buffer.read()))
+"""
+
+
+def test_truncated_archive(otelmig: Otelmig, tmp_path: Path) -> None:
+    """What can be unpacked is read, and a note says that the rest could not be."""
+    log = _logs("v53.0-basicv")["source"]
+    packed = gzip.compress(log)
+    (tmp_path / "source.log.gz").write_bytes(packed[: len(packed) * 9 // 10])
+    done = otelmig("trace", tmp_path / "source.log.gz")
+    assert done.returncode == 0
+    assert "source.log.gz: the compressed data ends early" in done.stderr
+    assert "1 migration found" in done.stderr
+
+
+def test_rotations_in_any_order(tmp_path: Path) -> None:
+    """The rotations of one log are one log, in the order in which they were written, compressed or not."""
+    log = _logs("v53.0-basicv")["source"]
+    cuts = [log.index(b"migration-memory-iteration"), log.index(b"snapshotting")]
+    first, second = (log.rindex(b"\n", 0, cut) + 1 for cut in cuts)
+    (tmp_path / "vm.log.2.gz").write_bytes(gzip.compress(log[:first]))
+    (tmp_path / "vm.log.1").write_bytes(log[first:second])
+    (tmp_path / "vm.log").write_bytes(log[second:])
+    (tmp_path / "destination.log").write_bytes(_logs("v53.0-basicv")["destination"])
+    paths = sorted(tmp_path.iterdir())
+    traces = traced(paths)
+    assert _shape(traces) == _plain("v53.0-basicv")[0]
+    assert _shape(traced(paths[::-1])) == _plain("v53.0-basicv")[0]
+    assert traces[0].root.attributes["otelmig.evidence.start"].startswith("vm.log.2.gz:")  # type: ignore[union-attr] # a string
+
+
+def test_standard_input_and_pipes(tmp_path: Path) -> None:
+    """``-`` is standard input; a pipe works like a file."""
+    logs = _logs("v53.0-basicv")
+    (tmp_path / "destination.log").write_bytes(logs["destination"])
+    done = subprocess.run(
+        [sys.executable, "-m", "otelmig", "trace", "-", str(tmp_path / "destination.log")],
+        input=gzip.compress(logs["source"]),
+        capture_output=True,
+        check=True,
+    )
+    assert b"446 ms" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith(b"1 migration found")
+
+
+def test_restart_within_a_file(tmp_path: Path) -> None:
+    """Processes that append to one log one after the other are different processes, in the order of time."""
+    logs = [_logs(name)["source"] for name in ("v53.0-basicv", "v53.0-retry", "v48.0-basicv", "v53.0-killsrc")]
+    (tmp_path / "vm.log").write_bytes(b"".join(logs))
+    traces = list(trace_migrations([tmp_path / "vm.log"]))
+    check_forest(traces)
+    results = [trace.root.attributes["vm.migration.result"] for trace in traces]
+    assert results == ["success", "failure", "success", "success", "unknown"]
+    assert all(trace.root.start_ns > 1_600_000_000 * 10**9 for trace in traces), "never 1970"
+
+
+def test_two_processes_in_turns(tmp_path: Path) -> None:
+    """Two VMs that write to one file without naming themselves are told apart by their clocks."""
+    logs = _logs("v53.0-basicv")
+    other = shifted(logs["destination"], 7_000_000_000)
+    lines = [
+        (number, line) for log in (logs["source"], other) for number, line in enumerate(log.splitlines(keepends=True))
+    ]
+    (tmp_path / "both.log").write_bytes(b"".join(line for _, line in sorted(lines, key=lambda item: item[0])))
+    traces = traced([tmp_path / "both.log"])
+    check_forest(traces)
+    assert [name for name, *_ in _shape(traces)[0]] == [name for name, *_ in _plain("v53.0-basicv")[0][0]]
+
+
+@pytest.mark.parametrize("name", ["v53.0-basicv", "v53.0-dirty", "v48.0-basic"])
+def test_lines_that_were_delivered_twice(name: str, tmp_path: Path) -> None:
+    """A transport that delivers lines again changes nothing."""
+    for role, log in _logs(name).items():
+        lines = log.splitlines(keepends=True)
+        twice = [line for at, each in enumerate(lines) for line in [each] * (1 + (at % 3 == 0))]
+        (tmp_path / f"{role}.log").write_bytes(b"".join(twice))
+    assert _shape(traced(sorted(tmp_path.iterdir()))) == _plain(name)[0]
+
+
+def test_quoted_lines_are_nobody_s(tmp_path: Path) -> None:
+    """A line that quotes a log line is not one; it is counted."""
+    log = _logs("v53.0-basicv")["source"]
+    quote = b"operator: did you see 'cloud-hypervisor:   1.000000s: <vmm> INFO:x.rs:1 -- Migration complete'?\r\n"
+    (tmp_path / "source.log").write_bytes(quote + log + quote)
+    findings = read_findings([tmp_path / "source.log"])
+    assert len(findings.migrations) == 1
+    assert findings.not_understood == {"no known line form": 2}
