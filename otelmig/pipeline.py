@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.clock.epoch import Epoch
+    from otelmig.diagnosis import Diagnosis
     from otelmig.pairing import Migration
     from otelmig.side import Side
     from otelmig.trace.span import Trace
 
-__all__ = ["Findings", "open_inputs", "read_findings", "trace_migrations"]
+__all__ = ["Findings", "diagnoses", "open_inputs", "read_findings", "trace_migrations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,8 @@ class Findings:
     notes: tuple[str, ...]
     not_understood: Mapping[str, int]
     """How many lines looked like a migration's and were not understood, by reason."""
+    inputs: Mapping[str, Sequence[InputLog]]
+    """What was read, by hypervisor."""
 
     def traces(self, options: TraceOptions) -> Iterator[Trace]:
         """Build the traces one after the other, in order of time."""
@@ -83,7 +86,8 @@ def read_findings(
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or ReadingOptions()
     found = _Reading()
-    for system, own in _by_hypervisor(inputs, options, errors).items():
+    by_hypervisor = _by_hypervisor(inputs, options, errors)
+    for system, own in by_hypervisor.items():
         found.take(by_system[system].processes(own, options))
     notes += [damage for log in inputs for part in log.parts for damage in part.damage]
     processes, copies = _distinct(sorted(found.processes, key=_order))
@@ -97,7 +101,18 @@ def read_findings(
         errors=tuple(errors),
         notes=(*notes, *copies, *pairing.notes, *(note for process in processes for note in process.notes)),
         not_understood=dict(found.not_understood),
+        inputs=by_hypervisor,
     )
+
+
+def diagnoses(findings: Findings, reading: ReadingOptions) -> Iterator[Diagnosis]:
+    """Examine every input that was read, line by line."""
+    by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
+    sides = [side for found in findings.migrations for side in found.sides]
+    for system, inputs in findings.inputs.items():
+        for log in inputs:
+            own = [side for side in sides if log.key in side.process.inputs]
+            yield by_system[system].diagnose(log, own, reading)
 
 
 @dataclass(slots=True)

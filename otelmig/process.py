@@ -39,6 +39,8 @@ class Process:
     """The hypervisor, as ``vm.migration.system.name`` names it."""
     name: str
     """The base name of its log, with ``[WRITER]`` or ``#2`` where several processes wrote to it."""
+    inputs: tuple[str, ...]
+    """The keys of the inputs that it was read from: its log, its event stream."""
     observations: tuple[Observation, ...]
     """In the order in which they were logged; all stamps are on this process's clock."""
     domain: ClockDomain

@@ -119,6 +119,20 @@ class Side:
         return last
 
     @property
+    def logging_ns(self) -> int:
+        """How long writing dirty tables took between the pause and the end, on the thread that migrates."""
+        begin, end = self.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING), self.first(Kind.COMPLETED)
+        if begin is None or end is None:
+            return 0
+        return sum(
+            max(table.stamp.ns - table.since.ns, 0)
+            for table in self.all(Kind.DIRTY_TABLE)
+            if table.since is not None
+            and table.thread == end.thread
+            and begin.stamp.ns <= table.since.ns <= end.stamp.ns
+        )
+
+    @property
     def connections(self) -> int:
         """How many connections carry memory: the requested number, else counted from the connects."""
         requested = self.first(Kind.SEND_REQUESTED)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Command", "main"]
 
-_COMMANDS: Final = ("trace", "demo")
+_COMMANDS: Final = ("trace", "doctor", "demo")
 """One module of this package each."""
 _INTERRUPTED: Final = 130
 """What shells report for a command that SIGINT ended."""

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.clock.constraint import Constraint
+    from otelmig.diagnosis import Diagnosis
     from otelmig.inputs import InputLog
     from otelmig.process import NotUnderstood, Process
     from otelmig.reading import ReadingOptions
@@ -27,6 +28,9 @@ class Hypervisor(Protocol):
 
     def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
         """The processes whose logs and event streams ``inputs`` are, and the lines that were not understood."""
+
+    def diagnose(self, log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
+        """What ``log`` is and tells, given the attempts found in it, and which flags would tell more."""
 
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
         """What causality says about the offset between the two sides' clocks, if they are one migration."""

@@ -37,6 +37,11 @@ class InputLog:
     parts: Sequence[InputFile]
 
     @property
+    def key(self) -> str:
+        """Tells the log from every other input; a path, so it never leaves the machine."""
+        return str(self.parts[-1].path)
+
+    @property
     def head(self) -> bytes:
         """The beginning, as it stands in the file."""
         return self.parts[0].head

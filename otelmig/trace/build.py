@@ -177,7 +177,7 @@ def _source_attributes(story: Story, options: TraceOptions) -> dict[str, Attribu
         "vm.migration.memory.iteration.count": side.iterations,
         "vm.migration.memory.size": None if sent is None else sent.number("total_bytes"),
         "vm.migration.protocol.version": None if protocol is None else protocol.number("protocol"),
-        "vm.migration.logging.duration": _logging_seconds(side),
+        "vm.migration.logging.duration": seconds(side.logging_ns) if side.logging_ns else None,
     }
     if started is not None:
         found |= _url_attributes(started.word("url") or "", options)
@@ -194,19 +194,6 @@ def _source_attributes(story: Story, options: TraceOptions) -> dict[str, Attribu
             ns = completed.number(key)
             found[name] = None if ns is None else seconds(ns)
     return found
-
-
-def _logging_seconds(side: Side) -> float | None:
-    """How long writing dirty tables took between the pause and the end, on the thread that migrates."""
-    begin, end = side.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING), side.first(Kind.COMPLETED)
-    if begin is None or end is None:
-        return None
-    spent = sum(
-        table.stamp.ns - table.since.ns
-        for table in side.all(Kind.DIRTY_TABLE)
-        if table.since is not None and table.thread == end.thread and begin.stamp.ns <= table.since.ns <= end.stamp.ns
-    )
-    return seconds(spent) if spent > 0 else None
 
 
 def _url_attributes(url: str, options: TraceOptions) -> dict[str, AttributeValue | None]:

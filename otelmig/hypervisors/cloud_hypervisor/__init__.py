@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.clock.constraint import Constraint
+    from otelmig.diagnosis import Diagnosis
     from otelmig.inputs import InputLog
     from otelmig.process import NotUnderstood, Process
     from otelmig.reading import ReadingOptions
@@ -37,6 +38,12 @@ class CloudHypervisor:
     def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
         """The processes that wrote ``inputs``; each event stream joins the log of its process."""
         return read_processes(inputs, options)
+
+    def diagnose(self, log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
+        """What ``log`` is and tells, and which flags of Cloud Hypervisor would tell more."""
+        from otelmig.hypervisors.cloud_hypervisor.diagnosis import diagnose  # noqa: PLC0415 - one command needs it
+
+        return diagnose(log, sides, options)
 
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
         """What must have happened before what, if these two sides are one migration."""

@@ -163,6 +163,7 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
     return Process(
         system=_SYSTEM,
         name=log.name,
+        inputs=(log.log.key,) if stream is None else (log.log.key, stream[0].log.key),
         observations=observations,
         domain=content.domain,
         version=content.version,
@@ -190,6 +191,7 @@ def _stream_process(stream: _Stream, note: str) -> Process:
     return Process(
         system=_SYSTEM,
         name=stream.log.name,
+        inputs=(stream.log.key,),
         observations=stream.events,
         domain=ClockDomain.BOOTTIME,
         version=None,

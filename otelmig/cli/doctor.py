@@ -1,0 +1,76 @@
+"""``otelmig doctor``: what logs can and cannot tell, and which flags would tell it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.trace import add_reading_arguments, reading_options
+from otelmig.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
+
+HELP: Final = "what these logs can and cannot tell, and which flags of the hypervisor would tell it"
+EPILOG: Final = """\
+Every line is accounted for: used, about something else, or not understood.
+
+examples:
+  otelmig doctor source.log destination.log source.events.json
+  journalctl -o json -t cloud-hypervisor | otelmig doctor -
+"""
+_PIPED_WIDTH: Final = 100
+_NOTHING_FOUND: Final = 4
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``otelmig doctor``."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="the same inputs as for otelmig trace")
+    add_reading_arguments(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print the diagnoses for scripts")
+    output.add_argument("--width", type=int, metavar="COLUMNS", help="of the text (default: the terminal's)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Examine the files that were named."""
+    from otelmig.pipeline import diagnoses, read_findings  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.views.checkup import checkup, render_checkup  # noqa: PLC0415 - the same
+
+    reading = reading_options(arguments)
+    findings = read_findings([Path(file) for file in arguments.files], reading=reading)
+    for error in findings.errors:
+        print(f"otelmig: {error}", file=sys.stderr)
+    for note in findings.notes:
+        print(f"otelmig: {note}", file=sys.stderr)
+    found = list(diagnoses(findings, reading))
+    if arguments.json:
+        document = {
+            "schema": "otelmig.doctor/1",
+            "inputs": [checkup(each) for each in found],
+            "notes": list(findings.notes),
+            "errors": [str(error) for error in findings.errors],
+        }
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        width = arguments.width or shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
+        print("\n".join(render_checkup(each, width=width) for each in found).rstrip("\n"))
+        for advice in dict.fromkeys(each.recommendation for each in found):
+            print(f"\n{textwrap.fill(advice, max(width, 40), break_long_words=False, break_on_hyphens=False)}")
+    total = sum(each.account.total for each in found)
+    used = sum(each.account.used for each in found)
+    unknown = sum(each.account.unknown.total() for each in found)
+    print(
+        f"{len(found)} {'input' if len(found) == 1 else 'inputs'}, {total} lines: {used} used, {total - used - unknown} about other things, "
+        f"{unknown} not understood",
+        file=sys.stderr,
+    )
+    if findings.errors:
+        return UsageError.exit_code
+    return 0 if found else _NOTHING_FOUND
