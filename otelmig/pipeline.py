@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.assembly import assemble
 from otelmig.clock.epoch import Tie, epochs
@@ -16,10 +17,11 @@ from otelmig.inputs import STDIN, InputLog, open_input, rotations
 from otelmig.pairing import pair_sides
 from otelmig.process import NotUnderstood, Process
 from otelmig.reading import ReadingOptions
+from otelmig.stamp import ClockDomain
 from otelmig.trace.build import TraceOptions, build_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from otelmig.clock.epoch import Epoch
     from otelmig.diagnosis import Diagnosis
@@ -30,25 +32,37 @@ if TYPE_CHECKING:
 __all__ = ["Findings", "diagnoses", "open_inputs", "read_findings", "trace_migrations"]
 
 
+_HELD: Final = 500
+"""So many processes are kept in memory before it is asked whether any of them can have a partner at all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What the inputs hold: the migrations, and everything that a person should know about the reading."""
+    """What the inputs hold: the migrations, and everything that a person should know about the reading.
+
+    Where the inputs hold one side only, and very many of it, most of them are read while their traces are built:
+    ``migrations`` are then the first ones, and the notes and counts are complete once all traces were taken.
+    """
 
     migrations: tuple[Migration, ...]
     epochs: Mapping[int, Epoch]
     """By ``id`` of the process."""
     errors: tuple[InputError, ...]
     """One per input that could not be used."""
-    notes: tuple[str, ...]
-    not_understood: Mapping[str, int]
+    notes: list[str]
+    not_understood: Counter[str]
     """How many lines looked like a migration's and were not understood, by reason."""
     inputs: Mapping[str, Sequence[InputLog]]
     """What was read, by hypervisor."""
+    later: Callable[[], Iterator[tuple[Migration, Epoch]]]
+    """Reads the rest, one migration after the other."""
 
     def traces(self, options: TraceOptions) -> Iterator[Trace]:
-        """Build the traces one after the other, in order of time."""
+        """Build the traces one after the other, in order of time (what is read later: in the order of the log)."""
         for found in self.migrations:
             yield build_trace(found, self.epochs[id(_reference(found).process)], options)
+        for found, epoch in self.later():
+            yield build_trace(found, epoch, options)
 
 
 def trace_migrations(
@@ -80,29 +94,63 @@ def read_findings(
     pairs: Sequence[tuple[str, str]] = (),
     anchors: Mapping[str, int] | None = None,
     reading: ReadingOptions | None = None,
+    whole: bool = True,
 ) -> Findings:
-    """Read every input once; one that cannot be used is reported and the others are read all the same."""
+    """Read every input once; one that cannot be used is reported and the others are read all the same.
+
+    Unless the ``whole`` must be known before the first trace, migrations that cannot have a partner are read later.
+    """
     inputs, errors, notes = open_inputs(paths)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or ReadingOptions()
-    found = _Reading()
     by_hypervisor = _by_hypervisor(inputs, options, errors)
-    for system, own in by_hypervisor.items():
-        found.take(by_system[system].processes(own, options))
+    source = _Reading(
+        items=chain.from_iterable(by_system[system].processes(own, options) for system, own in by_hypervisor.items()),
+        notes=notes,
+    )
+    processes = list(islice(source.processes(), _HELD))
+    waiting = len(processes) == _HELD and not pairs and not whole
+    waiting = waiting and all(by_system[system].one_sided(own, options) for system, own in by_hypervisor.items())
+    if not waiting:
+        processes += source.processes()
+        processes = _written_in_turn(processes)
     notes += [damage for log in inputs for part in log.parts for damage in part.damage]
-    processes, copies = _distinct(sorted(found.processes, key=_order))
+    processes.sort(key=_order)
     sides = [side for process in processes for side in assemble(process)]
     pairing = pair_sides(sides, by_system, pairs)
-    known = epochs(processes, _ties(pairing.migrations), _anchored(sides, anchors or {}))
-    migrations = sorted(pairing.migrations, key=lambda found: _reference_start(found, known))
+    zeros = anchors or {}
+    known = epochs(processes, _ties(pairing.migrations), _anchored(sides, zeros))
+    notes += pairing.notes
+
+    def later() -> Iterator[tuple[Migration, Epoch]]:
+        for process in source.processes():
+            alone = list(assemble(process))
+            epoch = epochs([process], (), _anchored(alone, zeros))[id(process)]
+            for found in pair_sides(alone, by_system).migrations:
+                yield found, epoch
+
     return Findings(
-        migrations=tuple(migrations),
+        migrations=tuple(sorted(pairing.migrations, key=lambda found: _reference_start(found, known))),
         epochs=known,
         errors=tuple(errors),
-        notes=(*notes, *copies, *pairing.notes, *(note for process in processes for note in process.notes)),
-        not_understood=dict(found.not_understood),
+        notes=notes,
+        not_understood=source.not_understood,
         inputs=by_hypervisor,
+        later=later,
     )
+
+
+def _written_in_turn(processes: Sequence[Process]) -> list[Process]:
+    """Processes that wrote to one log one after the other: each wrote its last line before the next one began."""
+    latest: dict[str, int] = {}
+    found = []
+    for process in reversed(processes):
+        written_ns = process.last_written_ns
+        if process.in_turn is not None and process.domain is ClockDomain.BOOTTIME:
+            written_ns = latest.get(process.in_turn, written_ns)
+            latest[process.in_turn] = written_ns - process.last_ns
+        found.append(process if written_ns == process.last_written_ns else replace(process, last_written_ns=written_ns))
+    return found[::-1]
 
 
 def diagnoses(findings: Findings, reading: ReadingOptions) -> Iterator[Diagnosis]:
@@ -115,17 +163,29 @@ def diagnoses(findings: Findings, reading: ReadingOptions) -> Iterator[Diagnosis
             yield by_system[system].diagnose(log, own, reading)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Reading:
-    processes: list[Process] = field(default_factory=list)
-    not_understood: Counter[str] = field(default_factory=Counter)
+    """What the hypervisors read, sorted into processes and counts."""
 
-    def take(self, items: Iterable[Process | NotUnderstood]) -> None:
-        for item in items:
-            if isinstance(item, Process):
-                self.processes.append(item)
-            else:
+    items: Iterator[Process | NotUnderstood]
+    notes: list[str]
+    not_understood: Counter[str] = field(default_factory=Counter)
+    stories: dict[int, str] = field(default_factory=dict)
+    """The name of the first process with each story."""
+
+    def processes(self) -> Iterator[Process]:
+        """Each story once: a log that was given twice, as a copy, tells of no second migration."""
+        for item in self.items:
+            if not isinstance(item, Process):
                 self.not_understood[item.reason] += 1
+                continue
+            story = hash(tuple((str(seen.kind), seen.stamp.text) for seen in item.observations))
+            if story in self.stories:
+                self.notes.append(f"{item.name}: the same as {self.stories[story]}, read once")
+                continue
+            self.stories[story] = item.name
+            self.notes += item.notes
+            yield item
 
 
 def open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[InputError], list[str]]:
@@ -169,18 +229,6 @@ def _by_hypervisor(
         else:
             found.setdefault(system, []).append(log)
     return found
-
-
-def _distinct(processes: Iterable[Process]) -> tuple[list[Process], list[str]]:
-    """Each story once: a log that was given twice, as a copy, tells of no second migration."""
-    found: dict[tuple[tuple[str, str], ...], Process] = {}
-    notes = []
-    for process in processes:
-        story = tuple((str(seen.kind), seen.stamp.text) for seen in process.observations)
-        first = found.setdefault(story, process)
-        if first is not process and story:
-            notes.append(f"{process.name}: the same as {first.name}, read once")
-    return list(found.values()), notes
 
 
 def _order(process: Process) -> tuple[str, str, int]:

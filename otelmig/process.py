@@ -19,7 +19,6 @@ class NotUnderstood:
 
     where: Where
     reason: str
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,9 @@ class Process:
     last_ns: int
     """The latest time printed in its log, on its clock."""
     last_written_ns: int
-    """When it wrote its last line, at the latest (Unix epoch): when its log was last written, or the next one began."""
+    """When it wrote its last line, at the latest (Unix epoch): when its log was last written."""
+    in_turn: str | None = None
+    """Processes with the same text here wrote to one log, one after the other, in the order in which they are given."""
     zero: Zero | None = None
     """Where its transport stamped its lines too."""
     host: Host | None = None

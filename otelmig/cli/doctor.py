@@ -66,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     total = sum(each.account.total for each in found)
     used = sum(each.account.used for each in found)
     unknown = sum(each.account.unknown.total() for each in found)
+    count = f"{len(found)} {'input' if len(found) == 1 else 'inputs'}"
     print(
-        f"{len(found)} {'input' if len(found) == 1 else 'inputs'}, {total} lines: {used} used, {total - used - unknown} about other things, "
-        f"{unknown} not understood",
+        f"{count}, {total} lines: {used} used, {total - used - unknown} about other things, {unknown} not understood",
         file=sys.stderr,
     )
     if findings.errors:

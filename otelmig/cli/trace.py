@@ -184,12 +184,16 @@ def trace_files(
     size = sum(path.stat().st_size for path in paths if path.is_file())
     if size > _WORTH_SAYING:
         print(f"otelmig: reading {len(paths)} files, {size / 1e9:.1f} GB", file=sys.stderr)
-    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading)
+    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, whole=False)
     for error in findings.errors:
         print(f"otelmig: {error}", file=sys.stderr)
-    for note in findings.notes:
+    said = list(dict.fromkeys(findings.notes))
+    for note in said:
         print(f"otelmig: {note}", file=sys.stderr)
     account = _put_out(findings, arguments, options)
+    for note in dict.fromkeys(findings.notes):
+        if note not in said:
+            print(f"otelmig: {note}", file=sys.stderr)
     print(account.line(findings), file=sys.stderr)
     return account.exit_code(findings)
 

@@ -29,6 +29,9 @@ class Hypervisor(Protocol):
     def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
         """The processes whose logs and event streams ``inputs`` are, and the lines that were not understood."""
 
+    def one_sided(self, inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
+        """Whether ``inputs`` hold sources only, or destinations only: then nobody has a partner among them."""
+
     def diagnose(self, log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
         """What ``log`` is and tells, given the attempts found in it, and which flags would tell more."""
 

@@ -11,6 +11,7 @@ import stat
 import sys
 import tempfile
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import copyfileobj
@@ -23,14 +24,14 @@ from otelmig.observation import Where
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import BinaryIO
 
 __all__ = ["STDIN", "InputFile", "Wanted", "open_input"]
 
 STDIN: Final = Path("-")
 """How standard input is named on the command line."""
-_BLOCK: Final = 1 << 20
+_BLOCK: Final = 1 << 18
 """Bytes read at once: large enough that Python's share of a scan is small, small enough to stay in cache."""
 _HEAD: Final = 1 << 16
 """Bytes shown to the hypervisors, which say whether the file is theirs."""
@@ -78,7 +79,7 @@ class InputFile:
     def lines(self, wanted: Wanted | None) -> Iterator[Line]:
         """Yield each line that is ``wanted`` (every line, if None), in order; one pass, bounded memory."""
         number = 1
-        for block, until in self._blocks():
+        for block, until, length in self._blocks():
             position = counted = mark = 0
             while position < until:
                 run_end = 0
@@ -99,21 +100,23 @@ class InputFile:
                 end = until if end < 0 else end
                 number += block.count(b"\n", counted, begin)
                 counted = begin
-                yield self._line(block, begin, end, number, run_end)
+                yield self._line(block, (begin, end, run_end, length), number)
                 position = max(end + 1, run_end)
             number += block.count(b"\n", counted, until)
 
-    def _line(self, block: bytes, begin: int, end: int, number: int, run_end: int) -> Line:
+    def _line(self, block: bytearray, places: tuple[int, int, int, int], number: int) -> Line:
+        """A line, with the run that begins there; what follows it can be had until the next line is asked for."""
+        begin, end, run_end, length = places
         where = Where(file=self.name, line=number)
         if run_end > end + 1:
             last = block.rfind(b"\n", begin, run_end - 1) + 1
             return Line(
                 text=_text(block, begin, end),
                 where=where,
-                run=block[begin:run_end],
+                run=bytes(block[begin:run_end]),
                 last=_text(block, last, run_end - 1),
             )
-        return Line(text=_text(block, begin, end), where=where, following=lambda: _following(block, end + 1))
+        return Line(text=_text(block, begin, end), where=where, following=lambda: _following(block, end + 1, length))
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines of an uncompressed file, the last one first; their line numbers are not known."""
@@ -127,7 +130,7 @@ class InputFile:
         """The whole file as text, for the small files that are no logs."""
         return b"".join(self.chunks()).decode("utf-8", "backslashreplace")
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Generator[bytes]:
         """The bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
         with self.path.open("rb", buffering=0) as file:
             read = file.read if self.compression is None else decompressed(file, self.compression)
@@ -138,34 +141,61 @@ class InputFile:
                 if not self.damage:
                     self.damage.append(f"{self.name}: the compressed data ends early or is damaged ({error})")
 
-    def _blocks(self) -> Iterator[tuple[bytes, int]]:
-        """Yield blocks, and up to where each holds whole lines that are followed by enough of what comes next."""
-        rest = b""
-        for chunk in self.chunks():
-            data = rest + chunk
-            until = data.rfind(b"\n", 0, max(len(data) - _AHEAD, 0)) + 1
-            if until == 0:
-                if len(data) < _LONGEST_LINE:
-                    rest = data
-                    continue
-                until = _LONGEST_LINE
-            yield data, until
-            rest = data[until:]
-        if rest:
-            yield rest, len(rest)
+    def _blocks(self) -> Iterator[tuple[bytearray, int, int]]:
+        """Yield a buffer, up to where it holds whole lines that are followed by enough of what comes next, and its end.
+
+        It is one buffer, filled again and again: fresh memory for every block would cost more than reading it.
+        """
+        buffer = bytearray(2 * _BLOCK)
+        have = 0
+        with ExitStack() as stack:
+            put = self._filler(buffer, stack)
+            while got := put(have):
+                have += got
+                until = buffer.rfind(b"\n", 0, max(have - _AHEAD, 0)) + 1
+                if until == 0:
+                    if have < _LONGEST_LINE:
+                        continue
+                    until = _LONGEST_LINE
+                yield buffer, until, have
+                have -= until
+                buffer[:have] = buffer[until : until + have]
+        if have:
+            yield buffer, have, have
+
+    def _filler(self, buffer: bytearray, stack: ExitStack) -> Callable[[int], int]:
+        """A function that puts the next bytes into ``buffer`` from a place on; it says how many they were."""
+        if self.compression is not None:
+            chunks = stack.enter_context(closing(self.chunks()))
+
+            def unpack(at: int) -> int:
+                chunk = next(chunks, b"")
+                buffer[at : at + len(chunk)] = chunk
+                return len(chunk)
+
+            return unpack
+        file = stack.enter_context(self.path.open("rb", buffering=0))
+
+        def read(at: int) -> int:
+            if len(buffer) - at < _BLOCK:
+                buffer.extend(bytes(_BLOCK))  # a long line
+            with memoryview(buffer) as view:
+                return file.readinto(view[at : at + _BLOCK])
+
+        return read
 
 
-def _text(block: bytes, begin: int, end: int) -> str:
+def _text(block: bytes | bytearray, begin: int, end: int) -> str:
     end = min(end, begin + _GIVEN)
     if block[end - 1 : end] == b"\r":
         end -= 1
     return block[begin:end].decode("utf-8", "backslashreplace")
 
 
-def _following(block: bytes, position: int) -> Iterable[str]:
-    while position < len(block):
-        end = block.find(b"\n", position)
-        end = len(block) if end < 0 else end
+def _following(block: bytearray, position: int, length: int) -> Iterable[str]:
+    while position < length:
+        end = block.find(b"\n", position, length)
+        end = length if end < 0 else end
         yield _text(block, position, end)
         position = end + 1
 

@@ -8,7 +8,7 @@ that ends in CR, say) is an array of byte values in JSON, and a length followed 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.line import Host, Line, Receipt
@@ -44,7 +44,7 @@ def json_lines(lines: Iterable[Line], wanted: Wanted | None) -> Iterator[Line]:
     for line in lines:
         found = _message(_json_fields(line.text), line.where) if line.text else None
         if found is not None and _matches(found, wanted):
-            yield replace(found, following=_json_following(line, found.writer))
+            yield found._replace(following=_json_following(line, found.writer))
 
 
 def _json_following(line: Line, writer: str) -> Callable[[], Iterable[str]]:
@@ -172,7 +172,7 @@ def _given(window: list[Line], wanted: Wanted | None) -> Iterator[Line]:
     first = window[0]
     if _matches(first, wanted):
         rest = tuple(line.text for line in window[1:] if line.writer == first.writer)
-        yield replace(first, following=lambda: rest)
+        yield first._replace(following=lambda: rest)
 
 
 def _matches(line: Line, wanted: Wanted | None) -> bool:

@@ -77,8 +77,5 @@ def identity_of(side: Side, *, parent: TraceParent | None, name: str | None) -> 
 
 
 def _hash(*parts: str) -> bytes:
-    hasher = hashlib.sha256(_FORMAT.encode())
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        hasher.update(f"\n{len(data)}:".encode() + data)
-    return hasher.digest()
+    text = "\n".join([_FORMAT, *(f"{len(part)}:{part}" for part in parts)])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

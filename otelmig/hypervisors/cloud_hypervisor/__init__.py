@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.hypervisors.cloud_hypervisor.events import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.happens_before import constraints_between
-from otelmig.hypervisors.cloud_hypervisor.processes import read_processes
+from otelmig.hypervisors.cloud_hypervisor.processes import is_one_sided, read_processes
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class CloudHypervisor:
     def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
         """The processes that wrote ``inputs``; each event stream joins the log of its process."""
         return read_processes(inputs, options)
+
+    def one_sided(self, inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
+        """Whether ``inputs`` hold sources only, or destinations only."""
+        return is_one_sided(inputs, options)
 
     def diagnose(self, log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
         """What ``log`` is and tells, and which flags of Cloud Hypervisor would tell more."""

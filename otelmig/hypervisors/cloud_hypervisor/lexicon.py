@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
@@ -94,6 +94,7 @@ def _meaning(row: Row, values: Mapping[str, Value]) -> Meaning:
     )
 
 
+@lru_cache(maxsize=4096)
 def meaning_of(message: str) -> Meaning | None:
     """What ``message`` says about a migration, or None if no row explains it."""
     fixed = _fixed().get(message)
@@ -138,21 +139,22 @@ def is_family(message: str) -> bool:
 
 
 @cache
-def wanted(literals: tuple[str, ...]) -> Wanted:
+def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> Wanted:
     """What makes a line worth parsing: the text that stands before a message, and the beginning of one of the table.
+
+    ``kinds`` restricts the table to rows that mark these moments.
 
     The literal head lets the regular expression engine skip to it with a plain search; behind it the beginnings
     branch like a tree, so that most lines are left after a character or two.
     """
-    heads = {head for row in TABLE if row.kind is not Kind.KNOWN for head in _heads(row)} | set(FAMILIES)
-    heads |= {
-        f"Event: source = {source} event = {name}"
-        for (source, name), form in EVENTS.items()
-        if form.kind is not Kind.KNOWN
-    }
-    heads.discard(SECCOMP)
+    of = frozenset(Kind) - {Kind.KNOWN} if kinds is None else kinds
+    heads = {head for row in TABLE if row.kind in of for head in _heads(row)}
+    heads |= {f"Event: source = {source} event = {name}" for (source, name), form in EVENTS.items() if form.kind in of}
+    special = set(_SPECIAL) if kinds is None else set()
+    if kinds is None:
+        heads |= set(FAMILIES)
     shortest = [head for head in heads if not any(head != other and head.startswith(other) for other in heads)]
-    tree = _tree({head.encode() for head in shortest} | set(_SPECIAL))
+    tree = _tree({head.encode() for head in shortest} | special)
     before = b"|".join(sorted(re.escape(text.encode()) for text in literals))
     head = before if len(literals) == 1 else b"(?:%b)" % before
     return Wanted(pattern=re.compile(head + tree), mark=SECCOMP.encode(), runs=_RUN)

@@ -76,8 +76,19 @@ class LogProcess:
     begun: bool = False
     """Whether anything but the process's own start was seen."""
     ended: bool = False
+    one_of_several: bool = False
+    """Whether the log has several writers."""
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
+
+    narrowed_by: set[tuple[int, int]] = field(default_factory=set)
+
+    def narrow(self, releases: Releases) -> None:
+        """Only ``releases`` print what was seen, unless that leaves none (a patched build)."""
+        key = (releases.first, releases.last)
+        if key not in self.narrowed_by:
+            self.narrowed_by.add(key)
+            self.releases = self.releases & releases or self.releases
 
     @property
     def domain(self) -> ClockDomain:
@@ -91,27 +102,34 @@ def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUn
     last: _Writer | None = None
     for line in log.lines(wanted(reader.literals)):
         record = reader.record(line.text)
-        if record is None:
-            if SECCOMP in line.text:
-                _killed(line, writers, last)
-            else:
-                yield NotUnderstood(where=line.where, reason="no known line form", text=line.text)
+        if record is None and SECCOMP in line.text:
+            _killed(line, writers, last)
             continue
-        meaning = meaning_of(record.message)
-        if meaning is None:
-            if is_family(record.message):
-                yield NotUnderstood(where=line.where, reason="no known form of this message", text=record.message)
-            continue
-        if meaning.kind is Kind.KNOWN:
-            continue
-        key = (line.writer, record.pid)
-        last = writers.get(key)
-        if last is None:
-            last = writers[key] = _Writer(name=line.writer or record.pid)
-        yield from last.take(line, record, meaning, reader)
+        meaning = None if record is None else meaning_of(record.message)
+        if record is None or meaning is None:
+            reason = _not_understood(record)
+            if reason is not None:
+                yield NotUnderstood(where=line.where, reason=reason)
+        elif meaning.kind is not Kind.KNOWN:
+            key = (line.writer, record.pid)
+            last = writers.get(key)
+            if last is None:
+                last = writers[key] = _Writer(name=line.writer or record.pid)
+            for process in last.take(line, record, meaning, reader):
+                process.one_of_several = len(writers) > 1
+                yield process
     _end_at_tail(log, reader, writers)
     for writer in writers.values():
-        yield from writer.finish()
+        for process in writer.finish():
+            process.one_of_several = len(writers) > 1
+            yield process
+
+
+def _not_understood(record: Record | None) -> str | None:
+    """Why a line that looks like ours says nothing; None if it only looked so."""
+    if record is None:
+        return "no known line form"
+    return "no known form of this message" if is_family(record.message) else None
 
 
 def _killed(line: Line, writers: dict[tuple[str, str], _Writer], last: _Writer | None) -> None:
@@ -141,7 +159,7 @@ class _Track:
     process: LogProcess
     tables: _DirtyTables
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
-    recent: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    recent: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,34 +170,40 @@ class _Writer:
     tracks: list[_Track] = field(default_factory=list)
     current: _Track | None = None
 
-    def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Iterator[LogProcess]:
-        """Add one record; yield the processes that are over."""
-        track, over = self._track(record, meaning)
-        yield from over
+    def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> list[LogProcess]:
+        """Add one record; return the processes that are over."""
+        stamp = record.stamp
+        track, over = self._track(stamp, meaning)
         process = track.process
-        mark = (record.stamp.text, record.thread, record.message)
-        if record.stamp.ns <= process.last_ns and record.stamp.error_ns <= _EXACT_NS and mark in track.recent:
-            return
-        track.recent.append(mark)
-        process.last_ns = max(process.last_ns, record.stamp.ns)
+        if stamp.ns > process.last_ns:
+            process.last_ns = stamp.ns
+        elif stamp.error_ns <= _EXACT_NS and record.text in track.recent:
+            return over
+        track.recent.append(record.text)
         process.begun = process.begun or meaning.kind is not Kind.PROCESS_STARTED
         process.ended = process.ended or meaning.kind in _ENDS
-        if process.releases is not meaning.releases:
-            process.releases = process.releases & meaning.releases or process.releases
-        if process.releases is not record.releases:
-            process.releases = process.releases & record.releases or process.releases
+        process.narrow(meaning.releases)
+        process.narrow(record.releases)
         if meaning.variant is not None:
             process.variants.add(meaning.variant)
         if line.host is not None:
             process.host = line.host
-        if line.receipt is not None and record.stamp.domain is ClockDomain.BOOTTIME:
-            zero_ns = line.receipt.ns - record.stamp.lo_ns
+        if line.receipt is not None and stamp.domain is ClockDomain.BOOTTIME:
+            zero_ns = line.receipt.ns - stamp.lo_ns
             process.zero_ns = zero_ns if process.zero_ns is None else min(process.zero_ns, zero_ns)
             process.receipts = line.receipt.origin
-        for seen in _observations(line, record, meaning, track, reader):
-            if seen.kind is Kind.PROCESS_STARTED and (version := seen.word("version")):
-                process.version = version
+        seen = _observation(line, record, meaning, track, reader)
+        if seen.kind is Kind.PROCESS_STARTED and (version := seen.word("version")):
+            process.version = version
+        if seen.kind is Kind.DIRTY_TABLE or track.tables.open:
             process.observations += track.tables.add(seen)
+        else:
+            process.observations.append(seen)
+        if process.ended and meaning.kind is Kind.PROCESS_EXITED:
+            over.append(_finished(track))
+            self.tracks = [each for each in self.tracks if each is not track]
+            self.current = None
+        return over
 
     def killed(self, line: Line, detail: str) -> None:
         """The current process was killed; no time is printed, so it happened at its last line or after."""
@@ -204,19 +228,21 @@ class _Writer:
             yield _finished(track)
         self.tracks.clear()
 
-    def _track(self, record: Record, meaning: Meaning) -> tuple[_Track, list[LogProcess]]:
+    def _track(self, stamp: Stamp, meaning: Meaning) -> tuple[_Track, list[LogProcess]]:
         """The process that a record belongs to, and those that are over because it began."""
         track = self.current
         if track is None:
-            return self._new(), []
+            begun = meaning.kind is Kind.PROCESS_STARTED
+            self.current = None if begun else self._other(stamp, -1)
+            return self.current or self._new(), []
         begins = meaning.kind is Kind.PROCESS_STARTED and track.process.begun
-        if record.stamp.domain is not track.process.domain:
+        if stamp.domain is not track.process.domain:
             begins = begins or bool(track.process.observations)
-        elif record.stamp.domain is ClockDomain.BOOTTIME and not begins:
-            gap = record.stamp.ns - track.process.last_ns
+        elif stamp.domain is ClockDomain.BOOTTIME and not begins:
+            gap = stamp.ns - track.process.last_ns
             if -_RESTART_NS <= gap <= _NEAR_NS:
                 return track, []
-            other = self._other(record.stamp, gap)
+            other = self._other(stamp, gap)
             if other is not None:
                 other.process.taken_in_turns = track.process.taken_in_turns = True
                 self.current = other
@@ -252,31 +278,28 @@ class _Writer:
         return self.current
 
 
-def _observations(
-    line: Line, record: Record, meaning: Meaning, track: _Track, reader: RecordReader
-) -> Iterator[Observation]:
-    """What a line says; two observations for a run of lines that were taken together."""
-    kind, values = meaning.kind, meaning.values
+def _observation(line: Line, record: Record, meaning: Meaning, track: _Track, reader: RecordReader) -> Observation:
+    """What a line (or a run of lines that were taken together) says."""
+    kind, values, stamp, since = meaning.kind, meaning.values, record.stamp, None
     if meaning.event is not None:
         form = EVENTS.get(("vm", meaning.event))
         kind = kind if form is None else track.vocabulary.kind(meaning.event, form)
     if meaning.goes_on and line.following is not None:
         values = _whole(line, record, meaning, reader)
-    seen = Observation(
+    if line.run:
+        sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
+        end = reader.record(line.last)
+        since, stamp = stamp, stamp if end is None else end.stamp
+        values = {"dirty_bytes": sum(sizes), "ranges": len(sizes)}
+    return Observation(
         kind=kind,
-        stamp=record.stamp,
+        stamp=stamp,
         where=line.where,
         thread=record.thread,
         text=record.text if kind in _IDENTIFYING else "",
         values=values,
+        since=since,
     )
-    if not line.run:
-        yield seen
-        return
-    sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
-    end = reader.record(line.last)
-    stamp = record.stamp if end is None else end.stamp
-    yield replace(seen, stamp=stamp, since=record.stamp, values={"dirty_bytes": sum(sizes), "ranges": len(sizes)})
 
 
 def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> dict[str, Value]:

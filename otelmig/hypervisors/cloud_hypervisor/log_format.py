@@ -8,7 +8,7 @@ A user's format can leave out anything; what a trace needs is a time and the mes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -80,7 +80,7 @@ class LineForm:
 
     text: str
     """The format string."""
-    pattern: re.Pattern[str]
+    expression: str
     """Matches a whole line; its groups are called like the tokens."""
     clock: Clock | None
     """None: such lines do not say when they were written."""
@@ -88,6 +88,15 @@ class LineForm:
     """The literal text right before the message: what a scan searches for."""
     releases: Releases
     tokens: frozenset[str]
+
+    compiled: list[re.Pattern[str]] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The compiled ``expression``: compiled when the first line is tried, since most forms never are."""
+        if not self.compiled:
+            self.compiled.append(re.compile(self.expression, re.DOTALL))
+        return self.compiled[0]
 
 
 def compile_log_format(text: str, releases: Releases | None = None) -> LineForm:
@@ -122,7 +131,7 @@ def compile_log_format(text: str, releases: Releases | None = None) -> LineForm:
         raise UsageError(f"--log-format: {text!r} has no {{msg}}: its lines tell nothing")
     return LineForm(
         text=text,
-        pattern=re.compile(pattern + r"\Z", re.DOTALL),
+        expression=pattern + r"\Z",
         clock=_clock(frozenset(tokens)),
         before_message=before_message,
         releases=releases or printed_by,

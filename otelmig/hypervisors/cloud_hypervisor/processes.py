@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent, is_event_stream, monitor_events
+from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
 from otelmig.hypervisors.cloud_hypervisor.log import LogProcess, read_log
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
@@ -18,12 +19,13 @@ from otelmig.stamp import ClockDomain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from otelmig.hypervisors.cloud_hypervisor.records import RecordReader
     from otelmig.hypervisors.cloud_hypervisor.streams import Fit
     from otelmig.inputs import InputLog
     from otelmig.observation import Observation
     from otelmig.reading import ReadingOptions
 
-__all__ = ["read_processes"]
+__all__ = ["is_one_sided", "read_processes"]
 
 _SYSTEM: Final = "cloud_hypervisor"
 _FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
@@ -38,7 +40,6 @@ class _Log:
     name: str
     content: LogProcess
     assumed: tuple[str, ...]
-    written_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,10 @@ class _Stream:
 
 
 def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Iterator[Process | NotUnderstood]:
-    """Read every input; join each event stream to the one log that it fits; yield the processes."""
+    """Read every input; join each event stream to the one log that it fits; yield the processes.
+
+    Without event streams each process is given once it is over, so that memory does not grow with their number.
+    """
     logs: list[_Log] = []
     streams: list[_Stream] = []
     for log in inputs:
@@ -56,47 +60,77 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
             items = _read_stream(log)
             streams += (item for item in items if isinstance(item, _Stream))
             yield from (item for item in items if isinstance(item, NotUnderstood))
-            continue
-        reader = reader_for(log, options)
+    for log in inputs:
+        reader = None if is_event_stream(log.head) else reader_for(log, options)
         if reader is None:
             continue
-        found: list[LogProcess] = []
-        for item in read_log(log, reader):
+        for item in _named(log, read_log(log, reader), reader):
             if isinstance(item, NotUnderstood):
                 yield item
-            elif item.observations:
-                found.append(item)
-        logs += _named(log, found, tuple(sorted(reader.assumed)))
+            elif streams:
+                logs.append(item)
+            else:
+                yield _process(item, None)
     yield from _joined(logs, streams)
 
 
-def _named(log: InputLog, found: Sequence[LogProcess], assumed: tuple[str, ...]) -> Iterator[_Log]:
+def _named(
+    log: InputLog, items: Iterable[LogProcess | NotUnderstood], reader: RecordReader
+) -> Iterator[_Log | NotUnderstood]:
     """Each process under the log's name, told apart by its writer and its number where there are several."""
-    writers = {process.writer for process in found}
     counts: Counter[str] = Counter()
-    written = _last_writes(log, found)
-    for process in found:
-        counts[process.writer] += 1
-        name = log.name if len(writers) == 1 else f"{log.name}[{process.writer}]"
-        number = counts[process.writer]
-        yield _Log(
-            log=log,
-            name=name if number == 1 else f"{name}#{number}",
-            content=process,
-            assumed=assumed,
-            written_ns=written[id(process)],
-        )
+    for item in items:
+        if isinstance(item, NotUnderstood):
+            yield item
+        elif item.observations:
+            counts[item.writer] += 1
+            number = counts[item.writer]
+            name = log.name if not item.one_of_several else f"{log.name}[{item.writer}]"
+            yield _Log(
+                log=log,
+                name=name if number == 1 else f"{name}#{number}",
+                content=item,
+                assumed=tuple(sorted(reader.assumed)),
+            )
 
 
-def _last_writes(log: InputLog, found: Sequence[LogProcess]) -> dict[int, int]:
-    """When each process wrote last, at the latest (by ``id``): before the file's last write, and the next one began."""
-    latest: dict[str, int] = {}
-    written: dict[int, int] = {}
-    for process in reversed(found):
-        bound = written[id(process)] = latest.get(process.writer, log.mtime_ns)
-        if process.domain is ClockDomain.BOOTTIME and not process.taken_in_turns:
-            latest[process.writer] = bound - process.last_ns
-    return written
+def is_one_sided(inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
+    """Whether no line speaks of receiving, or none of sending: two quick scans, each up to the first such line."""
+    roles = 0
+    for kinds in (_OF_SOURCE, _OF_DESTINATION):
+        for log in inputs:
+            reader = reader_for(log, options)
+            if reader is None:
+                return False
+            if any(True for _ in log.lines(wanted(reader.literals, kinds))):
+                roles += 1
+                break
+    return roles < len((_OF_SOURCE, _OF_DESTINATION))
+
+
+_OF_SOURCE: Final = frozenset(
+    {
+        Kind.SEND_REQUESTED,
+        Kind.SEND_STARTED,
+        Kind.SEND_ANNOUNCED,
+        Kind.ITERATION_SENT,
+        Kind.DIRTY_ROUND,
+        Kind.FINAL_DELTA_SENT,
+        Kind.COMPLETED,
+        Kind.SEND_FAILED,
+    }
+)
+_OF_DESTINATION: Final = frozenset(
+    {
+        Kind.RECEIVE_REQUESTED,
+        Kind.RECEIVE_STARTED,
+        Kind.RECEIVE_READY,
+        Kind.ACCEPTED,
+        Kind.COMMAND_RECEIVED,
+        Kind.STATE_RECEIVED,
+        Kind.RECEIVE_ABORTED,
+    }
+)
 
 
 def _read_stream(log: InputLog) -> list[_Stream | NotUnderstood]:
@@ -170,7 +204,8 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
         dialect=", ".join([str(releases), *sorted(content.variants)]),
         vcpus_resume_first=releases.last <= _LAST_WITH_VCPUS_FIRST,
         last_ns=content.last_ns,
-        last_written_ns=log.written_ns,
+        last_written_ns=log.log.mtime_ns,
+        in_turn=None if content.taken_in_turns else f"{log.log.key}\n{content.writer}",
         zero=None if content.zero_ns is None else Zero(ns=content.zero_ns, origin=content.receipts or "receipt"),
         host=content.host,
         assumed=log.assumed if content.domain is ClockDomain.REALTIME else (),

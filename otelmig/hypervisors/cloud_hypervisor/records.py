@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.errors import InputError
 from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
@@ -44,9 +44,11 @@ _FIRST_AMBIGUOUS_NS: Final = 100 * 10**9
 """From here on the old and the new default line print the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One log record; ``stamp`` is its wall-clock time where the form prints one, else its time since start."""
+class Record(NamedTuple):
+    """One log record; ``stamp`` is its wall-clock time where the form prints one, else its time since start.
+
+    (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
+    """
 
     stamp: Stamp
     thread: str
@@ -54,7 +56,6 @@ class Record:
     message: str
     text: str
     pid: str
-    form: LineForm
     releases: Releases
     """The releases that print such a line."""
 
@@ -90,25 +91,13 @@ class RecordReader:
                 continue
             if position:
                 self.forms.insert(0, self.forms.pop(position))
-            return self._record(form, match, stamp, text)
+            self.seen.add(form.text)
+            if form is _DEFAULT:
+                _, thread, level, _, message = match.groups()
+                releases = form.releases if stamp.ns < _FIRST_AMBIGUOUS_NS else ALL
+                return Record(stamp, thread, level, message, text, "", releases)
+            return _record(form, match, stamp, text)
         return None
-
-    def _record(self, form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Record:
-        given = match.groupdict()
-        releases = form.releases
-        if form is _DEFAULT and stamp.ns >= _FIRST_AMBIGUOUS_NS:
-            releases = ALL
-        self.seen.add(form.text)
-        return Record(
-            stamp=stamp,
-            thread=given.get("thread") or given.get("tid") or "",
-            level=given.get("level") or _LEVELS.get(given.get("levelchar") or "", ""),
-            message=given["msg"],
-            text=text,
-            pid=given.get("pid") or "",
-            form=form,
-            releases=releases,
-        )
 
     def _stamp(self, form: LineForm, match: re.Match[str]) -> Stamp | None:
         match form.clock:
@@ -141,6 +130,19 @@ class RecordReader:
             what = "no date" if month is None else "no year"
             self.assumed.add(f"{what}: taken from when the file was last written (--log-year)")
         return calendar_stamp(time, latest, zone or UTC)
+
+
+def _record(form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Record:
+    given = match.groupdict()
+    return Record(
+        stamp=stamp,
+        thread=given.get("thread") or given.get("tid") or "",
+        level=given.get("level") or _LEVELS.get(given.get("levelchar") or "", ""),
+        message=given["msg"],
+        text=text,
+        pid=given.get("pid") or "",
+        releases=form.releases,
+    )
 
 
 _DEFAULT: Final = KNOWN_FORMS[0]

@@ -55,12 +55,17 @@ def f32_error_ns(value_ns: int) -> int:
 
 def boottime_stamp(value: str, unit: str, *, f32: bool) -> Stamp | None:
     """A time since the process's start: a 32-bit float of seconds, else exact to its last printed digit."""
-    whole, _, fraction = value.strip().partition(".")
-    ns = (int(whole) * 10 ** len(fraction) + int(fraction or "0")) * _UNIT_NS[unit] // 10 ** len(fraction)
+    value = value.lstrip()
+    if f32:  # always six decimals of seconds
+        ns = int(value.replace(".", "")) * 1_000
+        error = f32_error_ns(ns)
+    else:
+        whole, _, fraction = value.partition(".")
+        ns = (int(whole) * 10 ** len(fraction) + int(fraction or "0")) * _UNIT_NS[unit] // 10 ** len(fraction)
+        error = _MICROSECOND if unit == "s" else 1
     if ns > _LATEST_BOOT_NS:
         return None
-    error = f32_error_ns(ns) if f32 else (_MICROSECOND if unit == "s" else 1)
-    return Stamp(ns=ns, error_ns=error, text=value.strip() + unit, domain=ClockDomain.BOOTTIME)
+    return Stamp(ns=ns, error_ns=error, text=value + unit, domain=ClockDomain.BOOTTIME)
 
 
 def wallclock_stamp(text: str) -> Stamp | None:
