@@ -50,7 +50,7 @@ class Wanted:
     pattern: re.Pattern[bytes]
     """Lines in which it matches; it should begin with a literal that few lines contain, and match no line feed."""
     mark: bytes
-    """Lines that contain this, too."""
+    """Lines that contain this, too, if the blocks that they are in (or the one before) hold any of the others."""
     runs: re.Pattern[bytes]
     """Where a group of ``pattern`` takes part in the match, the lines that this matches are given as one."""
 
@@ -79,22 +79,29 @@ class InputFile:
     def lines(self, wanted: Wanted | None) -> Iterator[Line]:
         """Yield each line that is ``wanted`` (every line, if None), in order; one pass, bounded memory."""
         number = 1
+        near = True
         for block, until, length in self._blocks():
-            position = counted = mark = 0
+            position = counted = 0
+            mark = block.find(wanted.mark, 0, until) if wanted is not None and near else -1
+            near = False
             while position < until:
                 run_end = 0
                 if wanted is None:
                     begin, end = position, block.find(b"\n", position, until)
                 else:
-                    if 0 <= mark < position or not position:
-                        mark = block.find(wanted.mark, position, until)
                     match = wanted.pattern.search(block, position, mark if mark >= 0 else until)
+                    if match is not None and not near:
+                        near = True
+                        mark = block.find(wanted.mark, position, until) if mark < 0 else mark
+                        continue
                     if match is None and mark < 0:
                         break
                     start, stop = (mark, mark) if match is None else match.span()
                     begin = block.rfind(b"\n", position, start) + 1 or position
                     end = block.find(b"\n", stop, until)
-                    if match is not None and match.lastgroup is not None:
+                    if match is None:
+                        mark = block.find(wanted.mark, mark + 1, until)
+                    elif match.lastgroup is not None:
                         run = wanted.runs.match(block, begin, until)
                         run_end = run.end() if run is not None else 0
                 end = until if end < 0 else end

@@ -58,6 +58,7 @@ def memory_figures(seen: Observation, *, first: bool) -> dict[str, AttributeValu
         "vm.migration.memory.average_bandwidth": seen.rate("average_bandwidth"),
         "vm.migration.memory.transfer.duration": _seconds(seen.number("transfer_ns")),
         "vm.migration.memory.overhead.duration": _seconds(seen.number("overhead_ns")),
+        "vm.vcpu.throttle_ratio": None if (percent := seen.number("throttle")) is None else percent / 100,
         # before the second pass there is no bandwidth to estimate with: the printed 0 means unknown
         "vm.migration.downtime.estimated": None if first else _seconds(seen.number("estimate_ns")),
     }
@@ -129,9 +130,15 @@ def _dirty_rate(
 
     The reading's own lines say it to the page; else the size of the next pass, which is rounded up to MiB.
     """
+    line = passes[index][1]
+    printed = line.rate("dirty_rate")
+    if printed is not None:
+        return {
+            "vm.migration.memory.dirty_rate": printed,
+            "vm.migration.memory.dirty_rate_method": "printed",
+        }
     if duration_ns <= 0:
         return {}
-    line = passes[index][1]
     position = side.observations.index(line)
     if line.kind is Kind.DIRTY_ROUND or line.kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
         for seen in side.observations[position + 1 :]:

@@ -145,8 +145,12 @@ ATTRIBUTES: Final = _rows(
         "vm.migration.memory.dirty_rate_method",
         "string",
         "memory iteration",
-        "`dirty_table` (its logged lines) or `next_iteration_size` (rounded up to MiB: up to 7x off for small passes)",
+        (
+            "`printed`, `dirty_table` (its logged lines) or `next_iteration_size` (rounded up to MiB: up to 7x off for "
+            "small passes)"
+        ),
     ),
+    ("vm.vcpu.throttle_ratio", "double", "memory iteration", "by how much vCPUs were slowed down (Cyberus fork)"),
     ("vm.migration.memory.transfer.duration", "double, s", "memory iteration, final delta", ""),
     (
         "vm.migration.memory.overhead.duration",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from otelmig.hypervisors.cloud_hypervisor.events import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.happens_before import constraints_between
 from otelmig.hypervisors.cloud_hypervisor.processes import is_one_sided, read_processes
+from otelmig.hypervisors.cloud_hypervisor.progress import is_progress
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class CloudHypervisor:
     system = "cloud_hypervisor"
 
     def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
-        """Whether ``log`` holds a log record or an event of Cloud Hypervisor."""
-        return is_event_stream(log.head) or reader_for(log, options) is not None
+        """Whether ``log`` holds a log record, an event or migration statistics of Cloud Hypervisor."""
+        return is_event_stream(log.head) or is_progress(log.head) or reader_for(log, options) is not None
 
     def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
         """The processes that wrote ``inputs``; each event stream joins the log of its process."""

@@ -157,7 +157,14 @@ def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> W
     tree = _tree({head.encode() for head in shortest} | special)
     before = b"|".join(sorted(re.escape(text.encode()) for text in literals))
     head = before if len(literals) == 1 else b"(?:%b)" % before
-    return Wanted(pattern=re.compile(head + tree), mark=SECCOMP.encode(), runs=_RUN)
+    begins = b"(?=%b%b)" % (_any_of(shortest, 0, b"v"), _any_of(shortest, 1, b"0-9"))
+    return Wanted(pattern=re.compile(head + begins + tree), mark=SECCOMP.encode(), runs=_RUN)
+
+
+def _any_of(texts: Iterable[str], at: int, also: bytes) -> bytes:
+    """A class of the characters that ``texts`` have at a place: it turns most lines away before the tree is tried."""
+    characters = sorted({text[at] for text in texts})
+    return b"[%b%b]" % (b"".join(re.escape(character.encode()) for character in characters), also)
 
 
 _SPECIAL: Final = {

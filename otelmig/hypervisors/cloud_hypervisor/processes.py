@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent, is_event_stream, monitor_events
 from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
 from otelmig.hypervisors.cloud_hypervisor.log import LogProcess, read_log
+from otelmig.hypervisors.cloud_hypervisor.progress import Progress, is_progress, joined, read_progress
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.streams import event_observations, fit, merged
@@ -53,25 +54,36 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
 
     Without event streams each process is given once it is over, so that memory does not grow with their number.
     """
-    logs: list[_Log] = []
-    streams: list[_Stream] = []
+    found: list[_Stream | Progress] = []
     for log in inputs:
-        if is_event_stream(log.head):
-            items = _read_stream(log)
-            streams += (item for item in items if isinstance(item, _Stream))
-            yield from (item for item in items if isinstance(item, NotUnderstood))
-    for log in inputs:
-        reader = None if is_event_stream(log.head) else reader_for(log, options)
-        if reader is None:
-            continue
-        for item in _named(log, read_log(log, reader), reader):
+        for item in _beside_logs(log):
             if isinstance(item, NotUnderstood):
                 yield item
-            elif streams:
-                logs.append(item)
             else:
-                yield _process(item, None)
-    yield from _joined(logs, streams)
+                found.append(item)
+    logs: list[_Log] = []
+    for log in inputs:
+        reader = None if _is_beside_logs(log) else reader_for(log, options)
+        for named in _named(log, read_log(log, reader), reader) if reader is not None else ():
+            if isinstance(named, NotUnderstood):
+                yield named
+            elif found:
+                logs.append(named)
+            else:
+                yield _process(named, None)
+    streams = [each for each in found if isinstance(each, _Stream)]
+    yield from joined(_joined(logs, streams), [each for each in found if isinstance(each, Progress)])
+
+
+def _is_beside_logs(log: InputLog) -> bool:
+    return is_event_stream(log.head) or is_progress(log.head)
+
+
+def _beside_logs(log: InputLog) -> Iterable[_Stream | Progress | NotUnderstood]:
+    """What an input holds that is no log."""
+    if is_event_stream(log.head):
+        return _read_stream(log)
+    return read_progress(log) if is_progress(log.head) else ()
 
 
 def _named(
@@ -99,7 +111,7 @@ def is_one_sided(inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
     roles = 0
     for kinds in (_OF_SOURCE, _OF_DESTINATION):
         for log in inputs:
-            reader = reader_for(log, options)
+            reader = None if _is_beside_logs(log) else reader_for(log, options)
             if reader is None:
                 return False
             if any(True for _ in log.lines(wanted(reader.literals, kinds))):
