@@ -194,6 +194,8 @@ def trace_files(
     for note in dict.fromkeys(findings.notes):
         if note not in said:
             print(f"otelmig: {note}", file=sys.stderr)
+    if not account.found and findings.inputs:
+        print("otelmig: no migration in these logs; otelmig doctor FILE... says what they can tell", file=sys.stderr)
     print(account.line(findings), file=sys.stderr)
     return account.exit_code(findings)
 

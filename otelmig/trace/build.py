@@ -13,6 +13,7 @@ from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.trace.blackout import blackout_attributes, blackout_draft, blackout_of
 from otelmig.trace.destination import receive
+from otelmig.trace.doubt import doubts
 from otelmig.trace.draft import MICROSECOND, Draft, lay_out
 from otelmig.trace.guest import guest_after
 from otelmig.trace.identity import identity_of
@@ -133,6 +134,7 @@ def _root_attributes(root: Draft, story: Story, found: Migration, options: Trace
         "vm.migration.guest.running": guest.running,
         "otelmig.evidence.guest": None if guest.evidence is None else str(guest.evidence.where),
         "otelmig.evidence.completeness": _completeness(root, found),
+        "otelmig.evidence.doubts": tuple(doubt for each in found.sides for doubt in doubts(each)) or None,
         "otelmig.pairing.reasons": tuple(redact(why, addresses=not options.addresses) for why in found.reasons) or None,
     }
     attributes |= _source_attributes(story, options)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
+from otelmig.trace.doubt import impossible_downtime
 from otelmig.trace.draft import Draft, DraftEvent, tiles
 from otelmig.trace.precopy import memory_figures
 from otelmig.trace.story import seconds
@@ -63,6 +64,9 @@ def _start(story: Story, end: Moment, printed_ns: int | None) -> Moment:
         return end if begin is None else begin
     if pausing is not None and printed_ns <= end.ns - pausing.ns < printed_ns + _MS:
         return pausing
+    if story.source is not None and impossible_downtime(story.source):
+        began = story.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
+        return (pausing or began or end).not_after(end)
     return end.plus(-printed_ns, _MS)
 
 

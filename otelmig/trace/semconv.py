@@ -234,6 +234,12 @@ ATTRIBUTES: Final = _rows(
         ),
     ),
     (
+        "otelmig.evidence.doubts",
+        "string[]",
+        "root",
+        "what in the logs cannot be right: times that go back, printed durations that do not fit",
+    ),
+    (
         "otelmig.pairing.reasons",
         "string[]",
         "root",

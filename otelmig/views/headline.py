@@ -11,11 +11,17 @@ from otelmig.views.summary import start_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.trace.span import Trace
+    from otelmig.trace.span import AttributeValue, Trace
 
 __all__ = ["closing", "headline"]
 
-_LOUD = {"success": "success", "failure": "FAILED", "timeout": "TIMED OUT", "unknown": "UNKNOWN: the evidence stops"}
+_LOUD = {
+    "success": "success",
+    "failure": "FAILED",
+    "timeout": "TIMED OUT",
+    "cancellation": "cancelled",
+    "unknown": "UNKNOWN: the evidence stops",
+}
 _REASONS = {
     "no_dirty_memory": "no dirty memory was left",
     "downtime_target_met": "target met",
@@ -149,11 +155,18 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     if completeness == "partial":
         yield "evidence is partial: a side is missing, or a log stops before the end", "dim"
     elif completeness == "inferred":
-        yield "some phases are inferred from stamps: the log prints no breakdown of the downtime", "dim"
-    reasons = root.get("otelmig.pairing.reasons")
-    if isinstance(reasons, tuple):
+        text = "some phases are inferred from stamps: the log prints no breakdown of the downtime"
+        yield f"{text} (otelmig doctor says which flag would)", "dim"
+    for doubt in _texts(root.get("otelmig.evidence.doubts")):
+        yield f"doubtful: {doubt}", "error"
+    reasons = _texts(root.get("otelmig.pairing.reasons"))
+    if reasons:
         yield f"paired: {'; '.join(reasons)}" if len(trace.resources) > 1 else f"alone: {'; '.join(reasons)}", "dim"
     yield from ((note, "dim") for note in trace.notes)
+
+
+def _texts(value: AttributeValue | None) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
 
 
 def _convergence(trace: Trace) -> Iterator[str]:

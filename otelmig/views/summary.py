@@ -82,6 +82,7 @@ def summary(trace: Trace) -> dict[str, object]:
         "versions": {str(role): trace.resources.get(role, {}).get("service.version") for role in Role},
         "destination": {"restore_s": _seconds(trace.first("restore")), "resume_s": _seconds(trace.first("resume"))},
         "completeness": root.get("otelmig.evidence.completeness"),
+        "doubts": list(_texts(root.get("otelmig.evidence.doubts"))),
         "pairing_reasons": list(_texts(root.get("otelmig.pairing.reasons"))),
     }
 

@@ -107,7 +107,7 @@ def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUn
             continue
         meaning = None if record is None else meaning_of(record.message)
         if record is None or meaning is None:
-            reason = _not_understood(record)
+            reason = _not_understood(record, reader)
             if reason is not None:
                 yield NotUnderstood(where=line.where, reason=reason)
         elif meaning.kind is not Kind.KNOWN:
@@ -125,10 +125,11 @@ def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUn
             yield process
 
 
-def _not_understood(record: Record | None) -> str | None:
+def _not_understood(record: Record | None, reader: RecordReader) -> str | None:
     """Why a line that looks like ours says nothing; None if it only looked so."""
     if record is None:
-        return "no known line form"
+        impossible, reader.impossible = reader.impossible, False
+        return "an impossible time" if impossible else "no known line form"
     return "no known form of this message" if is_family(record.message) else None
 
 

@@ -69,7 +69,7 @@ _TOKENS: Final[dict[str, tuple[str, Releases]]] = {
     **{name: (expression, _V53) for name, expression in _CALENDAR.items()},
     **{f"local{name}": (expression, _V53) for name, expression in _CALENDAR.items()},
     # of the known forms only; no release takes this token
-    "adaptive": (r"\d{1,12}\.\d{1,9}(?:ns|µs|ms|s)", until("v48.0")),
+    "adaptive": (r"\d{1,12}\.\d{6}(?:ns|µs|ms|s)", until("v48.0")),
 }
 _PIECES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 

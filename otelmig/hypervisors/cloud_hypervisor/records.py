@@ -71,6 +71,8 @@ class RecordReader:
     """When the log was last written: no line is from after that."""
     assumed: set[str] = field(default_factory=set)
     """What its times left out and had to be assumed, in words."""
+    impossible: bool = False
+    """Whether a line had a known form and a time that no process can have printed; reset by whoever counts it."""
     seen: set[str] = field(default_factory=set)
     """The forms that lines were found to have."""
 
@@ -88,6 +90,7 @@ class RecordReader:
                 continue
             stamp = self._stamp(form, match)
             if stamp is None:
+                self.impossible = True
                 continue
             if position:
                 self.forms.insert(0, self.forms.pop(position))
