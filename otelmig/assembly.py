@@ -52,7 +52,8 @@ _AFTER_FAILURE: Final = _FAILED | {
 }
 _RECEIVE_ENDED: Final = frozenset({Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST})
 _PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED})
-_AFTER_RECEIVE: Final = _RECEIVE_ENDED | _PREFAULT
+_DEATH: Final = frozenset({Kind.PROCESS_KILLED, Kind.GUEST_PANICKED})
+_AFTER_RECEIVE: Final = _RECEIVE_ENDED | _PREFAULT | _DEATH
 _OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_EXITED, Kind.API_REQUEST})
 
 
@@ -149,7 +150,7 @@ class _Draft:
     def _takes(self, kind: Kind) -> bool:
         if self.role is Role.DESTINATION:
             if self.closed:
-                return kind in _PREFAULT
+                return kind in _PREFAULT | _DEATH
             return not self.ended or kind in _AFTER_RECEIVE
         if not self.kinds.isdisjoint({Kind.COMPLETED, Kind.SEND_FINISHED}):
             return kind in _AFTER_COMPLETION

@@ -15,7 +15,7 @@ from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
 from otelmig.inputs import STDIN, InputLog, open_input, rotations
 from otelmig.pairing import pair_sides
-from otelmig.process import NotUnderstood, Process
+from otelmig.process import NotUnderstood, Process, Remark
 from otelmig.reading import ReadingOptions
 from otelmig.stamp import ClockDomain
 from otelmig.trace.build import TraceOptions, build_trace
@@ -167,7 +167,7 @@ def diagnoses(findings: Findings, reading: ReadingOptions) -> Iterator[Diagnosis
 class _Reading:
     """What the hypervisors read, sorted into processes and counts."""
 
-    items: Iterator[Process | NotUnderstood]
+    items: Iterator[Process | NotUnderstood | Remark]
     notes: list[str]
     not_understood: Counter[str] = field(default_factory=Counter)
     stories: dict[int, str] = field(default_factory=dict)
@@ -176,8 +176,11 @@ class _Reading:
     def processes(self) -> Iterator[Process]:
         """Each story once: a log that was given twice, as a copy, tells of no second migration."""
         for item in self.items:
-            if not isinstance(item, Process):
+            if isinstance(item, NotUnderstood):
                 self.not_understood[item.reason] += 1
+                continue
+            if isinstance(item, Remark):
+                self.notes.append(item.text)
                 continue
             story = hash(tuple((str(seen.kind), seen.stamp.text) for seen in item.observations))
             if story in self.stories:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from otelmig.observation import Observation, Where
     from otelmig.stamp import ClockDomain
 
-__all__ = ["NotUnderstood", "Process", "Zero"]
+__all__ = ["NotUnderstood", "Process", "Remark", "Zero"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,13 @@ class NotUnderstood:
 
     where: Where
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What a person should know about an input that no process came of."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1227,7 +1227,7 @@ def _guest_crashes_later() -> Scenario:
     destination.at(at + 44, "vmm", "INFO", "vmm/src/lib.rs:2080", "VM exit event")
     destination.at(at + 46, "vmm", "INFO", "virtio-devices/src/device.rs:335", "Resuming virtio-block")
     destination.event(at + 60, "vmm", "shutdown")
-    return _told(found, _SUCCESS)
+    return _told(found, replace(_SUCCESS, guest_running=False))
 
 
 def _disk_full() -> Scenario:

@@ -85,6 +85,16 @@ def test_events_alone(otelmig: Otelmig) -> None:
     assert any("until v51 no event says so" in missing for missing in _remedies(old))
 
 
+def test_a_crash_report_belongs_to_its_log(otelmig: Otelmig) -> None:
+    """What the SIGSYS handler printed into a file called like the log says how the source ended."""
+    folder = CORPUS / "v53.0-localseccomp"
+    found = _examined(otelmig, folder / "source.log", folder / "source.stderr")
+    assert found["source.stderr"]["kind"] == "crash report"
+    done = otelmig("trace", folder / "source.log", folder / "source.stderr")
+    assert "killed by its seccomp filter (Syscall number: 262" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("1 migration found")
+
+
 def test_warnings_alone(otelmig: Otelmig, tmp_path: Path) -> None:
     """Without -v nothing of a migration is logged, and the doctor says which flag is missing."""
     log = (CORPUS / "v53.0-refused" / "source.log").read_bytes()

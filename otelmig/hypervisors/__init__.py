@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from otelmig.clock.constraint import Constraint
     from otelmig.diagnosis import Diagnosis
     from otelmig.inputs import InputLog
-    from otelmig.process import NotUnderstood, Process
+    from otelmig.process import NotUnderstood, Process, Remark
     from otelmig.reading import ReadingOptions
     from otelmig.side import Side
 
@@ -26,7 +26,9 @@ class Hypervisor(Protocol):
     def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
         """Whether this hypervisor wrote ``log``."""
 
-    def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
+    def processes(
+        self, inputs: Sequence[InputLog], options: ReadingOptions
+    ) -> Iterable[Process | NotUnderstood | Remark]:
         """The processes whose logs and event streams ``inputs`` are, and the lines that were not understood."""
 
     def one_sided(self, inputs: Sequence[InputLog], options: ReadingOptions) -> bool:

@@ -42,6 +42,11 @@ class InputLog:
         return str(self.parts[-1].path)
 
     @property
+    def stem(self) -> str:
+        """The key without the name's last suffix: what belongs to one process is often called alike."""
+        return str(self.parts[-1].path.with_suffix(""))
+
+    @property
     def head(self) -> bytes:
         """The beginning, as it stands in the file."""
         return self.parts[0].head

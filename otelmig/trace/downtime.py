@@ -199,7 +199,9 @@ def _broken_off(story: Story, side: Side) -> Draft | None:
         return None
     finished = story.source_first(Kind.SEND_FINISHED)
     if side.result is Result.SUCCESS and finished is not None:
-        span = story.draft("downtime", start, finished)
+        # without the completion line: what the destination says last comes closest, the event follows the cleanup
+        received = story.destination_first(Kind.RECEIVE_FINISHED, Kind.VM_RESUMED) or finished
+        span = story.draft("downtime", start, received.not_after(finished).not_before(start))
         span.attributes["otelmig.evidence.completeness"] = "inferred"
         _finish(span, _parts_by_stamps(story, span))
         return span

@@ -59,6 +59,10 @@ def _completed(source: Side, destination: Side | None, completed: Observation) -
     )
     said = None
     if destination is not None:
+        if (killed := destination.first(Kind.PROCESS_KILLED)) is not None:
+            return Guest(location="none", running=False, evidence=killed)
+        if (panicked := destination.first(Kind.GUEST_PANICKED)) is not None:
+            return Guest(location="destination", running=False, evidence=panicked)
         said = destination.first(Kind.PAUSED_STATE_RECEIVED) if paused else destination.first(Kind.VM_RESUMED)
     return Guest(location="destination", running=not paused, evidence=said or completed)
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.hypervisors.cloud_hypervisor.events import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.happens_before import constraints_between
-from otelmig.hypervisors.cloud_hypervisor.processes import is_one_sided, read_processes
-from otelmig.hypervisors.cloud_hypervisor.progress import is_progress
+from otelmig.hypervisors.cloud_hypervisor.processes import is_beside_logs, is_one_sided, read_processes
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from otelmig.clock.constraint import Constraint
     from otelmig.diagnosis import Diagnosis
     from otelmig.inputs import InputLog
-    from otelmig.process import NotUnderstood, Process
+    from otelmig.process import NotUnderstood, Process, Remark
     from otelmig.reading import ReadingOptions
     from otelmig.side import Side
 
@@ -34,9 +32,11 @@ class CloudHypervisor:
 
     def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
         """Whether ``log`` holds a log record, an event or migration statistics of Cloud Hypervisor."""
-        return is_event_stream(log.head) or is_progress(log.head) or reader_for(log, options) is not None
+        return is_beside_logs(log) or reader_for(log, options) is not None
 
-    def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process | NotUnderstood]:
+    def processes(
+        self, inputs: Sequence[InputLog], options: ReadingOptions
+    ) -> Iterable[Process | NotUnderstood | Remark]:
         """The processes that wrote ``inputs``; each event stream joins the log of its process."""
         return read_processes(inputs, options)
 

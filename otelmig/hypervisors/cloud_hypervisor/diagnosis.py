@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.diagnosis import Diagnosis, Gap
+from otelmig.hypervisors.cloud_hypervisor.crash import is_crash
 from otelmig.hypervisors.cloud_hypervisor.events import is_event_stream
-from otelmig.hypervisors.cloud_hypervisor.line_account import read_every_event, read_every_line
+from otelmig.hypervisors.cloud_hypervisor.line_account import read_every_answer, read_every_event, read_every_line
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
+from otelmig.hypervisors.cloud_hypervisor.processes import is_beside_logs
+from otelmig.hypervisors.cloud_hypervisor.progress import is_progress
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES
 from otelmig.observation import Kind
@@ -59,6 +62,7 @@ class _Facts:
     first_release: int
     last_release: int
     event_stream: bool
+    """Whether it is no log (an event stream, statistics, a crash report)."""
     with_stream: bool
     """Whether an event stream was given that belongs to this log."""
 
@@ -87,8 +91,11 @@ class _Facts:
 def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
     """Examine one input, given the attempts that were found in it."""
     stream = is_event_stream(log.head)
-    reader = None if stream else reader_for(log, options)
-    reading = read_every_event(log) if reader is None else read_every_line(log, reader)
+    reader = None if is_beside_logs(log) else reader_for(log, options)
+    if reader is not None:
+        reading = read_every_line(log, reader)
+    else:
+        reading = read_every_event(log) if stream else read_every_answer(log)
     dialects = [side.process.dialect.partition(",")[0] for side in sides]
     first, last = _range(dialects)
     facts = _Facts(
@@ -97,19 +104,19 @@ def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> D
         sides=sides,
         first_release=first,
         last_release=last,
-        event_stream=stream,
+        event_stream=reader is None,
         with_stream=not stream and any(len(side.process.inputs) > 1 for side in sides),
     )
     versions = sorted({side.process.version or side.process.dialect for side in sides})
     boot = reading.last is not None and reading.last.domain is ClockDomain.BOOTTIME
     return Diagnosis(
         name=log.name,
-        kind="event stream" if stream else "log",
+        kind=_kind(log),
         release=", ".join(versions) or "not told",
         line_format=None if reader is None else ", ".join(_format_names(reader.seen)),
         transport=log.transport,
-        verbosity=None if stream else ("-" + "v" * facts.level if facts.level else "default (warnings)"),
-        clock="wall clock" if facts.wall else "time since the event monitor's start" if stream else "time since start",
+        verbosity=None if reader is None else ("-" + "v" * facts.level if facts.level else "default (warnings)"),
+        clock=_clock_name(facts, stream=stream),
         resolution_ns=reading.coarsest_ns or None,
         uptime_ns=reading.last.ns if boot and reading.last is not None else None,
         attempts=Counter(str(side.role) for side in sides),
@@ -119,6 +126,22 @@ def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> D
         gaps=tuple(gap for rule in _GAPS for gap in rule(facts)),
         recommendation=_FLEET if last >= _V52 else _FLEET_OLD,
     )
+
+
+def _clock_name(facts: _Facts, *, stream: bool) -> str:
+    if facts.reading.last is None:
+        return "none"
+    if facts.wall:
+        return "wall clock"
+    return "time since the event monitor's start" if stream else "time since start"
+
+
+def _kind(log: InputLog) -> str:
+    if is_event_stream(log.head):
+        return "event stream"
+    if is_progress(log.head):
+        return "migration statistics"
+    return "crash report" if is_crash(log.head) else "log"
 
 
 def _format_names(texts: set[str]) -> list[str]:
@@ -266,7 +289,7 @@ def _beginning(facts: _Facts) -> Iterator[Gap]:
 
 
 def _stream_alone(facts: _Facts) -> Iterator[Gap]:
-    if not facts.event_stream:
+    if not is_event_stream(facts.log.head):
         return
     if not facts.sides:
         yield Gap(

@@ -85,8 +85,13 @@ def _source_time(seen: Observation | None, plus_ns: int) -> Endpoint | None:
 
 def _acknowledged_start(source: Side, _: Side) -> Sequence[Endpoint | None]:
     """The source's first line after Start was acknowledged."""
-    lines = [seen for kind in (Kind.PROTOCOL_AGREED, Kind.CPUID_GENERATED) if (seen := source.first(kind))]
+    lines = [seen for kind in _AFTER_START if (seen := source.first(kind))]
+    if not lines:  # no CPUID is generated on other architectures, and events carry none
+        lines = [seen for seen in (_after_pass(source, 0), source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)) if seen]
     return (_endpoint(min(lines, key=lambda seen: seen.stamp.ns, default=None)),)
+
+
+_AFTER_START: Final = (Kind.PROTOCOL_AGREED, Kind.CPUID_GENERATED, Kind.START_ACKNOWLEDGED)
 
 
 def _acknowledged_config(source: Side, _: Side) -> Sequence[Endpoint | None]:
@@ -305,9 +310,10 @@ RULES: Final[tuple[Rule, ...]] = _all_of(
     # source -> destination
     _forward(
         "connect-accept",
-        _on_source(Kind.CONNECTING),
+        _on_source(Kind.CONNECTING, Kind.SEND_ANNOUNCED, Kind.SEND_STARTED),
         [_on_destination(Kind.ACCEPTED), _on_destination(Kind.TLS_ESTABLISHED), _command("Start")],
-        "the line is printed just before connect(); v52.0 on has an event once the connection was accepted",
+        "the line (until v42, and among events, the start) is printed before connect(); v52.0 on has an event once the "
+        "connection was accepted",
     ),
     _forward(
         "start-config",
@@ -415,7 +421,7 @@ RULES: Final[tuple[Rule, ...]] = _all_of(
             _on_destination(Kind.RESUME_TIMED),
             _on_destination(Kind.FINAL_STATE_TIMED, Kind.PAUSED_STATE_RECEIVED),
         ],
-        _on_source(Kind.COMPLETED),
+        _on_source(Kind.COMPLETED, Kind.SEND_FINISHED),
         "printed before Complete is acknowledged",
     ),
     _backward(
@@ -437,4 +443,4 @@ RULES: Final[tuple[Rule, ...]] = _all_of(
         "the destination closes the fault connection once every page has arrived",
     ),
 )
-"""Every rule, with what makes it true; v48.0 to HEAD (a rule whose lines a release does not print gives nothing)."""
+"""Every rule, with what makes it true; v36.0 to HEAD (a rule whose lines a release does not print gives nothing)."""

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Final
 from otelmig.diagnosis import LineAccount, Sample
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, MonitorEvent, monitor_events
 from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, is_family, meaning_of
+from otelmig.hypervisors.cloud_hypervisor.progress import is_progress, read_progress
 from otelmig.observation import Kind
+from otelmig.process import NotUnderstood
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.records import RecordReader
     from otelmig.inputs import InputLog, Line
     from otelmig.stamp import Stamp
 
-__all__ = ["Reading", "read_every_event", "read_every_line"]
+__all__ = ["Reading", "read_every_answer", "read_every_event", "read_every_line"]
 
 _CONTINUED: Final = "further lines of a record"
 _OTHER: Final = "records about other things"
@@ -101,6 +103,26 @@ def _take(found: Reading, line: Line, message: str, level: str, stamp: Stamp) ->
         found.account.irrelevant[_OTHER] += 1
     else:
         found.account.used += 1
+
+
+def read_every_answer(log: InputLog) -> Reading:
+    """Read statistics or a crash report whole."""
+    found = Reading()
+    bad = {
+        item.where.line: item.reason
+        for item in (read_progress(log) if is_progress(log.head) else ())
+        if isinstance(item, NotUnderstood)
+    }
+    for line in log.lines(None):
+        if not line.text.strip():
+            found.account.irrelevant[_EMPTY] += 1
+        elif line.where.line in bad:
+            found.account.not_understood(bad[line.where.line], Sample(where=line.where, text=line.text))
+        elif line.text.strip() == "null":
+            found.account.irrelevant["answers without a migration"] += 1
+        else:
+            found.account.used += 1
+    return found
 
 
 def read_every_event(log: InputLog) -> Reading:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.crash import killed_after
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, is_family, meaning_of, wanted
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
@@ -211,15 +212,7 @@ class _Writer:
         track = self.current
         if track is None or not track.process.observations:
             return
-        before = track.process.observations[-1]
-        killed = replace(
-            before,
-            kind=Kind.PROCESS_KILLED,
-            where=line.where,
-            text="",
-            values={"by": "seccomp", "detail": detail},
-            since=None,
-        )
+        killed = killed_after(track.process.observations[-1], line.where, detail)
         track.process.observations += track.tables.add(killed)
         track.process.ended = True
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.crash import Crash, crashed, is_crash, read_crash
 from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent, is_event_stream, monitor_events
 from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
 from otelmig.hypervisors.cloud_hypervisor.log import LogProcess, read_log
@@ -14,7 +15,7 @@ from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.streams import event_observations, fit, merged
 from otelmig.observation import Kind
-from otelmig.process import NotUnderstood, Process, Zero
+from otelmig.process import NotUnderstood, Process, Remark, Zero
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from otelmig.observation import Observation
     from otelmig.reading import ReadingOptions
 
-__all__ = ["is_one_sided", "read_processes"]
+__all__ = ["is_beside_logs", "is_one_sided", "read_processes"]
 
 _SYSTEM: Final = "cloud_hypervisor"
 _FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
@@ -49,12 +50,12 @@ class _Stream:
     events: tuple[Observation, ...]
 
 
-def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Iterator[Process | NotUnderstood]:
+def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Iterator[Process | NotUnderstood | Remark]:
     """Read every input; join each event stream to the one log that it fits; yield the processes.
 
     Without event streams each process is given once it is over, so that memory does not grow with their number.
     """
-    found: list[_Stream | Progress] = []
+    found: list[_Stream | Progress | Crash] = []
     for log in inputs:
         for item in _beside_logs(log):
             if isinstance(item, NotUnderstood):
@@ -63,7 +64,7 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
                 found.append(item)
     logs: list[_Log] = []
     for log in inputs:
-        reader = None if _is_beside_logs(log) else reader_for(log, options)
+        reader = None if is_beside_logs(log) else reader_for(log, options)
         for named in _named(log, read_log(log, reader), reader) if reader is not None else ():
             if isinstance(named, NotUnderstood):
                 yield named
@@ -71,19 +72,40 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
                 logs.append(named)
             else:
                 yield _process(named, None)
-    streams = [each for each in found if isinstance(each, _Stream)]
-    yield from joined(_joined(logs, streams), [each for each in found if isinstance(each, Progress)])
+    with_events = _joined(logs, [each for each in found if isinstance(each, _Stream)])
+    with_statistics = joined(
+        with_events,
+        [each for each in found if isinstance(each, Progress)],
+    )
+    yield from crashed(with_statistics, [each for each in found if isinstance(each, Crash)])
+    yield from _silent(found, logs)
 
 
-def _is_beside_logs(log: InputLog) -> bool:
-    return is_event_stream(log.head) or is_progress(log.head)
+def is_beside_logs(log: InputLog) -> bool:
+    """Whether an input is no log: an event stream, statistics, a crash report."""
+    return is_event_stream(log.head) or is_progress(log.head) or is_crash(log.head)
 
 
-def _beside_logs(log: InputLog) -> Iterable[_Stream | Progress | NotUnderstood]:
+def _beside_logs(log: InputLog) -> Iterable[_Stream | Progress | Crash | NotUnderstood]:
     """What an input holds that is no log."""
     if is_event_stream(log.head):
         return _read_stream(log)
-    return read_progress(log) if is_progress(log.head) else ()
+    if is_progress(log.head):
+        return read_progress(log)
+    return read_crash(log) if is_crash(log.head) else ()
+
+
+def _silent(found: Iterable[_Stream | Progress | Crash], logs: Sequence[_Log]) -> Iterator[Remark]:
+    """Streams that hold what a migration does and cannot say that it was one."""
+    for each in found:
+        if not isinstance(each, _Stream) or logs:
+            continue
+        kinds = {seen.kind for seen in each.events}
+        if kinds.isdisjoint(_MIGRATION_EVENTS) and not kinds.isdisjoint({Kind.SNAPSHOTTED, Kind.RESTORED}):
+            yield Remark(
+                text=f"{each.log.name}: until v51 no event says that it was a migration (a snapshot looks the same); "
+                "give the log too"
+            )
 
 
 def _named(
@@ -111,7 +133,7 @@ def is_one_sided(inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
     roles = 0
     for kinds in (_OF_SOURCE, _OF_DESTINATION):
         for log in inputs:
-            reader = None if _is_beside_logs(log) else reader_for(log, options)
+            reader = None if is_beside_logs(log) else reader_for(log, options)
             if reader is None:
                 return False
             if any(True for _ in log.lines(wanted(reader.literals, kinds))):
