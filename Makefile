@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint golden bench wheel-check clean
+.PHONY: demo test lint golden bench fuzz wheel-check clean
 
 demo: $(VENV)/.run
 	$(BIN)/otelmig demo
@@ -22,6 +22,12 @@ golden: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py
+	$(BIN)/python benchmarks/scan.py
+
+# the long run: every cut of every recording, and ten minutes of mutations of the whole command
+fuzz: $(VENV)/.test
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_cuts.py
+	$(BIN)/python tests/fuzz.py --seconds 600
 
 # the package as a user gets it: a wheel, installed into an environment of its own
 wheel-check: $(VENV)/.test

@@ -30,6 +30,7 @@ _SOURCE_BEGUN: Final = frozenset(
 _DESTINATION_BEGUN: Final = frozenset({Kind.COMMAND_RECEIVED, Kind.STATE_RECEIVED, Kind.RESUME_TIMED})
 """What only an attempt does: a log that begins in its middle still shows it."""
 
+_BEGINNINGS: Final = _SOURCE_BEGUN | _DESTINATION_BEGUN | {*_SOURCE_BEGINS, *_DESTINATION_BEGINS}
 _FAILED: Final = frozenset(
     {Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_CANCELLED, Kind.PEER_REPORTED_ERROR}
 )
@@ -80,6 +81,8 @@ def assemble(process: Process) -> Iterator[Side]:
 
 def _role_begun(seen: Observation, draft: _Draft | None) -> Role | None:
     """The role of the attempt that ``seen`` begins, if it begins one."""
+    if seen.kind not in _BEGINNINGS:
+        return None
     for role, begins, begun in (
         (Role.SOURCE, _SOURCE_BEGINS, _SOURCE_BEGUN),
         (Role.DESTINATION, _DESTINATION_BEGINS, _DESTINATION_BEGUN),
@@ -181,11 +184,19 @@ class _Draft:
             config=self.config,
         )
 
+    def _of(self, *kinds: Kind) -> Iterator[Observation]:
+        """What was observed of ``kinds``; most attempts have nothing of most kinds."""
+        if not self.kinds.isdisjoint(kinds):
+            yield from (seen for seen in self.observations if seen.kind in kinds)
+
+    def _commands(self) -> set[str | None]:
+        return {seen.word("command") for seen in self._of(Kind.COMMAND_RECEIVED)}
+
     def _result(self) -> Result:
         if self.role is Role.SOURCE:
             return self._source_result()
-        abandoned = any(seen.word("command") == "Abandon" for seen in self.observations)
-        if abandoned or self.kinds & {
+        commands = self._commands()
+        if "Abandon" in commands or self.kinds & {
             Kind.CPU_INCOMPATIBLE,
             Kind.RECEIVE_ABORTED,
             Kind.RECEIVE_FAILED,
@@ -193,8 +204,7 @@ class _Draft:
         }:
             return Result.FAILURE
         done = {Kind.RECEIVE_FINISHED, Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED}
-        completed = any(seen.word("command") == "Complete" for seen in self.observations)
-        if self.kinds & done or (completed and Kind.DEVICE_RESUMING in self.kinds):
+        if self.kinds & done or ("Complete" in commands and Kind.DEVICE_RESUMING in self.kinds):
             return Result.SUCCESS
         return Result.UNKNOWN
 
@@ -202,7 +212,7 @@ class _Draft:
         if Kind.SEND_CANCELLED in self.kinds:
             return Result.CANCELLATION
         if not self.kinds.isdisjoint(_FAILED):
-            types = {seen.word("error_type") for seen in self.observations}
+            types = {seen.word("error_type") for seen in self._of(*_FAILED)}
             timed_out = "convergence_timeout" in types or Kind.TIMED_OUT in self.kinds
             return Result.TIMEOUT if timed_out else Result.FAILURE
         if self._mode() is Mode.POSTCOPY:  # complete only once the pages that were left behind are there
@@ -211,11 +221,10 @@ class _Draft:
         return Result.SUCCESS if self.kinds & {Kind.COMPLETED, Kind.SEND_FINISHED} else Result.UNKNOWN
 
     def _mode(self) -> Mode:
-        if any(seen.flag("local") for seen in self.observations) or any(
-            seen.word("command") == "MemoryFd" for seen in self.observations
-        ):
+        asked = list(self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED))
+        if any(seen.flag("local") for seen in asked) or "MemoryFd" in self._commands():
             return Mode.LOCAL
-        if any(seen.word("mode") == "postcopy" for seen in self.observations) or self.kinds & {
+        if any(seen.word("mode") == "postcopy" for seen in asked) or self.kinds & {
             Kind.POSTCOPY_SERVING,
             Kind.PREFAULT_STARTED,
         }:

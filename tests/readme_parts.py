@@ -7,7 +7,10 @@ from pathlib import Path
 
 from forest import CORPUS, RECORDINGS, inputs, traced, truth
 
+from otelmig.pipeline import diagnoses, read_findings
+from otelmig.reading import ReadingOptions
 from otelmig.trace.semconv import attribute_table
+from otelmig.views.checkup import render_checkup
 from otelmig.views.waterfall import render_waterfall
 
 README = Path(__file__).parent.parent / "README.md"
@@ -16,13 +19,21 @@ _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def rendered(text: str) -> str:
     """``text`` with every generated part as the code gives it now."""
-    parts = {"waterfall": _waterfall, "attributes": attribute_table, "blackouts": blackout_table}
+    parts = {"waterfall": _waterfall, "doctor": _doctor, "attributes": attribute_table, "blackouts": blackout_table}
     return _PART.sub(lambda part: f"{part[1]}{parts[part[2]]()}\n{part[3]}", text)
 
 
 def _waterfall() -> str:
     logs = [CORPUS / "v53.0-twohosts" / name for name in ("source.log", "destination.log")]
     return "\n".join(["```", render_waterfall(traced(logs)[0], width=100, color=False).rstrip(), "```"])
+
+
+def _doctor() -> str:
+    """What the doctor says of the source log of a recording."""
+    reading = ReadingOptions()
+    findings = read_findings([CORPUS / "v53.0-basicv" / "source.log"], reading=reading)
+    (found,) = diagnoses(findings, reading)
+    return "\n".join(["```", render_checkup(found, width=110).rstrip(), "```"])
 
 
 def blackout_table() -> str:

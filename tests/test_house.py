@@ -75,6 +75,9 @@ def test_readme_names_every_option() -> None:
         "--no-addresses",
         "--otlp",
         "--json",
+        "--log-format",
+        "--log-year",
+        "--log-zone",
     ):
         assert option in done.stdout
         assert option in README.read_text()

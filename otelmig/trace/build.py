@@ -319,7 +319,7 @@ def _destination_ip(found: Migration, options: TraceOptions) -> str | None:
 def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:
     """The finished spans, depth first; ids follow from each span's path in the tree."""
     ids: dict[int, str] = {}
-    _assign_ids(root, (root.name,), 0, identity, ids)
+    _assign_ids(root, root.name, identity, ids)
     spans: list[Span] = []
 
     def emit(draft: Draft, parent: Draft | None) -> None:
@@ -356,13 +356,12 @@ def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions)
     return tuple(spans)
 
 
-def _assign_ids(draft: Draft, path: tuple[str, ...], index: int, identity: Identity, ids: dict[int, str]) -> None:
-    ids[id(draft)] = identity.span_id(path, index)
+def _assign_ids(draft: Draft, path: str, identity: Identity, ids: dict[int, str]) -> None:
+    ids[id(draft)] = identity.span_id(path)
     counts: dict[str, int] = defaultdict(int)
     for child in draft.children:
-        number = counts[child.name]
+        _assign_ids(child, f"{path}/{child.name}/{counts[child.name]}", identity, ids)
         counts[child.name] += 1
-        _assign_ids(child, (*path, str(index), child.name), number, identity, ids)
 
 
 def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:

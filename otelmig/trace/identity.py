@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Final
 from otelmig.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from otelmig.side import Side
 
 __all__ = ["Identity", "TraceParent", "identity_of"]
@@ -63,9 +61,9 @@ class Identity:
         seed = self.digest if self.name is None else _hash("trace", self.name)
         return seed[:16].hex()
 
-    def span_id(self, path: Sequence[str], index: int) -> str:
-        """16 hex digits for the span at ``path`` (names from the root), the ``index``-th of its name there."""
-        return _hash(self.digest.hex(), *path, str(index))[:8].hex()
+    def span_id(self, path: str) -> str:
+        """16 hex digits for the span at ``path``: names and numbers from the root, each after a slash."""
+        return hashlib.sha256(self.digest + path.encode()).digest()[:8].hex()
 
 
 def identity_of(side: Side, *, parent: TraceParent | None, name: str | None) -> Identity:

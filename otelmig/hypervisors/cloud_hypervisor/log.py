@@ -84,6 +84,15 @@ class LogProcess:
 
     narrowed_by: set[tuple[int, int]] = field(default_factory=set)
 
+    def carried(self, line: Line, stamp: Stamp) -> None:
+        """What a transport says besides: the host, and a time after the line was written."""
+        if line.host is not None:
+            self.host = line.host
+        if line.receipt is not None and stamp.domain is ClockDomain.BOOTTIME:
+            zero_ns = line.receipt.ns - stamp.lo_ns
+            self.zero_ns = zero_ns if self.zero_ns is None else min(self.zero_ns, zero_ns)
+            self.receipts = line.receipt.origin
+
     def narrow(self, releases: Releases) -> None:
         """Only ``releases`` print what was seen, unless that leaves none (a patched build)."""
         key = (releases.first, releases.last)
@@ -160,6 +169,8 @@ class _Track:
 
     process: LogProcess
     tables: _DirtyTables
+    form: Releases | None = None
+    """The releases that print lines of the form that was seen last."""
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -184,16 +195,15 @@ class _Writer:
         track.recent.append(record.text)
         process.begun = process.begun or meaning.kind is not Kind.PROCESS_STARTED
         process.ended = process.ended or meaning.kind in _ENDS
-        process.narrow(meaning.releases)
-        process.narrow(record.releases)
+        if meaning.releases is not ALL:
+            process.narrow(meaning.releases)
+        if record.releases is not track.form:
+            track.form = record.releases
+            process.narrow(record.releases)
         if meaning.variant is not None:
             process.variants.add(meaning.variant)
-        if line.host is not None:
-            process.host = line.host
-        if line.receipt is not None and stamp.domain is ClockDomain.BOOTTIME:
-            zero_ns = line.receipt.ns - stamp.lo_ns
-            process.zero_ns = zero_ns if process.zero_ns is None else min(process.zero_ns, zero_ns)
-            process.receipts = line.receipt.origin
+        if line.host is not None or line.receipt is not None:
+            process.carried(line, stamp)
         seen = _observation(line, record, meaning, track, reader)
         if seen.kind is Kind.PROCESS_STARTED and (version := seen.word("version")):
             process.version = version
