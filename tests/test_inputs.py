@@ -188,6 +188,17 @@ def test_rotations_in_any_order(tmp_path: Path) -> None:
     assert traces[0].root.attributes["otelmig.evidence.start"].startswith("vm.log.2.gz:")  # type: ignore[union-attr] # a string
 
 
+def test_a_line_that_a_rotation_cut(tmp_path: Path) -> None:
+    """A record that was being written when the log was rotated is put together again."""
+    log = _logs("v53.0-basicv")["source"]
+    cut = log.index(b"Migration completed after") + 12
+    (tmp_path / "source.log.1").write_bytes(log[:cut])
+    (tmp_path / "source.log").write_bytes(log[cut:])
+    (trace,) = traced(sorted(tmp_path.iterdir()))
+    assert trace.root.attributes["vm.migration.downtime.duration"] == 0.446
+    assert not read_findings(sorted(tmp_path.iterdir())).not_understood
+
+
 def test_standard_input_and_pipes(tmp_path: Path) -> None:
     """``-`` is standard input; a pipe works like a file."""
     logs = _logs("v53.0-basicv")

@@ -76,11 +76,15 @@ class InputFile:
     damage: list[str] = field(default_factory=list)
     """Filled while reading: what kept the end of the file from being read."""
 
-    def lines(self, wanted: Wanted | None) -> Iterator[Line]:
-        """Yield each line that is ``wanted`` (every line, if None), in order; one pass, bounded memory."""
+    def lines(self, wanted: Wanted | None, *, begun: bytes = b"", rest: list[bytes] | None = None) -> Iterator[Line]:
+        """Yield each line that is ``wanted`` (every line, if None), in order; one pass, bounded memory.
+
+        ``begun`` is the beginning of the first line, where another file ended in its middle; into ``rest`` goes the
+        last line, if it has no end: it goes on in the next file.
+        """
         number = 1
         near = True
-        for block, until, length in self._blocks():
+        for block, until, length in self._blocks(begun, rest):
             position = counted = 0
             mark = block.find(wanted.mark, 0, until) if wanted is not None and near else -1
             near = False
@@ -148,13 +152,13 @@ class InputFile:
                 if not self.damage:
                     self.damage.append(f"{self.name}: the compressed data ends early or is damaged ({error})")
 
-    def _blocks(self) -> Iterator[tuple[bytearray, int, int]]:
+    def _blocks(self, begun: bytes, rest: list[bytes] | None) -> Iterator[tuple[bytearray, int, int]]:
         """Yield a buffer, up to where it holds whole lines that are followed by enough of what comes next, and its end.
 
         It is one buffer, filled again and again: fresh memory for every block would cost more than reading it.
         """
-        buffer = bytearray(2 * _BLOCK)
-        have = 0
+        buffer = bytearray(begun + bytes(2 * _BLOCK))
+        have = len(begun)
         with ExitStack() as stack:
             put = self._filler(buffer, stack)
             while got := put(have):
@@ -167,6 +171,10 @@ class InputFile:
                 yield buffer, until, have
                 have -= until
                 buffer[:have] = buffer[until : until + have]
+        if rest is not None and have:
+            end = buffer.rfind(b"\n", 0, have) + 1
+            rest.append(bytes(buffer[end:have]))
+            have = end
         if have:
             yield buffer, have, have
 

@@ -82,9 +82,15 @@ class InputLog:
         ]
 
     def lines(self, wanted: Wanted | None) -> Iterator[Line]:
-        """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing."""
+        """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
+
+        A line that was cut by a rotation (``copytruncate``) is put together again.
+        """
+        begun = b""
         for part in self.parts:
-            yield from self._part_lines(part, wanted)
+            rest: list[bytes] | None = None if part is self.parts[-1] else []
+            yield from self._part_lines(part, wanted, begun, rest)
+            begun = b"".join(rest or ())
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines, the last one first, where they can be had without reading everything before them."""
@@ -93,19 +99,21 @@ class InputLog:
             for line in part.tail():
                 yield _unwrapped(line, self._transports(part))
 
-    def _part_lines(self, part: InputFile, wanted: Wanted | None) -> Iterator[Line]:
+    def _part_lines(
+        self, part: InputFile, wanted: Wanted | None, begun: bytes = b"", rest: list[bytes] | None = None
+    ) -> Iterator[Line]:
         if is_json(part.head):
             either = None
             if wanted is not None:
                 either = replace(wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), runs=_NONE)
-            return json_lines(part.lines(either), wanted)
+            return json_lines(part.lines(either, begun=begun, rest=rest), wanted)
         if is_export(part.head):
             return export_lines(part.chunks(), part.name, wanted)
         carriers = self._transports(part)
         if not carriers:
-            return part.lines(wanted)
+            return part.lines(wanted, begun=begun, rest=rest)
         single = None if wanted is None else replace(wanted, runs=_NONE)
-        return (_unwrapped(line, carriers) for line in part.lines(single))
+        return (_unwrapped(line, carriers) for line in part.lines(single, begun=begun, rest=rest))
 
     def _transports(self, part: InputFile) -> tuple[Transport, ...]:
         return self._carriers[id(part)]
