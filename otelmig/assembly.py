@@ -34,6 +34,7 @@ _BEGINNINGS: Final = _SOURCE_BEGUN | _DESTINATION_BEGUN | {*_SOURCE_BEGINS, *_DE
 _FAILED: Final = frozenset(
     {Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_CANCELLED, Kind.PEER_REPORTED_ERROR}
 )
+_COMPLETED: Final = frozenset({Kind.COMPLETED, Kind.SEND_FINISHED})
 _AFTER_COMPLETION: Final = _FAILED | {
     Kind.DOWNTIME_BREAKDOWN,
     Kind.SEND_FINISHED,
@@ -155,7 +156,7 @@ class _Draft:
             if self.closed:
                 return kind in _PREFAULT | _DEATH
             return not self.ended or kind in _AFTER_RECEIVE
-        if not self.kinds.isdisjoint({Kind.COMPLETED, Kind.SEND_FINISHED}):
+        if not self.kinds.isdisjoint(_COMPLETED):
             return kind in _AFTER_COMPLETION
         if not self.kinds.isdisjoint(_FAILED):
             if self.closed or Kind.RESUMED_AFTER_FAILURE in self.kinds:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors import Hypervisor
     from otelmig.side import Side
 
-__all__ = ["Migration", "Pairing", "pair_sides", "url_port"]
+__all__ = ["Migration", "Pairing", "pair_sides", "unpaired", "url_port"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +103,12 @@ def pair_sides(
             refused = {edge[1 - position]: why for edge, why in refusals.items() if edge[position] == k}
             reasons = _alone(side, others, possible, refused)
             notes += (f"{side.name} is not paired: {reason}" for reason in reasons[:1])
-            migrations.append(_unpaired(side, reasons))
+            migrations.append(unpaired(side, reasons))
     return Pairing(migrations=tuple(migrations), notes=tuple(notes))
 
 
-def _unpaired(side: Side, reasons: tuple[str, ...]) -> Migration:
+def unpaired(side: Side, reasons: tuple[str, ...] = ()) -> Migration:
+    """A side that stands alone, and why."""
     source, destination = (side, None) if side.role is Role.SOURCE else (None, side)
     return Migration(source=source, destination=destination, bounds=None, reasons=reasons)
 

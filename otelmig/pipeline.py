@@ -14,7 +14,7 @@ from otelmig.clock.placement import place
 from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
 from otelmig.inputs import STDIN, InputLog, open_input, rotations
-from otelmig.pairing import pair_sides
+from otelmig.pairing import pair_sides, unpaired
 from otelmig.process import NotUnderstood, Process, Remark
 from otelmig.reading import ReadingOptions
 from otelmig.stamp import ClockDomain
@@ -126,8 +126,8 @@ def read_findings(
         for process in source.processes():
             alone = list(assemble(process))
             epoch = epochs([process], (), _anchored(alone, zeros))[id(process)]
-            for found in pair_sides(alone, by_system).migrations:
-                yield found, epoch
+            for side in alone:
+                yield unpaired(side), epoch
 
     return Findings(
         migrations=tuple(sorted(pairing.migrations, key=lambda found: _reference_start(found, known))),

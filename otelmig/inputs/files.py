@@ -13,6 +13,7 @@ import tempfile
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, Final
@@ -127,7 +128,8 @@ class InputFile:
                 run=bytes(block[begin:run_end]),
                 last=_text(block, last, run_end - 1),
             )
-        return Line(text=_text(block, begin, end), where=where, following=lambda: _following(block, end + 1, length))
+        following = partial(_following, block, end + 1, length)
+        return Line(_text(block, begin, end), where, "", None, None, following)
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines of an uncompressed file, the last one first; their line numbers are not known."""

@@ -376,7 +376,7 @@ def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
         found["otelmig.time.start"] = draft.start.text
     if draft.end.text is not None:
         found["otelmig.time.end"] = draft.end.text
-    return dict(sorted(found.items()))
+    return found
 
 
 def _events(draft: Draft, epoch: Epoch) -> tuple[SpanEvent, ...]:

@@ -18,7 +18,7 @@ from otelmig.process import NotUnderstood
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.lexicon import Meaning
     from otelmig.hypervisors.cloud_hypervisor.records import Record, RecordReader
@@ -56,6 +56,7 @@ _GOES_ON: Final = 64
 _CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
 """How the causes of an error are listed, one a line."""
 _SIZE: Final = re.compile(rb" size: (\d{1,12}) \(KiB\)")
+_NOBODY: Final = ()
 _LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
 
 
@@ -183,7 +184,7 @@ class _Writer:
     tracks: list[_Track] = field(default_factory=list)
     current: _Track | None = None
 
-    def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> list[LogProcess]:
+    def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Sequence[LogProcess]:
         """Add one record; return the processes that are over."""
         stamp = record.stamp
         track, over = self._track(stamp, meaning)
@@ -212,7 +213,7 @@ class _Writer:
         else:
             process.observations.append(seen)
         if process.ended and meaning.kind is Kind.PROCESS_EXITED:
-            over.append(_finished(track))
+            over = (*over, _finished(track))
             self.tracks = [each for each in self.tracks if each is not track]
             self.current = None
         return over
@@ -232,7 +233,7 @@ class _Writer:
             yield _finished(track)
         self.tracks.clear()
 
-    def _track(self, stamp: Stamp, meaning: Meaning) -> tuple[_Track, list[LogProcess]]:
+    def _track(self, stamp: Stamp, meaning: Meaning) -> tuple[_Track, Sequence[LogProcess]]:
         """The process that a record belongs to, and those that are over because it began."""
         track = self.current
         if track is None:
@@ -240,12 +241,12 @@ class _Writer:
             self.current = None if begun else self._other(stamp, -1)
             return self.current or self._new(), []
         begins = meaning.kind is Kind.PROCESS_STARTED and track.process.begun
+        gap = stamp.ns - track.process.last_ns
         if stamp.domain is not track.process.domain:
             begins = begins or bool(track.process.observations)
         elif stamp.domain is ClockDomain.BOOTTIME and not begins:
-            gap = stamp.ns - track.process.last_ns
             if -_RESTART_NS <= gap <= _NEAR_NS:
-                return track, []
+                return track, _NOBODY
             other = self._other(stamp, gap)
             if other is not None:
                 other.process.taken_in_turns = track.process.taken_in_turns = True
@@ -253,7 +254,7 @@ class _Writer:
                 return other, []
             begins = gap < 0
         if not begins:
-            return track, []
+            return track, _NOBODY
         over = [each for each in self.tracks if each.process.ended]
         if len(self.tracks) - len(over) >= _AT_ONCE:
             over.append(next(each for each in self.tracks if each not in over))
