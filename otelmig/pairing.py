@@ -8,6 +8,7 @@ candidates are named and the user decides (``--pair``).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -76,14 +77,14 @@ def pair_sides(
     """
     sources = [side for side in sides if side.role is Role.SOURCE]
     destinations = [side for side in sides if side.role is Role.DESTINATION]
-    verdicts = {
-        (i, j): _compare(source, destination, hypervisors)
-        for i, source in enumerate(sources)
-        for j, destination in enumerate(destinations)
-    }
+    forced = dict(_forced(chosen, sources, destinations))
+    verdicts = dict(_verdicts(sources, destinations, hypervisors))
+    verdicts |= {(i, j): _compare(sources[i], destinations[j], hypervisors) for i, j in forced.items()}
     candidates = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, _Candidate)}
     refusals = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, str)}
-    forced = dict(_forced(chosen, sources, destinations, refusals))
+    for i, j in forced.items():
+        if (i, j) in refusals:
+            raise UsageError(f"--pair {sources[i].name}={destinations[j].name}: {refusals[i, j]}")
     accepted, ambiguous = _match(candidates, forced)
     migrations = []
     for (i, j), found in sorted(candidates.items()):
@@ -105,6 +106,31 @@ def pair_sides(
             notes += (f"{side.name} is not paired: {reason}" for reason in reasons[:1])
             migrations.append(unpaired(side, reasons))
     return Pairing(migrations=tuple(migrations), notes=tuple(notes))
+
+
+def _verdicts(
+    sources: Sequence[Side], destinations: Sequence[Side], hypervisors: Mapping[str, Hypervisor]
+) -> Iterable[tuple[tuple[int, int], _Candidate | str]]:
+    """Compare every source with every destination, the nearest in time first; who fits many has no one partner."""
+    for i, source in enumerate(sources):
+        fits = 0
+        for j in sorted(range(len(destinations)), key=lambda k: _apart(source, destinations[k])):
+            if fits >= _MANY:
+                break
+            verdict = _compare(source, destinations[j], hypervisors)
+            fits += isinstance(verdict, _Candidate)
+            yield (i, j), verdict
+
+
+_MANY: Final = 32
+"""Whoever has so many possible partners is paired with none of them by what follows: no more are looked for."""
+
+
+def _apart(source: Side, destination: Side) -> int:
+    """How far two sides lie apart by their wall clocks; 0 where they have none."""
+    if not (source.process.domain is destination.process.domain is ClockDomain.REALTIME):
+        return 0
+    return abs(source.observations[0].stamp.ns - destination.observations[-1].stamp.ns)
 
 
 def unpaired(side: Side, reasons: tuple[str, ...] = ()) -> Migration:
@@ -186,6 +212,10 @@ def _contradiction(source: Side, destination: Side) -> str | None:
     checks = (
         (not _was_answered(source), "nobody answered the source"),
         (
+            source.mode is Mode.LOCAL and _receives_tcp(destination),
+            "the source is local, the destination listens on TCP",
+        ),
+        (
             source.mode is not destination.mode and not _mode_unknown(source, destination),
             f"the source is {source.mode}, the destination {destination.mode}",
         ),
@@ -214,6 +244,12 @@ def _contradiction(source: Side, destination: Side) -> str | None:
         ),
     )
     return next((why for wrong, why in checks if wrong), None)
+
+
+def _receives_tcp(destination: Side) -> bool:
+    """A local migration passes file descriptors, which only a UNIX socket carries."""
+    started = destination.first(Kind.RECEIVE_STARTED)
+    return started is not None and (started.word("url") or "").startswith("tcp:")
 
 
 def _mode_unknown(source: Side, destination: Side) -> bool:
@@ -320,17 +356,10 @@ def _agreements(source: Side, destination: Side) -> list[str]:
 
 
 def _forced(
-    chosen: Iterable[tuple[str, str]],
-    sources: Sequence[Side],
-    destinations: Sequence[Side],
-    refusals: Mapping[tuple[int, int], str],
+    chosen: Iterable[tuple[str, str]], sources: Sequence[Side], destinations: Sequence[Side]
 ) -> Iterable[tuple[int, int]]:
     for source_name, destination_name in chosen:
-        i = _named(source_name, sources, "source")
-        j = _named(destination_name, destinations, "destination")
-        if (i, j) in refusals:
-            raise UsageError(f"--pair {source_name}={destination_name}: {refusals[i, j]}")
-        yield i, j
+        yield _named(source_name, sources, "source"), _named(destination_name, destinations, "destination")
 
 
 def _named(name: str, sides: Sequence[Side], role: str) -> int:
@@ -371,35 +400,49 @@ def _match(
 
 def _groups(edges: set[tuple[int, int]]) -> Iterable[set[tuple[int, int]]]:
     """The connected components of the graph of candidates."""
+    by_row, by_column = _by_end(edges, 0), _by_end(edges, 1)
     left = set(edges)
-    while left:
-        group = {min(left)}
-        while True:
-            rows, columns = {i for i, _ in group}, {j for _, j in group}
-            grown = {edge for edge in left if edge[0] in rows or edge[1] in columns}
-            if grown == group:
-                break
-            group = grown
-        left -= group
+    for edge in sorted(edges):
+        if edge not in left:
+            continue
+        group, waiting = {edge}, [edge]
+        left.discard(edge)
+        while waiting:
+            i, j = waiting.pop()
+            near = (by_row.pop(i, set()) | by_column.pop(j, set())) & left
+            left -= near
+            group |= near
+            waiting += near
         yield group
+
+
+def _by_end(edges: Iterable[tuple[int, int]], end: int) -> dict[int, set[tuple[int, int]]]:
+    found: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    for edge in edges:
+        found[edge[end]].add(edge)
+    return found
 
 
 def _only_matching(group: set[tuple[int, int]], allowed: set[tuple[int, int]]) -> dict[int, int] | None:
     """The matching by ``allowed`` edges that covers the whole group, if there is exactly one."""
     rows, columns = {i for i, _ in group}, {j for _, j in group}
+    by_row, by_column = _by_end(allowed, 0), _by_end(allowed, 1)
     matching: dict[int, int] = {}
-    left = set(allowed)
-    while rows and columns:
-        leaves = [
-            edge
-            for edge in sorted(left)
-            if sum(i == edge[0] for i, _ in left) == 1 or sum(j == edge[1] for _, j in left) == 1
-        ]
-        if not leaves:
-            return None
-        i, j = leaves[0]
+    leaves = sorted(edge for edge in allowed if len(by_row[edge[0]]) == 1 or len(by_column[edge[1]]) == 1)
+    while leaves and rows and columns:
+        i, j = leaves.pop(0)
+        if i not in rows or j not in columns:
+            continue
         matching[i] = j
         rows.discard(i)
         columns.discard(j)
-        left = {edge for edge in left if edge[0] != i and edge[1] != j}
+        for edge in (by_row.pop(i, set()) | by_column.pop(j, set())) - {(i, j)}:
+            by_row.get(edge[0], set()).discard(edge)
+            by_column.get(edge[1], set()).discard(edge)
+            leaves += (
+                other
+                for ends in (by_row.get(edge[0], set()), by_column.get(edge[1], set()))
+                if len(ends) == 1
+                for other in ends
+            )
     return None if rows or columns else matching

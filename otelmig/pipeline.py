@@ -19,6 +19,7 @@ from otelmig.process import NotUnderstood, Process, Remark
 from otelmig.reading import ReadingOptions
 from otelmig.stamp import ClockDomain
 from otelmig.trace.build import TraceOptions, build_trace
+from otelmig.trace.identity import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -116,7 +117,7 @@ def read_findings(
         processes = _written_in_turn(processes)
     notes += [damage for log in inputs for part in log.parts for damage in part.damage]
     processes.sort(key=_order)
-    sides = [side for process in processes for side in assemble(process)]
+    sides = _each_once((side for process in processes for side in assemble(process)), notes)
     pairing = pair_sides(sides, by_system, pairs)
     zeros = anchors or {}
     known = epochs(processes, _ties(pairing.migrations), _anchored(sides, zeros))
@@ -138,6 +139,19 @@ def read_findings(
         inputs=by_hypervisor,
         later=later,
     )
+
+
+def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
+    """Each attempt once, by its fullest story: pieces of one log that overlap tell of it several times."""
+    found: dict[bytes, Side] = {}
+    for side in sides:
+        digest = identity_of(side, parent=None, name=None).digest
+        other = found.get(digest)
+        if other is not None:
+            notes.append(f"{side.name}: an attempt that {other.name} tells of, too, read once")
+        if other is None or len(side.observations) > len(other.observations):
+            found[digest] = side
+    return list(found.values())
 
 
 def _written_in_turn(processes: Sequence[Process]) -> list[Process]:

@@ -127,6 +127,10 @@ class MonitorEvent:
     text: str
 
 
+_LONGEST: Final = 1 << 14
+"""No event takes more characters."""
+
+
 def is_event_stream(head: bytes) -> bool:
     """Whether a file that begins like this was written by ``--event-monitor``."""
     start = head.lstrip()[:4096]
@@ -145,16 +149,17 @@ def monitor_events(text: str, name: str) -> Iterator[MonitorEvent | Where]:
         line += text.count("\n", counted, position)
         counted = position
         where = Where(file=name, line=line)
+        window = text[position : position + _LONGEST]  # an error message of the decoder counts all lines before it
         try:
-            value, end = decoder.raw_decode(text, position)
+            value, size = decoder.raw_decode(window)
         except (ValueError, RecursionError):
             yield where
             following = text.find("\n{", position)
             position = following + 1 if following >= 0 else len(text)
             continue
-        event = _monitor_event(value, where, text[position:end])
+        event = _monitor_event(value, where, window[:size])
         yield event or where
-        position = end
+        position += size
 
 
 def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | None:

@@ -63,22 +63,33 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
             else:
                 found.append(item)
     logs: list[_Log] = []
+    told: dict[int, _Log] = {}
     for log in inputs:
         reader = None if is_beside_logs(log) else reader_for(log, options)
         for named in _named(log, read_log(log, reader), reader) if reader is not None else ():
             if isinstance(named, NotUnderstood):
                 yield named
             elif found:
-                logs.append(named)
+                first = told.setdefault(_story(named.content.observations), named)
+                if first is named:
+                    logs.append(named)
+                else:
+                    yield Remark(text=f"{named.name}: the same as {first.name}, read once")
             else:
                 yield _process(named, None)
-    with_events = _joined(logs, [each for each in found if isinstance(each, _Stream)])
+    streams = {_story(each.events): each for each in reversed(found) if isinstance(each, _Stream)}
+    with_events = _joined(logs, list(reversed(streams.values())))
     with_statistics = joined(
         with_events,
         [each for each in found if isinstance(each, Progress)],
     )
     yield from crashed(with_statistics, [each for each in found if isinstance(each, Crash)])
     yield from _silent(found, logs)
+
+
+def _story(observations: Iterable[Observation]) -> int:
+    """Tells a copy from another story; what fits one of two copies fits the other, so only one may be asked."""
+    return hash(tuple((seen.kind, seen.stamp.text) for seen in observations))
 
 
 def is_beside_logs(log: InputLog) -> bool:

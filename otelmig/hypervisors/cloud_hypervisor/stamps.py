@@ -36,6 +36,7 @@ _LATEST_BOOT_NS: Final = 10**18
 _YEARS: Final = range(2000, 2200)
 """A wall clock outside of these is not one that a migration was logged with."""
 _S: Final = 10**9
+_FRACTION: Final = re.compile(r":\d\d(?:\.(\d{1,9}))?(?:Z|[+-])")
 _DATE: Final = ("year", "month", "day")
 _TIME: Final = ("hour", "minute", "second")
 
@@ -74,7 +75,8 @@ def wallclock_stamp(text: str) -> Stamp | None:
         instant = datetime.fromisoformat(text.partition("[")[0])
     except ValueError:
         return None
-    return _realtime(instant, text)
+    digits = len(match[1] or "") if (match := _FRACTION.search(text)) is not None else 0
+    return _realtime(instant, text, max(10 ** (9 - digits), _MICROSECOND))
 
 
 def calendar_stamp(given: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp | None:
@@ -147,11 +149,11 @@ def fields_time(given: Mapping[str, str | None], prefix: str) -> CalendarTime:
     )
 
 
-def _realtime(instant: datetime, text: str) -> Stamp | None:
+def _realtime(instant: datetime, text: str, error_ns: int) -> Stamp | None:
     ns = realtime_ns(instant)
     if ns is None:
         return None
-    return Stamp(ns=ns, error_ns=_MICROSECOND, text=text, domain=ClockDomain.REALTIME)
+    return Stamp(ns=ns, error_ns=error_ns, text=text, domain=ClockDomain.REALTIME)
 
 
 def realtime_ns(instant: datetime) -> int | None:
