@@ -24,9 +24,9 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/scan.py
 
-# the long run: every cut of every recording, and ten minutes of mutations of the whole command
+# the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
 fuzz: $(VENV)/.test
-	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_cuts.py
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_cuts.py tests/test_bounds.py tests/test_simulator.py
 	$(BIN)/python tests/fuzz.py --seconds 600
 
 # the package as a user gets it: a wheel, installed into an environment of its own

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from otelmig.trace.span import Trace
 
-_STRIDE = 1 if os.environ.get("OTELMIG_FULL") else 8
+_STRIDE = 1 if os.environ.get("OTELMIG_FULL") else 12
 """Every so manieth boundary is tried; which ones differs from recording to recording."""
 
 
