@@ -159,7 +159,7 @@ class InputFile:
 
         It is one buffer, filled again and again: fresh memory for every block would cost more than reading it.
         """
-        buffer = bytearray(begun + bytes(2 * _BLOCK))
+        buffer = bytearray(begun + bytes(min(2 * _BLOCK, self.size + 1)))
         have = len(begun)
         with ExitStack() as stack:
             put = self._filler(buffer, stack)
@@ -194,7 +194,7 @@ class InputFile:
         file = stack.enter_context(self.path.open("rb", buffering=0))
 
         def read(at: int) -> int:
-            if len(buffer) - at < _BLOCK:
+            if len(buffer) - at < min(_BLOCK, self.size + 1):
                 buffer.extend(bytes(_BLOCK))  # a long line
             with memoryview(buffer) as view:
                 return file.readinto(view[at : at + _BLOCK])

@@ -27,6 +27,8 @@ _NONE: Final = re.compile(rb"(?!)")
 _DEEPEST: Final = 3
 """How often a line is unwrapped: a container's log, collected by another program, forwarded."""
 _PIECES: Final = 64
+_FIRST: Final = 100
+"""So many lines are the beginning of a log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +71,16 @@ class InputLog:
         """The whole input as text, for the small ones that are no logs."""
         return "".join(part.text() for part in self.parts)
 
+    @cached_property
     def head_lines(self) -> list[Line]:
         """The lines of the beginning, unwrapped."""
         part = self.parts[0]
         if is_json(part.head) or is_export(part.head):
-            return list(islice(self._part_lines(part, None), 500))
+            return list(islice(self._part_lines(part, None), _FIRST))
         carriers = self._transports(part)
         return [
             line
-            for text in part.head.decode("utf-8", "backslashreplace").splitlines()
+            for text in part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
             for line in [_unwrapped(Line(text=text, where=_NOWHERE), carriers)]
         ]
 

@@ -22,7 +22,9 @@ __all__ = ["TRANSPORTS", "Transport", "Wrapped", "rfc3339_ns", "transports_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SAMPLE: Final = 200
-"""So many lines at the beginning of a file say how it was carried."""
+"""So many lines at the beginning of a file say how it was carried,"""
+_GLANCE: Final = 12
+"""if any of the first few was carried at all."""
 _TAG: Final = r"(?P<tag>[^\s:\[\]]{1,128})(?:\[(?P<pid>\d{1,10})\])?: ?"
 _RFC3339: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
 
@@ -137,7 +139,10 @@ TRANSPORTS: Final[Sequence[Transport]] = (
 def transports_of(head: str) -> tuple[Transport, ...]:
     """The transports that carry lines of a file that begins like this, the most frequent first."""
     counts = dict.fromkeys(range(len(TRANSPORTS)), 0)
-    for text in head.splitlines()[:_SAMPLE]:
+    lines = head.split("\n", _SAMPLE)[:_SAMPLE]
+    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in TRANSPORTS):
+        return ()
+    for text in lines:
         inner = text
         for _ in range(2):  # wrapped once, or twice
             found = ((number, each.unwrap(inner)) for number, each in enumerate(TRANSPORTS))

@@ -161,7 +161,7 @@ def reader_for(log: InputLog, options: ReadingOptions) -> RecordReader | None:
         UsageError: a given ``--log-format`` is none that Cloud Hypervisor would take.
     """
     forms = [*(compile_log_format(text) for text in options.log_formats), *KNOWN_FORMS]
-    found = _forms_of(log.head_lines(), forms)
+    found = _forms_of(log.head_lines, forms)
     if not found:  # a journal of everything on a host: the first line of ours may come late
         literals = tuple(sorted({form.before_message for form in forms}))
         found = _forms_of(islice(log.lines(wanted(literals)), _TRIED), forms)
@@ -179,7 +179,7 @@ _TRIED: Final = 200
 def _forms_of(lines: Iterable[Line], forms: Sequence[LineForm]) -> list[LineForm]:
     found: list[LineForm] = []
     for line in lines:
-        form = next((form for form in forms if form.pattern.match(line.text)), None)
+        form = next((form for form in (*found, *forms) if form.pattern.match(line.text)), None)
         if form is not None and form not in found:
             found.append(form)
     return found

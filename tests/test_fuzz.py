@@ -1,0 +1,45 @@
+"""A short run of the fuzzer: whatever the inputs are, an account, sound traces, and time that grows with the size."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import fuzz
+import mutations
+import near_misses
+import pytest
+
+
+def _found(seeds: range, kinds: tuple[str, ...] = mutations.KINDS) -> list[str]:
+    return [
+        f"{fault.command}: {fault.what} (python {fuzz.__file__} {fault.repeat})"
+        for _, faults in fuzz.run_cases(seeds, kinds)
+        for fault in faults
+    ]
+
+
+def test_mutated_logs() -> None:
+    """Sixty mutated sets of files, one of them also four times as long."""
+    assert not _found(range(1, 61))
+
+
+def test_lines_of_10_mb() -> None:
+    """They are read or reported, in bounded memory."""
+    assert not _found(range(1, 3), ("long_line",))
+
+
+@pytest.mark.parametrize("text", [r"\d+x", r"(?=[\w/]*\d)[\w/]{16,64}"])
+def test_regular_expressions_that_do_not_are_found(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The near misses are near enough to show what grows too fast."""
+    monkeypatch.setattr(near_misses, "_PATIENCE_S", 0.2)
+    named = near_misses.named_pattern(re.compile(text), "here", set())
+    assert [name for name, _ in near_misses.slow_methods(named)] == ["search"]
+
+
+def test_regular_expressions_take_linear_time() -> None:
+    """Long texts that nearly match cost as much per character as short ones; in a process that has matched nothing."""
+    done = subprocess.run([sys.executable, fuzz.__file__, "--patterns"], capture_output=True, text=True, check=False)
+    assert done.stdout + done.stderr == ""
+    assert done.returncode == 0
