@@ -8,13 +8,13 @@ candidates are named and the user decides (``--pair``).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.errors import UsageError
+from otelmig.matching import match
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.stamp import ClockDomain
@@ -85,7 +85,13 @@ def pair_sides(
     for i, j in forced.items():
         if (i, j) in refusals:
             raise UsageError(f"--pair {sources[i].name}={destinations[j].name}: {refusals[i, j]}")
-    accepted, ambiguous = _match(candidates, forced)
+    accepted, ambiguous = match(
+        {edge for edge in candidates if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())},
+        (
+            {edge for edge, found in candidates.items() if found.same_vm},
+            {edge for edge, found in candidates.items() if found.clocks_agree},
+        ),
+    )
     migrations = []
     for (i, j), found in sorted(candidates.items()):
         if accepted.get(i) == j:
@@ -368,81 +374,3 @@ def _named(name: str, sides: Sequence[Side], role: str) -> int:
         names = ", ".join(side.name for side in sides) or "none"
         raise UsageError(f"--pair: no {role} is called {name!r} (there are: {names})")
     return found[0]
-
-
-def _match(
-    candidates: Mapping[tuple[int, int], _Candidate], forced: Mapping[int, int]
-) -> tuple[dict[int, int], set[tuple[int, int]]]:
-    """The pairs that are the only way to match, and the edges among which more than one way is left.
-
-    Within each connected group a side with a single partner takes it, as long as that leaves nobody without one:
-    a matching that covers the group is unique exactly if this goes on until nobody is left. Groups for which it
-    does not are tried once more with the pairs of provably the same VM only, then with agreeing wall clocks only.
-    """
-    edges = {edge for edge in candidates if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())}
-    accepted: dict[int, int] = {}
-    ambiguous: set[tuple[int, int]] = set()
-    for group in _groups(edges):
-        preferences = (
-            group,
-            {edge for edge in group if candidates[edge].same_vm},
-            {edge for edge in group if candidates[edge].clocks_agree},
-        )
-        for allowed in preferences:
-            unique = _only_matching(group, allowed)
-            if unique is not None:
-                accepted.update(unique)
-                break
-        else:
-            ambiguous |= group
-    return accepted, ambiguous
-
-
-def _groups(edges: set[tuple[int, int]]) -> Iterable[set[tuple[int, int]]]:
-    """The connected components of the graph of candidates."""
-    by_row, by_column = _by_end(edges, 0), _by_end(edges, 1)
-    left = set(edges)
-    for edge in sorted(edges):
-        if edge not in left:
-            continue
-        group, waiting = {edge}, [edge]
-        left.discard(edge)
-        while waiting:
-            i, j = waiting.pop()
-            near = (by_row.pop(i, set()) | by_column.pop(j, set())) & left
-            left -= near
-            group |= near
-            waiting += near
-        yield group
-
-
-def _by_end(edges: Iterable[tuple[int, int]], end: int) -> dict[int, set[tuple[int, int]]]:
-    found: dict[int, set[tuple[int, int]]] = defaultdict(set)
-    for edge in edges:
-        found[edge[end]].add(edge)
-    return found
-
-
-def _only_matching(group: set[tuple[int, int]], allowed: set[tuple[int, int]]) -> dict[int, int] | None:
-    """The matching by ``allowed`` edges that covers the whole group, if there is exactly one."""
-    rows, columns = {i for i, _ in group}, {j for _, j in group}
-    by_row, by_column = _by_end(allowed, 0), _by_end(allowed, 1)
-    matching: dict[int, int] = {}
-    leaves = sorted(edge for edge in allowed if len(by_row[edge[0]]) == 1 or len(by_column[edge[1]]) == 1)
-    while leaves and rows and columns:
-        i, j = leaves.pop(0)
-        if i not in rows or j not in columns:
-            continue
-        matching[i] = j
-        rows.discard(i)
-        columns.discard(j)
-        for edge in (by_row.pop(i, set()) | by_column.pop(j, set())) - {(i, j)}:
-            by_row.get(edge[0], set()).discard(edge)
-            by_column.get(edge[1], set()).discard(edge)
-            leaves += (
-                other
-                for ends in (by_row.get(edge[0], set()), by_column.get(edge[1], set()))
-                if len(ends) == 1
-                for other in ends
-            )
-    return None if rows or columns else matching

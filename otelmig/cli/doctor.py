@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.trace import add_reading_arguments, reading_options
+from otelmig.cli.log_options import add_reading_arguments, reading_options
 from otelmig.errors import UsageError
 
 if TYPE_CHECKING:

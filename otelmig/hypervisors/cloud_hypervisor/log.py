@@ -2,115 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from otelmig.hypervisors.cloud_hypervisor.crash import killed_after
-from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, is_family, meaning_of, wanted
-from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
-from otelmig.hypervisors.cloud_hypervisor.stamps import boottime_stamp
-from otelmig.observation import Kind, Observation, Value
+from otelmig.hypervisors.cloud_hypervisor.writer import LogProcess, Writer
+from otelmig.observation import Kind
 from otelmig.process import NotUnderstood
-from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from otelmig.hypervisors.cloud_hypervisor.lexicon import Meaning
     from otelmig.hypervisors.cloud_hypervisor.records import Record, RecordReader
-    from otelmig.inputs import Host, InputLog, Line
-    from otelmig.stamp import Stamp
+    from otelmig.inputs import InputLog, Line
 
-__all__ = ["LogProcess", "read_log"]
-
-_IDENTIFYING: Final = frozenset(
-    {
-        Kind.SEND_STARTED,
-        Kind.SEND_ANNOUNCED,
-        Kind.CONNECTING,
-        Kind.RECEIVE_STARTED,
-        Kind.RECEIVE_READY,
-        Kind.ACCEPTED,
-    }
-)
-"""The first records of an attempt: their printed text is its identity."""
-_ENDS: Final = frozenset({Kind.PROCESS_EXITED, Kind.PROCESS_KILLED})
-_RESTART_NS: Final = 10**9
-"""A time since start that falls back by more than this belongs to another process that writes to the same log."""
-_NEAR_NS: Final = 5 * 10**9
-"""Two processes write in turns if the times go on where the other one left off, within this."""
-_FAR_NS: Final = 300 * 10**9
-"""The same, once they are known to, or where the alternative is a third process."""
-_AT_ONCE: Final = 4
-"""So many processes are thought to write to one log in turns."""
-_REMEMBERED: Final = 64
-"""Among so many lines a copy of a line is looked for: some transports deliver a line again."""
-_EXACT_NS: Final = 10_000
-"""Only stamps that are at least so exact tell a copy from another line of the same text."""
-_GOES_ON: Final = 64
-"""A record has at most so many lines."""
-_CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
-"""How the causes of an error are listed, one a line."""
-_SIZE: Final = re.compile(rb" size: (\d{1,12}) \(KiB\)")
-_NOBODY: Final = ()
-_LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
-
-
-@dataclass(slots=True, kw_only=True)
-class LogProcess:
-    """What one process wrote to a log, as it is being read."""
-
-    writer: str = ""
-    observations: list[Observation] = field(default_factory=list)
-    releases: Releases = ALL
-    variants: set[str] = field(default_factory=set)
-    version: str | None = None
-    host: Host | None = None
-    last_ns: int = 0
-    zero_ns: int | None = None
-    """The latest Unix time at which the process's clock can have read zero, by its transport."""
-    receipts: str | None = None
-    """The transport that says so."""
-    begun: bool = False
-    """Whether anything but the process's own start was seen."""
-    ended: bool = False
-    one_of_several: bool = False
-    """Whether the log has several writers."""
-    taken_in_turns: bool = False
-    """Whether its lines had to be told from those of another process by their times alone."""
-
-    narrowed_by: set[tuple[int, int]] = field(default_factory=set)
-
-    def carried(self, line: Line, stamp: Stamp) -> None:
-        """What a transport says besides: the host, and a time after the line was written."""
-        if line.host is not None:
-            self.host = line.host
-        if line.receipt is not None and stamp.domain is ClockDomain.BOOTTIME:
-            zero_ns = line.receipt.ns - stamp.lo_ns
-            self.zero_ns = zero_ns if self.zero_ns is None else min(self.zero_ns, zero_ns)
-            self.receipts = line.receipt.origin
-
-    def narrow(self, releases: Releases) -> None:
-        """Only ``releases`` print what was seen, unless that leaves none (a patched build)."""
-        key = (releases.first, releases.last)
-        if key not in self.narrowed_by:
-            self.narrowed_by.add(key)
-            self.releases = self.releases & releases or self.releases
-
-    @property
-    def domain(self) -> ClockDomain:
-        """The clock that the process's lines are stamped with."""
-        return self.observations[0].stamp.domain if self.observations else ClockDomain.BOOTTIME
+__all__ = ["read_log"]
 
 
 def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUnderstood]:
     """Yield each process that wrote to ``log`` once it is over, and every line that was not understood."""
-    writers: dict[tuple[str, str], _Writer] = {}
-    last: _Writer | None = None
+    writers: dict[tuple[str, str], Writer] = {}
+    last: Writer | None = None
     for line in log.lines(wanted(reader.literals)):
         record = reader.record(line.text)
         if record is None and SECCOMP in line.text:
@@ -125,7 +37,7 @@ def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUn
             key = (line.writer, record.pid)
             last = writers.get(key)
             if last is None:
-                last = writers[key] = _Writer(name=line.writer or record.pid)
+                last = writers[key] = Writer(name=line.writer or record.pid)
             for process in last.take(line, record, meaning, reader):
                 process.one_of_several = len(writers) > 1
                 yield process
@@ -144,7 +56,7 @@ def _not_understood(record: Record | None, reader: RecordReader) -> str | None:
     return "no known form of this message" if is_family(record.message) else None
 
 
-def _killed(line: Line, writers: dict[tuple[str, str], _Writer], last: _Writer | None) -> None:
+def _killed(line: Line, writers: dict[tuple[str, str], Writer], last: Writer | None) -> None:
     """The report of a SIGSYS handler is no record: it is the last thing that its process printed."""
     writer = next((writer for (name, _), writer in writers.items() if name == line.writer), last)
     if writer is not None:
@@ -152,7 +64,7 @@ def _killed(line: Line, writers: dict[tuple[str, str], _Writer], last: _Writer |
         writer.killed(line, detail)
 
 
-def _end_at_tail(log: InputLog, reader: RecordReader, writers: dict[tuple[str, str], _Writer]) -> None:
+def _end_at_tail(log: InputLog, reader: RecordReader, writers: dict[tuple[str, str], Writer]) -> None:
     """The time of the last record of the log, whatever it says."""
     for line in log.tail():
         record = reader.record(line.text)
@@ -162,214 +74,3 @@ def _end_at_tail(log: InputLog, reader: RecordReader, writers: dict[tuple[str, s
                 process = writer.current.process
                 process.last_ns = max(process.last_ns, record.stamp.ns)
             return
-
-
-@dataclass(slots=True, kw_only=True)
-class _Track:
-    """A process while its lines come in."""
-
-    process: LogProcess
-    tables: _DirtyTables
-    form: Releases | None = None
-    """The releases that print lines of the form that was seen last."""
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)
-    recent: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-
-
-@dataclass(slots=True, kw_only=True)
-class _Writer:
-    """What is known to come from one process after the other, or (by their times) from a few in turns."""
-
-    name: str
-    tracks: list[_Track] = field(default_factory=list)
-    current: _Track | None = None
-
-    def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Sequence[LogProcess]:
-        """Add one record; return the processes that are over."""
-        stamp = record.stamp
-        track, over = self._track(stamp, meaning)
-        process = track.process
-        if stamp.ns > process.last_ns:
-            process.last_ns = stamp.ns
-        elif stamp.error_ns <= _EXACT_NS and record.text in track.recent:
-            return over
-        track.recent.append(record.text)
-        process.begun = process.begun or meaning.kind is not Kind.PROCESS_STARTED
-        process.ended = process.ended or meaning.kind in _ENDS
-        if meaning.releases is not ALL:
-            process.narrow(meaning.releases)
-        if record.releases is not track.form:
-            track.form = record.releases
-            process.narrow(record.releases)
-        if meaning.variant is not None:
-            process.variants.add(meaning.variant)
-        if line.host is not None or line.receipt is not None:
-            process.carried(line, stamp)
-        seen = _observation(line, record, meaning, track, reader)
-        if seen.kind is Kind.PROCESS_STARTED and (version := seen.word("version")):
-            process.version = version
-        if seen.kind is Kind.DIRTY_TABLE or track.tables.open:
-            process.observations += track.tables.add(seen)
-        else:
-            process.observations.append(seen)
-        if process.ended and meaning.kind is Kind.PROCESS_EXITED:
-            over = (*over, _finished(track))
-            self.tracks = [each for each in self.tracks if each is not track]
-            self.current = None
-        return over
-
-    def killed(self, line: Line, detail: str) -> None:
-        """The current process was killed; no time is printed, so it happened at its last line or after."""
-        track = self.current
-        if track is None or not track.process.observations:
-            return
-        killed = killed_after(track.process.observations[-1], line.where, detail)
-        track.process.observations += track.tables.add(killed)
-        track.process.ended = True
-
-    def finish(self) -> Iterator[LogProcess]:
-        """Yield what is left."""
-        for track in self.tracks:
-            yield _finished(track)
-        self.tracks.clear()
-
-    def _track(self, stamp: Stamp, meaning: Meaning) -> tuple[_Track, Sequence[LogProcess]]:
-        """The process that a record belongs to, and those that are over because it began."""
-        track = self.current
-        if track is None:
-            begun = meaning.kind is Kind.PROCESS_STARTED
-            self.current = None if begun else self._other(stamp, -1)
-            return self.current or self._new(), []
-        begins = meaning.kind is Kind.PROCESS_STARTED and track.process.begun
-        gap = stamp.ns - track.process.last_ns
-        if stamp.domain is not track.process.domain:
-            begins = begins or bool(track.process.observations)
-        elif stamp.domain is ClockDomain.BOOTTIME and not begins:
-            if -_RESTART_NS <= gap <= _NEAR_NS:
-                return track, _NOBODY
-            other = self._other(stamp, gap)
-            if other is not None:
-                other.process.taken_in_turns = track.process.taken_in_turns = True
-                self.current = other
-                return other, []
-            begins = gap < 0
-        if not begins:
-            return track, _NOBODY
-        over = [each for each in self.tracks if each.process.ended]
-        if len(self.tracks) - len(over) >= _AT_ONCE:
-            over.append(next(each for each in self.tracks if each not in over))
-        self.tracks = [each for each in self.tracks if not any(each is one for one in over)]
-        return self._new(), [_finished(each) for each in over]
-
-    def _other(self, stamp: Stamp, gap: int) -> _Track | None:
-        """Another process whose times go on with ``stamp`` much better than the current one's."""
-        near = [
-            (stamp.ns - each.process.last_ns, each)
-            for each in self.tracks
-            if each is not self.current
-            and not each.process.ended
-            and -_RESTART_NS
-            <= stamp.ns - each.process.last_ns
-            <= (_FAR_NS if gap < 0 or each.process.taken_in_turns else _NEAR_NS)
-        ]
-        if not near:
-            return None
-        own, found = min(near, key=lambda item: abs(item[0]))
-        return found if gap < 0 or own * 100 < gap else None
-
-    def _new(self) -> _Track:
-        self.current = _Track(process=LogProcess(writer=self.name), tables=_DirtyTables())
-        self.tracks.append(self.current)
-        return self.current
-
-
-def _observation(line: Line, record: Record, meaning: Meaning, track: _Track, reader: RecordReader) -> Observation:
-    """What a line (or a run of lines that were taken together) says."""
-    kind, values, stamp, since = meaning.kind, meaning.values, record.stamp, None
-    if meaning.event is not None:
-        form = EVENTS.get(("vm", meaning.event))
-        kind = kind if form is None else track.vocabulary.kind(meaning.event, form)
-    if meaning.goes_on and line.following is not None:
-        values = _whole(line, record, meaning, reader)
-    if line.run:
-        sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
-        end = reader.record(line.last)
-        since, stamp = stamp, stamp if end is None else end.stamp
-        values = {"dirty_bytes": sum(sizes), "ranges": len(sizes)}
-    return Observation(
-        kind=kind,
-        stamp=stamp,
-        where=line.where,
-        thread=record.thread,
-        text=record.text if kind in _IDENTIFYING else "",
-        values=values,
-        since=since,
-    )
-
-
-def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> dict[str, Value]:
-    """The values of a message that goes on over several lines: up to where the next record begins."""
-    found = [record.message]
-    for text in islice(line.following() if line.following is not None else (), _GOES_ON):
-        following = reader.record(text)
-        if following is None:
-            found.append(text)
-        elif _CAUSE.match(following.message) and following.thread == record.thread:
-            found.append(following.message)
-        else:
-            break
-    whole = meaning_of("\n".join(found).rstrip())
-    return dict(whole.values if whole is not None and whole.kind is meaning.kind else meaning.values)
-
-
-def _finished(track: _Track) -> LogProcess:
-    process = track.process
-    process.observations += track.tables.flush()
-    if process.releases.last <= _LAST_ADAPTIVE:
-        process.observations = [_exact(seen) for seen in process.observations]
-    return process
-
-
-def _exact(seen: Observation) -> Observation:
-    """``seen`` with the stamp of v36.0-v48.0: at 100 s and more only the rest of the log tells the forms apart."""
-    stamp = seen.stamp
-    if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS // 10:
-        return seen
-    exact = boottime_stamp(stamp.text.removesuffix("s"), "s", f32=False)
-    return seen if exact is None else replace(seen, stamp=exact)
-
-
-@dataclass(slots=True)
-class _DirtyTables:
-    """Gathers the lines of a dirty table (one per run of dirty pages, thousands of them) into one observation.
-
-    The table of each memory slot begins anew; tables that follow each other on one thread are one reading.
-    """
-
-    open: dict[str, Observation] = field(default_factory=dict)
-
-    def add(self, seen: Observation) -> list[Observation]:
-        """What is complete once ``seen`` is known."""
-        table = self.open.get(seen.thread)
-        if seen.kind is not Kind.DIRTY_TABLE:
-            if table is None:
-                return [seen]
-            del self.open[seen.thread]
-            return [table, seen]
-        size, ranges = seen.number("dirty_bytes") or 0, seen.number("ranges")
-        if ranges is None:
-            ranges = 1 if seen.word("part") == "range" else 0
-        since = seen.since or seen.stamp
-        where = seen.where
-        if table is not None:
-            size += table.number("dirty_bytes") or 0
-            ranges += table.number("ranges") or 0
-            since, where = table.since or since, table.where
-        self.open[seen.thread] = replace(seen, values={"dirty_bytes": size, "ranges": ranges}, since=since, where=where)
-        return []
-
-    def flush(self) -> list[Observation]:
-        """Whatever is still open."""
-        tables = list(self.open.values())
-        self.open.clear()
-        return tables

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.hypervisors.cloud_hypervisor.crash import Crash, crashed, is_crash, read_crash
 from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent, is_event_stream, monitor_events
 from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
-from otelmig.hypervisors.cloud_hypervisor.log import LogProcess, read_log
+from otelmig.hypervisors.cloud_hypervisor.log import read_log
 from otelmig.hypervisors.cloud_hypervisor.progress import Progress, is_progress, joined, read_progress
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.cloud_hypervisor.records import RecordReader
     from otelmig.hypervisors.cloud_hypervisor.streams import Fit
+    from otelmig.hypervisors.cloud_hypervisor.writer import LogProcess
     from otelmig.inputs import InputLog
     from otelmig.observation import Observation
     from otelmig.reading import ReadingOptions

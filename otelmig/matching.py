@@ -1,0 +1,84 @@
+"""Which possible pairs are the only way to match what is there: a graph of sources and destinations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+__all__ = ["Edge", "match"]
+
+Edge = tuple[int, int]
+"""The numbers of a source and of a destination that may belong together."""
+
+
+def match(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple[dict[int, int], set[Edge]]:
+    """The pairs that are the only way to match, and the edges among which more than one way is left.
+
+    Within each connected group a side with a single partner takes it, as long as that leaves nobody without one:
+    a matching that covers the group is unique exactly if this goes on until nobody is left. Groups for which it
+    does not are tried once more with the edges of each of ``preferences`` only, in turn.
+    """
+    accepted: dict[int, int] = {}
+    ambiguous: set[Edge] = set()
+    for group in _groups(edges):
+        found = (_only_matching(group, group & allowed) for allowed in (edges, *preferences))
+        unique = next((matching for matching in found if matching is not None), None)
+        if unique is None:
+            ambiguous |= group
+        else:
+            accepted.update(unique)
+    return accepted, ambiguous
+
+
+def _groups(edges: set[Edge]) -> Iterable[set[Edge]]:
+    """The connected components of the graph of candidates."""
+    by_row, by_column = _by_end(edges, 0), _by_end(edges, 1)
+    left = set(edges)
+    for edge in sorted(edges):
+        if edge not in left:
+            continue
+        group, waiting = {edge}, [edge]
+        left.discard(edge)
+        while waiting:
+            i, j = waiting.pop()
+            near = (by_row.pop(i, set()) | by_column.pop(j, set())) & left
+            left -= near
+            group |= near
+            waiting += near
+        yield group
+
+
+def _by_end(edges: Iterable[Edge], end: int) -> dict[int, set[Edge]]:
+    found: dict[int, set[Edge]] = defaultdict(set)
+    for edge in edges:
+        found[edge[end]].add(edge)
+    return found
+
+
+def _only_matching(group: set[Edge], allowed: set[Edge]) -> dict[int, int] | None:
+    """The matching by ``allowed`` edges that covers the whole group, if there is exactly one."""
+    rows, columns = {i for i, _ in group}, {j for _, j in group}
+    by_row, by_column = _by_end(allowed, 0), _by_end(allowed, 1)
+    matching: dict[int, int] = {}
+    leaves = sorted(edge for edge in allowed if len(by_row[edge[0]]) == 1 or len(by_column[edge[1]]) == 1)
+    while leaves and rows and columns:
+        i, j = leaves.pop(0)
+        if i not in rows or j not in columns:
+            continue
+        matching[i] = j
+        rows.discard(i)
+        columns.discard(j)
+        for edge in (by_row.pop(i, set()) | by_column.pop(j, set())) - {(i, j)}:
+            by_row.get(edge[0], set()).discard(edge)
+            by_column.get(edge[1], set()).discard(edge)
+            leaves += (
+                other
+                for ends in (by_row.get(edge[0], set()), by_column.get(edge[1], set()))
+                if len(ends) == 1
+                for other in ends
+            )
+    return None if rows or columns else matching
