@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from otelmig.errors import InputError
 from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, Clock, LineForm, compile_log_format
+from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.hypervisors.cloud_hypervisor.stamps import (
     boottime_stamp,
@@ -157,7 +158,7 @@ def reader_for(log: InputLog, options: ReadingOptions) -> RecordReader | None:
     """A reader for ``log``, or None if no line at its beginning has a known form.
 
     Raises:
-        InputError: the lines say nothing of when they were written.
+        InputError: the lines say nothing of when they were written, or have a form that nobody named.
         UsageError: a given ``--log-format`` is none that Cloud Hypervisor would take.
     """
     forms = [*(compile_log_format(text) for text in options.log_formats), *KNOWN_FORMS]
@@ -166,6 +167,10 @@ def reader_for(log: InputLog, options: ReadingOptions) -> RecordReader | None:
         literals = tuple(sorted({form.before_message for form in forms}))
         found = _forms_of(islice(log.lines(wanted(literals)), _TRIED), forms)
     if not found:
+        if any(text.encode() in log.head for text in FAMILIES):
+            raise InputError(
+                f"{log.name}: speaks of migrations in lines of no known form; give theirs with --log-format"
+            )
         return None
     if all(form.clock is None for form in found):
         raise InputError(f"{log.name}: the lines of {found[0].text!r} do not say when they were written")
