@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Findings", "diagnoses", "open_inputs", "read_findings", "trace_migrations"]
 
 
-_HELD: Final = 500
+_HELD: Final = 200
 """So many processes are kept in memory before it is asked whether any of them can have a partner at all."""
 
 

@@ -23,7 +23,10 @@ _RULES: Final = tuple(
         ),
         (r"\b[a-z][a-z0-9+.-]{1,15}://\S{1,1024}", "<url>"),
         (r"(?<![\w.])(?:~|\.{1,2})?/[^\s:;,'\"()<>]{1,1024}", "<path>"),
-        (r"\b([A-Za-z_][\w.-]{0,63})=(?!<)[^\s,;)]{1,1024}", r"\1=<redacted>"),
+        (  # numbers in hexadecimal and the names of registers say which CPU feature is missing
+            r"\b([A-Za-z_][\w.-]{0,63})=(?!<|'?0x[0-9A-Fa-f]{1,8}(?![\w])|'E[A-D]X')[^\s,;)]{1,1024}",
+            r"\1=<redacted>",
+        ),
         (r"(?<![\w-])(?=[\w+/-]{0,64}\d)(?=[\w+/-]{0,64}[A-Za-z])[\w+/-]{16,1024}={0,2}(?![\w-])", "<token>"),
     )
 )
