@@ -59,7 +59,18 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
         "journalctl -o export": of("journal_export", *_BY_PROCESS, "machine_id", "boot_id"),
         "journalctl -o export, native": of("journal_export", *_BY_PROCESS, "machine_id", "boot_id", "native"),
         "LF": lambda log, _: transports.lf_only(log),
+        "docker compose": lambda log, _: _prefixed(log, b"vm-1  | "),
+        "docker compose, timestamps": lambda log, _: _prefixed(log, b"vm-1  | 2026-05-21T06:02:15.542701123Z "),
+        "kubectl logs --prefix": lambda log, _: _prefixed(log, b"[pod/vm-0/vmm] "),
+        "journald short-full": lambda log, _: _prefixed(log, b"Thu 2026-05-21 06:02:15 UTC host-a ch[12]: "),
+        "journald short-unix": lambda log, _: _prefixed(log, b"1779343335.542701 host-a ch[12]: "),
+        "syslog with priority": lambda log, _: _prefixed(log, b"<30>May 21 06:02:15 host-a ch[12]: "),
     }
+
+
+def _prefixed(log: bytes, prefix: bytes) -> bytes:
+    """Each line as a transport shows it that only puts something before it."""
+    return b"".join(prefix + line + b"\n" for line in transports.lf_only(log).split(b"\n")[:-1])
 
 
 _CARRIERS = _carriers()

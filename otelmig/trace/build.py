@@ -293,13 +293,21 @@ def _resource(side: Side, found: Migration, options: TraceOptions) -> dict[str, 
         resource |= {
             name: value
             for name, value in (("host.name", process.host.name), ("host.id", process.host.id))
-            if value is not None
+            if value is not None and (options.addresses or not _is_address(value))
         }
         resource["otelmig.host.origin"] = "transport"
     elif side.role is Role.DESTINATION and (address := _destination_ip(found, options)) is not None:
         resource["host.ip"] = (address,)
         resource["otelmig.host.origin"] = "destination_url"
     return resource
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _destination_ip(found: Migration, options: TraceOptions) -> str | None:

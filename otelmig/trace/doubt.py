@@ -38,6 +38,9 @@ def doubts(side: Side) -> Iterator[str]:
 
 def _backward(side: Side) -> Iterator[str]:
     """Lines of one thread are written in order: a time that goes back is a clock that was set, or a damaged line."""
+    times = [seen.stamp.ns for seen in side.observations]
+    if times == sorted(times):
+        return
     last: dict[str, Observation] = {}
     worst: tuple[int, Observation] | None = None
     count = 0
@@ -54,8 +57,8 @@ def _backward(side: Side) -> Iterator[str]:
     if worst is not None:
         back_ns, seen = worst
         cause = "the wall clock was set" if seen.stamp.domain is ClockDomain.REALTIME else "lines are damaged or mixed"
-        times = "once" if count == 1 else f"{count} times"
-        yield f"times go back {times}, by up to {back_ns / _MS:.3f} ms at {seen.where}: {cause}"
+        often = "once" if count == 1 else f"{count} times"
+        yield f"times go back {often}, by up to {back_ns / _MS:.3f} ms at {seen.where}: {cause}"
 
 
 def impossible_downtime(side: Side) -> bool:

@@ -89,15 +89,18 @@ class RecordReader:
             match = form.pattern.match(text)
             if match is None:
                 continue
-            stamp = self._stamp(form, match)
+            if form is _DEFAULT:
+                printed, thread, level, _, message = match.groups()
+                stamp = boottime_stamp(printed, "s", f32=True)
+            else:
+                stamp = self._stamp(form, match)
             if stamp is None:
                 self.impossible = True
                 continue
-            if position:
+            if position or not self.seen:
                 self.forms.insert(0, self.forms.pop(position))
-            self.seen.add(form.text)
+                self.seen.add(form.text)
             if form is _DEFAULT:
-                _, thread, level, _, message = match.groups()
                 releases = form.releases if stamp.ns < _FIRST_AMBIGUOUS_NS else ALL
                 return Record(stamp, thread, level, message, text, "", releases)
             return _record(form, match, stamp, text)

@@ -56,8 +56,8 @@ def f32_error_ns(value_ns: int) -> int:
 
 def boottime_stamp(value: str, unit: str, *, f32: bool) -> Stamp | None:
     """A time since the process's start: a 32-bit float of seconds, else exact to its last printed digit."""
-    value = value.lstrip()
     if f32:  # always six decimals of seconds
+        value = value.lstrip()
         ns = int(value.replace(".", "")) * 1_000
         error = f32_error_ns(ns)
     else:
