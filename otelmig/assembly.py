@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind, Observation
-from otelmig.side import Mode, Result, Role, Side
+from otelmig.side import Mode, Result, Role, Side, dirty_rounds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,6 +182,7 @@ class _Draft:
             result=self._result(),
             mode=self._mode(),
             paused_before=self.paused_before and self.role is Role.SOURCE,
+            dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.kinds else (),
             config=self.config,
         )
 

@@ -8,13 +8,14 @@ candidates are named and the user decides (``--pair``).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.errors import UsageError
-from otelmig.matching import match
+from otelmig.matching import Edge, match
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.stamp import ClockDomain
@@ -103,15 +104,32 @@ def pair_sides(
     for position, (own, others, taken) in enumerate(
         ((sources, destinations, set(accepted)), (destinations, sources, set(accepted.values())))
     ):
+        possible, refused = _by_side(ambiguous, position), _by_side(refusals, position)
         for k, side in enumerate(own):
             if k in taken:
                 continue
-            possible = [others[edge[1 - position]].name for edge in sorted(ambiguous) if edge[position] == k]
-            refused = {edge[1 - position]: why for edge, why in refusals.items() if edge[position] == k}
-            reasons = _alone(side, others, possible, refused)
+            whys = {other: refusals[_edge(k, other, position)] for other in refused.get(k, ())}
+            reasons = _alone(side, others, [others[other].name for other in possible.get(k, ())], whys)
             notes += (f"{side.name} is not paired: {reason}" for reason in reasons[:1])
             migrations.append(unpaired(side, reasons))
     return Pairing(migrations=tuple(migrations), notes=tuple(notes))
+
+
+def _by_side(edges: Iterable[Edge], position: int) -> dict[int, list[int]]:
+    """For each side at one end of ``edges`` those at the other end, the first few of them in order."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for edge in sorted(edges):
+        if len(found[edge[position]]) < _NAMED:
+            found[edge[position]].append(edge[1 - position])
+    return found
+
+
+def _edge(own: int, other: int, position: int) -> Edge:
+    return (own, other) if position == 0 else (other, own)
+
+
+_NAMED: Final = 8
+"""So many of the sides that are not, or not surely, a partner are named."""
 
 
 def _verdicts(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from otelmig.observation import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from otelmig.observation import Observation
     from otelmig.process import Process
 
-__all__ = ["DirtyRound", "Mode", "Result", "Role", "Side"]
+__all__ = ["DirtyRound", "Mode", "Result", "Role", "Side", "dirty_rounds_of"]
 
 
 class Role(StrEnum):
@@ -58,6 +58,8 @@ class Side:
     mode: Mode
     paused_before: bool
     """Whether the guest was paused when the migration began: the operator's pause, not the migration's."""
+    dirty_rounds: tuple[DirtyRound, ...]
+    """The numbered dirty rounds that had something to send (releases until v51)."""
     config: Observation | None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
 
@@ -160,24 +162,6 @@ class Side:
             return 0
         return 1 + sum(each.acknowledged for each in self.dirty_rounds)
 
-    @property
-    def dirty_rounds(self) -> tuple[DirtyRound, ...]:
-        """The numbered dirty rounds that had something to send."""
-        found = []
-        begin: Observation | None = None
-        table: Observation | None = None
-        for seen in self.observations:
-            if begin is not None and seen.kind in _AFTER_ROUND:
-                found.append(DirtyRound(begin=begin, table=table, end=seen))
-                begin = table = None
-            if seen.kind is Kind.DIRTY_ROUND:
-                begin = seen
-            elif seen.kind is Kind.DIRTY_TABLE:
-                table = seen
-        if begin is not None:
-            found.append(DirtyRound(begin=begin, table=table, end=None))
-        return tuple(each for each in found if not each.empty)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirtyRound:
@@ -197,6 +181,24 @@ class DirtyRound:
     def acknowledged(self) -> bool:
         """Whether what follows proves that the pass was acknowledged."""
         return self.end is not None and self.end.kind not in (Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
+
+
+def dirty_rounds_of(observations: Iterable[Observation]) -> tuple[DirtyRound, ...]:
+    """The numbered dirty rounds among ``observations`` that had something to send."""
+    found = []
+    begin: Observation | None = None
+    table: Observation | None = None
+    for seen in observations:
+        if begin is not None and seen.kind in _AFTER_ROUND:
+            found.append(DirtyRound(begin=begin, table=table, end=seen))
+            begin = table = None
+        if seen.kind is Kind.DIRTY_ROUND:
+            begin = seen
+        elif seen.kind is Kind.DIRTY_TABLE:
+            table = seen
+    if begin is not None:
+        found.append(DirtyRound(begin=begin, table=table, end=None))
+    return tuple(each for each in found if not each.empty)
 
 
 _ONE_RESUME_NS = 10**9

@@ -87,3 +87,14 @@ def test_absurd_numbers(number: bytes, tmp_path: Path) -> None:
         check_forest(traced([path]))
         read = read_findings([path])
         assert set(read.not_understood) <= {"no known form of this message"}
+
+
+@pytest.mark.parametrize("name", ["v53.0-basicv", "v48.0-basicv"])
+def test_a_pass_number_that_nobody_can_count_to(name: str, tmp_path: Path) -> None:
+    """No loop runs to a number that a log prints."""
+    for role in ("source", "destination"):
+        data = (CORPUS / name / f"{role}.log").read_bytes()
+        data = data.replace(b"migration-memory-iteration id = 0", b"migration-memory-iteration id = 999999999")
+        data = re.sub(rb"Dirty memory migration \d of 5", b"Dirty memory migration 999999999999 of 5", data)
+        (tmp_path / f"{role}.log").write_bytes(data)
+    check_forest(traced(sorted(tmp_path.iterdir())))

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import subprocess
 import sys
 from functools import cache
@@ -120,6 +121,15 @@ def test_receipts_place_the_trace(carrier: str, tmp_path: Path, *, host: bool) -
     assert 0 <= trace.root.start_ns - began_ns <= 200_000, "150 us to the receipt, and rounding"
     names = {role: resource.get("host.name") for role, resource in trace.resources.items()}
     assert names == ({"source": "source-host", "destination": "destination-host"} if host else dict.fromkeys(names))
+
+
+@pytest.mark.parametrize("time", ["2026-05-21T06:02:15.54G701Z", "2026-02-30T06:02:15Z", "now", "", "9999-99-99"])
+def test_a_damaged_receipt_is_no_receipt(time: str, tmp_path: Path) -> None:
+    """A transport's time that is none leaves the line as it is."""
+    for role, log in _logs("v53.0-basicv").items():
+        wrapped = _CARRIERS["docker json-file"](log, role)
+        (tmp_path / f"{role}.log").write_bytes(re.sub(rb'"time":"[^"]*"', b'"time":"%b"' % time.encode(), wrapped))
+    assert _shape(traced(sorted(tmp_path.iterdir()))) == _plain("v53.0-basicv")[0]
 
 
 def _merged_journal(*streams: bytes) -> bytes:

@@ -62,6 +62,8 @@ def rfc3339_ns(text: str) -> int | None:
     except ValueError:
         return None
     digits = fraction[:9]
+    if not (digits.isascii() and digits.isdecimal()):
+        digits = ""
     ns = (instant - _EPOCH) // timedelta(seconds=1) * 10**9
     return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + 10**9 - 1
 

@@ -166,12 +166,17 @@ def _memory_received(source: Side, destination: Side) -> Sequence[Endpoint | Non
     return tuple(Endpoint.of(seen) for seen in _memory_commands(source, destination))
 
 
-def _passes_acknowledged(source: Side, _: Side) -> Sequence[Endpoint | None]:
-    return tuple(_endpoint(_after_pass(source, index)) for index in range(source.iterations))
+def _passes(source: Side, destination: Side) -> range:
+    """The passes that can be told apart on both sides, whatever number the source's log claims."""
+    return range(min(source.iterations, len(_memory_commands(source, destination))))
 
 
-def _passes_written(source: Side, _: Side) -> Sequence[Endpoint | None]:
-    return (None, *(_endpoint(_before_pass(source, index)) for index in range(1, source.iterations)))
+def _passes_acknowledged(source: Side, destination: Side) -> Sequence[Endpoint | None]:
+    return tuple(_endpoint(_after_pass(source, index)) for index in _passes(source, destination))
+
+
+def _passes_written(source: Side, destination: Side) -> Sequence[Endpoint | None]:
+    return (None, *(_endpoint(_before_pass(source, index)) for index in _passes(source, destination)[1:]))
 
 
 def _final_memory(source: Side, destination: Side) -> Sequence[Endpoint | None]:
