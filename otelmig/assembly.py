@@ -77,7 +77,8 @@ def assemble(process: Process) -> Iterator[Side]:
             draft = _Draft(role=begins, paused_before=guest.paused, config=guest.config)
         if draft is not None:
             draft.add(seen)
-        guest.follow(seen)
+        if seen.kind in _OF_THE_GUEST:
+            guest.follow(seen)
 
 
 def _role_begun(seen: Observation, draft: _Draft | None) -> Role | None:
@@ -96,6 +97,9 @@ def _role_begun(seen: Observation, draft: _Draft | None) -> Role | None:
         if seen.kind in begun and (draft is None or (draft.role is not role and draft.ended)):
             return role
     return None
+
+
+_OF_THE_GUEST: Final = frozenset({Kind.VM_PAUSED, Kind.PAUSED_STATE_RECEIVED, Kind.VM_RESUMED, Kind.VM_CONFIG})
 
 
 @dataclass(slots=True)

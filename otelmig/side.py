@@ -74,11 +74,17 @@ class Side:
 
     def first(self, *kinds: Kind) -> Observation | None:
         """The first observation of the first of ``kinds`` that was observed at all."""
-        return next((self.by_kind[kind][0] for kind in kinds if kind in self.by_kind), None)
+        for kind in kinds:
+            if kind in self.by_kind:
+                return self.by_kind[kind][0]
+        return None
 
     def last(self, *kinds: Kind) -> Observation | None:
         """The last observation of the first of ``kinds`` that was observed at all."""
-        return next((self.by_kind[kind][-1] for kind in kinds if kind in self.by_kind), None)
+        for kind in kinds:
+            if kind in self.by_kind:
+                return self.by_kind[kind][-1]
+        return None
 
     def command(self, name: str) -> Observation | None:
         """The first receipt of the protocol command ``name``."""

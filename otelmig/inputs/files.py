@@ -85,16 +85,17 @@ class InputFile:
         """
         number = 1
         near = True
+        search = None if wanted is None else wanted.pattern.search
         for block, until, length in self._blocks(begun, rest):
             position = counted = 0
             mark = block.find(wanted.mark, 0, until) if wanted is not None and near else -1
             near = False
             while position < until:
                 run_end = 0
-                if wanted is None:
+                if wanted is None or search is None:
                     begin, end = position, block.find(b"\n", position, until)
                 else:
-                    match = wanted.pattern.search(block, position, mark if mark >= 0 else until)
+                    match = search(block, position, mark if mark >= 0 else until)
                     if match is not None and not near:
                         near = True
                         mark = block.find(wanted.mark, position, until) if mark < 0 else mark

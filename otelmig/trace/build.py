@@ -345,7 +345,7 @@ def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions)
                 start_ns=draft.start_ns + epoch.ns,
                 end_ns=draft.end_ns + epoch.ns,
                 attributes=_span_attributes(draft),
-                events=_events(draft, epoch),
+                events=_events(draft, epoch) if draft.events else (),
                 links=tuple(
                     Link(
                         span_id=ids[id(target)],

@@ -84,8 +84,6 @@ class LogProcess:
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
 
-    narrowed_by: set[tuple[int, int]] = field(default_factory=set)
-
     def carried(self, line: Line, stamp: Stamp) -> None:
         """What a transport says besides: the host, and a time after the line was written."""
         if line.host is not None:
@@ -97,10 +95,9 @@ class LogProcess:
 
     def narrow(self, releases: Releases) -> None:
         """Only ``releases`` print what was seen, unless that leaves none (a patched build)."""
-        key = (releases.first, releases.last)
-        if key not in self.narrowed_by:
-            self.narrowed_by.add(key)
-            self.releases = self.releases & releases or self.releases
+        known = self.releases
+        if releases.first > known.first or releases.last < known.last:
+            self.releases = known & releases or known
 
     @property
     def domain(self) -> ClockDomain:
@@ -114,8 +111,6 @@ class _Track:
 
     process: LogProcess
     tables: DirtyTables
-    form: Releases | None = None
-    """The releases that print lines of the form that was seen last."""
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -140,11 +135,8 @@ class Writer:
         track.recent.append(record.text)
         process.begun = process.begun or meaning.kind is not Kind.PROCESS_STARTED
         process.ended = process.ended or meaning.kind in _ENDS
-        if meaning.releases is not ALL:
-            process.narrow(meaning.releases)
-        if record.releases is not track.form:
-            track.form = record.releases
-            process.narrow(record.releases)
+        process.narrow(meaning.releases)
+        process.narrow(record.releases)
         if meaning.variant is not None:
             process.variants.add(meaning.variant)
         if line.host is not None or line.receipt is not None:
