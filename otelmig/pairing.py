@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from otelmig.side import Mode, Result, Role
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otelmig.clock.bounds import ClockBounds
     from otelmig.hypervisors import Hypervisor
@@ -233,41 +234,29 @@ _AGREE_NS: Final = 10**9
 
 def _contradiction(source: Side, destination: Side) -> str | None:
     """What the two stories say differently, if anything."""
-    checks = (
-        (not _was_answered(source), "nobody answered the source"),
-        (
-            source.mode is Mode.LOCAL and _receives_tcp(destination),
-            "the source is local, the destination listens on TCP",
-        ),
-        (
-            source.mode is not destination.mode and not _mode_unknown(source, destination),
-            f"the source is {source.mode}, the destination {destination.mode}",
-        ),
-        (_ports_differ(source, destination), "another port or socket"),
-        (_same_vm(source, destination) is False, "another VM: its configuration differs"),
-        (
-            source.result is Result.SUCCESS and destination.result is Result.FAILURE and not _lost_later(destination),
-            "the source completed, the destination failed",
-        ),
-        (
-            source.result in (Result.FAILURE, Result.TIMEOUT)
-            and source.first(Kind.COMPLETED) is None
-            and destination.result is Result.SUCCESS,
-            "the source failed, the destination completed",
-        ),
-        (
-            source.result is Result.SUCCESS
-            and destination.result is Result.UNKNOWN
-            and _stops_early(source, destination),
-            "the destination's log ends before the state arrived",
-        ),
-        (_passes_differ(source, destination), "another number of memory passes"),
-        (
-            _durations_differ(source, destination),
-            "the destination's work does not fit into the source's times",
-        ),
-    )
-    return next((why for wrong, why in checks if wrong), None)
+    for differ, why in _DIFFERENCES:
+        if differ(source, destination):
+            return why.format(source=source.mode, destination=destination.mode)
+    return None
+
+
+def _modes_differ(source: Side, destination: Side) -> bool:
+    return source.mode is not destination.mode and not _mode_unknown(source, destination)
+
+
+def _failed_after_completion(source: Side, destination: Side) -> bool:
+    completed = source.result is Result.SUCCESS
+    return completed and destination.result is Result.FAILURE and not _lost_later(destination)
+
+
+def _completed_after_failure(source: Side, destination: Side) -> bool:
+    failed = source.result in (Result.FAILURE, Result.TIMEOUT) and source.first(Kind.COMPLETED) is None
+    return failed and destination.result is Result.SUCCESS
+
+
+def _ends_too_early(source: Side, destination: Side) -> bool:
+    completed = source.result is Result.SUCCESS
+    return completed and destination.result is Result.UNKNOWN and _stops_early(source, destination)
 
 
 def _receives_tcp(destination: Side) -> bool:
@@ -300,6 +289,7 @@ def _stops_early(source: Side, destination: Side) -> bool:
     return arrived is None and source.first(Kind.COMPLETED) is not None
 
 
+@lru_cache(maxsize=1024)
 def url_port(url: str) -> int | None:
     """Return the port of ``tcp:HOST:PORT``, or None."""
     if not url.startswith("tcp:"):
@@ -361,6 +351,24 @@ def _durations_differ(source: Side, destination: Side) -> bool:
         if took > (parts.number("send_ns") or 0) + ms:
             return True
     return resume is not None and (resume.number("resume_ns") or 0) > (parts.number("complete_ns") or 0) + ms
+
+
+_DIFFERENCES: Final[tuple[tuple[Callable[[Side, Side], bool], str], ...]] = (
+    (lambda source, _: not _was_answered(source), "nobody answered the source"),
+    (
+        lambda source, destination: source.mode is Mode.LOCAL and _receives_tcp(destination),
+        "the source is local, the destination listens on TCP",
+    ),
+    (_modes_differ, "the source is {source}, the destination {destination}"),
+    (_ports_differ, "another port or socket"),
+    (lambda source, destination: _same_vm(source, destination) is False, "another VM: its configuration differs"),
+    (_failed_after_completion, "the source completed, the destination failed"),
+    (_completed_after_failure, "the source failed, the destination completed"),
+    (_ends_too_early, "the destination's log ends before the state arrived"),
+    (_passes_differ, "another number of memory passes"),
+    (_durations_differ, "the destination's work does not fit into the source's times"),
+)
+"""What excludes a pair, in the order in which it is asked."""
 
 
 def _agreements(source: Side, destination: Side) -> list[str]:
