@@ -83,7 +83,7 @@ def trace_migrations(
         InputError: a file cannot be used.
         UsageError: ``pairs`` or ``anchors`` contradict what the files say.
     """
-    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading)
+    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, whole=False)
     if findings.errors:
         raise findings.errors[0]
     yield from findings.traces(options or TraceOptions())

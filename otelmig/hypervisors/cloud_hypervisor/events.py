@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since
+from otelmig.hypervisors.cloud_hypervisor.releases import AFTER_HEAD, ALL, FORK, Releases, since
 from otelmig.observation import NO_VALUES, Kind, Value, Where
 from otelmig.stamp import ClockDomain, Stamp
 
@@ -42,8 +42,6 @@ class EventForm:
         return NO_VALUES
 
 
-AFTER_HEAD: Final = "events after HEAD"
-FORK: Final = "the Cyberus fork"
 _V52: Final = since("v52.0")
 _V53: Final = since("v53.0")
 _V39: Final = since("v39.0")

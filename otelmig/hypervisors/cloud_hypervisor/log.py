@@ -51,8 +51,7 @@ def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUn
 def _not_understood(record: Record | None, reader: RecordReader) -> str | None:
     """Why a line that looks like ours says nothing; None if it only looked so."""
     if record is None:
-        impossible, reader.impossible = reader.impossible, False
-        return "an impossible time" if impossible else "no known line form"
+        return "an impossible time" if reader.impossible else "no known line form"
     return "no known form of this message" if is_family(record.message) else None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import command_error_type, error_type
 from otelmig.hypervisors.cloud_hypervisor.message_form import Row
-from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since, until
+from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.vm_config import vm_config_values
 from otelmig.observation import Kind
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from otelmig.observation import Value
 
 __all__ = ["COMMANDS", "FAMILIES", "TABLE"]
-
-FORK: Final = "the Cyberus fork"
-DRAFT: Final = "the wording first proposed for the downtime breakdown"
 
 _V36_37: Final = until("v37.0")
 _V36_40: Final = until("v40.0")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
+from otelmig.hypervisors.cloud_hypervisor.releases import FORK, since
 from otelmig.observation import Kind, Observation, Value, Where
 from otelmig.process import NotUnderstood, Process, Zero
 from otelmig.stamp import ClockDomain, Stamp
@@ -160,7 +161,7 @@ def progress_process(progress: Progress) -> Process:
         observations=tuple(progress.observations),
         domain=ClockDomain.REALTIME,
         version=None,
-        dialect="v50.0..HEAD, the Cyberus fork",
+        dialect=f"{since('v50.0')}, {FORK}",
         vcpus_resume_first=False,
         last_ns=progress.last_ms * _MS,
         last_written_ns=progress.log.mtime_ns,

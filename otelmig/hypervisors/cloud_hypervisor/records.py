@@ -73,7 +73,7 @@ class RecordReader:
     assumed: set[str] = field(default_factory=set)
     """What its times left out and had to be assumed, in words."""
     impossible: bool = False
-    """Whether a line had a known form and a time that no process can have printed; reset by whoever counts it."""
+    """Whether the last line had a known form and a time that no process can have printed."""
     seen: set[str] = field(default_factory=set)
     """The forms that lines were found to have."""
 
@@ -85,6 +85,7 @@ class RecordReader:
 
     def record(self, text: str) -> Record | None:
         """The record in ``text``, or None if it has no form that we know (a panic, a stray print)."""
+        self.impossible = False
         for position, form in enumerate(self.forms):
             match = form.pattern.match(text)
             if match is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ALL", "HEAD", "RELEASES", "Releases", "since", "until"]
+__all__ = ["AFTER_HEAD", "ALL", "DRAFT", "FORK", "HEAD", "RELEASES", "Releases", "since", "until"]
 
 HEAD: Final = "HEAD"
 """Commit ae44c2971 of 2026-08-22, after v53.0; what a build names ``v53.0-NNN-gHASH``."""
@@ -18,6 +18,12 @@ RELEASES: Final = (
 
 (v51.2 was tagged on the day of v52.0 and still has v51's migration code.)
 """
+
+
+FORK: Final = "the Cyberus fork"
+DRAFT: Final = "the wording first proposed for the downtime breakdown"
+AFTER_HEAD: Final = "events after HEAD"
+"""Who prints what no release does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

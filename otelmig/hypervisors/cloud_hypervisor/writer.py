@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.crash import killed_after
+from otelmig.hypervisors.cloud_hypervisor.dirty_table import DirtyTables
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.lexicon import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from otelmig.inputs import Host, Line
     from otelmig.stamp import Stamp
 
-from otelmig.hypervisors.cloud_hypervisor.dirty_table import DirtyTables
-
 __all__ = ["LogProcess", "Writer"]
 
 _IDENTIFYING: Final = frozenset(
@@ -39,7 +38,6 @@ _IDENTIFYING: Final = frozenset(
     }
 )
 """The first records of an attempt: their printed text is its identity."""
-_ENDS: Final = frozenset({Kind.PROCESS_EXITED, Kind.PROCESS_KILLED})
 _RESTART_NS: Final = 10**9
 """A time since start that falls back by more than this belongs to another process that writes to the same log."""
 _NEAR_NS: Final = 5 * 10**9
@@ -134,7 +132,6 @@ class Writer:
             return over
         track.recent.append(record.text)
         process.begun = process.begun or meaning.kind is not Kind.PROCESS_STARTED
-        process.ended = process.ended or meaning.kind in _ENDS
         process.narrow(meaning.releases)
         process.narrow(record.releases)
         if meaning.variant is not None:
@@ -148,7 +145,7 @@ class Writer:
             process.observations += track.tables.add(seen)
         else:
             process.observations.append(seen)
-        if process.ended and meaning.kind is Kind.PROCESS_EXITED:
+        if meaning.kind is Kind.PROCESS_EXITED:
             over = (*over, _finished(track))
             self.tracks = [each for each in self.tracks if each is not track]
             self.current = None
@@ -175,7 +172,7 @@ class Writer:
         if track is None:
             begun = meaning.kind is Kind.PROCESS_STARTED
             self.current = None if begun else self._other(stamp, -1)
-            return self.current or self._new(), []
+            return self.current or self._new(), _NOBODY
         begins = meaning.kind is Kind.PROCESS_STARTED and track.process.begun
         gap = stamp.ns - track.process.last_ns
         if stamp.domain is not track.process.domain:
@@ -187,7 +184,7 @@ class Writer:
             if other is not None:
                 other.process.taken_in_turns = track.process.taken_in_turns = True
                 self.current = other
-                return other, []
+                return other, _NOBODY
             begins = gap < 0
         if not begins:
             return track, _NOBODY
