@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.assembly import assemble
 from otelmig.clock.epoch import Tie, epochs
-from otelmig.clock.placement import place
 from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
 from otelmig.inputs import STDIN, InputLog, open_input, rotations
@@ -24,7 +23,8 @@ from otelmig.trace.identity import identity_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from otelmig.clock.epoch import Epoch
+    from otelmig.clock.epoch import Anchor, Epoch
+    from otelmig.clock.options import ClockOptions
     from otelmig.diagnosis import Diagnosis
     from otelmig.pairing import Migration
     from otelmig.side import Side
@@ -71,19 +71,21 @@ def trace_migrations(
     *,
     options: TraceOptions | None = None,
     pairs: Sequence[tuple[str, str]] = (),
-    anchors: Mapping[str, int] | None = None,
+    anchors: Mapping[str, Anchor] | None = None,
     reading: ReadingOptions | None = None,
+    clock: ClockOptions | None = None,
 ) -> Iterator[Trace]:
     """Yield one trace per migration attempt found in ``paths``, any mix of logs of both sides and event streams.
 
-    ``pairs`` names sides that belong together where that cannot be decided; ``anchors`` gives, for ``"source"``,
-    ``"destination"`` or the name of a log, the Unix time in ns at which that log's clock read zero.
+    ``pairs`` names sides that belong together where that cannot be decided; ``anchors`` says, for ``"source"``,
+    ``"destination"`` or the name of a log, when that log's clock read zero; ``clock`` says what may be assumed of the
+    clocks, and what to do about their offset.
 
     Raises:
         InputError: a file cannot be used.
         UsageError: ``pairs`` or ``anchors`` contradict what the files say.
     """
-    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, whole=False)
+    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, clock=clock, whole=False)
     if findings.errors:
         raise findings.errors[0]
     yield from findings.traces(options or TraceOptions())
@@ -93,8 +95,9 @@ def read_findings(
     paths: Iterable[str | Path],
     *,
     pairs: Sequence[tuple[str, str]] = (),
-    anchors: Mapping[str, int] | None = None,
+    anchors: Mapping[str, Anchor] | None = None,
     reading: ReadingOptions | None = None,
+    clock: ClockOptions | None = None,
     whole: bool = True,
 ) -> Findings:
     """Read every input once; one that cannot be used is reported and the others are read all the same.
@@ -118,7 +121,7 @@ def read_findings(
     notes += [damage for log in inputs for part in log.parts for damage in part.damage]
     processes.sort(key=_order)
     sides = _each_once((side for process in processes for side in assemble(process)), notes)
-    pairing = pair_sides(sides, by_system, pairs)
+    pairing = pair_sides(sides, by_system, pairs, clock)
     zeros = anchors or {}
     known = epochs(processes, _ties(pairing.migrations), _anchored(sides, zeros))
     notes += pairing.notes
@@ -268,21 +271,21 @@ def _reference_start(found: Migration, known: Mapping[int, Epoch]) -> tuple[int,
 
 def _ties(migrations: Iterable[Migration]) -> Iterator[Tie]:
     for found in migrations:
-        if found.source is not None and found.destination is not None and found.bounds is not None:
-            placement = place(found.source, found.destination, found.bounds)
+        if found.source is not None and found.destination is not None and found.placement is not None:
             yield Tie(
                 source=found.source.process,
                 destination=found.destination.process,
-                offset_ns=placement.offset_ns,
+                offset_ns=found.placement.applied_ns,
+                error_ns=found.placement.error_ns(found.placement.at_ns),
             )
 
 
-def _anchored(sides: Sequence[Side], anchors: Mapping[str, int]) -> dict[int, int]:
+def _anchored(sides: Sequence[Side], anchors: Mapping[str, Anchor]) -> dict[int, Anchor]:
     """The anchors by ``id`` of the process they are for."""
-    found: dict[int, int] = {}
-    for name, zero_ns in anchors.items():
+    found: dict[int, Anchor] = {}
+    for name, anchor in anchors.items():
         matching = [side for side in sides if name in (str(side.role), side.process.name)]
         if sides and not matching:
             raise UsageError(f"--anchor {name}: no such side or log (want source, destination, or a log's name)")
-        found.update((id(side.process), zero_ns) for side in matching)
+        found.update((id(side.process), anchor) for side in matching)
     return found

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from otelmig.clock.epoch import Anchor
 from otelmig.pipeline import read_findings
 from otelmig.side import Role
 from otelmig.trace.build import TraceOptions
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 CORPUS = Path(__file__).parent / "corpus"
 RECORDINGS = sorted(folder.name for folder in CORPUS.iterdir() if folder.is_dir())
-ANCHORS = {"source": 1_767_225_600 * 10**9, "destination": 1_767_225_600 * 10**9}
+_ZERO = Anchor(ns=1_767_225_600 * 10**9, error_ns=0)
+ANCHORS = {"source": _ZERO, "destination": _ZERO}
 """2026-01-01T00:00:00Z, so that nothing depends on when the files were checked out."""
 _NAMES = {row.name for row in ATTRIBUTES}
 _MICROSECOND = 1_000
@@ -40,7 +42,7 @@ def traced(paths: Iterable[Path], options: TraceOptions | None = None) -> list[T
     """The traces of ``paths``, anchored."""
     findings = read_findings(paths)
     roles = {str(side.role) for found in findings.migrations for side in found.sides}
-    anchored = read_findings(paths, anchors={role: ns for role, ns in ANCHORS.items() if role in roles})
+    anchored = read_findings(paths, anchors={role: zero for role, zero in ANCHORS.items() if role in roles})
     return list(anchored.traces(options or TraceOptions()))
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otelmig.clock.bounds import ASSUMED_DRIFT_PPB, clock_bounds
+from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.constraint import Constraint, Endpoint, destination_first, source_first
+from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.hypervisors.cloud_hypervisor.stamps import f32_error_ns
 from otelmig.observation import Kind, Observation, Where
 from otelmig.stamp import ClockDomain, Stamp
@@ -39,7 +40,7 @@ def _worlds(draw: st.DrawFn) -> tuple[list[Constraint], list[tuple[int, int]]]:
     knots = [(0, offset)]
     for _ in range(draw(st.integers(1, 5))):
         length = draw(st.integers(_S // 100, 100 * _S))
-        rate = draw(st.integers(-ASSUMED_DRIFT_PPB, ASSUMED_DRIFT_PPB))
+        rate = draw(st.integers(-DEFAULT_DRIFT_PPB, DEFAULT_DRIFT_PPB))
         knots.append((knots[-1][0] + length, knots[-1][1] + length * rate // _S))
 
     def theta(at: int) -> int:
@@ -69,7 +70,7 @@ def _worlds(draw: st.DrawFn) -> tuple[list[Constraint], list[tuple[int, int]]]:
 def test_bounds_contain_the_truth(world: tuple[list[Constraint], list[tuple[int, int]]]) -> None:
     """At every instant the true offset is inside, and the source time of a destination stamp too."""
     constraints, probes = world
-    bounds = clock_bounds(constraints)
+    bounds = clock_bounds(constraints, drift_ppb=DEFAULT_DRIFT_PPB)
     slack = 3  # ns of integer rounding in the simulated clock
     assert bounds.contradiction is None or bounds.contradiction.excess_ns <= slack
     for at, truth in probes:
@@ -83,7 +84,7 @@ def test_bounds_contain_the_truth(world: tuple[list[Constraint], list[tuple[int,
 
 def _brute(constraints: Sequence[Constraint], at: int) -> tuple[int | None, int | None]:
     def slack(each: Constraint) -> int:
-        return -(-abs(at - each.at_ns) * ASSUMED_DRIFT_PPB // _S)
+        return -(-abs(at - each.at_ns) * DEFAULT_DRIFT_PPB // _S)
 
     uppers = [each.bound_ns + slack(each) for each in constraints if each.upper]
     lowers = [each.bound_ns - slack(each) for each in constraints if not each.upper]
@@ -108,7 +109,7 @@ def _brute(constraints: Sequence[Constraint], at: int) -> tuple[int | None, int 
 )
 def test_pruned_bounds_equal_all_constraints(constraints: list[Constraint], at: int) -> None:
     """Dropping dominated constraints and looking at two neighbours gives what looking at all would."""
-    bounds = clock_bounds(constraints)
+    bounds = clock_bounds(constraints, drift_ppb=DEFAULT_DRIFT_PPB)
     lo, hi = _brute(constraints, at)
     # rounding outward per constraint may differ by a nanosecond between neighbours
     assert (lo is None) == (bounds.lo_ns(at) is None)

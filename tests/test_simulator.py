@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from simulator import Setup, Simulated, simulate
 
-from otelmig.clock.bounds import clock_bounds
-from otelmig.hypervisors.cloud_hypervisor.happens_before import constraints_between
+from otelmig.clock.options import ClockOptions
 from otelmig.pipeline import read_findings, trace_migrations
-from otelmig.trace.build import TraceOptions, build_trace
+from otelmig.trace.build import TraceOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,15 +101,14 @@ def _written(run: Simulated, folder: Path) -> list[Path]:
 
 def _read(run: Simulated, folder: Path, drift_ppm: int) -> tuple[ClockBounds, Trace, Trace]:
     """What the logs prove of clocks that drift by ``drift_ppm``; the trace made of that, and the usual one."""
-    findings = read_findings(_written(run, folder))
+    paths = _written(run, folder)
+    findings = read_findings(paths, clock=ClockOptions(drift_ppb=drift_ppm * 1000))
     assert not findings.errors
     assert not findings.not_understood
-    (found,), (usual,) = findings.migrations, findings.traces(TraceOptions())
-    assert found.source is not None, findings.notes
-    assert found.destination is not None, findings.notes
-    bounds = clock_bounds(constraints_between(found.source, found.destination), drift_ppb=drift_ppm * 1000)
-    epoch = findings.epochs[id(found.source.process)]
-    return bounds, build_trace(replace(found, bounds=bounds), epoch, TraceOptions()), usual
+    (found,) = findings.migrations
+    assert found.proof is not None, findings.notes
+    (trace,), (usual,) = findings.traces(TraceOptions()), trace_migrations(paths)
+    return found.proof.bounds, trace, usual
 
 
 def _received(trace: Trace) -> Span:

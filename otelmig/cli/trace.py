@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otelmig.cli.clock_options import add_clock_arguments, clock_options
+from otelmig.cli.evidence_options import add_evidence_arguments, anchors, hosts, pairs
 from otelmig.cli.log_options import add_reading_arguments, reading_options
 from otelmig.errors import ExportError, UsageError
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import BinaryIO
 
+    from otelmig.clock.epoch import Anchor
+    from otelmig.clock.options import ClockOptions
     from otelmig.pipeline import Findings
     from otelmig.reading import ReadingOptions
     from otelmig.trace.build import TraceOptions
@@ -36,6 +40,7 @@ examples:
 _PIPED_WIDTH: Final = 100
 _WORTH_SAYING: Final = 100 * 10**6
 """Inputs of more bytes than this take about a second: then stderr says what is going on."""
+_CHECK_FAILED: Final = 1
 _NOTHING_FOUND: Final = 4
 
 
@@ -50,24 +55,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     )
     add_reading_arguments(parser)
     add_output_arguments(parser)
-    evidence = parser.add_argument_group("what the logs do not say")
-    evidence.add_argument(
-        "--pair",
-        action="append",
-        default=[],
-        metavar="SOURCE=DESTINATION",
-        help="these two belong together (names as the notes print them, such as a.log or a.log@2)",
-    )
-    evidence.add_argument(
-        "--anchor",
-        action="append",
-        default=[],
-        metavar="SIDE=RFC3339",
-        help="when a log's clock read zero (its process started); SIDE is source, destination or a log's name",
-    )
-    evidence.add_argument(
-        "--host", action="append", default=[], metavar="SIDE=NAME", help="host.name of the source or the destination"
-    )
+    add_clock_arguments(parser)
+    add_evidence_arguments(parser)
     identity = parser.add_argument_group("identity and privacy")
     identity.add_argument("--migration-id", metavar="ID", help="the orchestrator's id: names the trace")
     identity.add_argument(
@@ -85,6 +74,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("-o", "--output", metavar="FILE", help="write OTLP/JSON, one trace a line (- for stdout)")
     output.add_argument("--json", action="store_true", help="print a stable summary for scripts, not the waterfall")
+    output.add_argument("--strict", action="store_true", help="exit with 1 if the clocks of a migration contradict")
     output.add_argument("-q", "--quiet", action="store_true", help="print no waterfall")
     output.add_argument(
         "--otlp",
@@ -113,9 +103,10 @@ def run(arguments: argparse.Namespace) -> int:
         files,
         arguments,
         options=_options(arguments, os.environ),
-        pairs=[_split(text, "--pair") for text in arguments.pair],
-        anchors=dict(_anchor(text) for text in arguments.anchor),
+        pairs=pairs(arguments),
+        anchors=anchors(arguments),
         reading=reading_options(arguments),
+        clock=clock_options(arguments),
     )
 
 
@@ -125,8 +116,9 @@ def trace_files(
     *,
     options: TraceOptions,
     pairs: list[tuple[str, str]],
-    anchors: Mapping[str, int],
+    anchors: Mapping[str, Anchor],
     reading: ReadingOptions | None = None,
+    clock: ClockOptions | None = None,
 ) -> int:
     """Read ``files``, put the traces out as ``arguments`` say, and give the account; the result is the exit code."""
     from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
@@ -135,7 +127,7 @@ def trace_files(
     size = sum(path.stat().st_size for path in paths if path.is_file())
     if size > _WORTH_SAYING:
         print(f"otelmig: reading {len(paths)} files, {size / 1e9:.1f} GB", file=sys.stderr)
-    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, whole=False)
+    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, clock=clock, whole=False)
     for error in findings.errors:
         print(f"otelmig: {error}", file=sys.stderr)
     said = list(dict.fromkeys(findings.notes))
@@ -148,7 +140,7 @@ def trace_files(
     if not account.found and findings.inputs:
         print("otelmig: no migration in these logs; otelmig doctor FILE... says what they can tell", file=sys.stderr)
     print(account.line(findings), file=sys.stderr)
-    return account.exit_code(findings)
+    return account.exit_code(findings, strict=arguments.strict)
 
 
 class _Account:
@@ -156,6 +148,7 @@ class _Account:
 
     def __init__(self) -> None:
         self.found = 0
+        self.conflicts = 0
         self.written: tuple[int, str] | None = None
         self.exported: int | None = None
         self.failures: list[str] = []
@@ -169,17 +162,21 @@ class _Account:
             parts.append(f"{self.exported} exported")
             if self.exported < self.found:
                 parts.append(f"{self.found - self.exported} not exported")
+        if self.conflicts:
+            parts.append(f"{self.conflicts} with clocks that contradict each other")
         lost = sum(findings.not_understood.values())
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(findings.not_understood.items()))
         unread = f"; {_count(len(findings.errors), 'input')} not read" if findings.errors else ""
         return f"{', '.join(parts)}; {_count(lost, 'line')} not understood{f' ({reasons})' if reasons else ''}{unread}"
 
-    def exit_code(self, findings: Findings) -> int:
+    def exit_code(self, findings: Findings, *, strict: bool) -> int:
         """What the shell is told."""
         if self.failures:
             return ExportError.exit_code
         if findings.errors:
             return UsageError.exit_code
+        if strict and self.conflicts:
+            return _CHECK_FAILED
         return 0 if self.found else _NOTHING_FOUND
 
 
@@ -236,6 +233,7 @@ def _printed(
     summaries: list[dict[str, object]] = []
     for trace in traces:
         account.found += 1
+        account.conflicts += trace.root.attributes.get("otelmig.clock.status") == "conflict"
         if arguments.json:
             from otelmig.views.summary import summary  # noqa: PLC0415 - only where it is asked for
 
@@ -282,39 +280,13 @@ def _export(traces: Iterable[Trace], arguments: argparse.Namespace, account: _Ac
 
 def _options(arguments: argparse.Namespace, environ: Mapping[str, str]) -> TraceOptions:
     """What the command line and the environment say beyond the logs."""
-    from otelmig.side import Role  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.trace.build import TraceOptions  # noqa: PLC0415 - the same
+    from otelmig.trace.build import TraceOptions  # noqa: PLC0415 - `--help` needs none of it
     from otelmig.trace.identity import TraceParent  # noqa: PLC0415 - the same
 
     parent = arguments.trace_parent or environ.get("TRACEPARENT")
-    hosts = {}
-    for side, name in (_split(text, "--host") for text in arguments.host):
-        if side not in set(Role):
-            raise UsageError(f"--host {side}={name}: the side is source or destination")
-        hosts[Role(side)] = name
     return TraceOptions(
         parent=TraceParent.parse(parent) if parent else None,
         migration_id=arguments.migration_id,
-        hosts=hosts,
+        hosts=hosts(arguments),
         addresses=not arguments.no_addresses,
     )
-
-
-def _split(text: str, option: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise UsageError(f"{option} {text}: want {'SOURCE=DESTINATION' if option == '--pair' else 'SIDE=VALUE'}")
-    return name, value
-
-
-def _anchor(text: str) -> tuple[str, int]:
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only where it is asked for
-
-    side, value = _split(text, "--anchor")
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        raise UsageError(f"--anchor {text}: not an RFC 3339 time (such as 2026-11-23T15:30:06Z)") from None
-    if instant.tzinfo is None:
-        raise UsageError(f"--anchor {text}: the time needs a zone (Z or +01:00)")
-    return side, (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
     from otelmig.clock.constraint import Constraint
 
-__all__ = ["ASSUMED_DRIFT_PPB", "ClockBounds", "Contradiction", "clock_bounds"]
+__all__ = ["ClockBounds", "Contradiction", "clock_bounds"]
 
-ASSUMED_DRIFT_PPB: Final = 1_000_000
-"""1000 ppm: two clocks that NTP may slew by 500 ppm each. Where constraints are near it costs little."""
 _PPB: Final = 10**9
 _SEARCH_NS: Final = 1 << 62
 
@@ -110,7 +108,7 @@ def _first_true(holds: Callable[[int], bool], around: int) -> int:
     return high
 
 
-def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int = ASSUMED_DRIFT_PPB) -> ClockBounds:
+def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockBounds:
     """The bounds that ``constraints`` prove, in O(n log n); their worst contradiction, if any."""
     given = list(constraints)
     uppers = _undominated([each for each in given if each.upper], drift_ppb, sign=1)

@@ -8,12 +8,38 @@ are intervals, so each inequality takes the ends that keep it true for every rea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from otelmig.observation import Observation
+    from otelmig.observation import Observation, Where
 
-__all__ = ["Constraint", "Endpoint", "destination_first", "source_first"]
+__all__ = ["Basis", "Constraint", "Endpoint", "Witness", "destination_first", "source_first"]
+
+
+class Basis(StrEnum):
+    """What a constraint is made of."""
+
+    CAUSAL = "causal"
+    """Two lines of the logs, as they were stamped."""
+    DERIVED = "derived"
+    """A line's stamp plus or minus durations that were printed."""
+    PROBE = "probe"
+    """A timed exchange between the two hosts."""
+    PRIOR = "prior"
+    """What each host's time service claims of its own clock: believed, not proved."""
+
+
+class Witness(Protocol):
+    """What an end of a constraint rests on: an observation, or a line of a measurement."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, in a word."""
+
+    @property
+    def where(self) -> Where:
+        """The line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +48,8 @@ class Endpoint:
 
     lo_ns: int
     hi_ns: int
-    seen: Observation
+    seen: Witness
+    basis: Basis = Basis.CAUSAL
 
     @classmethod
     def of(cls, seen: Observation) -> Endpoint:
@@ -38,8 +65,16 @@ class Constraint:
     bound_ns: int
     upper: bool
     rule: str
-    first: Observation
-    second: Observation
+    first: Witness
+    second: Witness
+    basis: Basis = Basis.CAUSAL
+    rounding_ns: int = 0
+    """How much of ``bound_ns`` pays for the resolution of the two stamps."""
+
+    @property
+    def on_source(self) -> Witness:
+        """The end that lies on the source."""
+        return self.first if self.upper else self.second
 
 
 def source_first(rule: str, source: Endpoint, destination: Endpoint) -> Constraint:
@@ -51,6 +86,8 @@ def source_first(rule: str, source: Endpoint, destination: Endpoint) -> Constrai
         rule=rule,
         first=source.seen,
         second=destination.seen,
+        basis=_weaker(source, destination),
+        rounding_ns=_rounding(source, destination),
     )
 
 
@@ -63,4 +100,14 @@ def destination_first(rule: str, destination: Endpoint, source: Endpoint) -> Con
         rule=rule,
         first=destination.seen,
         second=source.seen,
+        basis=_weaker(source, destination),
+        rounding_ns=_rounding(source, destination),
     )
+
+
+def _weaker(one: Endpoint, other: Endpoint) -> Basis:
+    return one.basis if other.basis is Basis.CAUSAL else other.basis
+
+
+def _rounding(one: Endpoint, other: Endpoint) -> int:
+    return (one.hi_ns - one.lo_ns + other.hi_ns - other.lo_ns) // 2

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from otelmig.process import Process
 
-__all__ = ["Epoch", "EpochOrigin", "Tie", "epochs"]
+__all__ = ["Anchor", "Epoch", "EpochOrigin", "Tie", "epochs"]
 
 _EARLIEST_NS: Final = 10**9
 """Nothing is placed before the first second of 1970: OTLP times are unsigned."""
@@ -46,6 +46,17 @@ class Epoch:
 
     ns: int
     origin: EpochOrigin
+    error_ns: int | None = None
+    """How far it may be from the clock that ``origin`` names; None where it is only known not to be later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """When a process's clock read zero, as the user knows it."""
+
+    ns: int
+    error_ns: int
+    """The worth of the last digit that was given: it may have been cut or rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,28 +66,33 @@ class Tie:
     source: Process
     destination: Process
     offset_ns: int
+    error_ns: int | None
+    """How far the true offset may be from that; None where it is not bounded."""
 
 
-def epochs(processes: Iterable[Process], ties: Iterable[Tie], anchors: Mapping[int, int]) -> dict[int, Epoch]:
+def epochs(processes: Iterable[Process], ties: Iterable[Tie], anchors: Mapping[int, Anchor]) -> dict[int, Epoch]:
     """The epoch of every process, by ``id(process)``; ``anchors`` gives the Unix time of some processes' zero."""
     by_id = {id(process): process for process in processes}
     found = {
-        key: Epoch(ns=0, origin=EpochOrigin.PARTIAL_WALLCLOCK if process.assumed else EpochOrigin.WALLCLOCK)
+        key: Epoch(ns=0, origin=EpochOrigin.PARTIAL_WALLCLOCK)
+        if process.assumed
+        else Epoch(ns=0, origin=EpochOrigin.WALLCLOCK, error_ns=0)
         for key, process in by_id.items()
         if process.domain is ClockDomain.REALTIME
     }
-    for key, zero_ns in anchors.items():
-        found.setdefault(key, Epoch(ns=_grid(zero_ns), origin=EpochOrigin.ANCHOR))
+    for key, anchor in anchors.items():
+        found.setdefault(key, Epoch(ns=_grid(anchor.ns), origin=EpochOrigin.ANCHOR, error_ns=anchor.error_ns))
     found |= {
         key: Epoch(ns=_grid(process.zero.ns), origin=EpochOrigin.RECEIPT)
         for key, process in by_id.items()
         if key not in found and process.zero is not None
     }
-    neighbours: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    neighbours: dict[int, list[tuple[int, int, int | None]]] = defaultdict(list)
     for tie in ties:
         one, other = id(tie.source), id(tie.destination)
-        neighbours[one].append((other, -tie.offset_ns))  # epoch of the second = epoch of the first - offset
-        neighbours[other].append((one, tie.offset_ns))
+        # epoch of the second = epoch of the first - offset
+        neighbours[one].append((other, -tie.offset_ns, tie.error_ns))
+        neighbours[other].append((one, tie.offset_ns, tie.error_ns))
     _spread(found, neighbours)
     for key in by_id:
         if key not in found:
@@ -84,27 +100,28 @@ def epochs(processes: Iterable[Process], ties: Iterable[Tie], anchors: Mapping[i
     return found
 
 
-def _spread(found: dict[int, Epoch], neighbours: Mapping[int, list[tuple[int, int]]]) -> None:
+def _spread(found: dict[int, Epoch], neighbours: Mapping[int, list[tuple[int, int, int | None]]]) -> None:
     """Carry known epochs over ties to processes that have none."""
     queue = list(found)
     for key in queue:
-        for other, step in neighbours.get(key, ()):
+        for other, step, step_error_ns in neighbours.get(key, ()):
             if other not in found:
-                origin = found[key].origin
-                if origin is EpochOrigin.WALLCLOCK:
-                    origin = EpochOrigin.PEER_WALLCLOCK
-                found[other] = Epoch(ns=_grid(found[key].ns + step), origin=origin)
+                known = found[key]
+                origin = EpochOrigin.PEER_WALLCLOCK if known.origin is EpochOrigin.WALLCLOCK else known.origin
+                unknown = known.error_ns is None or step_error_ns is None
+                error_ns = None if unknown else (known.error_ns or 0) + (step_error_ns or 0)
+                found[other] = Epoch(ns=_grid(known.ns + step), origin=origin, error_ns=error_ns)
                 queue.append(other)
 
 
 def _by_file_times(
-    key: int, by_id: Mapping[int, Process], neighbours: Mapping[int, list[tuple[int, int]]]
+    key: int, by_id: Mapping[int, Process], neighbours: Mapping[int, list[tuple[int, int, int | None]]]
 ) -> dict[int, Epoch]:
     """The latest epoch that puts no line of the tied processes after the time its file was last written."""
     steps = {key: 0}
     queue = [key]
     for each in queue:
-        for other, step in neighbours.get(each, ()):
+        for other, step, _ in neighbours.get(each, ()):
             if other not in steps:
                 steps[other] = steps[each] + step
                 queue.append(other)

@@ -1,4 +1,4 @@
-"""Which of the possible offsets is used to draw both sides on one timeline."""
+"""Which of the possible offsets is used to draw both sides on one timeline, and how far it may be from the truth."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from otelmig.clock.proof import ClockStatus
+from otelmig.errors import UsageError
 from otelmig.observation import Kind
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
     from otelmig.clock.bounds import ClockBounds
+    from otelmig.clock.proof import ClockProof
     from otelmig.side import Side
 
-__all__ = ["ClockStatus", "Placement", "place"]
+__all__ = ["ClockMode", "Placement", "place"]
 
 _MICROSECOND: Final = 1_000
+_PPB: Final = 10**9
 
 
-class ClockStatus(StrEnum):
-    """What is known of the offset."""
+class ClockMode(StrEnum):
+    """What to do about the offset. Whatever is done is the same for all of the destination's stamps, and reversible."""
 
-    BOUNDED = "bounded"
-    ONE_SIDED = "one_sided"
-    UNSYNCED = "unsynced"
+    AUTO = "auto"
+    """Remove it, unless both clocks are wall clocks and nothing proves them wrong."""
+    ANNOTATE = "annotate"
+    """Leave all stamps as they are and say what is known of the offset; wall clocks only."""
+    CORRECT = "correct"
+    """Remove the middle of what is possible, even where the wall clocks may be right."""
+    OFF = "off"
+    """Leave all stamps as they are and say nothing; wall clocks only."""
+
+
+_RAW: Final = (ClockMode.ANNOTATE, ClockMode.OFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,35 +43,66 @@ class Placement:
     """The offset in use (destination minus source), and the proved interval at the instant of interest."""
 
     status: ClockStatus
-    offset_ns: int
-    """A whole number of microseconds."""
+    applied_ns: int
+    """What is subtracted from the destination's stamps to draw them: a whole number of microseconds."""
+    estimate_ns: int
+    """The best guess at the offset at ``at_ns``, in whole microseconds; differs from ``applied_ns`` where stamps are
+    left as they are."""
     lo_ns: int | None
     hi_ns: int | None
     at_ns: int
     """The source time that this holds for: the end of the downtime, else of the attempt."""
+    bounds: ClockBounds | None
+    """Those that hold around ``at_ns``; None if none do."""
 
-    @property
-    def error_ns(self) -> int:
-        """How far the true offset can be from ``offset_ns``; 0 where one side of the interval is open."""
-        if self.lo_ns is None or self.hi_ns is None:
-            return 0
-        return max(self.hi_ns - self.offset_ns, self.offset_ns - self.lo_ns)
+    def error_ns(self, drawn_ns: int) -> int | None:
+        """How far a destination's stamp drawn at ``drawn_ns`` may be from its source time; None if that is open."""
+        if self.bounds is None:
+            return None
+        lo, hi = self.bounds.lo_ns(drawn_ns), self.bounds.hi_ns(drawn_ns)
+        if lo is None or hi is None:
+            return None
+        worst = max(hi - self.applied_ns, self.applied_ns - lo, 0)
+        # the true source time is not where it is drawn: the offset may have drifted on the way there
+        return -(-worst * _PPB // (_PPB - self.bounds.drift_ppb))
 
 
-def place(source: Side, destination: Side, bounds: ClockBounds) -> Placement:
-    """The middle of the interval; but 0 if both clocks are wall clocks and 0 is possible: nothing is provably wrong."""
+def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -> Placement:
+    """Where the destination is drawn: by the middle of what is possible at the end of the downtime, if moved at all.
+
+    Two wall clocks between which 0 is possible are left alone (unless ``mode`` is CORRECT): nothing is provably wrong.
+
+    Raises:
+        UsageError: stamps are to stay as they are, but are not on wall clocks.
+    """
     end = source.first(Kind.COMPLETED, Kind.SEND_FINISHED) or source.failure or source.observations[-1]
     at = end.stamp.ns
-    lo, hi = bounds.lo_ns(at), bounds.hi_ns(at)
-    status = ClockStatus.BOUNDED
-    if lo is None or hi is None:
-        status = ClockStatus.UNSYNCED if lo is None and hi is None else ClockStatus.ONE_SIDED
     wall = all(side.process.domain is ClockDomain.REALTIME for side in (source, destination))
-    known = [bound for bound in (lo, hi) if bound is not None]
-    if wall and (lo is None or lo <= 0) and (hi is None or hi >= 0):
-        offset = 0
-    elif known:
-        offset = sum(known) // len(known)
+    if mode in _RAW and not wall:
+        sides = f"{source.name} and {destination.name}"
+        raise UsageError(f"--clock {mode}: {sides} are not both on wall clocks: their stamps cannot stand as they are")
+    bounds = proof.throughout(at, at)
+    if mode is ClockMode.OFF:
+        bounds = None
+    lo, hi = (None, None) if bounds is None else (bounds.lo_ns(at), bounds.hi_ns(at))
+    if wall and mode is not ClockMode.CORRECT and (lo is None or lo <= 0) and (hi is None or hi >= 0):
+        estimate = 0
+    elif lo is not None or hi is not None:
+        estimate = _middle(lo, hi)
     else:
-        offset = destination.observations[0].stamp.ns - source.observations[0].stamp.ns
-    return Placement(status=status, offset_ns=offset // _MICROSECOND * _MICROSECOND, lo_ns=lo, hi_ns=hi, at_ns=at)
+        estimate = _middle(proof.bounds.lo_ns(at), proof.bounds.hi_ns(at))
+    estimate = estimate // _MICROSECOND * _MICROSECOND
+    return Placement(
+        status=ClockStatus.UNSYNCED if mode is ClockMode.OFF else proof.status,
+        applied_ns=0 if mode in _RAW else estimate,
+        estimate_ns=estimate,
+        lo_ns=lo,
+        hi_ns=hi,
+        at_ns=at,
+        bounds=bounds,
+    )
+
+
+def _middle(lo: int | None, hi: int | None) -> int:
+    known = [bound for bound in (lo, hi) if bound is not None]
+    return sum(known) // len(known) if known else 0

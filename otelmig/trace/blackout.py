@@ -4,6 +4,8 @@ Neither side prints either instant. On the source the vCPUs stop between ``pausi
 paused after them. On the destination they run between two lines of the resume: until v51 they start first, right
 after ``resuming``; from v52.0 they start last, right before ``resumed``. The guest may need milliseconds more to do
 useful work.
+
+The width of the answer has two parts: what lies between the lines (``semantic``), and what is not known of the clocks.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from otelmig.side import Result, Role
 from otelmig.trace.story import seconds
 
 if TYPE_CHECKING:
-    from otelmig.clock.bounds import ClockBounds
+    from otelmig.clock.proof import ClockProof
     from otelmig.observation import Observation
     from otelmig.side import Side
     from otelmig.trace.draft import Draft
@@ -36,6 +38,10 @@ class Blackout:
     end: Moment
     min_ns: int
     max_ns: int
+    between_lines_ns: int
+    """How much of ``max_ns - min_ns`` is there because neither instant is printed; the clocks are the rest."""
+    printed_ns: int | None = None
+    """The downtime that the hypervisor prints, truncated to a millisecond."""
 
     @property
     def duration_ns(self) -> int:
@@ -58,12 +64,16 @@ class _Window:
     def hi_ns(self) -> int:
         return self.last.stamp.hi_ns
 
+    @property
+    def width_ns(self) -> int:
+        return max(self.last.stamp.ns - self.first.stamp.ns, 0)
 
-def blackout_of(story: Story, bounds: ClockBounds | None) -> Blackout | None:
+
+def blackout_of(story: Story, proof: ClockProof | None) -> Blackout | None:
     """The blackout of this migration, or None where none can be claimed.
 
-    None for a guest that was paused before (its resume is the operator's), for a failure that stopped nothing, and
-    where the other end is not logged.
+    None for a guest that was paused before (its resume is the operator's), for a failure that stopped nothing, where
+    the other end is not logged, and where the clocks contradict each other while the guest stood still.
     """
     source = story.source
     stop = None if source is None or source.paused_before else _stop(source)
@@ -72,16 +82,21 @@ def blackout_of(story: Story, bounds: ClockBounds | None) -> Blackout | None:
     if source.first(Kind.COMPLETED, Kind.SEND_FINISHED) is None:
         return _rolled_back(story, source, stop)
     run = None if story.destination is None else _run(story.destination)
-    if run is None or bounds is None:
+    placement = story.timeline.placement
+    if run is None or proof is None or placement is None or placement.bounds is None:
+        return None
+    bounds = proof.throughout(stop.lo_ns, run.hi_ns - placement.estimate_ns)
+    if bounds is None:
         return None
     lo = bounds.earliest_source_ns(run.lo_ns)
     hi = bounds.latest_source_ns(run.hi_ns)
-    middle = _middle(story, Role.DESTINATION, run)
+    middle = _middle(story, Role.DESTINATION, run).plus(placement.applied_ns - placement.estimate_ns)
     start = _middle(story, Role.SOURCE, stop)
     completed = source.first(Kind.COMPLETED)
+    printed = None if completed is None else completed.number("downtime_ns")
     ceiling = None
-    if completed is not None and completed.number("downtime_ns") is not None:
-        ceiling = (completed.number("downtime_ns") or 0) + _MS
+    if printed is not None:
+        ceiling = printed + _MS
     elif completed is not None:
         ceiling = completed.stamp.hi_ns - stop.lo_ns
     shortest = max((lo - stop.hi_ns) if lo is not None else 0, 0)
@@ -91,8 +106,16 @@ def blackout_of(story: Story, bounds: ClockBounds | None) -> Blackout | None:
     if ceiling is not None:
         longest = min(longest, ceiling)
     estimate = min(max(middle.ns - start.ns, shortest), longest)
-    end = start.plus(estimate, middle.error_ns)
-    return Blackout(start=start, end=_resting_on(end, middle), min_ns=min(shortest, estimate), max_ns=longest)
+    shortest = min(shortest, estimate)
+    end = start.plus(estimate, middle.error_ns or 0)
+    return Blackout(
+        start=start,
+        end=_resting_on(end, middle),
+        min_ns=shortest,
+        max_ns=longest,
+        between_lines_ns=min(stop.width_ns + run.width_ns, longest - shortest),
+        printed_ns=printed,
+    )
 
 
 def _rolled_back(story: Story, source: Side, stop: _Window) -> Blackout | None:
@@ -103,7 +126,8 @@ def _rolled_back(story: Story, source: Side, stop: _Window) -> Blackout | None:
     start, end = _middle(story, Role.SOURCE, stop), _middle(story, Role.SOURCE, run)
     if end.ns <= start.ns:
         return None
-    return Blackout(start=start, end=end, min_ns=max(run.lo_ns - stop.hi_ns, 0), max_ns=max(run.hi_ns - stop.lo_ns, 0))
+    shortest, longest = max(run.lo_ns - stop.hi_ns, 0), max(run.hi_ns - stop.lo_ns, 0)
+    return Blackout(start=start, end=end, min_ns=shortest, max_ns=longest, between_lines_ns=longest - shortest)
 
 
 def _stop(source: Side) -> _Window | None:
@@ -147,9 +171,20 @@ def blackout_draft(story: Story, blackout: Blackout) -> Draft:
 
 
 def blackout_attributes(blackout: Blackout) -> dict[str, float]:
-    """The estimate and its bounds, in seconds."""
-    return {
+    """The estimate, its bounds, what makes them wide, and how far the printed downtime is from it, in seconds."""
+    width = blackout.max_ns - blackout.min_ns
+    found = {
         "vm.migration.blackout.duration": seconds(blackout.duration_ns),
         "vm.migration.blackout.min": seconds(blackout.min_ns),
         "vm.migration.blackout.max": seconds(blackout.max_ns),
+        "vm.migration.blackout.width.semantic": seconds(blackout.between_lines_ns),
+        "vm.migration.blackout.width.clock": seconds(width - blackout.between_lines_ns),
     }
+    if blackout.printed_ns is not None:
+        printed = blackout.printed_ns
+        found |= {
+            "vm.migration.downtime.excess.duration": seconds(printed + _MS // 2 - blackout.duration_ns),
+            "vm.migration.downtime.excess.min": seconds(printed - blackout.max_ns),
+            "vm.migration.downtime.excess.max": seconds(printed + _MS - blackout.min_ns),
+        }
+    return found

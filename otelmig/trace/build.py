@@ -8,10 +8,11 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from otelmig.clock.placement import ClockStatus, place
+from otelmig.clock.proof import ClockStatus
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.trace.blackout import blackout_attributes, blackout_draft, blackout_of
+from otelmig.trace.clock_attributes import clock_attributes
 from otelmig.trace.destination import receive
 from otelmig.trace.doubt import doubts
 from otelmig.trace.draft import MICROSECOND, Draft, lay_out
@@ -22,15 +23,13 @@ from otelmig.trace.redaction import redact
 from otelmig.trace.semconv import SERVICE_NAMESPACE
 from otelmig.trace.source import migration, phase
 from otelmig.trace.span import Link, Span, SpanEvent, SpanKind, Trace
+from otelmig.trace.state_transfer import state_transfer_attributes
 from otelmig.trace.story import Story, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otelmig.clock.bounds import ClockBounds
-    from otelmig.clock.constraint import Constraint
     from otelmig.clock.epoch import Epoch
-    from otelmig.clock.placement import Placement
     from otelmig.pairing import Migration
     from otelmig.side import Side
     from otelmig.trace.blackout import Blackout
@@ -56,26 +55,18 @@ class TraceOptions:
 
 def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     """The trace of one migration; ``epoch`` is that of the source's clock (the destination's, if it stands alone)."""
-    placement = None
-    if found.source is not None and found.destination is not None and found.bounds is not None:
-        placement = place(found.source, found.destination, found.bounds)
-    timeline = Timeline(
-        offset_ns=0 if placement is None else placement.offset_ns,
-        error_ns=0 if placement is None else placement.error_ns,
-    )
-    story = Story(source=found.source, destination=found.destination, timeline=timeline)
-    blackout = blackout_of(story, found.bounds)
+    story = Story(source=found.source, destination=found.destination, timeline=Timeline(placement=found.placement))
+    blackout = blackout_of(story, found.proof)
     root = _tree(story, blackout)
     _root_attributes(root, story, found, options)
     received = phase(root, "receive")
     if blackout is not None:
         root.attributes |= blackout_attributes(blackout)
-    root.attributes["otelmig.clock.epoch.origin"] = str(epoch.origin)
-    root.attributes["otelmig.clock.epoch.shift"] = str(epoch.ns)
-    if received is not None and placement is not None and found.bounds is not None:
-        status = placement.status
-        root.attributes["otelmig.clock.status"] = str(status)
-        received.attributes |= _clock_attributes(story, placement, found.bounds, epoch)
+    root.attributes |= state_transfer_attributes(story, found.proof)
+    root.attributes |= _epoch_attributes(epoch)
+    if received is not None and found.placement is not None and found.proof is not None:
+        root.attributes["otelmig.clock.status"] = str(found.placement.status)
+        received.attributes |= clock_attributes(story, found.proof, epoch)
     elif found.source is not None and found.destination is None:
         root.attributes["otelmig.clock.status"] = str(ClockStatus.UNSYNCED)
     lay_out(root, fixed=phase(root, "downtime"))
@@ -91,6 +82,16 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
         spans=_spans(root, identity, epoch, options),
         notes=tuple(note for each in found.sides for note in each.process.notes),
     )
+
+
+def _epoch_attributes(epoch: Epoch) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {
+        "otelmig.clock.epoch.origin": str(epoch.origin),
+        "otelmig.clock.epoch.shift": str(epoch.ns),
+    }
+    if epoch.error_ns is not None:
+        found["otelmig.clock.epoch.uncertainty"] = seconds(epoch.error_ns)
+    return found
 
 
 def _attempt_name(options: TraceOptions, side: Side) -> str | None:
@@ -230,34 +231,6 @@ def _vm_attributes(side: Side) -> dict[str, AttributeValue]:
     return found
 
 
-def _clock_attributes(
-    story: Story, placement: Placement, bounds: ClockBounds, epoch: Epoch
-) -> dict[str, AttributeValue]:
-    """The proof of the offset: what is known, what it assumes, and the lines that it rests on."""
-    sides = [side for side in (story.source, story.destination) if side is not None]
-    domains = {side.process.domain for side in sides}
-    found: dict[str, AttributeValue] = {
-        "otelmig.clock.status": str(placement.status),
-        "otelmig.clock.offset.estimate": seconds(placement.offset_ns),
-        "otelmig.clock.domain": str(next(iter(domains))) if len(domains) == 1 else "mixed",
-        "otelmig.clock.drift.assumed": bounds.drift_ppb / 1e9,
-        "otelmig.clock.constraints": bounds.total,
-        "otelmig.clock.shift": str(epoch.ns - placement.offset_ns),
-    }
-    lower, upper = bounds.binding(placement.at_ns)
-    if placement.lo_ns is not None and lower is not None:
-        found["otelmig.clock.offset.min"] = seconds(placement.lo_ns)
-        found["otelmig.clock.evidence.min"] = _named(lower)
-    if placement.hi_ns is not None and upper is not None:
-        found["otelmig.clock.offset.max"] = seconds(placement.hi_ns)
-        found["otelmig.clock.evidence.max"] = _named(upper)
-    return found
-
-
-def _named(constraint: Constraint) -> str:
-    return f"{constraint.first.where} before {constraint.second.where} ({constraint.rule})"
-
-
 def _count_unaccounted(root: Draft) -> None:
     span = phase(root, "downtime")
     if span is not None:
@@ -376,10 +349,11 @@ def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
     found = {
         "vm.migration.phase": draft.name,
         **draft.attributes,
-        "otelmig.clock.uncertainty": seconds(max(draft.start.error_ns, draft.end.error_ns)),
         "otelmig.evidence.start": draft.start.where,
         "otelmig.evidence.end": draft.end.where,
     }
+    if draft.start.error_ns is not None and draft.end.error_ns is not None:
+        found["otelmig.clock.uncertainty"] = seconds(max(draft.start.error_ns, draft.end.error_ns))
     if draft.start.text is not None:
         found["otelmig.time.start"] = draft.start.text
     if draft.end.text is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from otelmig.side import Role
 
 if TYPE_CHECKING:
+    from otelmig.clock.placement import Placement
     from otelmig.observation import Observation
 
 __all__ = ["Moment", "Timeline"]
@@ -18,7 +19,8 @@ class Moment:
     """An instant, how well it is known, and the line it rests on."""
 
     ns: int
-    error_ns: int
+    error_ns: int | None
+    """How far it may be off; None if that is not known."""
     where: str
     """``FILE:LINE``."""
     text: str | None = None
@@ -26,7 +28,8 @@ class Moment:
 
     def plus(self, ns: int, error_ns: int = 0) -> Moment:
         """The instant ``ns`` later, known ``error_ns`` less well; it rests on the same line."""
-        return replace(self, ns=self.ns + ns, error_ns=self.error_ns + error_ns, text=None)
+        error = None if self.error_ns is None else self.error_ns + error_ns
+        return replace(self, ns=self.ns + ns, error_ns=error, text=None)
 
     def not_before(self, other: Moment) -> Moment:
         """The later of the two."""
@@ -41,20 +44,19 @@ class Moment:
 class Timeline:
     """Places both sides' observations on one timeline.
 
-    The destination is moved as a whole: ``offset_ns`` (its clock minus the source's) is subtracted from all its
-    stamps, so its own durations stay exact; ``error_ns`` is how far the true offset may be from that.
+    The destination is moved as a whole, by the offset that ``placement`` applies, so its own durations stay exact.
     """
 
-    offset_ns: int = 0
-    error_ns: int = 0
+    placement: Placement | None = None
+    """None for one side alone."""
 
     def at(self, role: Role, seen: Observation) -> Moment:
         """When ``seen``, on the side ``role``, happened."""
         stamp = seen.stamp
-        moved = role is Role.DESTINATION
-        return Moment(
-            ns=stamp.ns - (self.offset_ns if moved else 0),
-            error_ns=stamp.error_ns + (self.error_ns if moved else 0),
-            where=str(seen.where),
-            text=stamp.text,
-        )
+        ns = stamp.ns
+        error_ns: int | None = stamp.error_ns
+        if role is Role.DESTINATION and self.placement is not None:
+            ns -= self.placement.applied_ns
+            placed_ns = self.placement.error_ns(ns)
+            error_ns = None if placed_ns is None else stamp.error_ns + placed_ns
+        return Moment(ns=ns, error_ns=error_ns, where=str(seen.where), text=stamp.text)

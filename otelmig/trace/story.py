@@ -93,7 +93,7 @@ class Story:
     def coarse(self) -> bool:
         """Whether the source's stamps are too coarse to place the parts of its downtime."""
         completed = self.source_first(Kind.COMPLETED)
-        return completed is not None and completed.error_ns > COARSE_NS
+        return completed is not None and (completed.error_ns or 0) > COARSE_NS
 
     @cached_property
     def error_type(self) -> str:

@@ -1,0 +1,121 @@
+"""What was measured between two hosts' wall clocks, as constraints: timed exchanges, and what chrony says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Final
+
+from otelmig.clock.constraint import Basis, Constraint
+from otelmig.errors import InputError
+from otelmig.observation import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["ClockStatusReport", "clock_status", "prior", "probes"]
+
+_PPB: Final = 10**9
+_NS: Final = 10**9
+_STAMPS: Final = 4
+_LARGEST_NS: Final = 1 << 63
+_TRACKING_FIELDS: Final = 14
+"""Fields of ``chronyc -c tracking`` (chrony 3 and 4): reference id, its name or address, stratum, reference time,
+system time offset, last offset, RMS offset, frequency, residual frequency, skew, root delay, root dispersion, update
+interval, leap status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """The line of a measurement."""
+
+    kind: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockStatusReport:
+    """What a host's time service says: at ``at_ns`` (by that host's clock) it was within ``error_ns`` of UTC."""
+
+    at_ns: int
+    error_ns: int
+    where: Where
+
+
+def probes(name: str, lines: Iterable[str]) -> Iterator[Constraint]:
+    """Two constraints for each exchange ``t1 t2 t3 t4``, ns of both hosts' CLOCK_REALTIME.
+
+    The source sends at t1, the destination reads at t2 and answers at t3, the source reads the answer at t4. (The
+    middle of what one exchange allows is NTP's offset, half its width NTP's delay / 2: RFC 5905, section 8.) Empty
+    lines and lines that begin with ``#`` are left out.
+
+    Raises:
+        InputError: a line holds no such four times.
+    """
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        try:
+            times = [int(field) for field in fields]
+        except ValueError:
+            times = []
+        if len(times) != _STAMPS or not all(0 <= time < _LARGEST_NS for time in times):
+            raise InputError(f"{name}:{number}: no probe: want four times in ns, t1 t2 t3 t4")
+        sent, received, answered, returned = times
+        if sent > returned or received > answered:
+            raise InputError(f"{name}:{number}: no probe: t1 and t4 are the source's, t2 and t3 the destination's")
+        at = _Measured(kind="probe", where=Where(file=name, line=number))
+        yield _upper("probe-request", Basis.PROBE, sent, received - sent, (at, at))
+        yield _lower("probe-answer", Basis.PROBE, returned, answered - returned, (at, at))
+
+
+def clock_status(name: str, text: str) -> ClockStatusReport:
+    """The bound that chrony gives of a clock's error: system time offset + root dispersion + root delay / 2.
+
+    ``text`` is the line that ``chronyc -c tracking`` prints; the formula is that of chrony's own documentation
+    (chronyc, "tracking", root dispersion). It is taken to hold at the printed reference time, the last update of the
+    clock; as what was then still to be corrected, the larger of the two printed offsets counts.
+
+    Raises:
+        InputError: it is something else, or the clock was not synchronised.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    fields = lines[0].split(",") if len(lines) == 1 else []
+    wanted = "want the one line that `chronyc -c tracking` prints"
+    if len(fields) != _TRACKING_FIELDS:
+        raise InputError(f"{name}: no clock status: {wanted}")
+    try:
+        reference, system, last, delay, dispersion = (_ns(fields[index]) for index in (3, 4, 5, 10, 11))
+    except InvalidOperation:
+        raise InputError(f"{name}: no clock status: {wanted}") from None
+    if fields[13].strip() == "Not synchronised":
+        raise InputError(f"{name}: its clock was not synchronised: nothing follows from it")
+    error = max(abs(system), abs(last)) + dispersion + -(-delay // 2)
+    return ClockStatusReport(at_ns=reference, error_ns=error, where=Where(file=name, line=1))
+
+
+def _ns(field: str) -> int:
+    value = Decimal(field.strip())
+    if not value.is_finite() or abs(value) >= _LARGEST_NS // _NS:
+        raise InvalidOperation
+    return int(value * _NS)
+
+
+def prior(source: ClockStatusReport, destination: ClockStatusReport, *, drift_ppb: int) -> Iterator[Constraint]:
+    """What two clocks that are both near UTC are at most apart; the time between the two reports is paid for."""
+    apart = abs(destination.at_ns - source.at_ns)
+    bound = source.error_ns + destination.error_ns + -(-apart * drift_ppb // _PPB)
+    one = _Measured(kind="clock status", where=source.where)
+    other = _Measured(kind="clock status", where=destination.where)
+    yield _upper("clock-status", Basis.PRIOR, source.at_ns, bound, (one, other))
+    yield _lower("clock-status", Basis.PRIOR, source.at_ns, -bound, (other, one))
+
+
+def _upper(rule: str, basis: Basis, at_ns: int, bound_ns: int, ends: tuple[_Measured, _Measured]) -> Constraint:
+    first, second = ends
+    return Constraint(at_ns=at_ns, bound_ns=bound_ns, upper=True, rule=rule, first=first, second=second, basis=basis)
+
+
+def _lower(rule: str, basis: Basis, at_ns: int, bound_ns: int, ends: tuple[_Measured, _Measured]) -> Constraint:
+    return replace(_upper(rule, basis, at_ns, bound_ns, ends), upper=False)

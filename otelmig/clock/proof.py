@@ -1,0 +1,116 @@
+"""What is known of the offset between two clocks: proved, proved on one side, contradicted, or nothing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from otelmig.clock.bounds import clock_bounds
+from otelmig.clock.conflict import conflict_of
+from otelmig.clock.drift import SLEWED_PPB, least_drift
+from otelmig.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from otelmig.clock.bounds import ClockBounds
+    from otelmig.clock.conflict import Conflict
+    from otelmig.clock.constraint import Constraint
+    from otelmig.side import Side
+
+__all__ = ["ClockProof", "ClockStatus", "prove", "prove_between"]
+
+
+class ClockStatus(StrEnum):
+    """What is known of the offset."""
+
+    BOUNDED = "bounded"
+    ONE_SIDED = "one_sided"
+    CONFLICT = "conflict"
+    UNSYNCED = "unsynced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockProof:
+    """Everything that was said about the offset between two clocks, and what follows from it."""
+
+    constraints: tuple[Constraint, ...]
+    bounds: ClockBounds
+    """At the assumed drift; they hold unless there is a conflict."""
+    required_ppb: int | None = None
+    """The smallest drift at which nothing contradicts, if that is more than was to be assumed."""
+    conflict: Conflict | None = None
+
+    @property
+    def status(self) -> ClockStatus:
+        """The state of the proof as a whole."""
+        if self.conflict is not None:
+            return ClockStatus.CONFLICT
+        if self.bounds.uppers and self.bounds.lowers:
+            return ClockStatus.BOUNDED
+        return ClockStatus.ONE_SIDED if self.bounds.uppers or self.bounds.lowers else ClockStatus.UNSYNCED
+
+    def throughout(self, first_ns: int, last_ns: int) -> ClockBounds | None:
+        """The bounds that hold from one source time to another; None where none do.
+
+        Around a step they are those of before or after it; an unexplained conflict leaves none.
+        """
+        if self.conflict is None:
+            return self.bounds
+        step = self.conflict.step
+        if step is None:
+            return None
+        begin, end = step.window_ns
+        return step.after if first_ns >= end else step.before if last_ns <= begin else None
+
+
+def prove(
+    constraints: Iterable[Constraint],
+    *,
+    drift_ppb: int,
+    may_step: bool,
+    order: Callable[[Constraint], int] = lambda constraint: constraint.at_ns,
+) -> ClockProof:
+    """What ``constraints`` prove if the clocks drift by no more than ``drift_ppb``.
+
+    Where the constraints refute that drift, but not that of a clock which is being slewed by NTP, the bounds are those
+    of the slewed clock. Beyond that (and beyond what was asked for) they contradict each other.
+    """
+    given = tuple(constraints)
+    bounds = clock_bounds(given, drift_ppb=drift_ppb)
+    if bounds.contradiction is None:
+        return ClockProof(constraints=given, bounds=bounds)
+    least = least_drift(given, above=drift_ppb)
+    required_ppb = None if least is None else least.drift_ppb
+    if required_ppb is not None and required_ppb <= SLEWED_PPB:
+        return ClockProof(
+            constraints=given, bounds=clock_bounds(given, drift_ppb=SLEWED_PPB), required_ppb=required_ppb
+        )
+    assumed = max(drift_ppb, SLEWED_PPB)
+    bounds = clock_bounds(given, drift_ppb=assumed)
+    conflict = conflict_of(given, bounds, may_step=may_step, order=order)
+    return ClockProof(constraints=given, bounds=bounds, required_ppb=required_ppb, conflict=conflict)
+
+
+def prove_between(source: Side, destination: Side, constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockProof:
+    """What ``constraints`` between two sides prove; only a wall clock may have stepped, and it may have gone back."""
+    may_step = ClockDomain.REALTIME in (source.process.domain, destination.process.domain)
+    return prove(constraints, drift_ppb=drift_ppb, may_step=may_step, order=_as_logged(source))
+
+
+def _as_logged(source: Side) -> Callable[[Constraint], int]:
+    """Sorts constraints as the source logged them; measurements go where their time fits in."""
+    places: dict[int, int] = {}
+    times: list[int] = []
+
+    def place(constraint: Constraint) -> int:
+        if not times:
+            places.update((id(seen), index) for index, seen in enumerate(source.observations))
+            times.extend(accumulate((seen.stamp.ns for seen in source.observations), max))
+        index = places.get(id(constraint.on_source))
+        return 2 * bisect_left(times, constraint.at_ns) if index is None else 2 * index + 1
+
+    return place

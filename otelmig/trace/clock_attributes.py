@@ -1,0 +1,86 @@
+"""What is known of the two clocks, as attributes: the offset, its proof, what contradicts it, what was done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otelmig.clock.proof import ClockStatus
+from otelmig.trace.story import seconds
+
+if TYPE_CHECKING:
+    from otelmig.clock.conflict import Conflict, Step
+    from otelmig.clock.constraint import Constraint
+    from otelmig.clock.epoch import Epoch
+    from otelmig.clock.placement import Placement
+    from otelmig.clock.proof import ClockProof
+    from otelmig.trace.span import AttributeValue
+    from otelmig.trace.story import Story
+
+__all__ = ["clock_attributes", "named"]
+
+
+def clock_attributes(story: Story, proof: ClockProof, epoch: Epoch) -> dict[str, AttributeValue]:
+    """For ``receive``: what is known at the end of the downtime, what it assumes, and the lines that it rests on."""
+    placement = story.timeline.placement
+    if placement is None:
+        return {}
+    domains = {side.process.domain for side in (story.source, story.destination) if side is not None}
+    found: dict[str, AttributeValue] = {
+        "otelmig.clock.status": str(placement.status),
+        "otelmig.clock.domain": str(next(iter(domains))) if len(domains) == 1 else "mixed",
+        "otelmig.clock.shift": str(epoch.ns - placement.applied_ns),
+        "otelmig.clock.constraints": proof.bounds.total,
+    }
+    if placement.bounds is not None:
+        found["otelmig.clock.offset.estimate"] = seconds(placement.estimate_ns)
+        found |= _bounds(placement)
+    if placement.status is ClockStatus.UNSYNCED:
+        return found
+    found["otelmig.clock.drift.assumed"] = proof.bounds.drift_ppb / 1e9
+    if proof.required_ppb is not None:
+        found["otelmig.clock.drift.required"] = proof.required_ppb / 1e9
+    if proof.conflict is not None:
+        found |= _conflict(proof.conflict)
+    return found
+
+
+def _bounds(placement: Placement) -> dict[str, AttributeValue]:
+    if placement.bounds is None:
+        return {}
+    lower, upper = placement.bounds.binding(placement.at_ns)
+    found: dict[str, AttributeValue] = {}
+    if placement.lo_ns is not None and lower is not None:
+        found["otelmig.clock.offset.min"] = seconds(placement.lo_ns)
+        found["otelmig.clock.evidence.min"] = named(lower)
+    if placement.hi_ns is not None and upper is not None:
+        found["otelmig.clock.offset.max"] = seconds(placement.hi_ns)
+        found["otelmig.clock.evidence.max"] = named(upper)
+    return found
+
+
+def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
+    worst = conflict.worst
+    found: dict[str, AttributeValue] = {
+        "otelmig.clock.conflict.duration": seconds(conflict.widening_ns),
+        "otelmig.clock.conflict.excess": seconds(worst.excess_ns),
+        "otelmig.clock.conflict.constraints": conflict.contradicting,
+        "otelmig.clock.evidence.conflict": (named(worst.upper), named(worst.lower)),
+    }
+    return found if conflict.step is None else found | _step(conflict.step)
+
+
+def _step(step: Step) -> dict[str, AttributeValue]:
+    lines = (str(step.last_before.on_source.where), str(step.first_after.on_source.where))
+    found: dict[str, AttributeValue] = {"otelmig.clock.evidence.step": lines}
+    if step.lo_ns is not None:
+        found["otelmig.clock.step.min"] = seconds(step.lo_ns)
+    if step.hi_ns is not None:
+        found["otelmig.clock.step.max"] = seconds(step.hi_ns)
+    if step.lo_ns is not None and step.hi_ns is not None:
+        found["otelmig.clock.step.duration"] = seconds((step.lo_ns + step.hi_ns) // 2)
+    return found
+
+
+def named(constraint: Constraint) -> str:
+    """The two lines that a constraint rests on, and its rule."""
+    return f"{constraint.first.where} before {constraint.second.where} ({constraint.rule})"
