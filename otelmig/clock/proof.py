@@ -56,12 +56,12 @@ class ClockProof:
     def throughout(self, first_ns: int, last_ns: int) -> ClockBounds | None:
         """The bounds that hold from one source time to another; None where none do.
 
-        Around a step they are those of before or after it; an unexplained conflict leaves none.
+        Around a step of known size they are those of before or after it; any other conflict leaves none.
         """
         if self.conflict is None:
             return self.bounds
         step = self.conflict.step
-        if step is None:
+        if step is None or step.lo_ns is None or step.hi_ns is None:
             return None
         begin, end = step.window_ns
         return step.after if first_ns >= end else step.before if last_ns <= begin else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.side import Role
+from otelmig.views.clock_text import blackout_text, clock_lines
 from otelmig.views.quantity import duration, number, size
 from otelmig.views.summary import start_time
 
@@ -41,8 +42,9 @@ def headline(trace: Trace) -> Iterator[tuple[str, str]]:
     if trace.root.error is not None:
         yield f"error      {root.get('error.type')}: {trace.root.error}", "error"
     yield _figures(trace), "plain"
-    yield f"clock      {_clock(trace)}", "plain"
-    yield f"blackout   {_blackout(trace)}", "plain"
+    for index, (text, style) in enumerate(clock_lines(trace)):
+        yield f"{'' if index else 'clock':<11}{text}", style
+    yield f"blackout   {blackout_text(trace)}", "plain"
     origin = {
         "wallclock": "by the log's wall clock",
         "partial_wallclock": "by the log's wall clock, completed: see the notes",
@@ -106,40 +108,6 @@ def _goal(trace: Trace, length_ns: float) -> str:
     if length_ns <= goal_ns:
         return f", goal {duration(goal_ns)} met"
     return f", goal {duration(goal_ns)} missed by {duration(length_ns - goal_ns)}"
-
-
-def _clock(trace: Trace) -> str:
-    receive = trace.first("receive")
-    if receive is None:
-        return "no destination log: one clock"
-    if trace.root.role is Role.DESTINATION:
-        return "no source log: one clock"
-    found = receive.attributes
-    lo, hi = found.get("otelmig.clock.offset.min"), found.get("otelmig.clock.offset.max")
-    if lo is None or hi is None:
-        return "the offset between the two clocks is bounded on one side only"
-    low, high = number(lo), number(hi)
-    used = number(found.get("otelmig.clock.offset.estimate"))
-    proof = f"proved to lie in {low:.4f} .. {high:.4f} s"
-    if found.get("otelmig.clock.domain") != "realtime":
-        return f"the two logs' zeros are {used:.4f} s apart, {proof} (process starts, not the hosts' clocks)"
-    if used == 0:
-        return f"the clocks agree: offset {proof}"
-    return f"destination is {abs(used):.3f} s {'ahead' if used > 0 else 'behind'}: {proof}"
-
-
-def _blackout(trace: Trace) -> str:
-    root = trace.root.attributes
-    if "vm.migration.blackout.duration" in root:
-        middle, low, high = (
-            duration(number(root[f"vm.migration.blackout.{name}"]) * 1e9) for name in ("duration", "min", "max")
-        )
-        return f"vCPUs stood still {middle} ({low} .. {high})"
-    if root.get("vm.migration.vm_was_paused"):
-        return "none: the guest was paused before"
-    if trace.first("downtime") is None:
-        return "none: the guest was not stopped" if trace.root.role is Role.SOURCE else "not known without the source"
-    return "not known: when the guest ran again is not in these logs"
 
 
 def closing(trace: Trace) -> Iterator[tuple[str, str]]:

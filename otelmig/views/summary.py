@@ -56,6 +56,8 @@ def summary(trace: Trace) -> dict[str, object]:
             "estimate_s": root["vm.migration.blackout.duration"],
             "min_s": root["vm.migration.blackout.min"],
             "max_s": root["vm.migration.blackout.max"],
+            "semantic_width_s": root["vm.migration.blackout.width.semantic"],
+            "clock_width_s": root["vm.migration.blackout.width.clock"],
         },
         "clock": {
             "status": root.get("otelmig.clock.status"),
@@ -64,8 +66,11 @@ def summary(trace: Trace) -> dict[str, object]:
             "offset_max_s": clock.get("otelmig.clock.offset.max"),
             "domain": clock.get("otelmig.clock.domain"),
             "drift_assumed": clock.get("otelmig.clock.drift.assumed"),
+            "drift_required": clock.get("otelmig.clock.drift.required"),
             "constraints": clock.get("otelmig.clock.constraints"),
+            "conflict": _conflict(clock),
         },
+        "state_transfer": _interval(root, "vm.migration.state.transfer"),
         "iterations": [_iteration(span) for span in trace.named("memory iteration")],
         "convergence_reason": None if precopy is None else precopy.attributes.get("vm.migration.convergence.reason"),
         "memory": {
@@ -91,6 +96,36 @@ def _texts(value: AttributeValue | None) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else ()
 
 
+def _interval(found: Mapping[str, AttributeValue], name: str) -> dict[str, object] | None:
+    """An estimate with its bounds."""
+    if f"{name}.duration" not in found:
+        return None
+    return {
+        "estimate_s": found[f"{name}.duration"],
+        "min_s": found.get(f"{name}.min"),
+        "max_s": found.get(f"{name}.max"),
+    }
+
+
+def _conflict(clock: Mapping[str, AttributeValue]) -> dict[str, object] | None:
+    if "otelmig.clock.conflict.duration" not in clock:
+        return None
+    step = _texts(clock.get("otelmig.clock.evidence.step"))
+    return {
+        "duration_s": clock["otelmig.clock.conflict.duration"],
+        "excess_s": clock["otelmig.clock.conflict.excess"],
+        "constraints": clock["otelmig.clock.conflict.constraints"],
+        "evidence": list(_texts(clock["otelmig.clock.evidence.conflict"])),
+        "step": None
+        if not step
+        else {
+            "min_s": clock.get("otelmig.clock.step.min"),
+            "max_s": clock.get("otelmig.clock.step.max"),
+            "between": list(step),
+        },
+    }
+
+
 def _seconds(span: Span | None) -> float | None:
     return None if span is None else span.duration_ns / 1e9
 
@@ -103,8 +138,10 @@ def _downtime(trace: Trace) -> dict[str, object] | None:
     for name in _PARTS:
         own = [child.duration_ns for child in trace.children(span) if child.name == name]
         parts[f"{name.replace(' ', '_')}_s"] = sum(own) / 1e9 if own else None
+    root = trace.root.attributes
     return {
         "duration_s": span.attributes.get("vm.migration.downtime.duration"),
+        "over_blackout": _interval(root, "vm.migration.downtime.excess"),
         "target_s": span.attributes.get("vm.migration.downtime.target"),
         "span_s": span.duration_ns / 1e9,
         "failed": span.error is not None,

@@ -125,9 +125,9 @@ def _lines(trace: Trace, width: int) -> Iterator[Text]:
 def _sentence(text: str, style: str, width: int) -> Iterator[Text]:
     """A line of prose, continued under its first word."""
     indent = len(text) - len(text[11:].lstrip()) if text[:11].rstrip() != text[:11] else 2
-    current = ""
-    for word in text.split(" "):
-        grown = f"{current} {word}" if current else word
+    current = text[: len(text) - len(text.lstrip())]
+    for word in text.lstrip().split(" "):
+        grown = f"{current} {word}" if current.strip() else current + word
         if len(grown) > width and current.strip():
             yield Text(current, style=_STYLES[style])
             current = " " * indent + word[: width - indent]

@@ -1,0 +1,118 @@
+"""What is known of the two clocks and of the guest's standstill, in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otelmig.side import Role
+from otelmig.views.quantity import duration, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from otelmig.trace.span import AttributeValue, Trace
+
+__all__ = ["blackout_text", "clock_lines", "drift_text", "step_text"]
+
+
+def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Sentences about the offset, each with its style: ``plain``, or ``error`` where the clocks contradict."""
+    receive = trace.first("receive")
+    if receive is None or trace.root.role is Role.DESTINATION:
+        yield f"no {'source' if receive is not None else 'destination'} log: one clock", "plain"
+        return
+    found = receive.attributes
+    status = found.get("otelmig.clock.status")
+    if status == "unsynced":
+        yield "nothing is known of the offset between the two wall clocks; stamps are as printed", "plain"
+        return
+    if status == "conflict":
+        yield from ((text, "error") for text in _conflict(found))
+        return
+    yield _offset(found), "plain"
+    if "otelmig.clock.drift.required" in found:
+        needed, assumed = drift_text(found["otelmig.clock.drift.required"]), drift_text(_assumed(found))
+        yield f"the clocks drifted by at least {needed}: one was being slewed, {assumed} are allowed for", "plain"
+
+
+def _assumed(found: Mapping[str, AttributeValue]) -> AttributeValue | None:
+    return found.get("otelmig.clock.drift.assumed")
+
+
+def drift_text(value: AttributeValue | None) -> str:
+    """A relative rate in ppm."""
+    return f"{number(value) * 1e6:.3g} ppm" if number(value) < 1e-3 else f"{number(value) * 1e6:.0f} ppm"  # noqa: PLR2004 - 1000 ppm
+
+
+def _offset(found: Mapping[str, AttributeValue]) -> str:
+    lo, hi = found.get("otelmig.clock.offset.min"), found.get("otelmig.clock.offset.max")
+    used = number(found.get("otelmig.clock.offset.estimate"))
+    realtime = found.get("otelmig.clock.domain") == "realtime"
+    if lo is None or hi is None:
+        bound = f"at most {number(hi):.4f} s" if lo is None else f"at least {number(lo):.4f} s"
+        what = "the destination is ahead by" if realtime else "the two logs' zeros are apart by"
+        return f"{what} {bound}, and nothing bounds it on the other side"
+    proof = f"proved to lie in {number(lo):.4f} .. {number(hi):.4f} s"
+    if not realtime:
+        return f"the two logs' zeros are {used:.4f} s apart, {proof} (process starts, not the hosts' clocks)"
+    if number(lo) <= 0 <= number(hi):
+        return f"the clocks may agree: offset {proof}"
+    return f"destination is {abs(used):.3f} s {'ahead' if used > 0 else 'behind'}: {proof}"
+
+
+def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:
+    worst = found.get("otelmig.clock.evidence.conflict")
+    one, other = worst if isinstance(worst, tuple) else ("", "")
+    excess = duration(number(found.get("otelmig.clock.conflict.excess")) * 1e9)
+    yield f"CONFLICT: no offset fits. {one} and {other} exclude each other by {excess}"
+    count, total = found.get("otelmig.clock.conflict.constraints"), found.get("otelmig.clock.constraints")
+    widening = duration(number(found.get("otelmig.clock.conflict.duration")) * 1e9)
+    yield f"{count} of {total} constraints exclude another; all would hold if each were {widening} looser"
+    step = step_text(found)
+    if step is not None:
+        yield step
+    drift = found.get("otelmig.clock.drift.required")
+    slewed = "" if drift is None else f", a clock slewed fast ({drift_text(drift)} would do)"
+    yield f"to think of: logs of different migrations, a clock that was set, a damaged stamp{slewed}"
+
+
+def step_text(found: Mapping[str, AttributeValue]) -> str | None:
+    """The step that explains a conflict, if one does."""
+    lines = found.get("otelmig.clock.evidence.step")
+    if not isinstance(lines, tuple):
+        return None
+    lo, hi = found.get("otelmig.clock.step.min"), found.get("otelmig.clock.step.max")
+    if lo is not None and hi is not None:
+        size = f"of {number(lo) * 1e3:+.1f} .. {number(hi) * 1e3:+.1f} ms"
+    else:
+        size = f"of {number(lo) * 1e3:+.1f} ms or more" if lo is not None else f"of {number(hi) * 1e3:+.1f} ms or less"
+    return f"one step {size} explains it: a wall clock was set between {lines[0]} and {lines[1]}"
+
+
+def blackout_text(trace: Trace) -> str:
+    """How long the guest stood still, how sure that is and why, and how far the printed downtime is from it."""
+    root = trace.root.attributes
+    if "vm.migration.blackout.duration" in root:
+        middle, low, high, semantic, clock = (
+            duration(number(root[f"vm.migration.blackout.{name}"]) * 1e9)
+            for name in ("duration", "min", "max", "width.semantic", "width.clock")
+        )
+        text = f"vCPUs stood still {middle} ({low} .. {high}: {semantic} between lines, {clock} by the clocks)"
+        return f"{text}{_excess(root)}"
+    if root.get("vm.migration.vm_was_paused"):
+        return "none: the guest was paused before"
+    if trace.first("downtime") is None:
+        return "none: the guest was not stopped" if trace.root.role is Role.SOURCE else "not known without the source"
+    if root.get("otelmig.clock.status") == "conflict":
+        return "not known: the clocks contradict each other"
+    return "not known: when the guest ran again is not in these logs"
+
+
+def _excess(root: Mapping[str, AttributeValue]) -> str:
+    if "vm.migration.downtime.excess.duration" not in root:
+        return ""
+    middle, low, high = (
+        number(root[f"vm.migration.downtime.excess.{name}"]) * 1e3 for name in ("duration", "min", "max")
+    )
+    than = "longer" if middle >= 0 else "shorter"
+    return f"; the printed downtime is {abs(middle):.0f} ms {than} ({low:.0f} .. {high:.0f})"
