@@ -60,10 +60,15 @@ class Findings:
 
     def traces(self, options: TraceOptions) -> Iterator[Trace]:
         """Build the traces one after the other, in order of time (what is read later: in the order of the log)."""
+        for _, trace in self.traced(options):
+            yield trace
+
+    def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
+        """The same, each with the migration that it shows."""
         for found in self.migrations:
-            yield build_trace(found, self.epochs[id(_reference(found).process)], options)
+            yield found, build_trace(found, self.epochs[id(_reference(found).process)], options)
         for found, epoch in self.later():
-            yield build_trace(found, epoch, options)
+            yield found, build_trace(found, epoch, options)
 
 
 def trace_migrations(

@@ -7,10 +7,15 @@ from pathlib import Path
 
 from forest import CORPUS, RECORDINGS, inputs, traced, truth
 
+from otelmig.explanation import explain
+from otelmig.hypervisors import hypervisors
+from otelmig.hypervisors.cloud_hypervisor.happens_before import rule_table
 from otelmig.pipeline import diagnoses, read_findings
 from otelmig.reading import ReadingOptions
+from otelmig.trace.build import TraceOptions
 from otelmig.trace.semconv import attribute_table
 from otelmig.views.checkup import render_checkup
+from otelmig.views.proof_text import render_explanation
 from otelmig.views.waterfall import render_waterfall
 
 README = Path(__file__).parent.parent / "README.md"
@@ -19,13 +24,28 @@ _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def rendered(text: str) -> str:
     """``text`` with every generated part as the code gives it now."""
-    parts = {"waterfall": _waterfall, "doctor": _doctor, "attributes": attribute_table, "blackouts": blackout_table}
+    parts = {
+        "waterfall": _waterfall,
+        "explain": _explain,
+        "rules": rule_table,
+        "doctor": _doctor,
+        "attributes": attribute_table,
+        "blackouts": blackout_table,
+    }
     return _PART.sub(lambda part: f"{part[1]}{parts[part[2]]()}\n{part[3]}", text)
 
 
 def _waterfall() -> str:
     logs = [CORPUS / "v53.0-twohosts" / name for name in ("source.log", "destination.log")]
     return "\n".join(["```", render_waterfall(traced(logs)[0], width=100, color=False).rstrip(), "```"])
+
+
+def _explain() -> str:
+    """What is proved of the clocks of the recording in the waterfall."""
+    findings = read_findings([CORPUS / "v53.0-twohosts" / name for name in ("source.log", "destination.log")])
+    ((found, trace),) = findings.traced(TraceOptions())
+    text = render_explanation(trace, explain(found, *hypervisors()), width=100)
+    return "\n".join(["```", text.partition("\n\n")[2].rstrip(), "```"])
 
 
 def _doctor() -> str:

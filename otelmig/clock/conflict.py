@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otelmig.clock.bounds import ClockBounds, Contradiction
     from otelmig.clock.constraint import Constraint
 
-__all__ = ["Conflict", "Step", "conflict_of"]
+__all__ = ["Conflict", "Step", "conflict_of", "is_excluded"]
 
 _PPB: Final = 10**9
 
@@ -79,12 +79,13 @@ def conflict_of(
     worst = bounds.contradiction
     if worst is None:
         return None
-    contradicting = sum(_excluded(each, bounds) for each in constraints)
+    contradicting = sum(is_excluded(each, bounds) for each in constraints)
     step = _step(sorted(constraints, key=order), bounds.drift_ppb) if may_step else None
     return Conflict(worst=worst, contradicting=contradicting, step=step)
 
 
-def _excluded(constraint: Constraint, bounds: ClockBounds) -> bool:
+def is_excluded(constraint: Constraint, bounds: ClockBounds) -> bool:
+    """Whether another constraint of ``bounds`` excludes this one."""
     if constraint.upper:
         lo = bounds.lo_ns(constraint.at_ns)
         return lo is not None and lo > constraint.bound_ns

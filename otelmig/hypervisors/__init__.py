@@ -40,6 +40,9 @@ class Hypervisor(Protocol):
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
         """What causality says about the offset between the two sides' clocks, if they are one migration."""
 
+    def tightening(self, source: Side, destination: Side) -> Iterable[str]:
+        """Sentences: which of its flags would add to what can be proved of these two sides' clocks."""
+
 
 def hypervisors() -> tuple[Hypervisor, ...]:
     """All hypervisors that otelmig reads, in the order in which they are asked about a file."""

@@ -53,3 +53,9 @@ class CloudHypervisor:
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
         """What must have happened before what, if these two sides are one migration."""
         return constraints_between(source, destination)
+
+    def tightening(self, source: Side, destination: Side) -> Iterable[str]:
+        """Which flags would add to what can be proved of these two sides' clocks."""
+        from otelmig.hypervisors.cloud_hypervisor.tightening import tightening  # noqa: PLC0415 - one command needs it
+
+        return tightening(source, destination)

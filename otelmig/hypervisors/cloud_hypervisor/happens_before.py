@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from otelmig.clock.constraint import Constraint
     from otelmig.side import Side
 
-__all__ = ["RULES", "Rule", "constraints_between"]
+__all__ = ["RULES", "Rule", "constraints_between", "rule_table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +42,15 @@ class Rule:
 
     def printed(self) -> Iterator[tuple[Releases, Need]]:
         """The releases that print both instants, and what that takes."""
-        needs = [_both(self.source, self.destination, release) for release in range(len(RELEASES))]
-        for need, group in groupby(range(len(RELEASES)), key=lambda release: needs[release]):
+        for need, group in groupby(range(len(RELEASES)), key=self.need):
             releases = list(group)
             if need is not None:
                 yield Releases(first=releases[0], last=releases[-1]), need
 
-
-def _both(one: Instant, other: Instant, release: int) -> Need | None:
-    first, second = one.need(release), other.need(release)
-    return None if first is None or second is None else first | second
+    def need(self, release: int) -> Need | None:
+        """What it takes in a release (an index into ``RELEASES``) to print both; None if it does not print one."""
+        first, second = self.source.need(release), self.destination.need(release)
+        return None if first is None or second is None else first | second
 
 
 def constraints_between(source: Side, destination: Side) -> Sequence[Constraint]:
@@ -159,3 +158,13 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
 )
 """Every rule, with what makes it true; v36.0 to HEAD (a rule whose lines a release does not print gives nothing)."""
+
+
+def rule_table() -> str:
+    """The rules in Markdown, as the README shows them."""
+    lines = ["| rule | first on | printed by | why |", "|---|---|---|---|"]
+    for rule in RULES:
+        side = "source" if rule.source_first else "destination"
+        printed = "; ".join(f"{releases}: {need}" for releases, need in rule.printed())
+        lines.append(f"| `{rule.id}` | {side} | {printed} | {rule.why} |")
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""``otelmig explain``: where the numbers come from, and what would make them surer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.clock_options import add_clock_arguments, clock_options
+from otelmig.cli.evidence_options import add_evidence_arguments, anchors, hosts, pairs
+from otelmig.cli.log_options import add_reading_arguments, reading_options
+from otelmig.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from otelmig.explanation import Explanation
+    from otelmig.pairing import Migration
+
+__all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
+
+HELP: Final = "where the numbers come from: the proof of the clock offset line by line, and what would tighten it"
+EPILOG: Final = """\
+examples:
+  otelmig explain source.log destination.log
+  otelmig explain source.log destination.log --probes before.txt --probes after.txt
+  otelmig explain source.log destination.log --max-drift steady --json
+"""
+_PIPED_WIDTH: Final = 100
+_CHECK_FAILED: Final = 1
+_NOTHING_FOUND: Final = 4
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``otelmig explain``."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="the same inputs as for otelmig trace")
+    add_reading_arguments(parser)
+    add_clock_arguments(parser)
+    add_evidence_arguments(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print the explanations for scripts")
+    output.add_argument("--strict", action="store_true", help="exit with 1 if the clocks of a migration contradict")
+    output.add_argument("--width", type=int, metavar="COLUMNS", help="of the text (default: the terminal's)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explain every migration in the files that were named."""
+    from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.trace.build import TraceOptions  # noqa: PLC0415 - the same
+    from otelmig.views.proof_text import explanation_document, render_explanation  # noqa: PLC0415 - the same
+
+    findings = read_findings(
+        [Path(file) for file in arguments.files],
+        pairs=pairs(arguments),
+        anchors=anchors(arguments),
+        reading=reading_options(arguments),
+        clock=clock_options(arguments),
+    )
+    for error in findings.errors:
+        print(f"otelmig: {error}", file=sys.stderr)
+    for note in dict.fromkeys(findings.notes):
+        print(f"otelmig: {note}", file=sys.stderr)
+    width = arguments.width or shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
+    documents: list[dict[str, object]] = []
+    count = conflicts = 0
+    for found, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
+        count += 1
+        conflicts += trace.root.attributes.get("otelmig.clock.status") == "conflict"
+        if arguments.json:
+            documents.append(explanation_document(trace, _explained(found)))
+        else:
+            print(("" if count == 1 else "\n") + render_explanation(trace, _explained(found), width=width), end="")
+    if arguments.json:
+        document = {
+            "schema": "otelmig.explain/1",
+            "migrations": documents,
+            "notes": list(findings.notes),
+            "errors": [str(error) for error in findings.errors],
+        }
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    contradict = f", {conflicts} with clocks that contradict each other" if conflicts else ""
+    print(f"{count} {'migration' if count == 1 else 'migrations'} explained{contradict}", file=sys.stderr)
+    if findings.errors:
+        return UsageError.exit_code
+    if arguments.strict and conflicts:
+        return _CHECK_FAILED
+    return 0 if count else _NOTHING_FOUND
+
+
+def _explained(found: Migration) -> Explanation | None:
+    from otelmig.explanation import explain  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.hypervisors import hypervisors  # noqa: PLC0415 - the same
+
+    system = found.sides[0].process.system
+    return explain(found, next(each for each in hypervisors() if each.system == system))

@@ -1,0 +1,66 @@
+"""Which flags of Cloud Hypervisor would print lines that the rules could use, for this pair of logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.happens_before import RULES
+from otelmig.hypervisors.cloud_hypervisor.instants import DESTINATION, SOURCE
+from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES
+from otelmig.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from otelmig.hypervisors.cloud_hypervisor.instants import Instant, Need
+    from otelmig.side import Side
+
+__all__ = ["tightening"]
+
+_COARSE_NS: Final = 100_000
+"""Half of what a stamp leaves open from which on another one would help."""
+
+
+def tightening(source: Side, destination: Side) -> Iterator[str]:
+    """One sentence for each flag that would add constraints between these two sides."""
+    for side, instants in ((source, SOURCE), (destination, DESTINATION)):
+        release = _release(side)
+        given = {
+            key for key, each in instants.items() if any(end is not None for end in each.find(source, destination))
+        }
+        for need, keys in _unprinted(instants, given, release).items():
+            rules = [
+                rule.id
+                for rule in RULES
+                if keys & {rule.source.key, rule.destination.key} and rule.need(release) is not None
+            ]
+            if not rules:
+                continue
+            cost = " (it writes dirty tables inside the downtime)" if need.verbosity > 1 and side is source else ""
+            yield f"{need} on the {side.role}{cost}: {len(rules)} more rules, such as {', '.join(rules[:3])}"
+        coarsest = max(seen.stamp.error_ns for seen in side.observations)
+        if coarsest > _COARSE_NS and side.process.domain is ClockDomain.BOOTTIME:
+            how = "--log-format with {wallclock}" if release >= RELEASES.index("v52.0") else "--event-monitor"
+            yield (
+                f"{how} on the {side.role}: its stamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
+            )
+
+
+def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -> dict[Need, set[str]]:
+    """The instants that ``release`` prints only with more than what was printed, by what it takes."""
+    found: dict[Need, set[str]] = {}
+    printed = {need for key in given if (need := instants[key].need(release)) is not None}
+    for key, each in instants.items():
+        need = each.need(release)
+        if need is None or key in given or need in printed:
+            continue
+        if not need.event_monitor and any(need.verbosity <= other.verbosity for other in printed):
+            continue
+        found.setdefault(need, set()).add(key)
+    return found
+
+
+def _release(side: Side) -> int:
+    """The last release that the log can be of."""
+    last = side.process.dialect.partition(",")[0].rpartition("..")[2]
+    return RELEASES.index(last) if last in RELEASES else len(RELEASES) - 1
