@@ -277,8 +277,7 @@ def _compare(
     if bounds.contradiction is not None:
         worst = bounds.contradiction
         reason = (
-            f"no clock offset fits: {worst.upper.first.where} before {worst.upper.second.where} and "
-            f"{worst.lower.first.where} before {worst.lower.second.where} exclude each other by "
+            f"no clock offset fits: {worst.upper.lines} and {worst.lower.lines} exclude each other by "
             f"{worst.excess_ns / 1e6:.1f} ms"
         )
         return _Refusal(reason=reason, by_clocks=True)

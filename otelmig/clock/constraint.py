@@ -76,6 +76,13 @@ class Constraint:
         """The end that lies on the source."""
         return self.first if self.upper else self.second
 
+    @property
+    def lines(self) -> str:
+        """The lines that it rests on, in words."""
+        if self.first.where == self.second.where:
+            return str(self.first.where)
+        return f"{self.first.where} before {self.second.where}"
+
 
 def source_first(rule: str, source: Endpoint, destination: Endpoint) -> Constraint:
     """``source`` happens before ``destination``."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from otelmig.trace.span import AttributeValue
     from otelmig.trace.story import Story
 
-__all__ = ["clock_attributes", "named"]
+__all__ = ["clock_attributes"]
 
 
 def clock_attributes(story: Story, proof: ClockProof, epoch: Epoch) -> dict[str, AttributeValue]:
@@ -51,10 +51,10 @@ def _bounds(placement: Placement) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {}
     if placement.lo_ns is not None and lower is not None:
         found["otelmig.clock.offset.min"] = seconds(placement.lo_ns)
-        found["otelmig.clock.evidence.min"] = named(lower)
+        found["otelmig.clock.evidence.min"] = _named(lower)
     if placement.hi_ns is not None and upper is not None:
         found["otelmig.clock.offset.max"] = seconds(placement.hi_ns)
-        found["otelmig.clock.evidence.max"] = named(upper)
+        found["otelmig.clock.evidence.max"] = _named(upper)
     return found
 
 
@@ -64,7 +64,7 @@ def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
         "otelmig.clock.conflict.duration": seconds(conflict.widening_ns),
         "otelmig.clock.conflict.excess": seconds(worst.excess_ns),
         "otelmig.clock.conflict.constraints": conflict.contradicting,
-        "otelmig.clock.evidence.conflict": (named(worst.upper), named(worst.lower)),
+        "otelmig.clock.evidence.conflict": (_named(worst.upper), _named(worst.lower)),
     }
     return found if conflict.step is None else found | _step(conflict.step)
 
@@ -81,6 +81,6 @@ def _step(step: Step) -> dict[str, AttributeValue]:
     return found
 
 
-def named(constraint: Constraint) -> str:
+def _named(constraint: Constraint) -> str:
     """The two lines that a constraint rests on, and its rule."""
-    return f"{constraint.first.where} before {constraint.second.where} ({constraint.rule})"
+    return f"{constraint.lines} ({constraint.rule})"

@@ -129,8 +129,7 @@ def _bound(constraint: Constraint) -> str:
 
 
 def _lines(constraint: Constraint) -> str:
-    lines = f"{constraint.first.where} before {constraint.second.where}"
-    return f"{lines}  {constraint.rule} ({constraint.basis})"
+    return f"{constraint.lines}  {constraint.rule} ({constraint.basis})"
 
 
 def explanation_document(trace: Trace, explanation: Explanation | None) -> dict[str, object]:
