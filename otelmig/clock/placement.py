@@ -55,15 +55,15 @@ class Placement:
     bounds: ClockBounds | None
     """Those that hold around ``at_ns``; None if none do."""
 
-    def error_ns(self, drawn_ns: int) -> int | None:
-        """How far a destination's stamp drawn at ``drawn_ns`` may be from its source time; None if that is open."""
+    def error_ns(self, at_ns: int) -> int | None:
+        """How far from its true source time a stamp may be that ``estimate_ns`` puts at ``at_ns``; None if open."""
         if self.bounds is None:
             return None
-        lo, hi = self.bounds.lo_ns(drawn_ns), self.bounds.hi_ns(drawn_ns)
+        lo, hi = self.bounds.lo_ns(at_ns), self.bounds.hi_ns(at_ns)
         if lo is None or hi is None:
             return None
-        worst = max(hi - self.applied_ns, self.applied_ns - lo, 0)
-        # the true source time is not where it is drawn: the offset may have drifted on the way there
+        worst = max(hi - self.estimate_ns, self.estimate_ns - lo, 0)
+        # its true source time is another one: the offset may have drifted on the way there
         return -(-worst * _PPB // (_PPB - self.bounds.drift_ppb))
 
 
@@ -82,8 +82,6 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
         sides = f"{source.name} and {destination.name}"
         raise UsageError(f"--clock {mode}: {sides} are not both on wall clocks: their stamps cannot stand as they are")
     bounds = proof.throughout(at, at)
-    if mode is ClockMode.OFF:
-        bounds = None
     lo, hi = (None, None) if bounds is None else (bounds.lo_ns(at), bounds.hi_ns(at))
     if wall and mode is not ClockMode.CORRECT and (lo is None or lo <= 0) and (hi is None or hi >= 0):
         estimate = 0
@@ -92,14 +90,13 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
     else:
         estimate = _middle(proof.bounds.lo_ns(at), proof.bounds.hi_ns(at))
     estimate = estimate // _MICROSECOND * _MICROSECOND
+    applied = 0 if mode in _RAW else estimate
+    if mode is ClockMode.OFF:
+        status, lo, hi, bounds = ClockStatus.UNSYNCED, None, None, None
+    else:
+        status = proof.status
     return Placement(
-        status=ClockStatus.UNSYNCED if mode is ClockMode.OFF else proof.status,
-        applied_ns=0 if mode in _RAW else estimate,
-        estimate_ns=estimate,
-        lo_ns=lo,
-        hi_ns=hi,
-        at_ns=at,
-        bounds=bounds,
+        status=status, applied_ns=applied, estimate_ns=estimate, lo_ns=lo, hi_ns=hi, at_ns=at, bounds=bounds
     )
 
 

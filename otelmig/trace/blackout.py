@@ -90,7 +90,7 @@ def blackout_of(story: Story, proof: ClockProof | None) -> Blackout | None:
         return None
     lo = bounds.earliest_source_ns(run.lo_ns)
     hi = bounds.latest_source_ns(run.hi_ns)
-    middle = _middle(story, Role.DESTINATION, run).plus(placement.applied_ns - placement.estimate_ns)
+    middle = _middle(story, Role.DESTINATION, run)
     start = _middle(story, Role.SOURCE, stop)
     completed = source.first(Kind.COMPLETED)
     printed = None if completed is None else completed.number("downtime_ns")

@@ -69,6 +69,8 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
         received.attributes |= clock_attributes(story, found.proof, epoch)
     elif found.source is not None and found.destination is None:
         root.attributes["otelmig.clock.status"] = str(ClockStatus.UNSYNCED)
+    if found.placement is not None and found.placement.applied_ns != found.placement.estimate_ns:
+        root.move(Role.DESTINATION, found.placement.estimate_ns - found.placement.applied_ns)
     lay_out(root, fixed=phase(root, "downtime"))
     _count_unaccounted(root)
     _link(root)

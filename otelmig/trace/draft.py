@@ -7,7 +7,7 @@ child leaves its parent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -60,6 +60,13 @@ class Draft:
         yield self
         for child in self.children:
             yield from child.walk()
+
+    def move(self, role: Role, ns: int) -> None:
+        """Draw what belongs to ``role``, here and below, ``ns`` later."""
+        for draft in self.walk():
+            if draft.role is role:
+                draft.start, draft.end = draft.start.moved(ns), draft.end.moved(ns)
+                draft.events = [replace(event, at=event.at.moved(ns)) for event in draft.events]
 
     def fail(self, description: str, error_type: str) -> None:
         """Mark the span as ERROR."""

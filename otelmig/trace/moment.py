@@ -31,6 +31,11 @@ class Moment:
         error = None if self.error_ns is None else self.error_ns + error_ns
         return replace(self, ns=self.ns + ns, error_ns=error, text=None)
 
+    def moved(self, ns: int) -> Moment:
+        """The same, drawn ``ns`` later than it happened."""
+        error = None if self.error_ns is None else self.error_ns + abs(ns)
+        return replace(self, ns=self.ns + ns, error_ns=error)
+
     def not_before(self, other: Moment) -> Moment:
         """The later of the two."""
         return self if self.ns >= other.ns else other
@@ -44,7 +49,7 @@ class Moment:
 class Timeline:
     """Places both sides' observations on one timeline.
 
-    The destination is moved as a whole, by the offset that ``placement`` applies, so its own durations stay exact.
+    The destination is moved as a whole, by the estimated offset, so its own durations stay exact.
     """
 
     placement: Placement | None = None
@@ -56,7 +61,7 @@ class Timeline:
         ns = stamp.ns
         error_ns: int | None = stamp.error_ns
         if role is Role.DESTINATION and self.placement is not None:
-            ns -= self.placement.applied_ns
+            ns -= self.placement.estimate_ns
             placed_ns = self.placement.error_ns(ns)
             error_ns = None if placed_ns is None else stamp.error_ns + placed_ns
         return Moment(ns=ns, error_ns=error_ns, where=str(seen.where), text=stamp.text)

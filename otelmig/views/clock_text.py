@@ -105,6 +105,8 @@ def blackout_text(trace: Trace) -> str:
         return "none: the guest was not stopped" if trace.root.role is Role.SOURCE else "not known without the source"
     if root.get("otelmig.clock.status") == "conflict":
         return "not known: the clocks contradict each other"
+    if len(trace.resources) > 1 and root.get("otelmig.clock.status") == "unsynced":
+        return "not known without the offset between the clocks"
     return "not known: when the guest ran again is not in these logs"
 
 
