@@ -22,6 +22,7 @@ golden: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py
+	$(BIN)/python benchmarks/clock.py
 	$(BIN)/python benchmarks/scan.py
 
 # the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
