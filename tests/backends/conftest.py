@@ -1,0 +1,59 @@
+"""The Collector and Jaeger for tests: built once, started on free ports, their logs shown where a test fails."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from backends.build import COLLECTOR, JAEGER, NO_GO, find_go
+from backends.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def binaries() -> dict[str, Path]:
+    """``otelcol`` and ``jaeger``; without Go there are none, which is a failure where CI is set."""
+    built = {recipe.name: recipe.binary() for recipe in (COLLECTOR, JAEGER)}
+    if all(binary.exists() for binary in built.values()):
+        return built
+    go = find_go()
+    if go is None:
+        if os.environ.get("CI"):
+            pytest.fail(NO_GO)
+        pytest.skip(NO_GO)
+    return {recipe.name: recipe.build(go) for recipe in (COLLECTOR, JAEGER)}
+
+
+@pytest.fixture
+def site(tmp_path: Path, binaries: dict[str, Path]) -> Iterator[Site]:
+    """A machine of the test's own."""
+    site = Site(tmp_path, binaries)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory, binaries: dict[str, Path]) -> Iterator[Site]:
+    """A machine that the tests of a module share."""
+    site = Site(tmp_path_factory.mktemp("site"), binaries)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the servers wrote beside what failed."""
+    report = yield
+    if report.failed:
+        for site in (item.funcargs.get(name) for name in ("site", "shared_site")):
+            if isinstance(site, Site):
+                report.sections += [(f"end of {name}", text) for name, text in site.logs()]
+    return report

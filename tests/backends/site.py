@@ -1,0 +1,86 @@
+"""A machine with the shipped configuration files on it: their addresses moved to free ports, their folders to one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from backends.server import Server, free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CONFIGURATIONS", "Site"]
+
+CONFIGURATIONS: Final = Path(__file__).parents[2] / "collector-config"
+_ADDRESS: Final = re.compile(r"127\.0\.0\.1:(\d+)")
+_FOLDER: Final = re.compile(r"(?<=[ \[])/var/")
+_SILENT: Final = "yaml:service::telemetry::metrics::level: none"
+"""The Collector's own metrics have a port that no shipped file names."""
+
+
+class Site:
+    """Processes that find each other as the shipped files say; several sites do not disturb each other."""
+
+    def __init__(self, folder: Path, binaries: Mapping[str, Path]) -> None:
+        self._folder = folder
+        self._binaries = binaries
+        self._ports: dict[int, int] = {}
+        self._started: list[Server] = []
+
+    def port(self, shipped: int) -> int:
+        """Where that listens which the files have on the port ``shipped``."""
+        if shipped not in self._ports:
+            (self._ports[shipped],) = free_ports(1)
+        return self._ports[shipped]
+
+    def url(self, shipped: int) -> str:
+        """The same as a URL."""
+        return f"http://127.0.0.1:{self.port(shipped)}"
+
+    def folder(self, shipped: str) -> Path:
+        """Where the folder is that the files call ``shipped``."""
+        return self._folder / shipped.removeprefix("/")
+
+    def place(self, name: str, edits: Mapping[str, str] | None = None, copy: str = "") -> Path:
+        """A shipped file, as a user would edit it: each text of ``edits`` must be there, and is replaced."""
+        text = (CONFIGURATIONS / name).read_text()
+        for old, new in (edits or {}).items():
+            assert old in text, f"{name} has no {old!r}"
+            text = text.replace(old, new)
+        text = _ADDRESS.sub(lambda address: f"127.0.0.1:{self.port(int(address[1]))}", text)
+        path = self._folder / f"{copy}{name}"
+        path.write_text(_FOLDER.sub(f"{self._folder}/var/", text))
+        return path
+
+    def collector(self, *files: Path, health: int = 13133) -> Server:
+        """A Collector that is up and running with these files."""
+        configs = [f"--config={file}" for file in files]
+        return self._start("otelcol", [*configs, f"--config={_SILENT}"], health, files[-1].stem)
+
+    def jaeger(self) -> Server:
+        """A Jaeger that is up and running."""
+        for kind in ("keys", "values"):
+            self.folder(f"/var/lib/jaeger/{kind}").mkdir(parents=True, exist_ok=True)
+        path = self.place("jaeger_server.yaml")
+        return self._start("jaeger", [f"--config={path}"], 14133, "jaeger")
+
+    def _start(self, binary: str, arguments: list[str], health: int, name: str) -> Server:
+        server = Server(
+            [self._binaries[binary], *arguments],
+            health_port=self.port(health),
+            log=self._folder / f"{name}.output",
+        )
+        self._started.append(server)
+        server.start()
+        return server
+
+    def logs(self) -> list[tuple[str, str]]:
+        """The end of what each process wrote, by the name of its log."""
+        return [(path.name, path.read_text(errors="replace")[-4000:]) for path in self._folder.glob("*.output")]
+
+    def close(self) -> None:
+        """Stop all that still runs, the last one first."""
+        for server in reversed(self._started):
+            server.stop()
