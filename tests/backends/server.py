@@ -32,9 +32,9 @@ def free_ports(count: int) -> list[int]:
 class Server:
     """One process that can be stopped and started again with the same command line."""
 
-    def __init__(self, command: Sequence[str | Path], *, health_port: int, log: Path) -> None:
+    def __init__(self, command: Sequence[str | Path], *, health: str, log: Path) -> None:
         self._command = [str(part) for part in command]
-        self._health = f"http://127.0.0.1:{health_port}/"
+        self._health = health
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -57,19 +57,19 @@ class Site:
     def collector(self, *files: Path, health: int = 13133) -> Server:
         """A Collector that is up and running with these files."""
         configs = [f"--config={file}" for file in files]
-        return self._start("otelcol", [*configs, f"--config={_SILENT}"], health, files[-1].stem)
+        return self._start("otelcol", [*configs, f"--config={_SILENT}"], self.url(health), files[-1].stem)
 
-    def jaeger(self) -> Server:
+    def jaeger(self, edits: Mapping[str, str] | None = None) -> Server:
         """A Jaeger that is up and running."""
         for kind in ("keys", "values"):
             self.folder(f"/var/lib/jaeger/{kind}").mkdir(parents=True, exist_ok=True)
-        path = self.place("jaeger_server.yaml")
-        return self._start("jaeger", [f"--config={path}"], 14133, "jaeger")
+        path = self.place("jaeger_server.yaml", edits)
+        return self._start("jaeger", [f"--config={path}"], f"{self.url(14133)}/status", "jaeger")
 
-    def _start(self, binary: str, arguments: list[str], health: int, name: str) -> Server:
+    def _start(self, binary: str, arguments: list[str], health: str, name: str) -> Server:
         server = Server(
             [self._binaries[binary], *arguments],
-            health_port=self.port(health),
+            health=health,
             log=self._folder / f"{name}.output",
         )
         self._started.append(server)

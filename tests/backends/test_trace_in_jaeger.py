@@ -1,0 +1,146 @@
+"""Every trace through the shipped agent.yaml into Jaeger: read back as it was written, without a warning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from backends.jaeger_api import WARNINGS, Jaeger
+from backends.otlp_spans import spans_by_id
+from backends.patience import eventually
+from command_run import run_command
+from forest import RECORDINGS, inputs, traced
+from scenarios import SCENARIOS
+
+from otelmig.otlp.export import export
+from otelmig.otlp.json_lines import json_line
+from otelmig.otlp.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from backends.site import Site
+
+pytestmark = pytest.mark.backend
+
+_PROTOCOLS: Final = {"http/protobuf": 4318, "grpc": 4317}
+_ON_DISK: Final = """\
+        badger:
+          directories: {keys: /var/lib/jaeger/keys, values: /var/lib/jaeger/values} # EDIT: where traces are kept
+          ephemeral: false
+          consistency: true # written through before Jaeger acknowledges
+          ttl: {spans: 8760h}
+"""
+_IN_MEMORY: Final = "        memory: {max_traces: 10000}\n"
+_TARGET_NS: Final = 300 * 10**6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was sent to a Jaeger."""
+
+    jaeger: Jaeger
+    poor: bool
+    """Whether that Jaeger keeps less than it was given (and searches less exactly): on disk."""
+    documents: dict[str, dict[str, Any]]
+    """The OTLP/JSON of each trace, by its id."""
+
+    def spans(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All spans, with the ids of their traces."""
+        for trace_id, document in self.documents.items():
+            for span in spans_by_id(document["resourceSpans"], poor=self.poor).values():
+                yield trace_id, span
+
+
+@pytest.fixture(scope="module", params=["on disk", "in memory"])
+def sent(request: pytest.FixtureRequest, shared_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Sent:
+    """All recordings by the command and all scenarios by the library, over HTTP and gRPC in turns."""
+    in_memory = request.param == "in memory"
+    shared_site.close()
+    shared_site.jaeger({_ON_DISK: _IN_MEMORY} if in_memory else {})
+    shared_site.collector(shared_site.place("agent.yaml"))
+    folder = tmp_path_factory.mktemp("sent")
+    lines = []
+    for number, name in enumerate(RECORDINGS):
+        protocol, port = list(_PROTOCOLS.items())[number % 2]
+        run = run_command(
+            ["trace", "-q", "-o", str(folder / name), "--otlp", shared_site.url(port), "--protocol", protocol]
+            + [str(path) for path in inputs(name)]
+        )
+        assert run.code == 0, run.stderr
+        lines += (folder / name).read_bytes().splitlines()
+    for number, name in enumerate(SCENARIOS):
+        protocol, port = list(_PROTOCOLS.items())[number % 2]
+        traces = [
+            # scenarios begin with the same words, so many have the same ids
+            replace(trace, trace_id=hashlib.sha256(f"{name} {index}".encode()).hexdigest()[:32])
+            for index, trace in enumerate(traced(_written(name, folder / f"{name}.logs")))
+        ]
+        outcomes = list(export(traces, Settings.of(shared_site.url(port), protocol, None, {})))
+        assert [outcome.failure for outcome in outcomes] == [None] * len(traces)
+        lines += [json_line(trace) for trace in traces]
+    documents = {}
+    for document in map(json.loads, lines):
+        documents[document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["traceId"]] = document
+    assert len(documents) == len(lines) > len(RECORDINGS) + len(SCENARIOS) / 2
+    return Sent(jaeger=Jaeger(shared_site.url(16686)), poor=not in_memory, documents=documents)
+
+
+def _written(name: str, folder: Path) -> list[Path]:
+    folder.mkdir()
+    for file, content in SCENARIOS[name].files.items():
+        (folder / file).write_bytes(content)
+    return sorted(folder.iterdir())
+
+
+def test_traces_come_back_as_they_were_sent(sent: Sent) -> None:
+    """Spans, times, attributes, events, links, status and resources are those of the written file, and no warning."""
+    for trace_id, document in sent.documents.items():
+        wanted = spans_by_id(document["resourceSpans"], poor=sent.poor)
+
+        def stored(trace_id: str = trace_id) -> dict[str, dict[str, Any]]:
+            return spans_by_id(sent.jaeger.trace(trace_id) or [], poor=sent.poor)
+
+        found = eventually(stored, lambda spans, count=len(wanted): len(spans) >= count)  # type: ignore[misc] # count
+        assert not [span["name"] for span in found.values() if WARNINGS in span["attributes"]]
+        assert found == wanted
+
+
+def test_graph_has_the_edge_between_the_hosts(sent: Sent) -> None:
+    """The source calls the destination, and nobody calls the source."""
+    end_ms = max(int(span["endTimeUnixNano"]) for _, span in sent.spans()) // 10**6 + 60_000
+    edges = sent.jaeger.dependencies(end_ms, 1000 * 86_400_000)
+    across = {(parent, child) for parent, child in edges if parent != child}
+    assert across == {("migration-source", "migration-destination")}
+
+
+def test_search_finds_the_migrations_over_target(sent: Sent) -> None:
+    """Operation and duration: every downtime of at least 300 ms, each span once.
+
+    The store on disk looks each condition up by itself, and so also finds a trace with any span that is as long.
+    """
+    downtimes = [(trace_id, span) for trace_id, span in sent.spans() if span["name"] == "downtime"]
+    over = {(trace_id, span["spanId"]) for trace_id, span in downtimes if _length_ns(span) >= _TARGET_NS}
+    exact = {trace_id for trace_id, _ in over}
+    long = {trace_id for trace_id, span in sent.spans() if _length_ns(span) >= _TARGET_NS}
+    rough = {trace_id for trace_id, _ in downtimes} & long
+    assert exact
+    assert exact < rough
+    begins = [int(span["startTimeUnixNano"]) for _, span in sent.spans()]
+    groups = sent.jaeger.longer_than("downtime", "300ms", _rfc3339(min(begins) - 1), _rfc3339(max(begins) + 10**9))
+    found = [span for group in groups for scope in group["scopeSpans"] for span in scope["spans"]]
+    assert {span["traceId"] for span in found} == (rough if sent.poor else exact)
+    assert len([span for span in found if (span["traceId"], span["spanId"]) in over]) == len(over)
+
+
+def _length_ns(span: dict[str, Any]) -> int:
+    return int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])
+
+
+def _rfc3339(ns: int) -> str:
+    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat().replace("+00:00", "Z")
