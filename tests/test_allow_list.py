@@ -24,6 +24,10 @@ def test_no_head_lets_a_configuration_through() -> None:
     """No beginning is so short that it says nothing, and none is one of a line with a configuration in it."""
     heads = allowed_heads()
     assert min(map(len, heads)) > 4
-    for text in ("API request event: VmCreate VmConfig {", "Booting VM from config: Mutex { data: VmConfig {", "GPA: 0"):
+    for text in (
+        "API request event: VmCreate VmConfig {",
+        "Booting VM from config: Mutex { data: VmConfig {",
+        "GPA: 0",
+    ):
         assert not [head for head in heads if text.startswith(head)]
     assert set(allowed_heads(chains=True)) < set(heads)

@@ -97,7 +97,7 @@ def find_go() -> Path | None:
     return Path(found) if found else None
 
 
-def _environ(go: Path) -> Mapping[str, str]:
+def _environ(go: Path) -> dict[str, str]:
     """No flag of the caller's, and no module exempt from verification; an older Go may fetch a newer one."""
     dropped = ("GOFLAGS", "GOPRIVATE", "GONOSUMDB", "GONOSUMCHECK", "GOWORK", "GOOS", "GOARCH", "GOTOOLCHAIN")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from backends.build import COLLECTOR, JAEGER, NO_GO, find_go
 from backends.site import Site
 

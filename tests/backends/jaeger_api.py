@@ -57,6 +57,6 @@ class Jaeger:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except urllib.error.HTTPError as error:
-            if error.code == 404:  # noqa: PLR2004 - "not found"
+            if error.code == 404:
                 return None
             raise

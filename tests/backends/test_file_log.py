@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from backends.log_receiver import log_receiver
-from backends.patience import eventually
 from forest import CORPUS
 
+from backends.log_receiver import log_receiver
+from backends.patience import eventually
 from otelmig.hypervisors.cloud_hypervisor.lexicon import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
 from otelmig.observation import Kind
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
     from backends.log_receiver import LogReceiver
     from backends.site import Site
-    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 pytestmark = pytest.mark.backend
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from backends.jaeger_api import WARNINGS, Jaeger
-from backends.otlp_spans import spans_by_id
-from backends.patience import eventually
 from command_run import run_command
 from forest import RECORDINGS, inputs, traced
 from scenarios import SCENARIOS
 
+from backends.jaeger_api import WARNINGS, Jaeger
+from backends.otlp_spans import spans_by_id
+from backends.patience import eventually
 from otelmig.otlp.export import export
 from otelmig.otlp.json_lines import json_line
 from otelmig.otlp.settings import Settings
@@ -103,12 +103,16 @@ def test_traces_come_back_as_they_were_sent(sent: Sent) -> None:
     for trace_id, document in sent.documents.items():
         wanted = spans_by_id(document["resourceSpans"], poor=sent.poor)
 
-        def stored(trace_id: str = trace_id) -> dict[str, dict[str, Any]]:
-            return spans_by_id(sent.jaeger.trace(trace_id) or [], poor=sent.poor)
-
-        found = eventually(stored, lambda spans, count=len(wanted): len(spans) >= count)  # type: ignore[misc] # count
+        found = _stored(sent, trace_id, len(wanted))
         assert not [span["name"] for span in found.values() if WARNINGS in span["attributes"]]
         assert found == wanted
+
+
+def _stored(sent: Sent, trace_id: str, count: int) -> dict[str, dict[str, Any]]:
+    """What Jaeger has of a trace, once it has so many spans of it."""
+    return eventually(
+        lambda: spans_by_id(sent.jaeger.trace(trace_id) or [], poor=sent.poor), lambda spans: len(spans) >= count
+    )
 
 
 def test_graph_has_the_edge_between_the_hosts(sent: Sent) -> None:

@@ -1,0 +1,186 @@
+"""Two tiers: agents that send every span of a trace to the same gateway, gateways that count downtimes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from forest import RECORDINGS, inputs, traced
+
+from backends.jaeger_api import Jaeger
+from backends.otlp_spans import spans_by_id
+from backends.patience import eventually
+from backends.prometheus_text import Sample, scrape, total
+from backends.site import CONFIGURATIONS
+from otelmig.otlp.export import export
+from otelmig.otlp.json_lines import json_line
+from otelmig.otlp.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from backends.site import Site
+    from otelmig.trace.span import Trace
+
+pytestmark = pytest.mark.backend
+
+_SOON: Final = {"metrics_flush_interval: 60s": "metrics_flush_interval: 2s"}
+_SECOND: Final = {"24317": "34317", "23133": "33133", "28889": "38889", "otelmig-gateway": "otelmig-gateway-2"}
+_CALLS: Final = "traces_span_metrics_calls_total"
+_COUNT: Final = "traces_span_metrics_duration_seconds_count"
+_BUCKET: Final = "traces_span_metrics_duration_seconds_bucket"
+_TARGET_NS: Final = 300 * 10**6
+_SELECTOR: Final = re.compile(r"(traces_\w+)\{([^}]*)\}")
+
+
+def _send(site: Site, port: int, protocol: str = "http/protobuf") -> list[Trace]:
+    """All recordings, each in a request of its own."""
+    sent = []
+    for name in RECORDINGS:
+        traces = traced(inputs(name))
+        for trace in traces:
+            (outcome,) = export([trace], Settings.of(site.url(port), protocol, None, {}))
+            assert outcome.failure is None
+        sent += traces
+    return sent
+
+
+def _counted(site: Site, gateways: Sequence[int], count: int, patience_s: float = 60.0) -> list[list[Sample]]:
+    """What each gateway exposes once they have counted so many spans together."""
+    return eventually(
+        lambda: [scrape(f"{site.url(port)}/metrics") for port in gateways],
+        lambda found: sum(total(each, _CALLS) for each in found) >= count,
+        patience_s,
+    )
+
+
+def _spans(traces: Iterable[Trace]) -> int:
+    return sum(len(trace.spans) for trace in traces)
+
+
+def _downtimes(traces: list[Trace]) -> list[int]:
+    return [span.duration_ns for trace in traces for span in trace.named("downtime")]
+
+
+def _start_two_tiers(site: Site) -> None:
+    site.jaeger()
+    site.collector(site.place("gateway.yaml", _SOON), health=23133)
+    site.collector(site.place("gateway.yaml", _SOON | _SECOND, copy="second-"), health=33133)
+    site.collector(site.place("agent_balanced.yaml"))
+
+
+def test_two_tiers_count_every_migration_once(site: Site) -> None:
+    """Together the gateways count all, by result and by downtime, and pass all on."""
+    _start_two_tiers(site)
+    traces = _send(site, 4318)
+    each = _counted(site, (28889, 38889), _spans(traces))
+    assert all(total(found, _CALLS, span_name="migration") > 0 for found in each)
+    both = [sample for found in each for sample in found]
+    assert total(both, _CALLS) == _spans(traces)
+    assert total(both, _CALLS, span_name="migration") == len(traces)
+    for result in ("success", "failure", "timeout", "unknown"):
+        wanted = [trace for trace in traces if trace.root.attributes["vm.migration.result"] == result]
+        assert total(both, _CALLS, span_name="migration", vm_migration_result=result) == len(wanted)
+    lengths = _downtimes(traces)
+    within = [length for length in lengths if length <= _TARGET_NS]
+    assert 0 < len(within) < len(lengths)
+    assert total(both, _COUNT, span_name="downtime") == len(lengths)
+    assert total(both, _BUCKET, span_name="downtime", le="0.3") == len(within)
+    _check_in_jaeger(site, traces)
+
+
+def test_two_tiers_keep_a_trace_together(site: Site) -> None:
+    """Sent span by span, all of it comes to the same gateway."""
+    _start_two_tiers(site)
+    (trace,) = traced(inputs("v53.0-twohosts"))
+    for span in trace.spans:
+        piece = replace(trace, spans=(span,), resources={span.role: trace.resources[span.role]})
+        (outcome,) = export([piece], Settings.of(site.url(4317), "grpc", None, {}))
+        assert outcome.failure is None
+    each = _counted(site, (28889, 38889), len(trace.spans))
+    assert sorted(total(found, _CALLS) for found in each) == [0, len(trace.spans)]
+
+
+def _check_in_jaeger(site: Site, traces: list[Trace]) -> None:
+    """Both gateways passed everything on."""
+    jaeger = Jaeger(site.url(16686))
+    for trace in traces:
+        wanted = spans_by_id(json.loads(json_line(trace))["resourceSpans"], poor=True)
+
+        def stored(trace_id: str = trace.trace_id) -> int:
+            return len(spans_by_id(jaeger.trace(trace_id) or [], poor=True))
+
+        assert eventually(stored, len(wanted).__eq__) == len(wanted)
+
+
+def test_a_bucket_leads_to_its_traces(site: Site) -> None:
+    """Exemplars name traces that were sent, in the bucket that their downtime falls into."""
+    site.collector(site.place("gateway.yaml", _SOON), health=23133)
+    traces = {trace.trace_id: trace for trace in _send(site, 24317, "grpc")}
+    found = eventually(
+        lambda: [
+            (sample.exemplar, float(sample.labels["le"]))
+            for sample in scrape(f"{site.url(28889)}/metrics")
+            if sample.exemplar and sample.name == _BUCKET and sample.labels["span_name"] == "downtime"
+        ],
+        bool,
+    )
+    assert found
+    for exemplar, border_s in found:
+        lengths = [span.duration_ns for span in traces[exemplar["trace_id"]].named("downtime")]
+        assert min(lengths) <= border_s * 10**9
+
+
+def test_counts_need_the_resource_key(site: Site) -> None:
+    """Without the setting, the counts of different hypervisor versions overwrite each other."""
+    key = {"    resource_metrics_key_attributes: [service.name, service.namespace]\n": ""}
+    site.collector(site.place("gateway.yaml", _SOON | key), health=23133)
+    traces = _send(site, 24317, "grpc")
+    (found,) = _counted(site, [28889], _spans(traces), patience_s=6)  # three flushes
+    assert 0 < total(found, _CALLS, span_name="migration") < len(traces)
+
+
+def test_alerts_select_what_the_gateway_exposes(site: Site) -> None:
+    """Every metric and every label that the rules name is there, with the value that they want."""
+    rules = (CONFIGURATIONS / "downtime_slo.rules.yaml").read_text()
+    selectors = {(name, labels) for name, labels in _SELECTOR.findall(rules)}
+    assert {name for name, _ in selectors} == {_COUNT, _BUCKET}
+    site.collector(site.place("gateway.yaml", _SOON), health=23133)
+    traces = _send(site, 24317, "grpc")
+    (found,) = _counted(site, [28889], _spans(traces))
+    for name, text in selectors:
+        labels: Mapping[str, str] = dict(re.findall(r'(\w+)="([^"]*)"', text))
+        within = [length for length in _downtimes(traces) if length <= float(labels.get("le", "inf")) * 10**9]
+        assert total(found, name, **labels) == len(within)
+
+
+def test_tail_sampling_keeps_what_matters(site: Site) -> None:
+    """Uncommented as the file says: every failure and every long downtime is kept (nothing else here), and all count."""
+    text = (CONFIGURATIONS / "gateway.yaml").read_text()
+    block = re.search(r"(?m)^  # tail_sampling:\n(?:  #   .*\n)+", text)
+    assert block is not None
+    edits = {
+        block[0]: re.sub(r"(?m)^  # ", "  ", block[0]),
+        "traces: {receivers: [otlp], processors: [memory_limiter]": "traces: {receivers: [otlp], "
+        "processors: [memory_limiter, tail_sampling]",
+        "decision_wait: 30s": "decision_wait: 1s",
+        "sampling_percentage: 10": "sampling_percentage: 0",
+    }
+    site.jaeger()
+    site.collector(site.place("gateway.yaml", _SOON | edits), health=23133)
+    traces = _send(site, 24317, "grpc")
+    kept = {
+        trace.trace_id
+        for trace in traces
+        if any(span.error for span in trace.spans)
+        or any(span.duration_ns > _TARGET_NS for span in trace.named("downtime"))
+    }
+    assert 0 < len(kept) < len(traces)
+    jaeger = Jaeger(site.url(16686))
+    stored = eventually(lambda: {trace.trace_id for trace in traces if jaeger.trace(trace.trace_id)}, kept.__eq__)
+    assert stored == kept
+    (found,) = _counted(site, [28889], _spans(traces))
+    assert total(found, _CALLS, span_name="migration") == len(traces)
