@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint golden bench fuzz wheel-check clean
+.PHONY: demo test test-backends lint golden bench fuzz wheel-check clean
 
 demo: $(VENV)/.run
 	$(BIN)/otelmig demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# against the real Collector and the real Jaeger, which are built once, from the Go module proxy (5 to 20 minutes)
+test-backends: $(VENV)/.test
+	$(BIN)/python tests/backends/build.py
+	$(BIN)/python -m pytest -m backend tests/backends
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -19,6 +24,7 @@ lint: $(VENV)/.lint
 golden: $(VENV)/.test
 	$(BIN)/python tests/golden_text.py
 	$(BIN)/python tests/readme_parts.py
+	$(BIN)/python tests/allow_list.py
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py

@@ -92,9 +92,9 @@ JAEGER: Final = Recipe(name="jaeger", module=_HERE / "jaeger")
 
 
 def find_go() -> Path | None:
-    """The ``go`` command, if there is one."""
-    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    return Path(found) if found else None
+    """The ``go`` command: the machine's, else that of this environment (dependency group ``go``), if there is one."""
+    places = (None, "/usr/local/go/bin", str(Path(sys.executable).parent))
+    return next((Path(found) for place in places if (found := shutil.which("go", path=place))), None)
 
 
 def _environ(go: Path) -> dict[str, str]:

@@ -158,7 +158,7 @@ def test_alerts_select_what_the_gateway_exposes(site: Site) -> None:
 
 
 def test_tail_sampling_keeps_what_matters(site: Site) -> None:
-    """Uncommented as the file says: every failure and every long downtime is kept (nothing else here), and all count."""
+    """Uncommented as the file says: failures and long downtimes are kept (nothing else here), and all are counted."""
     text = (CONFIGURATIONS / "gateway.yaml").read_text()
     block = re.search(r"(?m)^  # tail_sampling:\n(?:  #   .*\n)+", text)
     assert block is not None

@@ -1,0 +1,104 @@
+"""Every shipped file: taken by the real program, started, and with the lines to edit where a user looks for them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from forest import inputs, traced
+
+from backends.jaeger_api import Jaeger
+from backends.patience import eventually
+from backends.site import CONFIGURATIONS
+from otelmig.otlp.export import export
+from otelmig.otlp.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backends.site import Site
+
+pytestmark = pytest.mark.backend
+
+_RUN_AS: Final = (
+    ("agent.yaml",),
+    ("agent.yaml", "jaeger.yaml"),
+    ("agent.yaml", "tempo.yaml"),
+    ("agent.yaml", "file_log.yaml"),
+    ("agent.yaml", "jaeger.yaml", "file_log.yaml"),
+    ("agent_balanced.yaml",),
+    ("agent_balanced.yaml", "file_log.yaml"),
+    ("gateway.yaml",),
+    ("gateway.yaml", "jaeger.yaml"),
+    ("gateway.yaml", "tempo.yaml"),
+)
+"""The combinations that the README of the folder speaks of."""
+
+
+def _validate(binary: Path, files: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[str]:
+    configs = [f"--config={folder / name}" for name in files]
+    return subprocess.run([binary, "validate", *configs], capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("files", _RUN_AS, ids="+".join)
+def test_collector_takes_the_files(
+    files: tuple[str, ...], binaries: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are shipped, in every combination, without a warning."""
+    monkeypatch.setenv("HOSTNAME", "alpha")
+    done = _validate(binaries["otelcol"], files, CONFIGURATIONS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_collector_refuses_a_typo(binaries: dict[str, Path], tmp_path: Path) -> None:
+    """The test above is not blind."""
+    text = (CONFIGURATIONS / "agent.yaml").read_text()
+    (tmp_path / "agent.yaml").write_text(text.replace("max_elapsed_time", "max_elapsed"))
+    done = _validate(binaries["otelcol"], ("agent.yaml",), tmp_path)
+    assert done.returncode == 1
+    assert "max_elapsed" in done.stderr
+
+
+def test_nothing_is_built_that_no_file_uses(binaries: dict[str, Path]) -> None:
+    """The manifest has the components of the shipped files, and no other."""
+    done = subprocess.run([binaries["otelcol"], "components"], capture_output=True, text=True, check=True, timeout=60)
+    names = re.findall(r"(?m)^ {4}- name: (\w+)$", done.stdout)
+    shipped = "".join((CONFIGURATIONS / name).read_text() for files in _RUN_AS for name in files)
+    assert len(names) > 10
+    assert not [name for name in names if not re.search(rf"(?m)^ *(?:# )?{name}(?:/\w+)?:", shipped)]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGURATIONS.glob("*.yaml")), ids=lambda path: str(path.name))
+def test_files_begin_with_what_is_to_be_edited(path: Path) -> None:
+    """One line what the file is for, then three marked lines, all near the top."""
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("# ")
+    if path.name.endswith(".rules.yaml"):
+        assert "To edit: " in "".join(lines[:3])
+        return
+    marked = [number for number, line in enumerate(lines) if "# EDIT" in line]
+    assert len(marked) == 3
+    assert marked[-1] < 20
+    assert max(map(len, lines)) <= 160
+
+
+@pytest.mark.parametrize("target", ["jaeger.yaml", "tempo.yaml"])
+def test_targets_reach_a_backend(target: str, site: Site) -> None:
+    """With the file of a target on top, the agent sends where that says; here to a Jaeger, whose intake is the same."""
+    moved = {"127.0.0.1:14317": f"localhost:{site.port(14317)}"}
+    site.jaeger()
+    site.collector(site.place("agent.yaml", {"14317": "9"}), site.place(target, moved))
+    (trace,) = traced(inputs("v53.0-tls"))
+    (outcome,) = export([trace], Settings.of(site.url(4318), None, None, {}))
+    assert outcome.failure is None
+    assert eventually(lambda: Jaeger(site.url(16686)).trace(trace.trace_id), bool)
+
+
+def test_tempo_is_told_of_old_traces() -> None:
+    """No Tempo can be had here; what its file must have is what makes old logs searchable, and the agent's port."""
+    text = (CONFIGURATIONS / "tempo_server.yaml").read_text()
+    assert re.search(r"(?m)^ {4}ingestion_time_range_slack: 192h$", text)
+    assert "127.0.0.1:14317" in text
+    assert "127.0.0.1:14317" in (CONFIGURATIONS / "tempo.yaml").read_text()
