@@ -144,7 +144,7 @@ def test_counts_need_the_resource_key(site: Site) -> None:
 
 
 def test_alerts_select_what_the_gateway_exposes(site: Site) -> None:
-    """Every metric and every label that the rules name is there, with the value that they want."""
+    """Every metric and label that the rules name is there, with the value that they want; each process has its own."""
     rules = (CONFIGURATIONS / "downtime_slo.rules.yaml").read_text()
     selectors = {(name, labels) for name, labels in _SELECTOR.findall(rules)}
     assert {name for name, _ in selectors} == {_COUNT, _BUCKET}
@@ -155,6 +155,7 @@ def test_alerts_select_what_the_gateway_exposes(site: Site) -> None:
         labels: Mapping[str, str] = dict(re.findall(r'(\w+)="([^"]*)"', text))
         within = [length for length in _downtimes(traces) if length <= float(labels.get("le", "inf")) * 10**9]
         assert total(found, name, **labels) == len(within)
+    assert all("collector_instance_id" in sample.labels for sample in found if sample.name in (_COUNT, _BUCKET))
 
 
 def test_tail_sampling_keeps_what_matters(site: Site) -> None:

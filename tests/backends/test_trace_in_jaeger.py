@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import pytest
 from command_run import run_command
 from forest import RECORDINGS, inputs, traced
+from readme_parts import README
 from scenarios import SCENARIOS
 
 from backends.jaeger_api import WARNINGS, Jaeger
@@ -140,6 +143,28 @@ def test_search_finds_the_migrations_over_target(sent: Sent) -> None:
     found = [span for group in groups for scope in group["scopeSpans"] for span in scope["spans"]]
     assert {span["traceId"] for span in found} == (rough if sent.poor else exact)
     assert len([span for span in found if (span["traceId"], span["spanId"]) in over]) == len(over)
+
+
+def test_links_of_the_readme_find_what_they_say(sent: Sent) -> None:
+    """The viewer's own search, with the query of the README; failures by their result and by their cause."""
+    (link,) = re.findall(r"/search\?(\S+?)`", README.read_text())
+    begins = [int(span["startTimeUnixNano"]) // 1000 for _, span in sent.spans()]
+    times = (min(begins) - 1, max(begins) + 1)
+    downtimes = {trace_id: span for trace_id, span in sent.spans() if span["name"] == "downtime"}
+    over = {trace_id for trace_id, span in downtimes.items() if _length_ns(span) >= _TARGET_NS}
+    found = sent.jaeger.search(link, *times)
+    assert found >= over if sent.poor else found == over
+    of_roots = "service=migration-source&operation=migration&limit=1000&tags="
+    for tag, wanted in (("vm.migration.result", "failure"), ("error.type", "restore_failed")):
+        failed = {
+            trace_id
+            for trace_id, span in sent.spans()
+            if span["name"] == "migration"
+            and span["resource"]["service.name"] == ("stringValue", "migration-source")
+            and span["attributes"].get(tag) == ("stringValue", wanted)
+        }
+        assert failed
+        assert sent.jaeger.search(of_roots + quote(json.dumps({tag: wanted})), *times) == failed
 
 
 def _length_ns(span: dict[str, Any]) -> int:
