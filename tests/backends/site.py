@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ __all__ = ["CONFIGURATIONS", "Site"]
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "collector-config"
 _ADDRESS: Final = re.compile(r"127\.0\.0\.1:(\d+)")
 _FOLDER: Final = re.compile(r"(?<=[ \[])/var/")
+_ENOUGH: Final = 24
+"""Ports, more than all files together name; taken at once, so that none is given twice."""
 _SILENT: Final = "yaml:service::telemetry::metrics::level: none"
 """The Collector's own metrics have a port that no shipped file names."""
 
@@ -27,12 +30,13 @@ class Site:
         self._folder = folder
         self._binaries = binaries
         self._ports: dict[int, int] = {}
+        self._spare = free_ports(_ENOUGH)
         self._started: list[Server] = []
 
     def port(self, shipped: int) -> int:
         """Where that listens which the files have on the port ``shipped``."""
         if shipped not in self._ports:
-            (self._ports[shipped],) = free_ports(1)
+            self._ports[shipped] = self._spare.pop()
         return self._ports[shipped]
 
     def url(self, shipped: int) -> str:
@@ -61,8 +65,6 @@ class Site:
 
     def jaeger(self, edits: Mapping[str, str] | None = None) -> Server:
         """A Jaeger that is up and running."""
-        for kind in ("keys", "values"):
-            self.folder(f"/var/lib/jaeger/{kind}").mkdir(parents=True, exist_ok=True)
         path = self.place("jaeger_server.yaml", edits)
         return self._start("jaeger", [f"--config={path}"], f"{self.url(14133)}/status", "jaeger")
 
@@ -81,6 +83,7 @@ class Site:
         return [(path.name, path.read_text(errors="replace")[-4000:]) for path in self._folder.glob("*.output")]
 
     def close(self) -> None:
-        """Stop all that still runs, the last one first."""
-        for server in reversed(self._started):
-            server.stop()
+        """Stop all that still runs, the last one first, whatever becomes of one of them."""
+        with ExitStack() as stack:
+            for server in self._started:
+                stack.callback(server.stop)
