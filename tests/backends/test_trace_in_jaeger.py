@@ -40,6 +40,17 @@ _ON_DISK: Final = """\
           ttl: {spans: 8760h}
 """
 _IN_MEMORY: Final = "        memory: {max_traces: 10000}\n"
+_UNSHIFTED: Final = (
+    "--clock",
+    "annotate",
+    "--migration-id",
+    "unshifted",
+    "--host",
+    "source=a",
+    "--host",
+    "destination=b",
+)
+"""The stamps of both hosts as they are, seconds apart, and told to be of two hosts."""
 _TARGET_NS: Final = 300 * 10**6
 
 
@@ -69,12 +80,12 @@ def sent(request: pytest.FixtureRequest, shared_site: Site, tmp_path_factory: py
     shared_site.collector(shared_site.place("agent.yaml"))
     folder = tmp_path_factory.mktemp("sent")
     lines = []
-    for number, name in enumerate(RECORDINGS):
+    runs: list[tuple[str, list[Path], tuple[str, ...]]] = [(name, inputs(name), ()) for name in RECORDINGS]
+    runs.append(("unshifted", inputs("v53.0-twohosts"), _UNSHIFTED))
+    for number, (name, paths, options) in enumerate(runs):
         protocol, port = list(_PROTOCOLS.items())[number % 2]
-        run = run_command(
-            ["trace", "-q", "-o", str(folder / name), "--otlp", shared_site.url(port), "--protocol", protocol]
-            + [str(path) for path in inputs(name)]
-        )
+        target = ["--otlp", shared_site.url(port), "--protocol", protocol]
+        run = run_command(["trace", "-q", "-o", str(folder / name), *target, *options, *map(str, paths)])
         assert run.code == 0, run.stderr
         lines += (folder / name).read_bytes().splitlines()
     for number, name in enumerate(SCENARIOS):
