@@ -99,7 +99,7 @@ def _put(site: Site) -> dict[str, list[str]]:
 
 
 def test_only_what_the_message_table_has_leaves_the_host(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line of a migration arrives, whole and once; no other does, above all no configuration of a VM."""
+    """Every line of a migration arrives, whole and once, across a restart; no other does, no VM configuration."""
     wanted = _put(site)
     assert any("\n" in body for bodies in wanted.values() for body in bodies)
     secrets = {_PLANTED.encode()}
@@ -109,7 +109,7 @@ def test_only_what_the_message_table_has_leaves_the_host(site: Site, monkeypatch
     monkeypatch.setenv("HOSTNAME", "alpha")
     with log_receiver() as receiver:
         endpoint = {"http://127.0.0.1:3100/otlp": receiver.url.replace("127.0.0.1", "localhost")}
-        site.collector(site.place("agent.yaml"), site.place("file_log.yaml", endpoint))
+        server = site.collector(site.place("agent.yaml"), site.place("file_log.yaml", endpoint))
         count = sum(map(len, wanted.values()))
         arrived = eventually(lambda: _bodies(receiver), lambda found: sum(map(len, found.values())) >= count)
         assert {name: sorted(bodies) for name, bodies in arrived.items()} == {
@@ -119,6 +119,11 @@ def test_only_what_the_message_table_has_leaves_the_host(site: Site, monkeypatch
         assert b"VmConfig" not in receiver.bytes
         resource = {each.key: each.value.string_value for each in receiver.received[0].resource.attributes}
         records = list(_records(receiver))
+        server.stop()
+        server.start()
+        with (site.folder("/var/log/cloud-hypervisor") / "v53.0-local-source.log").open("ab") as file:
+            file.write(b"cloud-hypervisor:  99.000000s: <vmm> INFO:vmm/src/lib.rs:1 -- Migration complete\r\n")
+        assert len(eventually(lambda: list(_records(receiver)), lambda found: len(found) > count)) == count + 1
     assert resource == {"host.name": "alpha", "service.namespace": "vm-migration", "service.name": "cloud-hypervisor"}
     for record in records:
         clock = _WALL_CLOCK.search(record.body.string_value)
