@@ -3,6 +3,9 @@
 ``python tests/backends/build.py`` builds what is missing. The folder in the cache is named after a digest of all that
 goes into a build, so another version never meets an old binary. Everything compiled is checked against the committed
 go.sum.
+
+For other versions: edit ``jaeger/go.mod`` and run ``go mod tidy`` there; edit ``collector/builder.yaml``, run the
+builder without ``--skip-get-modules`` and take its go.mod and go.sum.
 """
 
 from __future__ import annotations
