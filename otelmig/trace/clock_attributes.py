@@ -70,7 +70,7 @@ def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
 
 
 def _step(step: Step) -> dict[str, AttributeValue]:
-    lines = (str(step.last_before.on_source.where), str(step.first_after.on_source.where))
+    lines = (str(step.last_before.first.where), str(step.first_after.second.where))
     found: dict[str, AttributeValue] = {"otelmig.clock.evidence.step": lines}
     if step.lo_ns is not None:
         found["otelmig.clock.step.min"] = seconds(step.lo_ns)
