@@ -118,7 +118,7 @@ def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[
     before = clock_bounds(_common([split.before for split in splits]), drift_ppb=drift_ppb)
     after = clock_bounds(_common([split.after for split in splits]), drift_ppb=drift_ppb)
     first, last = earliest.first_ns, latest.last_ns
-    lo, hi = _size(before, after, first, last) if -_FAR < first and last < _FAR else (None, None)
+    lo, hi = _size(before, after, first, last) if first > -_FAR and last < _FAR else (None, None)
     if lo is None and hi is None:  # the two explanations have nothing in common, or no end in time
         return None
     first, last = min(first, last), max(first, last)
