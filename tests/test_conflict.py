@@ -385,7 +385,7 @@ def test_a_step_between_exchanges_is_always_found(
     sign: int,
     on_source: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    """Exact questions and answers, two or more before the step and after it: it is found, bracketed in time and size."""
+    """Exact questions and answers, two or more on either side of the step: found, and bracketed in time and size."""
     after = 2 + where % (len(exchanges) - 3)
     now, rank, constraints = 2 * _HOUR, 0, []
     for index, (pause, there, served, back) in enumerate(exchanges):
@@ -393,15 +393,8 @@ def test_a_step_between_exchanges_is_always_found(
         sent, received, answered, returned = (now + pause + each for each in accumulate((0, there, served, back)))
         now, rank = returned, rank + 1
         own, peer = (by_ns, 0) if on_source else (0, by_ns)
-        ends = {
-            name: _end(between(ns, ns), rank)
-            for name, ns in (
-                ("t1", sent + own),
-                ("t2", received + peer),
-                ("t3", answered + peer),
-                ("t4", returned + own),
-            )
-        }
+        readings = (sent + own, received + peer, answered + peer, returned + own)
+        ends = {name: _end(between(ns, ns), rank) for name, ns in zip(_STAMPS, readings, strict=True)}
         constraints += [source_first("f", ends["t1"], ends["t2"]), destination_first("b", ends["t3"], ends["t4"])]
     settable = [
         SettableClock(on_source=True, order=lambda each: each.on_source.where.line, goes_back=True),
