@@ -124,8 +124,12 @@ def _settle(draft: Draft, fixed: Draft | None) -> None:
         if not child.sequential:
             _settle(child, fixed)
     if draft.children and draft is not fixed:
-        draft.start_ns = min(draft.start_ns, *(child.start_ns for child in draft.children))
-        draft.end_ns = max(draft.end_ns, *(child.end_ns for child in draft.children))
+        first = min(draft.children, key=lambda child: child.start_ns)
+        last = max(draft.children, key=lambda child: child.end_ns)
+        if first.start_ns < draft.start_ns:
+            draft.start_ns, draft.start = first.start_ns, first.start
+        if last.end_ns > draft.end_ns:
+            draft.end_ns, draft.end = last.end_ns, last.end
 
 
 def _part(parts: Sequence[Draft]) -> None:
