@@ -31,7 +31,7 @@ def clock_attributes(story: Story, proof: ClockProof, epoch: Epoch) -> dict[str,
         "otelmig.clock.shift": str(epoch.ns - placement.applied_ns),
         "otelmig.clock.constraints": proof.bounds.total,
     }
-    if placement.bounds is not None:
+    if placement.lo_ns is not None or placement.hi_ns is not None:
         found["otelmig.clock.offset.estimate"] = seconds(placement.estimate_ns)
         found |= _bounds(placement)
     if placement.status is ClockStatus.UNSYNCED:

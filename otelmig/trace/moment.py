@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.side import Role
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from otelmig.observation import Observation
 
 __all__ = ["Moment", "Timeline"]
+
+_GAPS_NS: Final = 2_000
+"""Rounding to a microsecond, and one between neighbours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,11 @@ class Moment:
         """The same, drawn ``ns`` later than it happened."""
         error = None if self.error_ns is None else self.error_ns + abs(ns)
         return replace(self, ns=self.ns + ns, error_ns=error)
+
+    def drawn_at(self, ns: int) -> Moment:
+        """The instant as it is drawn: more than the gap to a neighbour away, it is known less well, and no stamp's."""
+        moved = abs(ns - self.ns)
+        return self if moved < _GAPS_NS else self.plus(ns - self.ns, moved)
 
     def not_before(self, other: Moment) -> Moment:
         """The later of the two."""
