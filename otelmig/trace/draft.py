@@ -64,9 +64,9 @@ class Draft:
     def move(self, role: Role, ns: int) -> None:
         """Draw what belongs to ``role``, here and below, ``ns`` later."""
         for draft in self.walk():
-            if draft.role is role:
-                draft.start, draft.end = draft.start.moved(ns), draft.end.moved(ns)
-                draft.events = [replace(event, at=event.at.moved(ns)) for event in draft.events]
+            by_ns = ns if draft.role is role else 0
+            draft.start, draft.end = draft.start.moved(by_ns, draft.role), draft.end.moved(by_ns, draft.role)
+            draft.events = [replace(event, at=event.at.moved(by_ns, draft.role)) for event in draft.events]
 
     def fail(self, description: str, error_type: str) -> None:
         """Mark the span as ERROR."""

@@ -24,6 +24,8 @@ class Moment:
     ns: int
     error_ns: int | None
     """How far it may be off; None if that is not known."""
+    role: Role
+    """The side whose clock it was read from."""
     where: str
     """``FILE:LINE``."""
     text: str | None = None
@@ -34,10 +36,10 @@ class Moment:
         error = None if self.error_ns is None else self.error_ns + error_ns
         return replace(self, ns=self.ns + ns, error_ns=error, text=None)
 
-    def moved(self, ns: int) -> Moment:
-        """The same, drawn ``ns`` later than it happened."""
+    def moved(self, ns: int, role: Role) -> Moment:
+        """The same, drawn ``ns`` later than it happened, by the clock of ``role``: no stamp's if another was read."""
         error = None if self.error_ns is None else self.error_ns + abs(ns)
-        return replace(self, ns=self.ns + ns, error_ns=error)
+        return replace(self, ns=self.ns + ns, error_ns=error, text=self.text if self.role is role else None)
 
     def drawn_at(self, ns: int) -> Moment:
         """The instant as it is drawn: more than the gap to a neighbour away, it is known less well, and no stamp's."""
@@ -72,4 +74,4 @@ class Timeline:
             ns -= self.placement.estimate_ns
             placed_ns = self.placement.error_ns(ns)
             error_ns = None if placed_ns is None else stamp.error_ns + placed_ns
-        return Moment(ns=ns, error_ns=error_ns, where=str(seen.where), text=stamp.text)
+        return Moment(ns=ns, error_ns=error_ns, role=role, where=str(seen.where), text=stamp.text)
