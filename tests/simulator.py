@@ -114,7 +114,7 @@ def _clocks(setup: Setup, pick: random.Random) -> tuple[Clock, Clock]:
     if _on_wall_clocks(setup):
         uptime = pick.randint(0, 10 * _S)
         young = uptime + pick.randint(-10 * _S, 10 * _S)
-    at = pick.randint(0, setup.copying_s * _S) if setup.step_ms else 0
+    at = pick.randint(0, setup.copying_s * _S * 9 // 10) if setup.step_ms else 0  # not when all is over
     by = [setup.step_ms * _MS if on_source is setup.steps_source else 0 for on_source in (True, False)]
     slewed = ((0, rates[1]), (begin, rates[1] + slew), (end, rates[1]))
     return (
