@@ -33,7 +33,8 @@ bench: $(VENV)/.test
 
 # the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
 fuzz: $(VENV)/.test
-	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_cuts.py tests/test_bounds.py tests/test_simulator.py
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_cuts.py tests/test_bounds.py tests/test_conflict.py tests/test_measurement.py \
+		tests/test_simulator.py tests/test_simulated_clocks.py tests/test_damaged_stamps.py
 	$(BIN)/python tests/fuzz.py --seconds 600
 
 # the package as a user gets it: a wheel, installed into an environment of its own

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from otelmig.clock.bounds import clock_bounds
+from otelmig.clock.conflict import SettableClock
 from otelmig.clock.constraint import Constraint
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.clock.proof import prove
@@ -38,8 +39,9 @@ def main() -> None:
     took = _seconds(lambda: clock_bounds(some, drift_ppb=DEFAULT_DRIFT_PPB))
     longer = _seconds(lambda: clock_bounds(twice, drift_ppb=DEFAULT_DRIFT_PPB))
     print(f"bounds of 20 000 constraints: {took:.3f} s (bar 0.2 s); of 40 000: {longer / took:.2f} times (bar 2.6)")
+    by_time = SettableClock(on_source=True, order=lambda each: each.at_ns)
     stepped = _exchanges(20_000, step_ns=50_000_000)
-    took = _seconds(lambda: prove(stepped, drift_ppb=DEFAULT_DRIFT_PPB, may_step=True))
+    took = _seconds(lambda: prove(stepped, drift_ppb=DEFAULT_DRIFT_PPB, settable=[by_time]))
     print(f"proof of 20 000 with one step inside, located: {took:.2f} s")
 
 

@@ -8,13 +8,15 @@ that must happen before something else does.
 from __future__ import annotations
 
 import random
-import struct
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from simulated_host import WALL_ZERO, Clock, Host, duration, since_start, wallclock
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
+
+    from simulated_host import Record
 
 __all__ = ["Setup", "Simulated", "simulate"]
 
@@ -22,8 +24,6 @@ _US: Final = 10**3
 _MS: Final = 10**6
 _S: Final = 10**9
 _PPB: Final = 10**9
-_LEVELS: Final = ("ERROR", "WARN", "INFO", "DEBUG", "TRACE")
-_WALL_ZERO: Final = datetime(2026, 5, 21, 6, 2, 10, 250_000, tzinfo=UTC)
 _LATENCY_NS: Final = 30 * _US
 _QUEUEING_NS: Final = 25 * _US
 _MERGING_US: Final = (20, 200)
@@ -52,6 +52,18 @@ class Setup:
     """The two clocks' rates differ by no more than this."""
     slew_ppm: int = 0
     """For some time during the migration they differ by so much more."""
+    slew_s: int | None = None
+    """For how long, in the middle of the copying; None: for a random time."""
+    form: Callable[[Record], str] | None = None
+    """How wall clocks are printed, if not with microseconds."""
+    step_ms: int = 0
+    """While memory is copied, a wall clock is set by so much, on or back."""
+    steps_source: bool = False
+    """Whose: the source's, or else the destination's."""
+    events: bool = False
+    """Whether the processes also write event streams."""
+    probes: int = 0
+    """How many timed exchanges between the hosts there are before the migration, and again after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,135 +74,63 @@ class Simulated:
     destination_log: bytes
     started_ns: int
     """The source's clock when Start was acknowledged."""
+    stopped_ns: int
+    """The source's clock when the guest's vCPUs stopped."""
     completed_ns: int
     """The source's clock when it noted that the migration is complete."""
     offset_ns: int
     """Destination minus source at that instant."""
     blackout_ns: int
     """On the source's clock."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Clock:
-    """A clock that reads ``zero_ns`` at true time 0 and gains ``rates`` of nanoseconds, in ppb, since given times."""
-
-    zero_ns: int
-    rates: tuple[tuple[int, int], ...]
-
-    def read(self, true_ns: int) -> int:
-        """The reading at a true time."""
-        gained, since, rate = 0, 0, self.rates[0][1]
-        for begin, next_rate in self.rates[1:]:
-            if true_ns <= begin:
-                break
-            gained += (begin - since) * rate
-            since, rate = begin, next_rate
-        return self.zero_ns + true_ns + (gained + (true_ns - since) * rate) // _PPB
-
-    def zero_at(self) -> int:
-        """The true time at which it read nearly zero, long before the first change of its rate."""
-        return -(self.zero_ns * _PPB // (_PPB + self.rates[0][1]))
-
-
-# --- how a reading is printed ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    ns: int
-    thread: str
-    level: str
-    location: str
-    message: str
-
-
-def _f32(value: float) -> float:
-    found: float = struct.unpack("<f", struct.pack("<f", value))[0]
-    return found
-
-
-def _since_start(record: _Record) -> str:
-    """The default line of v49.0 on: ``Duration::as_secs_f32``, every step in 32 bits."""
-    whole, nanos = divmod(record.ns, _S)
-    seconds = _f32(_f32(float(whole)) + _f32(_f32(float(nanos)) / _f32(1e9)))
-    head = f"cloud-hypervisor: {seconds:>10.6f}s: <{record.thread}> {record.level}"
-    return f"{head}:{record.location} -- {record.message}"
-
-
-def _duration(record: _Record) -> str:
-    """The line of v36.0-v48.0: a ``Duration`` with six decimals."""
-    if record.ns >= _S:
-        us = (record.ns + 500) // 1000
-        printed = f"{us // _MS}.{us % _MS:06d}s"
-    else:
-        printed = f"{record.ns // _MS}.{record.ns % _MS:06d}ms"
-    return f"cloud-hypervisor: {printed}: <{record.thread}> {record.level}:{record.location} -- {record.message}"
-
-
-def _wallclock(record: _Record) -> str:
-    """``--log-format '{wallclock} {pid}/{tid} <{thread}> {level} {location} -- {msg}'``."""
-    instant = (_WALL_ZERO + timedelta(microseconds=record.ns // _US)).isoformat(timespec="microseconds")
-    head = f"{instant.replace('+00:00', 'Z')} 4711/4719 <{record.thread}>"
-    return f"{head} {record.level} {record.location} -- {record.message}"
-
-
-def _form(setup: Setup) -> Callable[[_Record], str]:
-    if setup.release <= 48:
-        return _duration
-    return _wallclock if setup.wall else _since_start
-
-
-@dataclass(slots=True, kw_only=True)
-class _Host:
-    """One host's clock and what its VMM logs."""
-
-    clock: _Clock
-    release: int
-    verbosity: int
-    form: Callable[[_Record], str]
-    records: list[tuple[int, _Record]] = field(default_factory=list)
-
-    def say(self, true_ns: int, level: str, location: str, message: str, thread: str = "vmm") -> None:
-        """Log a message, if the process is verbose enough."""
-        if _LEVELS.index(level) <= self.verbosity + 1:
-            ns = self.clock.read(true_ns)
-            record = _Record(ns=ns, thread=thread, level=level, location=location, message=message)
-            self.records.append((true_ns, record))
-
-    def event(self, true_ns: int, name: str, thread: str = "vmm", source: str = "vm", said: str = "") -> None:
-        """Log an event: v50.0 on."""
-        if self.release >= 50:
-            message = f"Event: source = {source} event = {name} {said}"
-            self.say(true_ns, "INFO", "event_monitor/src/lib.rs:113", message, thread)
-
-    def elapsed_ms(self, begin_ns: int, end_ns: int) -> int:
-        """What a stopwatch on this host shows, truncated."""
-        return (self.clock.read(end_ns) - self.clock.read(begin_ns)) // _MS
-
-    def log(self) -> bytes:
-        """The log file."""
-        records = sorted(self.records, key=lambda record: record[0])
-        return "".join(self.form(record) + "\r\n" for _, record in records).encode()
+    transfer_ns: int
+    """From the first byte of the state that was written to the last one that was read, on the source's clock."""
+    offsets: tuple[tuple[int, int], ...]
+    """The source's clock and the offset, at many instants from the request to the end."""
+    stepped_at: int
+    """The true time at which a clock was set."""
+    line_times: Mapping[str, tuple[int, ...]]
+    """The true time of every line, by the log's name."""
+    probes: str
+    """The exchanges, ``t1 t2 t3 t4`` a line."""
+    source_events: bytes
+    destination_events: bytes
 
 
 # --- two clocks --------------------------------------------------------------------------------------------------
 
 
-def _clocks(setup: Setup, pick: random.Random) -> tuple[_Clock, _Clock]:
+def _clocks(setup: Setup, pick: random.Random) -> tuple[Clock, Clock]:
     """The source's and the destination's clock; true time 0 is the migration's request."""
     most = setup.drift_ppm * 500  # half each, in ppb, and a little less as the source's second is the unit
     most -= most // 500
     rates = pick.randint(-most, most), pick.randint(-most, most)
     begin = pick.randint(0, setup.copying_s * _S)
     end = begin + pick.randint(0, setup.copying_s * _S)
+    if setup.slew_s is not None:
+        begin = (setup.copying_s - setup.slew_s) * _S // 2
+        end = begin + setup.slew_s * _S
     slew = pick.choice((-1, 1)) * (setup.slew_ppm * 1_000 - setup.slew_ppm)
     uptime, young = setup.uptime_s * _S + pick.randint(0, 10 * _S), pick.randint(2 * _S, 8 * _S)
-    if setup.wall and setup.release >= 52:
+    if _on_wall_clocks(setup):
         uptime = pick.randint(0, 10 * _S)
         young = uptime + pick.randint(-10 * _S, 10 * _S)
-    source = _Clock(zero_ns=uptime, rates=((0, rates[0]),))
+    at = pick.randint(0, setup.copying_s * _S * 9 // 10) if setup.step_ms else 0  # not when all is over
+    by = [setup.step_ms * _MS if on_source is setup.steps_source else 0 for on_source in (True, False)]
     slewed = ((0, rates[1]), (begin, rates[1] + slew), (end, rates[1]))
-    return source, _Clock(zero_ns=young, rates=slewed if setup.slew_ppm else slewed[:1])
+    return (
+        Clock(zero_ns=uptime, rates=((0, rates[0]),), set_at=at, set_by=by[0]),
+        Clock(zero_ns=young, rates=slewed if setup.slew_ppm else slewed[:1], set_at=at, set_by=by[1]),
+    )
+
+
+def _on_wall_clocks(setup: Setup) -> bool:
+    return setup.wall and setup.release >= 52
+
+
+def _form(setup: Setup) -> Callable[[Record], str]:
+    if _on_wall_clocks(setup):
+        return setup.form or wallclock
+    return duration if setup.release <= 48 else since_start
 
 
 # --- one migration -----------------------------------------------------------------------------------------------
@@ -217,9 +157,10 @@ class _Run:
 
     setup: Setup
     pick: random.Random
-    source: _Host
-    destination: _Host
+    source: Host
+    destination: Host
     now: int = 0
+    running_passes: int = 0
     hasty: bool = False
     """The source connects before the destination has said that it listens."""
     marks: dict[str, int] = field(default_factory=dict)
@@ -312,19 +253,16 @@ class _Run:
 
     def begins_long_before(self) -> None:
         """Both processes start; the source boots the guest."""
-        for host, born in ((self.source, self.born(self.source)), (self.destination, self.born(self.destination))):
+        for host in (self.source, self.destination):
+            born = host.born
             if self.release >= 52:
                 location = "cloud-hypervisor/src/main.rs:631"
                 host.say(born + 4 * _MS, "INFO", location, f"v{self.release}.0 starting", "main")
             host.event(born + 9 * _MS, "starting", "main", source="vmm")
-        born = self.born(self.source)
+        born = self.source.born
         self.source.say(born + 20 * _MS, "INFO", "vmm/src/vm.rs:606", _VM_CONFIG)
         self.source.event(born + 21 * _MS, "booting")
         self.source.event(born + 48 * _MS, "booted")
-
-    def born(self, host: _Host) -> int:
-        """When a process started: its clock read zero; a second ago, where that is a wall clock."""
-        return -_S if host.form is _wallclock else host.clock.zero_at()
 
     def requested(self) -> None:
         """Both API calls arrive; the destination listens."""
@@ -446,7 +384,7 @@ class _Run:
         self.s("DEBUG", "vmm/src/lib.rs:1453", decision)
         self.spends(5, 20)
         self.s("DEBUG", "vmm/src/lib.rs:1373", f"Precopy converged: {self.figures(len(passes))}")
-        self.marks["passes"] = len(passes)
+        self.running_passes = len(passes)
         self.spends(5, 20)
 
     def copies_in_rounds(self, passes: list[int]) -> None:
@@ -507,7 +445,7 @@ class _Run:
         self.transfers(self.pick.randint(5 * _MS, 60 * _MS))
         self.mark("final sent")
         if self.release >= 52:
-            self.s("INFO", self.line(2), f"Precopy complete: {self.figures(self.marks['passes'] + 1)}")
+            self.s("INFO", self.line(2), f"Precopy complete: {self.figures(self.running_passes + 1)}")
         self.spends(50, 400)
 
     def takes_the_snapshot(self) -> None:
@@ -528,6 +466,7 @@ class _Run:
         """State with its answer."""
         self.mark("send")
         self.spends(1_000, 6_000)
+        self.mark("state written")
         self.travels()
         self.received("State")
         self.mark("state header")
@@ -536,6 +475,7 @@ class _Run:
             message = "Stopped accepting additional connections. Cleaning up threads."
             self.destination.say(self.now + 60 * _US, level, f"{self.transport}:387", message, thread)
         received = self.spends(1_500, 5_000)
+        self.mark("state arrived")
         self.d("INFO", "vmm/src/vm.rs:606", _VM_CONFIG)
         self.spends(300, 1_500)
         self.cpuid(self.d)
@@ -643,26 +583,54 @@ class _Run:
         self.notes_the_end()
 
 
-def _printed_zero_ns(setup: Setup) -> int:
-    """What is printed where a clock reads 0."""
-    return round(_WALL_ZERO.timestamp() * _MS) * _US if _form(setup) is _wallclock else 0
+def _exchanges(run: _Run, zero_ns: int, begin: int) -> Iterator[str]:
+    """Timed exchanges between the hosts, a line each."""
+    run.now = begin
+    for _ in range(run.setup.probes):
+        sent = run.source.clock.read(run.spends(100, 300))
+        run.travels()
+        received, answered = run.destination.clock.read(run.now), run.destination.clock.read(run.spends(2, 20))
+        run.travels()
+        yield " ".join(str(zero_ns + each) for each in (sent, received, answered, run.source.clock.read(run.now)))
 
 
 def simulate(setup: Setup, seed: int) -> Simulated:
     """One migration; the same seed gives the same."""
     pick = random.Random(seed)  # noqa: S311 - no secret
-    clocks = _clocks(setup, pick)
+    wall = _on_wall_clocks(setup)
     source, destination = (
-        _Host(clock=clock, release=setup.release, verbosity=setup.verbosity, form=_form(setup)) for clock in clocks
+        Host(
+            clock=clock,
+            release=setup.release,
+            verbosity=setup.verbosity,
+            form=_form(setup),
+            born=-_S if wall else clock.zero_at(),
+        )
+        for clock in _clocks(setup, pick)
     )
     run = _Run(setup=setup, pick=pick, source=source, destination=destination)
     run.plays()
-    read = source.clock.read
+    zero_ns = round(WALL_ZERO.timestamp() * _MS) * _US if wall else 0
+    read, passed, marks = source.clock.read, source.clock.passed, run.marks
+    end = run.now
+    instants = sorted({*marks.values(), *range(0, end, end // 16)})
+    probes = "\n".join((*_exchanges(run, zero_ns, -10 * _MS), *_exchanges(run, zero_ns, end + _MS)))
     return Simulated(
         source_log=source.log(),
         destination_log=destination.log(),
-        started_ns=_printed_zero_ns(setup) + read(run.marks["started"]),
-        completed_ns=_printed_zero_ns(setup) + read(run.marks["completed"]),
-        offset_ns=destination.clock.read(run.marks["completed"]) - read(run.marks["completed"]),
-        blackout_ns=read(run.marks["running"]) - read(run.marks["stopped"]),
+        started_ns=zero_ns + read(marks["started"]),
+        stopped_ns=zero_ns + read(marks["stopped"]),
+        completed_ns=zero_ns + read(marks["completed"]),
+        offset_ns=destination.clock.read(marks["completed"]) - read(marks["completed"]),
+        blackout_ns=passed(marks["running"]) - passed(marks["stopped"]),
+        transfer_ns=passed(marks["state arrived"]) - passed(marks["state written"]),
+        offsets=tuple((zero_ns + read(at), destination.clock.read(at) - read(at)) for at in instants),
+        stepped_at=source.clock.set_at,
+        line_times={
+            name: tuple(sorted(at for at, _ in host.records))
+            for name, host in (("source.log", source), ("destination.log", destination))
+        },
+        probes=probes,
+        source_events=source.events(),
+        destination_events=destination.events(),
     )

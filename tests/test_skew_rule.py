@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from clock_states import STATES
 from forest import RECORDINGS, inputs
 from scenarios import SCENARIOS
 from skew_rule import Jaeger, Judged, Timed, judge, timed
@@ -17,8 +18,10 @@ from otelmig.side import Role
 from otelmig.trace.build import TraceOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from otelmig.pipeline import Findings
 
 _S = 10**9
 _HERE, _THERE = "here", "there"
@@ -143,16 +146,15 @@ def _without_hosts(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _documents(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """Every trace of ``paths``, with all that can be known of its hosts, and with nothing."""
-    findings = read_findings(paths)
+def _documents(findings: Findings) -> Iterator[dict[str, Any]]:
+    """Every trace, with all that can be known of its hosts, and with nothing."""
     for options in _OPTIONS:
         yield from (json.loads(json_line(trace)) for trace in findings.traces(options))
     yield from (_without_hosts(json.loads(json_line(trace))) for trace in findings.traces(_OPTIONS[2]))
 
 
-def _check_unmoved(paths: Iterable[Path]) -> None:
-    for document in _documents(paths):
+def _check_unmoved(findings: Findings) -> None:
+    for document in _documents(findings):
         for jaeger, max_ns in _SETTINGS:
             spans = timed(document, jaeger)
             found = judge(spans, max_ns)
@@ -164,7 +166,7 @@ def _check_unmoved(paths: Iterable[Path]) -> None:
 @pytest.mark.parametrize(("jaeger", "max_ns"), _SETTINGS)
 def test_a_microsecond_too_long_is_found(jaeger: Jaeger, max_ns: int) -> None:
     """The rule is not blind to traces as they are written: what the destination did, outlasting the migration."""
-    document = next(_documents(inputs("v53.0-twohosts")))
+    document = next(_documents(read_findings(inputs("v53.0-twohosts"))))
     spans = [span for group in document["resourceSpans"] for scope in group["scopeSpans"] for span in scope["spans"]]
     (root,), (receive,) = ([span for span in spans if span["name"] == name] for name in ("migration", "receive"))
     receive["endTimeUnixNano"] = str(int(root["endTimeUnixNano"]) + 1_000)
@@ -176,7 +178,7 @@ def test_a_microsecond_too_long_is_found(jaeger: Jaeger, max_ns: int) -> None:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_recordings_are_shown_as_they_are(name: str) -> None:
     """No span of a recording is moved or marked."""
-    _check_unmoved(inputs(name))
+    _check_unmoved(read_findings(inputs(name)))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -184,4 +186,10 @@ def test_scenarios_are_shown_as_they_are(name: str, tmp_path: Path) -> None:
     """No span of a scenario is moved or marked."""
     for file, content in SCENARIOS[name].files.items():
         (tmp_path / file).write_bytes(content)
-    _check_unmoved(sorted(tmp_path.iterdir()))
+    _check_unmoved(read_findings(sorted(tmp_path.iterdir())))
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_every_state_of_the_clocks_is_shown_as_it_is(name: str, tmp_path: Path) -> None:
+    """Contradicted, known on one side, left as they were, or corrected: no span is moved or marked."""
+    _check_unmoved(STATES[name].findings(tmp_path))

@@ -14,14 +14,26 @@ from typing import TYPE_CHECKING, Final
 from otelmig.clock.bounds import clock_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from otelmig.clock.bounds import ClockBounds, Contradiction
     from otelmig.clock.constraint import Constraint
 
-__all__ = ["Conflict", "Step", "conflict_of", "is_excluded"]
+__all__ = ["Conflict", "SettableClock", "Step", "conflict_of", "is_excluded"]
 
 _PPB: Final = 10**9
+_FAR: Final = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettableClock:
+    """A wall clock, which may have been set while it was read."""
+
+    on_source: bool
+    order: Callable[[Constraint], int]
+    """Sorts constraints as their ends on this clock's host came to pass."""
+    goes_back: bool = False
+    """Whether its readings go back somewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,8 @@ class Step:
     """The last constraint that must lie before the step."""
     first_after: Constraint
     """The first that must lie after it."""
+    window_ns: tuple[int, int]
+    """What the source's clock read up to the first was read before the step, what it read from the second on after."""
     before: ClockBounds
     """What is proved by the constraints that must lie before it."""
     after: ClockBounds
@@ -42,12 +56,6 @@ class Step:
     def least_ns(self) -> int:
         """The smallest step that explains everything, without its sign."""
         return max(self.lo_ns or 0, -(self.hi_ns or 0), 0)
-
-    @property
-    def window_ns(self) -> tuple[int, int]:
-        """The source times between which the step lies."""
-        first, last = self.last_before.at_ns, self.first_after.at_ns
-        return min(first, last), max(first, last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +77,14 @@ def conflict_of(
     constraints: Sequence[Constraint],
     bounds: ClockBounds,
     *,
-    may_step: bool,
-    order: Callable[[Constraint], int],
+    settable: Sequence[SettableClock],
 ) -> Conflict | None:
-    """What ``bounds`` of ``constraints`` contradict, if anything; ``order`` sorts constraints as they came to pass.
-
-    A step is looked for only if one of the clocks ``may_step``: wall clocks do, monotonic ones never.
-    """
+    """What ``bounds`` of ``constraints`` contradict, if anything; ``settable`` are those of the two that may step."""
     worst = bounds.contradiction
     if worst is None:
         return None
     contradicting = sum(is_excluded(each, bounds) for each in constraints)
-    step = _step(sorted(constraints, key=order), bounds.drift_ppb) if may_step else None
+    step = _step(constraints, bounds.drift_ppb, settable)
     return Conflict(worst=worst, contradicting=contradicting, step=step)
 
 
@@ -93,11 +97,51 @@ def is_excluded(constraint: Constraint, bounds: ClockBounds) -> bool:
     return hi is not None and hi < constraint.bound_ns
 
 
-def _step(ordered: Sequence[Constraint], drift_ppb: int) -> Step | None:
-    """The one step that explains everything, if there is one: the longest feasible beginning and end must meet.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Split:
+    """If this clock was set: the constraints that must lie before that, and after it; in order, neither empty."""
+
+    before: Sequence[Constraint]
+    after: Sequence[Constraint]
+    first_ns: int
+    """A source time before the step."""
+    last_ns: int
+    """A source time after it."""
+
+
+def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[SettableClock]) -> Step | None:
+    """The one step that explains everything, if there is one; what is claimed holds whichever clock was set."""
+    splits = [found for clock in settable if (found := _split(constraints, drift_ppb, clock)) is not None]
+    if not splits:
+        return None
+    earliest, latest = min(splits, key=lambda split: split.first_ns), max(splits, key=lambda split: split.last_ns)
+    before = clock_bounds(_common([split.before for split in splits]), drift_ppb=drift_ppb)
+    after = clock_bounds(_common([split.after for split in splits]), drift_ppb=drift_ppb)
+    first, last = earliest.first_ns, latest.last_ns
+    lo, hi = _size(before, after, first, last) if first > -_FAR and last < _FAR else (None, None)
+    if lo is None and hi is None:  # the two explanations have nothing in common, or no end in time
+        return None
+    first, last = min(first, last), max(first, last)
+    if any(clock.on_source and clock.goes_back for clock in settable):  # the same reading on both sides of the step
+        back = _FAR if hi is None else max(hi, 0)
+        first, last = first - back, last + back
+    return Step(
+        lo_ns=lo,
+        hi_ns=hi,
+        last_before=earliest.before[-1],
+        first_after=latest.after[0],
+        window_ns=(first, last),
+        before=before,
+        after=after,
+    )
+
+
+def _split(constraints: Sequence[Constraint], drift_ppb: int, clock: SettableClock) -> _Split | None:
+    """The longest feasible beginning and end, if they meet.
 
     Constraints between them fit either side; what is claimed rests on those that fit one side only.
     """
+    ordered = sorted(constraints, key=clock.order)
     count = len(ordered)
 
     def contradicts(part: Sequence[Constraint]) -> bool:
@@ -107,22 +151,50 @@ def _step(ordered: Sequence[Constraint], drift_ppb: int) -> Step | None:
     end = bisect_left(range(count), True, key=lambda start: not contradicts(ordered[start:]))  # noqa: FBT003
     if not 0 < end <= beginning < count:
         return None
-    before = clock_bounds(ordered[:end], drift_ppb=drift_ppb)
-    after = clock_bounds(ordered[beginning:], drift_ppb=drift_ppb)
-    last_before, first_after = ordered[end - 1], ordered[beginning]
-    lo, hi = _size(before, after, last_before.at_ns, first_after.at_ns)
-    return Step(lo_ns=lo, hi_ns=hi, last_before=last_before, first_after=first_after, before=before, after=after)
+    before, after = ordered[:end], ordered[beginning:]
+    first: int | None = _source_time(before[-1], late=False)
+    last: int | None = _source_time(after[0], late=True)
+    if not clock.on_source:  # the step follows, or precedes, the destination's end, which may be another source time
+        if not before[-1].upper:
+            first = clock_bounds(before, drift_ppb=drift_ppb).earliest_source_ns(before[-1].destination_ns)
+        if after[0].upper:
+            last = clock_bounds(after, drift_ppb=drift_ppb).latest_source_ns(after[0].destination_ns)
+    return _Split(
+        before=before,
+        after=after,
+        first_ns=-_FAR if first is None else first,
+        last_ns=_FAR if last is None else last,
+    )
+
+
+def _source_time(constraint: Constraint, *, late: bool) -> int:
+    """The source's end of a constraint, taken early or late within its resolution."""
+    resolution = 2 * constraint.rounding_ns + 1
+    if constraint.upper:
+        return constraint.at_ns + (resolution if late else 0)
+    return constraint.at_ns - (0 if late else resolution)
+
+
+def _common(parts: Sequence[Sequence[Constraint]]) -> list[Constraint]:
+    """The constraints that are in every part."""
+    others = [{id(each) for each in part} for part in parts[1:]]
+    return [each for each in parts[0] if all(id(each) in other for other in others)]
 
 
 def _size(before: ClockBounds, after: ClockBounds, first_ns: int, last_ns: int) -> tuple[int | None, int | None]:
-    """How far the offsets on the two sides of the step lie apart, wherever between the two instants it happened."""
-    middle = (first_ns + last_ns) // 2
-    slack = 2 * -(-abs(last_ns - first_ns) * before.drift_ppb // (2 * _PPB))
+    """By how much the offset grew between two source times, of which one is before the step and the other after it.
 
-    def apart(one: int | None, other: int | None, sign: int) -> int | None:
-        return None if one is None or other is None else one - other + sign * slack
-
-    return (
-        apart(after.lo_ns(middle), before.hi_ns(middle), -1),
-        apart(after.hi_ns(middle), before.lo_ns(middle), 1),
-    )
+    A source's clock that was set back by ``step`` ran for ``last_ns - first_ns + step`` between them.
+    """
+    drift = before.drift_ppb
+    drifted = (last_ns - first_ns) * drift
+    lo, hi = after.lo_ns(last_ns), after.hi_ns(last_ns)
+    least, most = before.lo_ns(first_ns), before.hi_ns(first_ns)
+    grown: list[int | None] = [None, None]
+    if lo is not None and most is not None:
+        numerator = (lo - most) * _PPB - drifted
+        grown[0] = numerator // (_PPB + drift if numerator > 0 else _PPB)
+    if hi is not None and least is not None:
+        numerator = (hi - least) * _PPB + drifted
+        grown[1] = -(-numerator // (_PPB - drift if numerator > 0 else _PPB))
+    return grown[0], grown[1]

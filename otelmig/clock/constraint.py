@@ -83,6 +83,16 @@ class Constraint:
             return str(self.first.where)
         return f"{self.first.where} before {self.second.where}"
 
+    @property
+    def on_destination(self) -> Witness:
+        """The end that lies on the destination."""
+        return self.second if self.upper else self.first
+
+    @property
+    def destination_ns(self) -> int:
+        """The latest (``upper``), or the earliest, that the destination's clock read at its end."""
+        return self.at_ns + self.bound_ns
+
 
 def source_first(rule: str, source: Endpoint, destination: Endpoint) -> Constraint:
     """``source`` happens before ``destination``."""

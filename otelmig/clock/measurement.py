@@ -104,8 +104,9 @@ def _ns(field: str) -> int:
 
 def prior(source: ClockStatusReport, destination: ClockStatusReport, *, drift_ppb: int) -> Iterator[Constraint]:
     """What two clocks that are both near UTC are at most apart; the time between the two reports is paid for."""
-    apart = abs(destination.at_ns - source.at_ns)
-    bound = source.error_ns + destination.error_ns + -(-apart * drift_ppb // _PPB)
+    claimed = source.error_ns + destination.error_ns
+    apart = abs(destination.at_ns - source.at_ns) + claimed  # at most: both times may be wrong themselves
+    bound = claimed + -(-apart * drift_ppb // _PPB)
     one = _Measured(kind="clock status", where=source.where)
     other = _Measured(kind="clock status", where=destination.where)
     yield _upper("clock-status", Basis.PRIOR, source.at_ns, bound, (one, other))

@@ -90,6 +90,8 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
     else:
         estimate = _middle(proof.bounds.lo_ns(at), proof.bounds.hi_ns(at))
     estimate = estimate // _MICROSECOND * _MICROSECOND
+    if lo is not None and estimate < lo:
+        estimate += _MICROSECOND
     applied = 0 if mode in _RAW else estimate
     if mode is ClockMode.OFF:
         status, lo, hi, bounds = ClockStatus.UNSYNCED, None, None, None

@@ -5,16 +5,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from otelmig.clock.bounds import clock_bounds
-from otelmig.clock.conflict import conflict_of
+from otelmig.clock.conflict import SettableClock, conflict_of
 from otelmig.clock.drift import SLEWED_PPB, least_drift
+from otelmig.side import Role
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Sequence
 
     from otelmig.clock.bounds import ClockBounds
     from otelmig.clock.conflict import Conflict
@@ -71,10 +72,9 @@ def prove(
     constraints: Iterable[Constraint],
     *,
     drift_ppb: int,
-    may_step: bool,
-    order: Callable[[Constraint], int] = lambda constraint: constraint.at_ns,
+    settable: Sequence[SettableClock] = (),
 ) -> ClockProof:
-    """What ``constraints`` prove if the clocks drift by no more than ``drift_ppb``.
+    """What ``constraints`` prove if the clocks drift by no more than ``drift_ppb``; ``settable`` ones may step, too.
 
     Where the constraints refute that drift, but not that of a clock which is being slewed by NTP, the bounds are those
     of the slewed clock. Beyond that (and beyond what was asked for) they contradict each other.
@@ -91,26 +91,28 @@ def prove(
         )
     assumed = max(drift_ppb, SLEWED_PPB)
     bounds = clock_bounds(given, drift_ppb=assumed)
-    conflict = conflict_of(given, bounds, may_step=may_step, order=order)
+    conflict = conflict_of(given, bounds, settable=settable)
     return ClockProof(constraints=given, bounds=bounds, required_ppb=required_ppb, conflict=conflict)
 
 
 def prove_between(source: Side, destination: Side, constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockProof:
     """What ``constraints`` between two sides prove; only a wall clock may have stepped, and it may have gone back."""
-    may_step = ClockDomain.REALTIME in (source.process.domain, destination.process.domain)
-    return prove(constraints, drift_ppb=drift_ppb, may_step=may_step, order=_as_logged(source))
+    wall = [side for side in (source, destination) if side.process.domain is ClockDomain.REALTIME]
+    return prove(constraints, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
 
 
-def _as_logged(source: Side) -> Callable[[Constraint], int]:
-    """Sorts constraints as the source logged them; measurements go where their time fits in."""
-    places: dict[int, int] = {}
-    times: list[int] = []
+def _settable(side: Side) -> SettableClock:
+    """The wall clock of a side, which sorts constraints as they were logged; measurements go where their time fits."""
+    on_source = side.role is Role.SOURCE
+    seen = side.observations
+    places = {id(each): index for index, each in enumerate(seen)}
+    times = list(accumulate((each.stamp.ns for each in seen), max))
 
     def place(constraint: Constraint) -> int:
-        if not times:
-            places.update((id(seen), index) for index, seen in enumerate(source.observations))
-            times.extend(accumulate((seen.stamp.ns for seen in source.observations), max))
-        index = places.get(id(constraint.on_source))
-        return 2 * bisect_left(times, constraint.at_ns) if index is None else 2 * index + 1
+        index = places.get(id(constraint.on_source if on_source else constraint.on_destination))
+        if index is not None:
+            return 2 * index + 1
+        return 2 * bisect_left(times, constraint.at_ns if on_source else constraint.destination_ns)
 
-    return place
+    back = any(later.stamp.hi_ns < earlier.stamp.lo_ns for earlier, later in pairwise(seen))
+    return SettableClock(on_source=on_source, order=place, goes_back=back)

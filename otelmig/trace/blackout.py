@@ -133,10 +133,11 @@ def _rolled_back(story: Story, source: Side, stop: _Window) -> Blackout | None:
 def _stop(source: Side) -> _Window | None:
     """Where the vCPUs stopped."""
     pausing = source.first(Kind.VM_PAUSING)
-    device = source.first(Kind.DEVICE_PAUSING) or source.first(Kind.VM_PAUSED)
-    if pausing is None or device is None or device.stamp.ns < pausing.stamp.ns:
+    if pausing is None:
         return None
-    return _Window(first=pausing, last=device)
+    later = [seen for kind in (Kind.DEVICE_PAUSING, Kind.VM_PAUSED) if (seen := source.first(kind)) is not None]
+    stopped = [seen for seen in later if seen.stamp.ns >= pausing.stamp.ns]
+    return _Window(first=pausing, last=min(stopped, key=lambda seen: seen.stamp.hi_ns)) if stopped else None
 
 
 def _run(side: Side) -> _Window | None:
@@ -148,8 +149,8 @@ def _run(side: Side) -> _Window | None:
         seen for seen in side.all(Kind.DEVICE_RESUMING) if resuming.stamp.ns <= seen.stamp.ns <= resumed.stamp.ns
     ]
     if side.process.vcpus_resume_first:
-        return _Window(first=resuming, last=devices[0] if devices else resumed)
-    return _Window(first=devices[-1] if devices else resuming, last=resumed)
+        return _Window(first=resuming, last=min((*devices[:1], resumed), key=lambda seen: seen.stamp.hi_ns))
+    return _Window(first=max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns), last=resumed)
 
 
 def _middle(story: Story, role: Role, window: _Window) -> Moment:

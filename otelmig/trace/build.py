@@ -348,18 +348,19 @@ def _assign_ids(draft: Draft, path: str, identity: Identity, ids: dict[int, str]
 
 
 def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
+    start, end = draft.start.drawn_at(draft.start_ns), draft.end.drawn_at(draft.end_ns)
     found = {
         "vm.migration.phase": draft.name,
         **draft.attributes,
-        "otelmig.evidence.start": draft.start.where,
-        "otelmig.evidence.end": draft.end.where,
+        "otelmig.evidence.start": start.where,
+        "otelmig.evidence.end": end.where,
     }
-    if draft.start.error_ns is not None and draft.end.error_ns is not None:
-        found["otelmig.clock.uncertainty"] = seconds(max(draft.start.error_ns, draft.end.error_ns))
-    if draft.start.text is not None:
-        found["otelmig.time.start"] = draft.start.text
-    if draft.end.text is not None:
-        found["otelmig.time.end"] = draft.end.text
+    if start.error_ns is not None and end.error_ns is not None:
+        found["otelmig.clock.uncertainty"] = seconds(max(start.error_ns, end.error_ns))
+    if start.text is not None:
+        found["otelmig.time.start"] = start.text
+    if end.text is not None:
+        found["otelmig.time.end"] = end.text
     return found
 
 

@@ -31,7 +31,7 @@ def clock_attributes(story: Story, proof: ClockProof, epoch: Epoch) -> dict[str,
         "otelmig.clock.shift": str(epoch.ns - placement.applied_ns),
         "otelmig.clock.constraints": proof.bounds.total,
     }
-    if placement.bounds is not None:
+    if placement.lo_ns is not None or placement.hi_ns is not None:
         found["otelmig.clock.offset.estimate"] = seconds(placement.estimate_ns)
         found |= _bounds(placement)
     if placement.status is ClockStatus.UNSYNCED:
@@ -70,7 +70,7 @@ def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
 
 
 def _step(step: Step) -> dict[str, AttributeValue]:
-    lines = (str(step.last_before.on_source.where), str(step.first_after.on_source.where))
+    lines = (str(step.last_before.first.where), str(step.first_after.second.where))
     found: dict[str, AttributeValue] = {"otelmig.clock.evidence.step": lines}
     if step.lo_ns is not None:
         found["otelmig.clock.step.min"] = seconds(step.lo_ns)

@@ -64,9 +64,9 @@ class Draft:
     def move(self, role: Role, ns: int) -> None:
         """Draw what belongs to ``role``, here and below, ``ns`` later."""
         for draft in self.walk():
-            if draft.role is role:
-                draft.start, draft.end = draft.start.moved(ns), draft.end.moved(ns)
-                draft.events = [replace(event, at=event.at.moved(ns)) for event in draft.events]
+            by_ns = ns if draft.role is role else 0
+            draft.start, draft.end = draft.start.moved(by_ns, draft.role), draft.end.moved(by_ns, draft.role)
+            draft.events = [replace(event, at=event.at.moved(by_ns, draft.role)) for event in draft.events]
 
     def fail(self, description: str, error_type: str) -> None:
         """Mark the span as ERROR."""
@@ -124,8 +124,12 @@ def _settle(draft: Draft, fixed: Draft | None) -> None:
         if not child.sequential:
             _settle(child, fixed)
     if draft.children and draft is not fixed:
-        draft.start_ns = min(draft.start_ns, *(child.start_ns for child in draft.children))
-        draft.end_ns = max(draft.end_ns, *(child.end_ns for child in draft.children))
+        first = min(draft.children, key=lambda child: child.start_ns)
+        last = max(draft.children, key=lambda child: child.end_ns)
+        if first.start_ns < draft.start_ns:
+            draft.start_ns, draft.start = first.start_ns, first.start
+        if last.end_ns > draft.end_ns:
+            draft.end_ns, draft.end = last.end_ns, last.end
 
 
 def _part(parts: Sequence[Draft]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.side import Role
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Moment", "Timeline"]
 
+_GAPS_NS: Final = 2_000
+"""Rounding to a microsecond, and one between neighbours."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
@@ -21,6 +24,8 @@ class Moment:
     ns: int
     error_ns: int | None
     """How far it may be off; None if that is not known."""
+    role: Role
+    """The side whose clock it was read from."""
     where: str
     """``FILE:LINE``."""
     text: str | None = None
@@ -31,10 +36,15 @@ class Moment:
         error = None if self.error_ns is None else self.error_ns + error_ns
         return replace(self, ns=self.ns + ns, error_ns=error, text=None)
 
-    def moved(self, ns: int) -> Moment:
-        """The same, drawn ``ns`` later than it happened."""
+    def moved(self, ns: int, role: Role) -> Moment:
+        """The same, drawn ``ns`` later than it happened, by the clock of ``role``: no stamp's if another was read."""
         error = None if self.error_ns is None else self.error_ns + abs(ns)
-        return replace(self, ns=self.ns + ns, error_ns=error)
+        return replace(self, ns=self.ns + ns, error_ns=error, text=self.text if self.role is role else None)
+
+    def drawn_at(self, ns: int) -> Moment:
+        """The instant as it is drawn: more than the gap to a neighbour away, it is known less well, and no stamp's."""
+        moved = abs(ns - self.ns)
+        return self if moved < _GAPS_NS else self.plus(ns - self.ns, moved)
 
     def not_before(self, other: Moment) -> Moment:
         """The later of the two."""
@@ -64,4 +74,4 @@ class Timeline:
             ns -= self.placement.estimate_ns
             placed_ns = self.placement.error_ns(ns)
             error_ns = None if placed_ns is None else stamp.error_ns + placed_ns
-        return Moment(ns=ns, error_ns=error_ns, where=str(seen.where), text=stamp.text)
+        return Moment(ns=ns, error_ns=error_ns, role=role, where=str(seen.where), text=stamp.text)

@@ -237,7 +237,7 @@ ATTRIBUTES: Final = _rows(
     ),
     ("otelmig.clock.step.min", "double, s", "receive", "proved lower bound of that step"),
     ("otelmig.clock.step.max", "double, s", "receive", "proved upper bound of that step"),
-    ("otelmig.clock.evidence.step", "string[]", "receive", "the two lines of the source between which it lies"),
+    ("otelmig.clock.evidence.step", "string[]", "receive", "the two lines between which it lies"),
     (
         "otelmig.clock.shift",
         "string",
