@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from two_clocks import ANY_CONSTRAINT, RATES, READERS, SEEN, World, between, clocks, interpolated, worlds, worst_excess
+from two_clocks import (
+    ANY_CONSTRAINT,
+    CLOSE_CONSTRAINT,
+    RATES,
+    READERS,
+    SEEN,
+    World,
+    between,
+    clocks,
+    interpolated,
+    worlds,
+    worst_excess,
+)
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import SettableClock, conflict_of
@@ -35,7 +47,7 @@ _EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 200
 _checked = settings(max_examples=_EXAMPLES, deadline=None)
 _STAMPS: Final = ("t1", "t2", "t3", "t4")
 _LARGEST_PPB: Final = TIERS["chrony-slew"]
-_crowds = st.lists(ANY_CONSTRAINT, max_size=20)
+_crowds = st.one_of(st.lists(ANY_CONSTRAINT, max_size=20), st.lists(CLOSE_CONSTRAINT, max_size=8))
 
 
 _BY_TIME: Final = SettableClock(on_source=True, order=lambda constraint: constraint.at_ns)
@@ -324,6 +336,9 @@ def test_one_step_is_found_with_its_time_and_size(world: _Stepped) -> None:
     assert step.lo_ns is None or step.lo_ns <= world.grown_ns
     assert step.hi_ns is None or world.grown_ns <= step.hi_ns
     assert step.least_ns <= abs(world.by_ns)
+    if not world.on_source or world.by_ns > 0:
+        assert step.window_ns[0] <= world.source_reading(world.at - 1)
+        assert world.source_reading(world.at) <= step.window_ns[1]
     _check_around(world, ClockProof(constraints=(), bounds=bounds, conflict=found), step)
 
 
@@ -425,3 +440,54 @@ def test_an_exact_step_is_found_exactly() -> None:
     assert 50 * _MS + 300 * _US <= step.hi_ns < 50 * _MS + 310 * _US
     assert found.worst.excess_ns == 50 * _MS - 100 * _US
     assert found.widening_ns == 25 * _MS - 50 * _US
+
+
+def test_a_source_that_was_set_back_has_readings_on_both_sides() -> None:
+    """What its clock showed twice may be of before the step or of after it: nothing is said to hold there."""
+    constraints = [
+        *_exact(99 * _S, 0),
+        *_exact(100 * _S, 0),
+        *_exact(100 * _S + 81 * _MS, 20 * _MS),
+        *_exact(102 * _S, 20 * _MS),
+    ]
+    told = []
+    for goes_back in (False, True):
+        clock = SettableClock(on_source=True, order=lambda constraint: constraint.at_ns, goes_back=goes_back)
+        proof = prove(constraints, drift_ppb=0, settable=[clock])
+        told.append([proof.throughout(at, at) is not None for at in (99 * _S, 100 * _S + 95 * _MS, 102 * _S)])
+    assert told == [[True, True, True], [True, False, True]]
+
+
+@pytest.mark.parametrize("ppm", [-1000, 1000])
+def test_a_source_that_was_set_back_while_it_drifted(ppm: int) -> None:
+    """An hour back, half a minute between what is known before and after: the drift in that time is allowed for."""
+    drifted = 30 * ppm * _US
+    before = [*_exact(2 * _HOUR - 1, 0), *_exact(2 * _HOUR, 0)]
+    after = [*_exact(_HOUR + 30 * _S, _HOUR + drifted), *_exact(_HOUR + 30 * _S + 1, _HOUR + drifted)]
+    ranks = {id(each): rank for rank, each in enumerate((*before, *after))}
+    clock = SettableClock(on_source=True, order=lambda each: ranks[id(each)], goes_back=True)
+    found = _conflict([*before, *after], abs(ppm) * 1000, clock)
+    assert found is not None
+    assert found.step is not None
+    assert found.step.lo_ns is not None
+    assert found.step.hi_ns is not None
+    assert found.step.lo_ns <= _HOUR <= found.step.hi_ns
+    assert found.step.hi_ns - found.step.lo_ns < 4 * 30 * _MS + 10
+
+
+def test_a_step_is_bracketed_by_what_coarse_stamps_leave_open() -> None:
+    """Stamps of milliseconds: the step may have come after what the first line behind it prints."""
+    at, size, worth = 5 * _S + 600 * _US, 100 * _MS, _MS
+
+    def read(ns: int) -> Endpoint:
+        return Endpoint(lo_ns=ns // worth * worth, hi_ns=ns // worth * worth + worth, seen=SEEN)
+
+    constraints = []
+    for instant in (4 * _S, 5 * _S + 300 * _US, 5 * _S + 900 * _US, 6 * _S):
+        source, destination = read(instant), read(instant - (size if instant > at else 0))
+        constraints += [source_first("f", source, destination), destination_first("b", destination, source)]
+    ranks = {id(each): rank for rank, each in enumerate(constraints)}
+    found = _conflict(constraints, 0, SettableClock(on_source=True, order=lambda each: ranks[id(each)]))
+    assert found is not None
+    assert found.step is not None
+    assert found.step.window_ns[0] <= at <= found.step.window_ns[1]

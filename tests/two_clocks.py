@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_CONSTRAINT",
+    "CLOSE_CONSTRAINT",
     "LONGEST_UP",
     "RATES",
     "READERS",
@@ -200,16 +201,25 @@ def worlds(draw: st.DrawFn, rates: st.SearchStrategy[int] = RATES) -> World:
 
 # --- constraints, whether they can hold or not ---
 
-ANY_CONSTRAINT: Final = st.builds(
-    Constraint,
-    at_ns=st.integers(0, 100 * _S),
-    bound_ns=st.one_of(st.integers(-100, 100), st.integers(-(10**8), 10**8)),
-    upper=st.booleans(),
-    rule=st.just("r"),
-    first=st.just(SEEN),
-    second=st.just(SEEN),
+
+def _constraints(at_ns: st.SearchStrategy[int], bound_ns: st.SearchStrategy[int]) -> st.SearchStrategy[Constraint]:
+    return st.builds(
+        Constraint,
+        at_ns=at_ns,
+        bound_ns=bound_ns,
+        upper=st.booleans(),
+        rule=st.just("r"),
+        first=st.just(SEEN),
+        second=st.just(SEEN),
+    )
+
+
+ANY_CONSTRAINT: Final = _constraints(
+    st.integers(0, 100 * _S), st.one_of(st.integers(-100, 100), st.integers(-(10**8), 10**8))
 )
 """Consistent with others or not."""
+CLOSE_CONSTRAINT: Final = _constraints(st.integers(0, 3), st.integers(-3, 3))
+"""The same, where one nanosecond decides."""
 
 
 def worst_excess(constraints: Iterable[Constraint], drift_ppb: int) -> int:
