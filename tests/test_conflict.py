@@ -483,7 +483,7 @@ def test_a_step_is_bracketed_by_what_coarse_stamps_leave_open() -> None:
         return Endpoint(lo_ns=ns // worth * worth, hi_ns=ns // worth * worth + worth, seen=SEEN)
 
     constraints = []
-    for instant in (4 * _S, 5 * _S + 300 * _US, 5 * _S + 900 * _US, 6 * _S):
+    for instant in (3 * _S, 4 * _S, 5 * _S + 900 * _US, 6 * _S):
         source, destination = read(instant), read(instant - (size if instant > at else 0))
         constraints += [source_first("f", source, destination), destination_first("b", destination, source)]
     ranks = {id(each): rank for rank, each in enumerate(constraints)}
@@ -491,3 +491,20 @@ def test_a_step_is_bracketed_by_what_coarse_stamps_leave_open() -> None:
     assert found is not None
     assert found.step is not None
     assert found.step.window_ns[0] <= at <= found.step.window_ns[1]
+
+
+def test_a_destination_that_was_set_while_a_pass_was_running() -> None:
+    """A line of before the step may only be answered long after it: the step lies where the pass was running."""
+    at, size, answered = 10 * _S, _HOUR, 32 * _S
+    exact = {seconds: _exact(seconds * _S, 0 if seconds * _S < at else -size) for seconds in (0, 1, 33, 34)}
+    late = Constraint(at_ns=answered, bound_ns=2 * _S - answered, upper=False, rule="r", first=SEEN, second=SEEN)
+    constraints = [*exact[0], *exact[1], late, *exact[33], *exact[34]]
+    ranks = {id(each): rank for rank, each in enumerate(constraints)}
+    settable = [SettableClock(on_source=on_source, order=lambda each: ranks[id(each)]) for on_source in (True, False)]
+    found = _conflict(constraints, 100_000, *settable)
+    assert found is not None
+    assert found.step is not None
+    assert found.step.window_ns[0] <= at <= found.step.window_ns[1]
+    assert found.step.lo_ns is not None
+    assert found.step.hi_ns is not None
+    assert found.step.lo_ns <= -size <= found.step.hi_ns
