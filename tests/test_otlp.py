@@ -14,11 +14,11 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_receiver import grpc_receiver, http_receiver
+from readable import readable_spans
 
 from otelmig.errors import UsageError
 from otelmig.otlp.export import LARGEST_REQUEST, export
 from otelmig.otlp.json_lines import json_line
-from otelmig.otlp.readable import readable_spans
 from otelmig.otlp.settings import Settings
 
 if TYPE_CHECKING:

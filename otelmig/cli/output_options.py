@@ -10,18 +10,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otelmig.cli.export_options import add_export_arguments, open_delivery, say_waiting
 from otelmig.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import BinaryIO
 
+    from otelmig.otlp.account import Account as DeliveryAccount
+    from otelmig.otlp.delivery import Delivery
     from otelmig.pipeline import Findings
     from otelmig.trace.build import TraceOptions
     from otelmig.trace.span import Trace
 
-__all__ = ["Account", "add_output_arguments", "put_out"]
+__all__ = ["Account", "Outputs", "add_output_arguments"]
 
 _PIPED_WIDTH: Final = 100
 _NOTHING_FOUND: Final = 4
@@ -33,21 +36,9 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("-o", "--output", metavar="FILE", help="write OTLP/JSON, one trace a line (- for stdout)")
     output.add_argument("--json", action="store_true", help="print a stable summary for scripts, not the waterfall")
     output.add_argument("-q", "--quiet", action="store_true", help="print no waterfall")
-    output.add_argument(
-        "--otlp",
-        nargs="?",
-        const="",
-        metavar="URL",
-        help="export (default: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318)",
-    )
-    output.add_argument(
-        "--protocol",
-        choices=("http/protobuf", "grpc"),
-        help="OTLP transport (default: OTEL_EXPORTER_OTLP_PROTOCOL, else http/protobuf)",
-    )
-    output.add_argument("--timeout", type=float, metavar="SECONDS", help="for one export, with its retries")
     output.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: auto")
     output.add_argument("--width", type=int, metavar="COLUMNS", help="of the waterfall (default: the terminal's)")
+    add_export_arguments(parser)
 
 
 class Account:
@@ -56,18 +47,15 @@ class Account:
     def __init__(self) -> None:
         self.found = 0
         self.written: tuple[int, str] | None = None
-        self.exported: int | None = None
-        self.failures: list[str] = []
+        self.delivery: DeliveryAccount | None = None
 
     def line(self, findings: Findings) -> str:
         """The last line on stderr."""
         parts = [_count(self.found, "migration") + " found"]
         if self.written is not None:
             parts.append(f"{self.written[0]} written to {self.written[1]}")
-        if self.exported is not None:
-            parts.append(f"{self.exported} exported")
-            if self.exported < self.found:
-                parts.append(f"{self.found - self.exported} not exported")
+        if self.delivery is not None:
+            parts.append(self.delivery.words())
         lost = sum(findings.not_understood.values())
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(findings.not_understood.items()))
         unread = f"; {_count(len(findings.errors), 'input')} not read" if findings.errors else ""
@@ -75,7 +63,7 @@ class Account:
 
     def exit_code(self, findings: Findings) -> int:
         """What the shell is told."""
-        if self.failures:
+        if self.delivery is not None and not self.delivery.complete:
             return ExportError.exit_code
         if findings.errors:
             return UsageError.exit_code
@@ -86,23 +74,59 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def put_out(findings: Findings, arguments: argparse.Namespace, options: TraceOptions) -> Account:
-    """Every trace to every output that was asked for, one after the other."""
-    account = Account()
-    with ExitStack() as stack:
-        traces: Iterable[Trace] = findings.traces(options)
-        if arguments.output is not None:
-            traces = _written(traces, arguments.output, account, stack)
-        traces = _printed(traces, arguments, account, findings)
-        if arguments.otlp is not None or any(name in os.environ for name in _ENDPOINTS):
-            _export(traces, arguments, account)
-        else:
-            for _ in traces:
-                pass
-    return account
+class Outputs:
+    """Everything that was asked for, opened before the logs are read: a wrong URL need not wait for them."""
+
+    def __init__(self, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+        """Look at the options; if there is an export, ask the receiver whether it is one.
+
+        Raises:
+            UsageError: an option is malformed.
+        """
+        from otelmig.otlp.settings import environment_exports  # noqa: PLC0415 - `--help` needs none of it
+
+        self._arguments = arguments
+        self._delivery: Delivery | None = None
+        if arguments.otlp is not None or environment_exports(environ):
+            self._delivery = open_delivery(arguments, environ)
+            self._delivery.preflight()
+
+    def put_out(self, findings: Findings, options: TraceOptions) -> Account:
+        """Every trace to every output, one after the other."""
+        account = Account()
+        summaries: list[dict[str, object]] = []
+        with ExitStack() as stack:
+            traces: Iterable[Trace] = findings.traces(options)
+            if self._arguments.output is not None:
+                traces = _written(traces, self._arguments.output, account, stack)
+            traces = _printed(traces, self._arguments, account, summaries)
+            if self._delivery is None:
+                for _ in traces:
+                    pass
+            else:
+                account.delivery = self._delivery.account
+                _deliver(stack.enter_context(self._delivery), traces)
+        if self._delivery is not None:
+            say_waiting(self._delivery)
+        if self._arguments.json:
+            document = {
+                "schema": "otelmig.summary/1",
+                "migrations": summaries,
+                "delivery": None if self._delivery is None else self._delivery.document(),
+                "not_understood": dict(sorted(findings.not_understood.items())),
+                "notes": list(findings.notes),
+                "errors": [str(error) for error in findings.errors],
+            }
+            print(json.dumps(document, indent=2, ensure_ascii=False))
+        return account
 
 
-_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+def _deliver(delivery: Delivery, traces: Iterable[Trace]) -> None:
+    from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - only where there is an export
+    from otelmig.otlp.parcel import Parcel  # noqa: PLC0415 - the same
+
+    delivery.deliver(map(Parcel.of_trace, traces), Origin.TRACED)
+    delivery.deliver_leftovers()
 
 
 def _written(traces: Iterable[Trace], target: str, account: Account, stack: ExitStack) -> Iterator[Trace]:
@@ -128,11 +152,10 @@ def _written(traces: Iterable[Trace], target: str, account: Account, stack: Exit
 
 
 def _printed(
-    traces: Iterable[Trace], arguments: argparse.Namespace, account: Account, findings: Findings
+    traces: Iterable[Trace], arguments: argparse.Namespace, account: Account, summaries: list[dict[str, object]]
 ) -> Iterator[Trace]:
-    """Pass the traces on, each printed as a waterfall or gathered into the summary."""
+    """Pass the traces on, each printed as a waterfall or summed up."""
     quiet = arguments.quiet or arguments.output == "-"
-    summaries: list[dict[str, object]] = []
     for trace in traces:
         account.found += 1
         if arguments.json:
@@ -142,15 +165,6 @@ def _printed(
         elif not quiet:
             _print_waterfall(trace, arguments, first=account.found == 1)
         yield trace
-    if arguments.json:
-        document = {
-            "schema": "otelmig.summary/1",
-            "migrations": summaries,
-            "not_understood": dict(sorted(findings.not_understood.items())),
-            "notes": list(findings.notes),
-            "errors": [str(error) for error in findings.errors],
-        }
-        print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _print_waterfall(trace: Trace, arguments: argparse.Namespace, *, first: bool) -> None:
@@ -163,17 +177,3 @@ def _print_waterfall(trace: Trace, arguments: argparse.Namespace, *, first: bool
     )
     text = render_waterfall(trace, width=width, color=color)
     print(("" if first else "\n") + text.rstrip("\n"), flush=terminal)
-
-
-def _export(traces: Iterable[Trace], arguments: argparse.Namespace, account: Account) -> None:
-    from otelmig.otlp.export import export  # noqa: PLC0415 - the exporters cost more to load than a trace to make
-    from otelmig.otlp.settings import Settings  # noqa: PLC0415 - the same
-
-    settings = Settings.of(arguments.otlp, arguments.protocol, arguments.timeout, os.environ)
-    account.exported = 0
-    for outcome in export(traces, settings):
-        if outcome.failure is None:
-            account.exported += 1
-        elif outcome.failure not in account.failures:
-            account.failures.append(outcome.failure)
-            print(f"otelmig: not exported: {outcome.failure}", file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.log_options import add_reading_arguments, reading_options
-from otelmig.cli.output_options import add_output_arguments, put_out
+from otelmig.cli.output_options import Outputs, add_output_arguments
 from otelmig.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def trace_files(
     """Read ``files``, put the traces out as ``arguments`` say, and give the account; the result is the exit code."""
     from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
 
+    outputs = Outputs(arguments, os.environ)
     paths = [Path(file) for file in files]
     size = sum(path.stat().st_size for path in paths if path.is_file())
     if size > _WORTH_SAYING:
@@ -111,7 +112,7 @@ def trace_files(
     said = list(dict.fromkeys(findings.notes))
     for note in said:
         print(f"otelmig: {note}", file=sys.stderr)
-    account = put_out(findings, arguments, options)
+    account = outputs.put_out(findings, options)
     for note in dict.fromkeys(findings.notes):
         if note not in said:
             print(f"otelmig: {note}", file=sys.stderr)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from otelmig.trace.span import AttributeValue, Link, Span, Trace
 
-__all__ = ["json_line"]
+__all__ = ["json_document", "json_line", "json_text"]
 
 _KINDS: Final = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3}
 _ERROR: Final = 2
@@ -28,8 +28,18 @@ _IS_REMOTE: Final = 0x200
 
 def json_line(trace: Trace) -> bytes:
     """One trace as a line of OTLP/JSON (an ``ExportTraceServiceRequest``) with its line feed; always the same."""
+    return json_text(json_document(trace)) + b"\n"
+
+
+def json_text(document: object) -> bytes:
+    """JSON on one line, without a line feed."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def json_document(trace: Trace) -> dict[str, object]:
+    """What the line of ``trace`` says."""
     scope = {"name": SCOPE_NAME, "version": __version__}
-    document = {
+    return {
         "resourceSpans": [
             {
                 "resource": {"attributes": _attributes(resource)},
@@ -45,7 +55,6 @@ def json_line(trace: Trace) -> bytes:
             for role, resource in trace.resources.items()
         ]
     }
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def _span(span: Span, trace: Trace) -> dict[str, object]:
