@@ -1,4 +1,4 @@
-"""An OTLP receiver in this process, on a real socket, that does what a test wants: answers, refuses, hangs, breaks off."""
+"""An OTLP receiver in this process, on a real socket: it answers, refuses, hangs or breaks off, as a test wants."""
 
 from __future__ import annotations
 
@@ -144,6 +144,7 @@ def http_receiver(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}

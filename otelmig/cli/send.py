@@ -70,8 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     with delivery:
         if files:
             delivery.deliver(archives.parcels(), Origin.ARCHIVE)
-        else:
-            delivery.deliver_spool()
+        readable = bool(files) or delivery.deliver_spool()
     account = delivery.account
     given = sum(each.traces for each in account.given)
     if arguments.json:
@@ -83,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(document, indent=2, ensure_ascii=False))
     say_waiting(delivery)
     print(f"{_count(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
-    if not account.complete:
+    if not (account.complete and readable):
         return ExportError.exit_code
     if archives.errors:
         return UsageError.exit_code

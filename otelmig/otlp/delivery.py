@@ -80,6 +80,7 @@ class Delivery:
         self._barred: Answer | None = None
         self._taken: dict[str, str] = {}  # digests of what was taken in this run, by ident
         self._kept: dict[str, Reason] = {}  # why what this run was asked for went into the spool, by ident
+        self._settled: set[str] = set()  # what this run need not try again
         self._said: set[Reason] = set()
 
     def __enter__(self) -> Self:
@@ -122,17 +123,18 @@ class Delivery:
                 size += len(parcel.body)
         self._send(list(batch.values()), origin)
 
-    def deliver_spool(self) -> None:
-        """Send everything that waits in the spool, whichever endpoint it was meant for."""
+    def deliver_spool(self) -> bool:
+        """Send everything that waits in the spool, whichever endpoint it was meant for; False: it cannot be used."""
         spool = self._opened()
         if spool is None:
-            return
+            return False
         waiting = spool.waiting()
         self.deliver(self._parcels(spool, waiting), Origin.SPOOL)
-        if self._spool is not None:
-            done = [each for each in waiting if self._digest(each.ident) == each.digest]
-            with self._guarded():
+        with self._guarded():
+            if self._spool is not None:
+                done = [each for each in waiting if self._digest(each.ident) == each.digest]
                 spool.drop(each for each in done if each.endpoint != self.place)
+        return True
 
     def deliver_leftovers(self) -> None:
         """Once more what waits for this very endpoint, unless the endpoint itself refused it: it may be back."""
@@ -142,7 +144,7 @@ class Delivery:
         waiting = [
             entry
             for entry in spool.waiting(self.place)
-            if entry.reason not in _HELD and self._kept.get(entry.ident) is not Reason.RECEIVER_ERROR
+            if entry.reason not in _HELD and entry.ident not in self._settled
         ]
         if waiting and self._courier.refusal(at_last=True) is None:
             self.deliver(self._parcels(spool, waiting), Origin.LEFTOVER)
@@ -281,6 +283,8 @@ class Delivery:
         if origin is Origin.LEFTOVER:
             return
         for parcel in group:
+            if not answer.retryable:
+                self._settled.add(parcel.ident)
             self.account.because(answer.reason, parcel.spans)
             if origin is not Origin.ARCHIVE and self._spool is not None:
                 self.account.spooled.add(parcel.spans)

@@ -42,7 +42,7 @@ _HINTS: Final = {
     405: " (is this an OTLP port?)",
     415: " (does it take this protocol? see --protocol)",
 }
-_LARGEST_ANSWER: Final = 1 << 20
+_LARGEST_ANSWER: Final = 1 << 16
 _LONGEST_WAIT_S: Final = 86_400.0
 _UNREACHED: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
 
@@ -191,7 +191,7 @@ def _own_fields(given: object) -> dict[str, object]:
 def _content(response: requests.Response, deadline: float) -> bytes:
     """The body, as far as an answer can be long, if it comes before ``deadline``."""
     found = bytearray()
-    for chunk in response.iter_content(1 << 14):
+    for chunk in response.iter_content(1):  # a larger one is waited for as long as anything comes
         found += chunk
         if time.monotonic() > deadline:
             raise TimeoutError

@@ -283,7 +283,12 @@ class Spool:
         if not records:
             return
         self._make_room(sum(len(record.rest) for record in records) + _HEAD * len(records))
-        self._write(records, durable=durable)
+        try:
+            self._write(records, durable=durable)
+        except SpoolFullError:
+            self._close_segment()
+            self._compact(least=0)
+            self._write(records, durable=durable)
         if self._segment is not None and self._segment.size > self._segment_size:
             self._close_segment()
             self._compact()
@@ -340,10 +345,14 @@ class Spool:
     def _used(self) -> int:
         return sum(self._sizes.values()) + self._receipts.size
 
-    def _compact(self) -> None:
-        """Once most of the closed segments is about what was delivered: write the rest of it again, remove them."""
+    def _compact(self, least: int | None = None) -> None:
+        """Where most of the closed segments is about what was delivered: write the rest again, and remove them.
+
+        Not for less than so many bytes (default: a segment), unless the rest is nothing.
+        """
         live = sum(entry.size for entry in self._entries.values())
-        if sum(self._sizes.values()) <= 2 * live + (self._segment_size if self._entries else 0):
+        worth = self._segment_size if least is None else least
+        if sum(self._sizes.values()) <= 2 * live + (worth if self._entries else 0):
             return
         self._receipts.sync()
         old = list(self._paths)
