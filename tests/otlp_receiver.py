@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from concurrent import futures
 from contextlib import contextmanager, suppress
@@ -61,6 +62,8 @@ class Reply:
     trailers: tuple[tuple[str, bytes], ...] = ()
     takes: bool = True
     """Whether the spans are kept, whatever is answered."""
+    pause_s: float = 0.0
+    """Before the answer."""
     hangs: bool = False
     """No answer until the receiver is told to go on."""
     breaks: bool = False
@@ -148,7 +151,12 @@ def http_receiver(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[
 
         def do_POST(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = receiver.take(self.rfile.read(int(headers["content-length"])), headers)
+            data = self.rfile.read(int(headers["content-length"]))
+            if len(data) < int(headers["content-length"]):
+                self.close_connection = True  # who sent it is gone: half a request is none
+                return
+            reply = receiver.take(data, headers)
+            time.sleep(reply.pause_s)
             kind = headers["content-type"]
             body = (b"{}" if kind == "application/json" else b"") if reply.body is None else reply.body
             if reply.hangs:
@@ -205,6 +213,7 @@ def grpc_receiver(port: int = 0, tls: grpc.ServerCredentials | None = None) -> I
         ) -> ExportTraceServiceResponse:
             metadata = {str(name): str(value) for name, value in context.invocation_metadata()}
             reply = receiver.take(request.SerializeToString(), metadata | {"content-type": "application/grpc"})
+            time.sleep(reply.pause_s)
             if reply.hangs:
                 receiver.go_on.wait()
             if reply.code is not grpc.StatusCode.OK:
