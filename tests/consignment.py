@@ -54,7 +54,7 @@ class Clock:
 
 
 @contextmanager
-def delivery_to(  # noqa: PLR0913 - what a delivery can be told
+def delivery_to(
     url: str,
     directory: Path | None,
     said: list[str],

@@ -140,54 +140,59 @@ def free_port() -> int:
         return port
 
 
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        data = self.rfile.read(int(headers["content-length"]))
+        if len(data) < int(headers["content-length"]):
+            self.close_connection = True  # who sent it is gone: half a request is none
+            return
+        reply = self.server.receiver.take(data, headers)
+        time.sleep(reply.pause_s)
+        kind = headers["content-type"]
+        body = (b"{}" if kind == "application/json" else b"") if reply.body is None else reply.body
+        if reply.hangs:
+            self.server.receiver.go_on.wait()
+        with suppress(ConnectionError):
+            self.send_response(reply.status)
+            for name, value in ({"Content-Type": kind} | reply.headers).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body) + 100 * reply.breaks))
+            self.end_headers()
+            self.wfile.write(body)
+        if reply.breaks or reply.hangs:
+            self.close_connection = True
+        if reply.breaks:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    receiver: Receiver
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's types
+        """A client that went away, or that does not trust us, is what a test wanted."""
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        connection.settimeout(30)
+        return connection, address
+
+
 @contextmanager
 def http_receiver(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A receiver for OTLP over HTTP, protobuf and JSON."""
     receiver = Receiver()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            data = self.rfile.read(int(headers["content-length"]))
-            if len(data) < int(headers["content-length"]):
-                self.close_connection = True  # who sent it is gone: half a request is none
-                return
-            reply = receiver.take(data, headers)
-            time.sleep(reply.pause_s)
-            kind = headers["content-type"]
-            body = (b"{}" if kind == "application/json" else b"") if reply.body is None else reply.body
-            if reply.hangs:
-                receiver.go_on.wait()
-            with suppress(ConnectionError):
-                self.send_response(reply.status)
-                for name, value in ({"Content-Type": kind} | reply.headers).items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body) + 100 * reply.breaks))
-                self.end_headers()
-                self.wfile.write(body)
-            if reply.breaks or reply.hangs:
-                self.close_connection = True
-            if reply.breaks:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's types
-            """A client that went away, or that does not trust us, is what a test wanted."""
-
-        def get_request(self) -> tuple[Any, Any]:
-            connection, address = super().get_request()
-            connection.settimeout(30)
-            return connection, address
-
-    server = Server(("127.0.0.1", port), Handler)
+    server = _Server(("127.0.0.1", port), _Handler)
+    server.receiver = receiver
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

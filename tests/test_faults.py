@@ -20,8 +20,8 @@ from broken_wire import Cut, broken_wire
 from consignment import PROTOCOLS, Clock, check_delivered, delivered, delivery_to, parcels
 from forest import inputs
 from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # generated code has no types
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
 from otlp_receiver import Reply, free_port, grpc_receiver, http_receiver, json_rejection, receiver_of, rejection
 
 from otelmig.errors import UsageError
@@ -41,7 +41,8 @@ _MANY = 60
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_down_then_up(protocol: str, tmp_path: Path) -> None:
     """Nobody listens: all is kept after one patient try. Later all goes out, once."""
-    given, port, clock, said = parcels(_MANY), free_port(), Clock(), []
+    given, port, clock = parcels(_MANY), free_port(), Clock()
+    said: list[str] = []
     account = delivered(given, f"http://127.0.0.1:{port}", tmp_path, said, protocol=protocol, clock=clock)
     assert account.words() == f"0 exported, {_MANY} spooled ({_MANY} unreachable)"
     assert account.waiting.traces == _MANY
@@ -105,7 +106,8 @@ def test_gone_for_a_while(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_hanging(protocol: str, tmp_path: Path) -> None:
     """It takes the spans and says nothing: kept, since nobody knows; the second copy is counted and identical."""
-    given, said = parcels(3), []
+    given = parcels(3)
+    said: list[str] = []
     with receiver_of(protocol)() as receiver:
         receiver.reply = Reply(hangs=True)
         account = delivered(given[:1], receiver.url, tmp_path, said, protocol=protocol, timeout_s=0.3)
@@ -213,7 +215,8 @@ def test_reset_in_the_middle_of_the_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
 def test_wrong_answers(reply: Reply, words: str, protocol: str, tmp_path: Path) -> None:
     """Redirects, errors and answers of another kind: nothing counts as delivered, all is kept, one line says why."""
-    given, said = parcels(3), []
+    given = parcels(3)
+    said: list[str] = []
     with http_receiver() as receiver:
         receiver.reply = replace(reply, takes=False)
         account = delivered(given, receiver.url, tmp_path, said, protocol=protocol, timeout_s=0.6)
@@ -239,7 +242,7 @@ def test_health_port_is_no_receiver(body: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_wrong_protocol(protocol: str, tmp_path: Path) -> None:
-    """gRPC's port spoken to in HTTP, or the reverse: the preflight names the option before any span leaves."""
+    """A port of gRPC spoken to in HTTP, or the reverse: the preflight names the option before any span leaves."""
     said: list[str] = []
     with (http_receiver if protocol == "grpc" else grpc_receiver)() as receiver:
         account = delivered(parcels(2), receiver.url, tmp_path, said, protocol=protocol)
@@ -252,7 +255,8 @@ def test_wrong_protocol(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_rejected_spans(protocol: str, tmp_path: Path) -> None:
     """A partial success is a failure: not sent again by itself, kept, and said with the receiver's words."""
-    given, said = parcels(2), []
+    given = parcels(2)
+    said: list[str] = []
     with receiver_of(protocol)() as receiver:
         receiver.replies = [Reply(body=json_rejection(3) if protocol == "http/json" else rejection(3))]
         account = delivered(given, receiver.url, tmp_path, said, protocol=protocol)
@@ -336,7 +340,8 @@ def test_grpc_codes(
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_too_large_for_the_receiver(protocol: str, tmp_path: Path) -> None:
     """A request that is too large is sent again trace by trace; a trace that is too large by itself is kept."""
-    given, said = parcels(4), []
+    given = parcels(4)
+    said: list[str] = []
     large = Reply(
         status=413,
         code=grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -401,7 +406,8 @@ _CLIENT = {"client_certificate": _certificate("client.pem"), "client_key": _cert
 )
 def test_tls(protocol: str, mutual: bool, options: dict[str, str], good: bool, tmp_path: Path) -> None:  # noqa: FBT001 - parameters of the table
     """Delivered over a connection that is proved to be the right one, or kept with one line about TLS."""
-    given, said = parcels(2), []
+    given = parcels(2)
+    said: list[str] = []
     with _tls_receiver(protocol, mutual=mutual) as receiver:
         account = delivered(given, receiver.url, tmp_path, said, protocol=protocol, timeout_s=0.5, **options)
         if good:
@@ -436,7 +442,7 @@ def test_certificate_that_cannot_be_read(tmp_path: Path) -> None:
 def test_proxy(otelmig: Otelmig) -> None:
     """HTTP_PROXY is used, unless NO_PROXY names the host."""
     logs = inputs("v53.0-twohosts")
-    arguments = ("trace", "-q", *logs, "--timeout", "1")
+    arguments = ("trace", "-q", *map(str, logs), "--timeout", "1")
     with http_receiver() as proxy:
         url = proxy.url
         through = otelmig(*arguments, "--otlp", "http://collector.invalid:4318", HTTP_PROXY=url, http_proxy=url)

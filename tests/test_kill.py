@@ -66,7 +66,6 @@ def test_killed_and_run_again(run: int, log: Path, spans: dict[str, int], tmp_pa
         _settle(receiver)
         before = {span.trace_id.hex() for span in receiver.spans}
         in_flight = _in_flight(tmp_path / "spool")
-        print(f"{len(in_flight)} in flight, {len(in_flight & before)} of them had arrived, {len(before)} in all")
         receiver.reply = Reply()
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr

@@ -107,7 +107,8 @@ def test_torn_at_every_byte(tmp_path: Path) -> None:
 
 def test_damaged_line_is_given_up(tmp_path: Path) -> None:
     """A line that changed on the disk is not sent as something else: it is counted, and the others go out."""
-    given, said = parcels(3), []
+    given = parcels(3)
+    said: list[str] = []
     delivered(given, f"http://127.0.0.1:{free_port()}", tmp_path, timeout_s=0.1)
     (segment,) = tmp_path.glob("segment-*")
     segment.write_bytes(segment.read_bytes().replace(b'"name":"migration"', b'"name":"MIGRATION"', 1))
@@ -125,7 +126,8 @@ def test_damaged_line_is_given_up(tmp_path: Path) -> None:
 
 def test_size_is_bounded(tmp_path: Path) -> None:
     """The oldest go first, each counted; the directory stays within the bound; the newest is there."""
-    bounds, evicted = Bounds(size=1 << 20), []
+    bounds = Bounds(size=1 << 20)
+    evicted: list[tuple[str, Reason]] = []
     given = parcels(400)
     assert sum(len(parcel.line) for parcel in given) > 1.2 * (1 << 20)
     with _open(tmp_path, bounds, evicted) as spool:
@@ -153,7 +155,8 @@ def test_eviction_is_accounted_for(tmp_path: Path) -> None:
 
 def test_one_stuck_trace_does_not_keep_the_delivered_ones(tmp_path: Path) -> None:
     """What was delivered makes room, also behind a trace that nobody takes."""
-    bounds, evicted = Bounds(size=1 << 20), []
+    bounds = Bounds(size=1 << 20)
+    evicted: list[tuple[str, Reason]] = []
     given = parcels(400)
     with _open(tmp_path, bounds, evicted) as spool:
         spool.store(given[:1], _HERE, lines=True, sending=True)
@@ -309,7 +312,7 @@ def test_no_room_for_the_spool(room: int, tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url],
             env=os.environ | {"OTELMIG_SPOOL": str(tmp_path / "spool"), "PYTHONDONTWRITEBYTECODE": "1"},
-            preexec_fn=lambda: _limited(room),  # noqa: PLW1509 - this process has no threads that hold locks
+            preexec_fn=lambda: _limited(room),
             capture_output=True,
             text=True,
             check=False,
@@ -330,7 +333,8 @@ def test_disk_full(tmp_path: Path) -> None:
     with _small_file_system(directory) as mounted:
         if not mounted:
             pytest.skip("mounting needs CAP_SYS_ADMIN; test_no_room_for_the_spool injects the same at the file")
-        given, said = parcels(200), []
+        given = parcels(200)
+        said: list[str] = []
         with http_receiver() as receiver:
             account = delivered(given, receiver.url, directory / "spool", said)
             assert account.words() == "200 exported"

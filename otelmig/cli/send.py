@@ -156,7 +156,8 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:
     found, known = delivery.plan(None if from_spool else archives.parcels())
     if arguments.json:
-        document = {"schema": "otelmig.send/1", "found": found, "already_delivered": known, **delivery.document()}
+        plan = {"endpoint": delivery.place, "found": found, "already_delivered": known}
+        document = {"schema": "otelmig.send/1", "dry_run": plan, "errors": [str(error) for error in archives.errors]}
         print(json.dumps(document, indent=2, ensure_ascii=False))
     print(
         f"{_count(found, 'trace' if from_spool else 'line')} found, {found - known} would be sent to {delivery.place}, "
