@@ -94,7 +94,10 @@ def _flags(*, remote: bool) -> int:
 
 
 def _attributes(attributes: Mapping[str, AttributeValue]) -> list[dict[str, object]]:
-    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
+    return [
+        {"key": key, "value": {"stringValue": value} if value.__class__ is str else _value(value)}
+        for key, value in attributes.items()
+    ]
 
 
 def _value(value: AttributeValue) -> dict[str, object]:
