@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from otelmig.otlp.delivery import Delivery
 
-__all__ = ["add_export_arguments", "open_delivery", "say_waiting"]
+__all__ = ["add_export_arguments", "given_files", "open_delivery", "say_waiting"]
 
 _SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _AGE_UNITS: Final = {"": 1, "S": 1, "M": 60, "H": 3600, "D": 86_400, "W": 7 * 86_400}
@@ -52,6 +52,15 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     spool.add_argument("--spool-size", type=_size, metavar="SIZE", help="at most, the oldest go first (default: 1G)")
     spool.add_argument("--spool-age", type=_age_s, metavar="AGE", help="at most, such as 12h (default: 30d)")
     spool.add_argument("--resend", action="store_true", help="send what the receiver is known to have, too")
+
+
+def given_files(arguments: argparse.Namespace) -> list[str]:
+    """The files that were named, with the one that ``--otlp`` took for its URL (``--otlp a.log``)."""
+    files = list(arguments.files)
+    if arguments.otlp and "://" not in arguments.otlp and Path(arguments.otlp).exists():
+        files.insert(0, arguments.otlp)
+        arguments.otlp = ""
+    return files
 
 
 def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Delivery:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.export_options import add_export_arguments, open_delivery, say_waiting
+from otelmig.cli.export_options import add_export_arguments, given_files, open_delivery, say_waiting
 from otelmig.errors import ExportError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Send what was named."""
     from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - `--help` needs none of it
 
-    files = [Path(file) for file in arguments.files]
+    files = [Path(file) for file in given_files(arguments)]
     spools = [path for path in files if path.is_dir()]
     if spools and (len(files) > 1 or arguments.spool):
         raise UsageError("want one spool, or archives and at most --spool DIR")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otelmig.cli.export_options import given_files
 from otelmig.cli.log_options import add_reading_arguments, reading_options
 from otelmig.cli.output_options import Outputs, add_output_arguments
 from otelmig.errors import UsageError
@@ -75,12 +76,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trace the files that were named."""
-    files = list(arguments.files)
-    if arguments.otlp and "://" not in arguments.otlp and Path(arguments.otlp).exists():
-        files.insert(0, arguments.otlp)  # `--otlp a.log`: the option took a file for its URL
-        arguments.otlp = ""
     return trace_files(
-        files,
+        given_files(arguments),
         arguments,
         options=_options(arguments, os.environ),
         pairs=[_split(text, "--pair") for text in arguments.pair],
