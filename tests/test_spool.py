@@ -19,7 +19,8 @@ from otlp_receiver import Reply, free_port, http_receiver
 from otelmig.errors import SpoolError, SpoolFullError, SpoolVersionError, UsageError
 from otelmig.otlp.account import Reason
 from otelmig.otlp.parcel import Parcel
-from otelmig.otlp.spool import Bounds, Spool, check_spool, default_spool
+from otelmig.otlp.spool import Bounds, Spool
+from otelmig.otlp.spool_directory import check_spool, default_spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

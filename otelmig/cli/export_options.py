@@ -73,7 +73,8 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     from otelmig.otlp.courier import Courier  # noqa: PLC0415 - see above
     from otelmig.otlp.delivery import Delivery  # noqa: PLC0415 - see above
     from otelmig.otlp.settings import Settings  # noqa: PLC0415 - see above
-    from otelmig.otlp.spool import Bounds, default_spool  # noqa: PLC0415 - see above
+    from otelmig.otlp.spool import Bounds  # noqa: PLC0415 - see above
+    from otelmig.otlp.spool_directory import default_spool  # noqa: PLC0415 - see above
 
     settings = Settings.of(
         environ,

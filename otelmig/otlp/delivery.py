@@ -15,7 +15,8 @@ from otelmig.errors import InputError, SpoolError, SpoolFullError, SpoolVersionE
 from otelmig.otlp.account import Account, Reason
 from otelmig.otlp.parcel import Parcel
 from otelmig.otlp.settings import JSON
-from otelmig.otlp.spool import Bounds, Spool, check_spool
+from otelmig.otlp.spool import Bounds, Spool
+from otelmig.otlp.spool_directory import check_spool
 from otelmig.otlp.transport import Answer
 
 if TYPE_CHECKING:

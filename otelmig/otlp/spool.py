@@ -22,14 +22,12 @@ identical to the first one, and is counted. Without a ``T`` the line is in an ar
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.errors import SpoolError, SpoolFullError, SpoolVersionError, UsageError
+from otelmig.errors import SpoolError, SpoolFullError
 from otelmig.otlp.account import Reason
 from otelmig.otlp.receipts import Receipts
 from otelmig.otlp.segment import (
@@ -43,22 +41,20 @@ from otelmig.otlp.segment import (
     read_records,
     spool_error,
 )
+from otelmig.otlp.spool_directory import open_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from otelmig.otlp.parcel import Parcel
 
-__all__ = ["Bounds", "Spool", "check_spool", "default_spool"]
+__all__ = ["Bounds", "Spool"]
 
-_FORMAT: Final = 1
-_HEADLINE: Final = "otelmig-spool "
 _HEAD: Final = 300
 """Bytes, roughly, before the rest of a record."""
 _SEGMENT: Final = 8 << 20
 """Bytes after which a segment is closed."""
-_LOCK_WAIT_S: Final = 60.0
-_LOCK_PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,48 +64,6 @@ class Bounds:
     size: int = 1 << 30
     """Bytes on disk."""
     age_s: int = 30 * 86_400
-
-
-def default_spool(environ: Mapping[str, str]) -> Path:
-    """Where the spool is if nobody says: with the user's state (XDG Base Directory Specification).
-
-    Raises:
-        UsageError: there is no home directory.
-    """
-    given, state, home = (environ.get(name, "") for name in ("OTELMIG_SPOOL", "XDG_STATE_HOME", "HOME"))
-    if given:
-        return Path(given)
-    if not state.startswith("/"):  # a relative one is to be ignored
-        if not home:
-            raise UsageError("no home directory for the spool: want --spool DIR or --no-spool")
-        state = f"{home}/.local/state"
-    return Path(state) / "otelmig" / "spool"
-
-
-def check_spool(directory: Path) -> bool:
-    """Whether there is a spool; nothing is changed.
-
-    Raises:
-        SpoolVersionError: a newer otelmig wrote it.
-        SpoolError: it is something else, or cannot be read.
-    """
-    try:
-        text = (directory / "format").read_text("utf-8", "replace")
-    except FileNotFoundError:
-        names = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-        if names - {"lock", "format.partial"}:
-            raise SpoolError(f"{directory} is no spool, and it is not empty") from None
-        return False
-    except OSError as error:
-        raise spool_error(directory, error) from error
-    number = text.removeprefix(_HEADLINE).strip()
-    if not text.startswith(_HEADLINE) or not number.isdecimal():
-        raise SpoolError(f"{directory}/format does not say what a spool's does")
-    if int(number) > _FORMAT:
-        raise SpoolVersionError(
-            f"a newer otelmig wrote the spool {directory} (format {number}): see --spool DIR and --no-spool"
-        )
-    return True
 
 
 class Spool:
@@ -138,47 +92,12 @@ class Spool:
         self._segment_size = min(_SEGMENT, bounds.size // 8)
         self._segment: AppendFile | None = None
         self._entries: dict[tuple[str, str], Entry] = {}
+        self._lock = open_directory(directory, waiting)
         try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            existed = check_spool(directory)
-            self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise spool_error(directory, error) from error
-        try:
-            self._acquire(waiting)
-            if not existed:
-                self._found()
             self._load()
         except OSError as error:
             os.close(self._lock)
             raise spool_error(directory, error) from error
-        except SpoolError:
-            os.close(self._lock)
-            raise
-
-    def _acquire(self, waiting: Callable[[str], None]) -> None:
-        deadline = time.monotonic() + _LOCK_WAIT_S
-        said = False
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
-                if time.monotonic() > deadline:
-                    raise SpoolError(f"process {owner} uses the spool {self.directory}: waited in vain") from None
-                if not said:
-                    waiting(f"process {owner} uses the spool {self.directory}: waiting for it")
-                    said = True
-                time.sleep(_LOCK_PAUSE_S)
-            else:
-                os.ftruncate(self._lock, 0)
-                os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
-                return
-
-    def _found(self) -> None:
-        partial = self.directory / "format.partial"
-        partial.write_text(f"{_HEADLINE}{_FORMAT}\n")
-        partial.replace(self.directory / "format")
 
     def _load(self) -> None:
         """Learn from the records what is where."""
