@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from forest import RECORDINGS, inputs, traced
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_lines import parsed_line
@@ -16,6 +19,7 @@ from otelmig.errors import InputError
 from otelmig.otlp.json_lines import json_line
 from otelmig.otlp.parcel import Parcel
 from otelmig.otlp.wire import request_bytes
+from otelmig.trace.span import Link, SpanEvent
 
 _VALUES: list[dict[str, Any]] = [
     {"stringValue": "ü\n\u0000"},
@@ -82,6 +86,9 @@ _DOCUMENT: dict[str, Any] = {
 }
 
 
+(_TRACE,) = traced(inputs("v53.0-retry"))[:1]
+
+
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_recordings_equal_what_the_sdk_encodes(name: str) -> None:
     """A trace's body is, byte for byte, what the SDK's encoder makes of it; a stored line gives it again."""
@@ -97,6 +104,30 @@ def test_recordings_equal_what_the_sdk_encodes(name: str) -> None:
         assert len(found.resource_spans) == len(by_role)
         for each in found.resource_spans:
             assert each.SerializeToString() == by_role[str(each.resource)].SerializeToString()
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+_ATTRIBUTE = st.one_of(
+    _TEXT,
+    st.booleans(),
+    st.integers(-(1 << 63), (1 << 63) - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.lists(_TEXT, max_size=3).map(tuple),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(_TEXT, _ATTRIBUTE, max_size=6), _TEXT, st.booleans())
+def test_any_attributes_come_back_from_the_line(attributes: dict[str, Any], words: str, remote: bool) -> None:  # noqa: FBT001 - drawn
+    """The protobuf that is sent at once is the one that the stored line gives, whatever is in the trace."""
+    event = SpanEvent(name=words, time_ns=1_000, attributes=attributes)
+    link = Link(span_id="1" * 16, attributes=attributes, remote=remote)
+    root = replace(_TRACE.root, name=words, attributes=attributes, events=(event, event), links=(link,), error=words)
+    trace = replace(_TRACE, spans=(root, *_TRACE.spans[1:]), resources=dict.fromkeys(_TRACE.resources, attributes))
+    parcel = Parcel.of_trace(trace)
+    assert parcel.body == request_bytes(json.loads(parcel.line))
+    assert parcel.line == json.dumps(json.loads(parcel.line), separators=(",", ":"), ensure_ascii=False).encode()
+    assert ExportTraceServiceRequest.FromString(parcel.body) == parsed_line(parcel.line)
 
 
 def test_every_field_of_the_protocol() -> None:

@@ -11,13 +11,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from otelmig.errors import InputError
-from otelmig.otlp.json_lines import json_document, json_text
+from otelmig.otlp.json_lines import encoded, json_text
 from otelmig.otlp.wire import request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.trace.span import Trace
+    from otelmig.trace.span import Span, Trace
 
 __all__ = ["Parcel"]
 
@@ -39,8 +39,9 @@ class Parcel:
     @classmethod
     def of_trace(cls, trace: Trace) -> Parcel:
         """A trace that has just been built."""
-        document = json_document(trace)
-        return cls._of(document, json_text(document))
+        line, body = encoded(trace)
+        ident = f"{trace.trace_id}{_first(trace).span_id}"
+        return cls(ident=ident, digest=_digest(body), spans=len(trace.spans), line=line, body=body)
 
     @classmethod
     def of_line(cls, line: bytes) -> Parcel:
@@ -62,7 +63,7 @@ class Parcel:
         if not spans:
             raise InputError("no spans in it")
         ident = f"{spans[0]['traceId']}{spans[0]['spanId']}".lower()
-        return cls(ident=ident, digest=sha256(body).hexdigest()[:16], spans=len(spans), line=line, body=body)
+        return cls(ident=ident, digest=_digest(body), spans=len(spans), line=line, body=body)
 
     def pieces(self, largest: int) -> list[Parcel]:
         """Itself, or, if its body is larger than that many bytes, its spans in several parcels."""
@@ -72,6 +73,16 @@ class Parcel:
         document = json.loads(self.line)
         parts = [self._of(part, json_text(part)) for part in _divided(document, share)]
         return [piece for part in parts for piece in (part.pieces(largest) if part.spans < self.spans else [part])]
+
+
+def _digest(body: bytes) -> str:
+    return sha256(body).hexdigest()[:16]
+
+
+def _first(trace: Trace) -> Span:
+    """The first span of the line, which goes by resources."""
+    role = next(iter(trace.resources))
+    return next(span for span in trace.spans if span.role is role)
 
 
 def _no_number(text: str) -> float:

@@ -18,7 +18,7 @@ from otelmig.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["request_bytes"]
+__all__ = ["double_value", "message", "request_bytes", "string", "varint"]
 
 _TRACE_ID: Final = 16
 _SPAN_ID: Final = 8
@@ -44,40 +44,40 @@ def request_bytes(document: object) -> bytes:
     if not isinstance(document, dict) or "resourceSpans" not in document:
         raise InputError("no OTLP traces (there are no resourceSpans)")
     try:
-        return b"".join(_message(0x0A, _resource_spans(each)) for each in _list(document["resourceSpans"]))
+        return b"".join(message(0x0A, _resource_spans(each)) for each in _list(document["resourceSpans"]))
     except _WRONG as error:
         raise InputError(f"no valid OTLP traces ({type(error).__name__}: {str(error)[:80]})") from error
 
 
 def _resource_spans(given: _Object) -> bytes:
-    found = [_message(0x0A, _resource(given["resource"]))] if given.get("resource") is not None else []
-    found += [_message(0x12, _scope_spans(each)) for each in _list(given.get("scopeSpans"))]
-    found.append(_text(0x1A, given.get("schemaUrl")))
+    found = [message(0x0A, _resource(given["resource"]))] if given.get("resource") is not None else []
+    found += [message(0x12, _scope_spans(each)) for each in _list(given.get("scopeSpans"))]
+    found.append(string(0x1A, given.get("schemaUrl")))
     return b"".join(found)
 
 
 def _resource(given: _Object) -> bytes:
     found = [*_attributes(0x0A, given), _count(0x10, given.get("droppedAttributesCount"))]
-    found += [_message(0x1A, _entity(each)) for each in _list(given.get("entityRefs"))]
+    found += [message(0x1A, _entity(each)) for each in _list(given.get("entityRefs"))]
     return b"".join(found)
 
 
 def _entity(given: _Object) -> bytes:
-    found = [_text(0x0A, given.get("schemaUrl")), _text(0x12, given.get("type"))]
+    found = [string(0x0A, given.get("schemaUrl")), string(0x12, given.get("type"))]
     for tag, name in ((0x1A, "idKeys"), (0x22, "descriptionKeys")):
-        found += [_message(tag, each.encode()) for each in _list(given.get(name))]
+        found += [message(tag, each.encode()) for each in _list(given.get(name))]
     return b"".join(found)
 
 
 def _scope_spans(given: _Object) -> bytes:
-    found = [_message(0x0A, _scope(given["scope"]))] if given.get("scope") is not None else []
-    found += [_message(0x12, _span(each)) for each in _list(given.get("spans"))]
-    found.append(_text(0x1A, given.get("schemaUrl")))
+    found = [message(0x0A, _scope(given["scope"]))] if given.get("scope") is not None else []
+    found += [message(0x12, _span(each)) for each in _list(given.get("spans"))]
+    found.append(string(0x1A, given.get("schemaUrl")))
     return b"".join(found)
 
 
 def _scope(given: _Object) -> bytes:
-    names = _text(0x0A, given.get("name")) + _text(0x12, given.get("version"))
+    names = string(0x0A, given.get("name")) + string(0x12, given.get("version"))
     return b"".join((names, *_attributes(0x1A, given), _count(0x20, given.get("droppedAttributesCount"))))
 
 
@@ -86,37 +86,37 @@ def _span(given: _Object) -> bytes:
     found = [
         _id(0x0A, given["traceId"], _TRACE_ID),
         _id(0x12, given["spanId"], _SPAN_ID),
-        _text(0x1A, get("traceState")),
+        string(0x1A, get("traceState")),
     ]
     if get("parentSpanId"):
         found.append(_id(0x22, given["parentSpanId"], _SPAN_ID))
-    found += (_text(0x2A, get("name")), _count(0x30, get("kind")))
+    found += (string(0x2A, get("name")), _count(0x30, get("kind")))
     found += (_time(0x39, get("startTimeUnixNano")), _time(0x41, get("endTimeUnixNano")))
     found += _attributes(0x4A, given)
     found.append(_count(0x50, get("droppedAttributesCount")))
-    found += [_message(0x5A, _event(each)) for each in _list(get("events"))]
+    found += [message(0x5A, _event(each)) for each in _list(get("events"))]
     found.append(_count(0x60, get("droppedEventsCount")))
-    found += [_message(0x6A, _link(each)) for each in _list(get("links"))]
+    found += [message(0x6A, _link(each)) for each in _list(get("links"))]
     found.append(_count(0x70, get("droppedLinksCount")))
     if get("status") is not None:
-        found.append(_message(0x7A, _status(given["status"])))
+        found.append(message(0x7A, _status(given["status"])))
     found.append(_flags(b"\x85\x01", get("flags")))
     return b"".join(found)
 
 
 def _event(given: _Object) -> bytes:
-    begin = _time(0x09, given.get("timeUnixNano")) + _text(0x12, given.get("name"))
+    begin = _time(0x09, given.get("timeUnixNano")) + string(0x12, given.get("name"))
     return b"".join((begin, *_attributes(0x1A, given), _count(0x20, given.get("droppedAttributesCount"))))
 
 
 def _link(given: _Object) -> bytes:
     begin = _id(0x0A, given["traceId"], _TRACE_ID) + _id(0x12, given["spanId"], _SPAN_ID)
     end = _count(0x28, given.get("droppedAttributesCount")) + _flags(b"\x35", given.get("flags"))
-    return b"".join((begin, _text(0x1A, given.get("traceState")), *_attributes(0x22, given), end))
+    return b"".join((begin, string(0x1A, given.get("traceState")), *_attributes(0x22, given), end))
 
 
 def _status(given: _Object) -> bytes:
-    return _text(0x12, given.get("message")) + _count(0x18, given.get("code"))
+    return string(0x12, given.get("message")) + _count(0x18, given.get("code"))
 
 
 def _attributes(tag: int, given: _Object) -> Iterable[bytes]:
@@ -132,22 +132,22 @@ def _attributes(tag: int, given: _Object) -> Iterable[bytes]:
             if text.__class__ is str and len(data := text.encode()) < _SHORT:
                 body += _SHORT_TEXTS[len(data)] + data
             elif number.__class__ is float:
-                body += _DOUBLE(0x12, 9, 0x21, number)
+                body += double_value(number)
             else:
-                body += _message(0x12, _any_value(value))
+                body += message(0x12, _any_value(value))
         size = len(body)
-        found.append(begin + (_ONE_BYTE[size] if size < _CONTINUED else _varint(size)) + body)
+        found.append(begin + (_ONE_BYTE[size] if size < _CONTINUED else varint(size)) + body)
     return found
 
 
 def _key_value(given: _Object) -> bytes:
     value = given.get("value")
-    return _key(given["key"]) if value is None else _key(given["key"]) + _message(0x12, _any_value(value))
+    return _key(given["key"]) if value is None else _key(given["key"]) + message(0x12, _any_value(value))
 
 
 @lru_cache(maxsize=1024)
 def _key(key: str) -> bytes:
-    return _message(0x0A, key.encode())
+    return message(0x0A, key.encode())
 
 
 def _any_value(given: _Object) -> bytes:
@@ -171,19 +171,19 @@ def _double(value: object) -> bytes:
 
 
 def _key_values(value: _Object) -> bytes:
-    return b"".join(_message(0x0A, _key_value(each)) for each in _list(value.get("values")))
+    return b"".join(message(0x0A, _key_value(each)) for each in _list(value.get("values")))
 
 
 _VALUES: Final[dict[str, Callable[[Any], bytes]]] = {
-    "stringValue": lambda value: _message(0x0A, value.encode()),
+    "stringValue": lambda value: message(0x0A, value.encode()),
     "boolValue": _bool,
-    "intValue": lambda value: b"\x18" + _varint(_integer(value, -(1 << 63), 1 << 63) & ((1 << 64) - 1)),
+    "intValue": lambda value: b"\x18" + varint(_integer(value, -(1 << 63), 1 << 63) & ((1 << 64) - 1)),
     "doubleValue": _double,
-    "arrayValue": lambda value: _message(
-        0x2A, b"".join(_message(0x0A, _any_value(each)) for each in _list(value.get("values")))
+    "arrayValue": lambda value: message(
+        0x2A, b"".join(message(0x0A, _any_value(each)) for each in _list(value.get("values")))
     ),
-    "kvlistValue": lambda value: _message(0x32, _key_values(value)),
-    "bytesValue": lambda value: _message(0x3A, base64.b64decode(value, validate=True)),
+    "kvlistValue": lambda value: message(0x32, _key_values(value)),
+    "bytesValue": lambda value: message(0x3A, base64.b64decode(value, validate=True)),
 }
 
 
@@ -195,15 +195,22 @@ def _list(value: object) -> list[Any]:
     return value
 
 
-def _message(tag: int, body: bytes) -> bytes:
+def message(tag: int, body: bytes) -> bytes:
+    """A field that holds a message, a string or bytes; ``tag`` is of one byte."""
     size = len(body)
     if size < _CONTINUED:
         return _ONE_BYTE[tag] + _ONE_BYTE[size] + body
-    return _ONE_BYTE[tag] + _varint(size) + body
+    return _ONE_BYTE[tag] + varint(size) + body
 
 
-def _text(tag: int, value: str | None) -> bytes:
-    return _message(tag, value.encode()) if value else b""
+def double_value(number: float) -> bytes:
+    """The value of an attribute that is a double."""
+    return _DOUBLE(0x12, 9, 0x21, number)
+
+
+def string(tag: int, value: str | None) -> bytes:
+    """A field that holds a string; none, if that is empty."""
+    return message(tag, value.encode()) if value else b""
 
 
 @lru_cache(maxsize=256)
@@ -211,7 +218,7 @@ def _id(tag: int, text: str, size: int) -> bytes:
     value = bytes.fromhex(text)
     if len(value) != size or len(text) != 2 * size or not any(value):
         raise ValueError(f"not an id of {size} bytes")
-    return _message(tag, value)
+    return message(tag, value)
 
 
 def _time(tag: int, value: object) -> bytes:
@@ -226,11 +233,15 @@ def _flags(tag: bytes, value: object) -> bytes:
 
 def _count(tag: int, value: object) -> bytes:
     number = 0 if value is None else _integer(value, 0, 1 << 32)
-    return _ONE_BYTE[tag] + _varint(number) if number else b""
+    return _ONE_BYTE[tag] + varint(number) if number else b""
 
 
 def _integer(value: object, least: int, end: int) -> int:
     """A number or a string of digits: JSON cannot be trusted with 64 bits."""
+    if value.__class__ is str:
+        number = int(value)
+        if least <= number < end:
+            return number
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -241,7 +252,8 @@ def _integer(value: object, least: int, end: int) -> int:
     return number
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A non-negative integer in groups of seven bits."""
     if number < _CONTINUED:
         return _ONE_BYTE[number]
     if number < _CONTINUED * _CONTINUED:
