@@ -171,7 +171,7 @@ def test_connections_that_break_anywhere(protocol: str, seed: int, tmp_path: Pat
     accounts = []
     with receiver_of(protocol)() as receiver, broken_wire(receiver.url, cuts) as url:
         for _ in range(20):
-            accounts.append(delivered(given, url, tmp_path, protocol=protocol, timeout_s=1))
+            accounts.append(delivered(given, url, tmp_path, protocol=protocol, timeout_s=0.5))
             if accounts[-1].complete:
                 break
         assert accounts[-1].complete
@@ -430,6 +430,20 @@ def test_plain_and_tls_mixed_up(protocol: str, tmp_path: Path) -> None:
             assert account.spooled.traces == 1
             assert said
             said.clear()
+
+
+def test_tls_failure_is_one_line(otelmig: Otelmig) -> None:
+    """The command says what is wrong with TLS once, without anything that a library adds."""
+    with grpc_receiver() as plain, _tls_receiver("grpc") as secure:
+        url = plain.url.replace("http:", "https:")
+        for target, why in ((url, "does the port speak TLS?"), (secure.url, "its certificate is not trusted")):
+            done = otelmig(
+                "trace", "-q", *inputs("v53.0-twohosts"), "--protocol", "grpc", "--otlp", target, "--no-spool"
+            )
+            assert done.stderr.splitlines() == [
+                f"otelmig: {target}: TLS failed ({why})",
+                "1 migration found, 0 exported, 1 not exported (1 tls); 0 lines not understood",
+            ]
 
 
 def test_certificate_that_cannot_be_read(tmp_path: Path) -> None:

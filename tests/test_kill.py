@@ -60,7 +60,7 @@ def test_killed_and_run_again(run: int, log: Path, spans: dict[str, int], tmp_pa
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         while not receiver.headers and process.poll() is None:
             time.sleep(0.002)
-        time.sleep(chance.uniform(0, 0.6))
+        time.sleep(chance.uniform(0, 0.45))
         process.kill()
         process.wait()
         _settle(receiver)

@@ -4,18 +4,45 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from command_run import run_command
 from consignment import parcels
 from forest import inputs
 from otlp_lines import parsed_line
 from otlp_receiver import Reply, free_port, http_receiver, receiver_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Otelmig
+
+@pytest.fixture
+def otelmig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """The command, run in this process: most of the time of a process of its own is spent on loading it."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith(("OTEL", "TRACEPARENT")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("OTELMIG_SPOOL", str(tmp_path / "spool"))
+
+    def run(*arguments: str | Path) -> Done:
+        found = run_command([str(argument) for argument in arguments])
+        assert not found.raised
+        return Done(returncode=found.code, stdout=found.stdout, stderr=found.stderr)
+
+    return run
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int | None
+    stdout: str
+    stderr: str
+
 
 _LOGS = [*inputs("v53.0-retry"), *inputs("v53.0-twohosts")]
 
@@ -31,7 +58,7 @@ def _archive(path: Path, count: int = 30) -> list[bytes]:
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "http/json", "grpc"])
-def test_archive_twice(protocol: str, otelmig: Otelmig, tmp_path: Path) -> None:
+def test_archive_twice(protocol: str, otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """What `trace -o` wrote arrives span for span; a second run sends nothing and says so; --resend overrides."""
     assert otelmig("trace", "-q", *_LOGS, "-o", "a.jsonl").returncode == 0
     lines = (tmp_path / "a.jsonl").read_bytes().splitlines()
@@ -52,7 +79,7 @@ def test_archive_twice(protocol: str, otelmig: Otelmig, tmp_path: Path) -> None:
     assert third.stderr == "3 lines found, 3 exported, 3 re-sent\n"
 
 
-def test_traced_then_sent(otelmig: Otelmig) -> None:
+def test_traced_then_sent(otelmig: Callable[..., Done]) -> None:
     """A trace that was exported when it was made is not sent again out of the archive, and the reverse."""
     with http_receiver() as receiver:
         both = otelmig("trace", "-q", *_LOGS, "-o", "a.jsonl", "--otlp", receiver.url)
@@ -61,7 +88,7 @@ def test_traced_then_sent(otelmig: Otelmig) -> None:
         assert not receiver.copies()
 
 
-def test_half_an_archive_and_the_rest(otelmig: Otelmig, tmp_path: Path) -> None:
+def test_half_an_archive_and_the_rest(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """A line that is cut off is counted with its number; once the archive is whole, only what was missing is sent."""
     lines = _archive(tmp_path / "a.jsonl")
     whole = (tmp_path / "a.jsonl").read_bytes()
@@ -82,7 +109,7 @@ def test_half_an_archive_and_the_rest(otelmig: Otelmig, tmp_path: Path) -> None:
         assert len({span.trace_id for span in receiver.spans}) == 30
 
 
-def test_broken_lines_among_good_ones(otelmig: Otelmig, tmp_path: Path) -> None:
+def test_broken_lines_among_good_ones(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """Each broken line is counted, the first ones are named, the others are sent; the exit code says it."""
     lines = _archive(tmp_path / "a.jsonl")
     broken = [
@@ -111,7 +138,7 @@ def test_broken_lines_among_good_ones(otelmig: Otelmig, tmp_path: Path) -> None:
     assert delivery["exported"]["traces"] == 30
 
 
-def test_packed_archives_and_lines_of_others(otelmig: Otelmig, tmp_path: Path) -> None:
+def test_packed_archives_and_lines_of_others(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """Compressed archives, damaged ones, and what another exporter wrote: spans of several traces in a line."""
     lines = _archive(tmp_path / "a.jsonl", 3)
     packed = gzip.compress((tmp_path / "a.jsonl").read_bytes())
@@ -134,7 +161,7 @@ def test_packed_archives_and_lines_of_others(otelmig: Otelmig, tmp_path: Path) -
         assert "the compressed data ends early or is damaged" in damaged.stderr
 
 
-def test_spool_is_sent(otelmig: Otelmig, tmp_path: Path) -> None:
+def test_spool_is_sent(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """What could not be exported is sent to whatever endpoint is named, once; by its name or by default."""
     down = otelmig("trace", "-q", *_LOGS, "--otlp", f"http://127.0.0.1:{free_port()}", "--timeout", "0.1")
     assert down.returncode == 3
@@ -152,7 +179,7 @@ def test_spool_is_sent(otelmig: Otelmig, tmp_path: Path) -> None:
         assert not receiver.copies()
 
 
-def test_interrupted_archive(otelmig: Otelmig, tmp_path: Path) -> None:
+def test_interrupted_archive(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """The receiver goes away in the middle: the archive keeps the rest, and the next run sends just that."""
     _archive(tmp_path / "a.jsonl", 60)
     with http_receiver() as receiver:
@@ -168,7 +195,7 @@ def test_interrupted_archive(otelmig: Otelmig, tmp_path: Path) -> None:
         assert not receiver.copies()
 
 
-def test_another_content_is_not_sent_silently(otelmig: Otelmig, tmp_path: Path) -> None:
+def test_another_content_is_not_sent_silently(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """The same trace in another form would give its spans two contents: it is said, and sent only with --resend."""
     lines = _archive(tmp_path / "a.jsonl", 3)
     with http_receiver() as receiver:
@@ -182,7 +209,7 @@ def test_another_content_is_not_sent_silently(otelmig: Otelmig, tmp_path: Path) 
         assert otelmig(*command, "--resend").returncode == 0
 
 
-def test_usage(otelmig: Otelmig, tmp_path: Path) -> None:
+def test_usage(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """Contradictions are one line and exit code 2."""
     (tmp_path / "a").mkdir()
     for arguments in (["a", "b.jsonl"], ["a", "--spool", "b"], ["--no-spool"], ["x", "--spool-size", "1"]):

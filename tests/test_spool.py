@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from consignment import delivered, parcels
+from consignment import delivered, delivery_to, parcels
 from forest import inputs
 from otlp_receiver import Reply, free_port, http_receiver
 
 from otelmig.errors import SpoolError, SpoolFullError, SpoolVersionError, UsageError
 from otelmig.otlp.account import Reason
+from otelmig.otlp.delivery import Origin
 from otelmig.otlp.parcel import Parcel
 from otelmig.otlp.spool import Bounds, Spool
 from otelmig.otlp.spool_directory import check_spool, default_spool
@@ -104,6 +105,37 @@ def test_torn_at_every_byte(tmp_path: Path) -> None:
             assert [entry.ident for entry in spool.waiting()] == [one.ident]
         for path in tmp_path.glob("segment-*"):
             path.unlink()
+
+
+def test_archive_in_flight(tmp_path: Path) -> None:
+    """Of a line out of an archive the spool knows only that it was being sent: enough to count the second copy."""
+    given = parcels(3)
+    with http_receiver() as receiver:
+        place = f"{receiver.url}/v1/traces"
+        with _open(tmp_path) as spool:
+            spool.store(given[:2], place, lines=False, sending=True)
+            spool.fail(given[1:2], place, Reason.UNREACHABLE, uncertain=[False])
+            assert spool.waiting() == []
+        with delivery_to(receiver.url, tmp_path, []) as delivery:
+            delivery.deliver(given, Origin.ARCHIVE)
+        assert delivery.account.words() == "3 exported, 1 re-sent"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["format", "lock", "receipts"]
+
+
+def test_read_only_file_system(tmp_path: Path) -> None:
+    """A spool that was made and can no longer be written: one line, and everything is sent all the same."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    with _small_file_system(directory) as mounted:
+        if not mounted:
+            pytest.skip("mounting needs CAP_SYS_ADMIN; test_spool_that_cannot_be_made does without")
+        said: list[str] = []
+        delivered(parcels(1), f"http://127.0.0.1:{free_port()}", directory / "spool", timeout_s=0.1)
+        assert ctypes.CDLL(None).mount(b"tmpfs", os.fsencode(directory), b"tmpfs", 0x21, b"size=512k") == 0
+        with http_receiver() as receiver:
+            account = delivered(parcels(3), receiver.url, directory / "spool", said)
+        assert account.words() == "3 exported"
+        assert len([text for text in said if "read-only file system" in text]) == len(said) == 1
 
 
 def test_damaged_line_is_given_up(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -76,6 +77,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     from otelmig.otlp.spool import Bounds  # noqa: PLC0415 - see above
     from otelmig.otlp.spool_directory import default_spool  # noqa: PLC0415 - see above
 
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its library would write to stderr; it is loaded later
     settings = Settings.of(
         environ,
         url=arguments.otlp,

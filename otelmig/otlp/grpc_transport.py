@@ -51,7 +51,18 @@ _REFUSALS: Final = frozenset(
     }
 )
 """By their meaning, nothing was taken."""
-_UNREACHED: Final = ("failed to connect", "connection refused", "name resolution", "dns resolution", "no address")
+_UNREACHED: Final = {
+    "connection refused": "connection refused",
+    "name resolution": "no such host",
+    "errors resolving": "no such host",
+    "dns resolution": "no such host",
+    "failed to connect": "",
+}
+"""Words of a connection that was never made, and what to say instead."""
+_TLS_MEANINGS: Final = {
+    "certificate_veri": "its certificate is not trusted",
+    "wrong_version": "does the port speak TLS?",
+}
 _TLS: Final = ("ssl", "tls", "handshake", "certificate")
 _NO_GRPC: Final = ("http1", "parsing http/2", "received http status", "received http2 header with status")
 
@@ -125,16 +136,19 @@ class GrpcTransport:
                 reason=Reason.NOT_OTLP,
             )
         if any(words in said for words in _TLS):
-            return Answer(failure=f"{place}: TLS failed ({details})", reason=Reason.TLS)
-        unreached = any(words in said for words in _UNREACHED)
+            meaning = next((text for words, text in _TLS_MEANINGS.items() if words in said), details)
+            return Answer(failure=f"{place}: TLS failed ({meaning})", reason=Reason.TLS)
+        for words, meaning in _UNREACHED.items():
+            if words in said:
+                failure = f"cannot reach {place}: {meaning or details}"
+                return Answer(failure=failure, reason=Reason.UNREACHABLE, retryable=True)
         pause_s = _retry_delay_s(error)
-        reason = Reason.RECEIVER_BUSY if pause_s is not None else Reason.CONNECTION_LOST
         return Answer(
-            failure=f"cannot reach {place}: {details}" if unreached else f"{place}: UNAVAILABLE {details}".rstrip(),
-            reason=Reason.UNREACHABLE if unreached else reason,
+            failure=f"{place}: UNAVAILABLE {details}".rstrip(),
+            reason=Reason.CONNECTION_LOST if pause_s is None else Reason.RECEIVER_BUSY,
             retryable=True,
             retry_after_s=pause_s,
-            maybe_taken=not unreached and pause_s is None,
+            maybe_taken=pause_s is None,
         )
 
     def close(self) -> None:
