@@ -1,1 +1,1 @@
-"""Traces -> OpenTelemetry: the only package that imports its SDK and exporters."""
+"""Traces -> OpenTelemetry: the only package that imports its protocol, HTTP and gRPC; how they are delivered."""

@@ -106,7 +106,7 @@ class Delivery:
             except (SpoolError, OSError):
                 pass  # said when it is used
         answer = self._courier.preflight()
-        if answer.failure is not None:
+        if answer.failure is not None and not answer.of_request:  # what has no spans may be refused for that
             self._say(f"{answer.failure}{'; will be tried again' if answer.retryable else ''}")
             if not answer.retryable:
                 self._said.add(answer.reason)
@@ -192,6 +192,8 @@ class Delivery:
     def _parcels(self, spool: Spool, entries: Iterable[Entry]) -> Iterator[Parcel]:
         """The parcels that the spool holds; one that is damaged is said, counted and given up."""
         for entry in entries:
+            if spool.entry(entry.ident, entry.endpoint) is not entry:
+                continue  # evicted, or delivered, in the meantime
             with self._guarded():
                 line = spool.line(entry)
             if self._spool is None:
