@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import resource
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from consignment import delivered, delivery_to, parcels
 from forest import inputs
 from otlp_receiver import Reply, free_port, http_receiver
 
-from otelmig.errors import SpoolError, SpoolFullError, SpoolVersionError, UsageError
+from otelmig.errors import SpoolError, SpoolFullError, SpoolVersionError
 from otelmig.otlp.account import Reason
 from otelmig.otlp.delivery import Origin
 from otelmig.otlp.parcel import Parcel
@@ -401,10 +402,10 @@ def test_spool_that_fills_up_by_its_own_bound(tmp_path: Path) -> None:
 
 
 def test_where_the_spool_is() -> None:
-    """The variable, else the state directory, else below the home directory; without one it is a usage error."""
+    """The variable, else the state directory, else below the home directory, which a service has no variable for."""
     environ = {"OTELMIG_SPOOL": "/s", "XDG_STATE_HOME": "/state", "HOME": "/h"}
     assert default_spool(environ) == Path("/s")
     assert default_spool(environ | {"OTELMIG_SPOOL": ""}) == Path("/state/otelmig/spool")
     assert default_spool({"XDG_STATE_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/state/otelmig/spool")
-    with pytest.raises(UsageError, match="no home directory"):
-        default_spool({})
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert default_spool({}) == home / ".local/state/otelmig/spool"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,10 +33,16 @@ def default_spool(environ: Mapping[str, str]) -> Path:
     if given:
         return Path(given)
     if not state.startswith("/"):  # a relative one is to be ignored
-        if not home:
-            raise UsageError("no home directory for the spool: want --spool DIR or --no-spool")
-        state = f"{home}/.local/state"
+        state = f"{home or _home()}/.local/state"
     return Path(state) / "otelmig" / "spool"
+
+
+def _home() -> str:
+    """The user's home directory where no variable says it, as for a service."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        raise UsageError("no home directory for the spool: want --spool DIR or --no-spool") from None
 
 
 def check_spool(directory: Path) -> bool:
