@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from otlp_receiver import Receiver
 
 _CERTIFICATES = Path(__file__).parent / "certificates"
-_MANY = 60
+_MANY = 110
 """Three batches."""
 
 

@@ -54,7 +54,7 @@ def test_killed_and_run_again(run: int, log: Path, spans: dict[str, int], tmp_pa
     chance = random.Random(run)  # noqa: S311 - no secret
     protocol = ("http/protobuf", "grpc", "http/json")[run % 3]
     with receiver_of(protocol)() as receiver:
-        receiver.reply = Reply(pause_s=chance.choice((0.0, 0.002, 0.05)) / (25 if protocol == "http/json" else 1))
+        receiver.reply = Reply(pause_s=chance.choice((0.0, 0.002, 0.05)) / (50 if protocol == "http/json" else 1))
         command = [sys.executable, "-m", "otelmig", "trace", "-q", str(log), "--otlp", receiver.url]
         command += ["--protocol", protocol, "--spool", str(tmp_path / "spool")]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -186,12 +186,12 @@ def test_interrupted_archive(otelmig: Callable[..., Done], tmp_path: Path) -> No
         receiver.replies = [Reply(), Reply(status=404, takes=False)]
         part = otelmig("send", "a.jsonl", "--otlp", receiver.url)
         assert part.returncode == 3
-        assert _last(part.stderr) == "60 lines found, 25 exported, 35 not exported (35 not otlp)"
+        assert _last(part.stderr) == "60 lines found, 50 exported, 10 not exported (10 not otlp)"
         assert sorted(path.name for path in (tmp_path / "spool").iterdir()) == ["format", "lock", "receipts"]
         plan = otelmig("send", "a.jsonl", "--dry-run", "--json", "--otlp", receiver.url)
-        assert json.loads(plan.stdout)["dry_run"]["already_delivered"] == 25
+        assert json.loads(plan.stdout)["dry_run"]["already_delivered"] == 50
         rest = otelmig("send", "a.jsonl", "--otlp", receiver.url)
-        assert _last(rest.stderr) == "60 lines found, 35 exported, 25 already delivered"
+        assert _last(rest.stderr) == "60 lines found, 10 exported, 50 already delivered"
         assert not receiver.copies()
 
 

@@ -32,7 +32,7 @@ __all__ = ["LARGEST_REQUEST", "PER_BATCH", "Delivery", "Origin"]
 
 LARGEST_REQUEST: Final = 2 * 10**6
 """Bytes: below 2 MiB, half of gRPC's default limit, which a later hop may apply after the first one said yes."""
-PER_BATCH: Final = 25
+PER_BATCH: Final = 50
 """Parcels that share a request and an fsync: so many a crash can make copies of."""
 _HELD: Final = frozenset({Reason.REJECTED, Reason.REJECTED_SPANS, Reason.TOO_LARGE})
 """Not sent again by itself: the receiver would say the same, or get a copy of what it did take."""

@@ -9,12 +9,13 @@ writing a file costs no start-up.
 from __future__ import annotations
 
 import json
+import struct
 from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 from typing import TYPE_CHECKING, Final
 
 from otelmig import __version__
-from otelmig.otlp.wire import double_value, message, string, varint
+from otelmig.otlp.wire import message, string, varint
 from otelmig.trace.semconv import SCHEMA_URL, SCOPE_NAME
 from otelmig.trace.span import SpanKind
 
@@ -31,6 +32,7 @@ _KINDS: Final = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3}
 _ERROR: Final = 2
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
+_DOUBLE: Final = struct.Struct("<d").pack
 _UINT64: Final = (1 << 64) - 1
 _SCOPE: Final = (
     f'{{"name":{quoted(SCOPE_NAME)},"version":{quoted(__version__)}}}',
@@ -129,19 +131,25 @@ def _attributes(tag: int, attributes: Mapping[str, AttributeValue]) -> _Both:
     texts: list[str] = []
     bodies: list[bytes] = []
     for key, value in attributes.items():
-        text, body = _number(key, value) if value.__class__ is float else _attribute(key, value)
-        texts.append(text)
-        bodies += (begin, body)
+        if isinstance(value, float):
+            if value - value:  # an infinity, or no number: neither is JSON
+                raise ValueError(f"{key} is {value}")
+            text, body = _before_double(key)
+            texts.append(f"{text}{value!r}}}}}")
+            bodies += (begin, body, _DOUBLE(value))
+        else:
+            text, body = _attribute(key, value)
+            texts.append(text)
+            bodies += (begin, body)
     return f"[{','.join(texts)}]", b"".join(bodies)
 
 
-def _number(key: str, value: AttributeValue) -> _Both:
-    """A double: hardly ever the same again."""
-    if value - value != 0.0:  # type: ignore[operator] # it is a float
-        raise ValueError(f"{key} is {value}")
+@lru_cache(maxsize=1024)
+def _before_double(key: str) -> _Both:
+    """What comes before the number: it is hardly ever the same again, and always of the same size."""
     text, body = _key(key)
-    body += double_value(value)  # type: ignore[arg-type] # the same
-    return f'{text}{{"doubleValue":{value!r}}}}}', varint(len(body)) + body
+    body += b"\x12\x09\x21"
+    return f'{text}{{"doubleValue":', varint(len(body) + 8) + body
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -18,7 +18,7 @@ from otelmig.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["double_value", "message", "request_bytes", "string", "varint"]
+__all__ = ["message", "request_bytes", "string", "varint"]
 
 _TRACE_ID: Final = 16
 _SPAN_ID: Final = 8
@@ -132,7 +132,7 @@ def _attributes(tag: int, given: _Object) -> Iterable[bytes]:
             if text.__class__ is str and len(data := text.encode()) < _SHORT:
                 body += _SHORT_TEXTS[len(data)] + data
             elif number.__class__ is float:
-                body += double_value(number)
+                body += _DOUBLE(0x12, 9, 0x21, number)
             else:
                 body += message(0x12, _any_value(value))
         size = len(body)
@@ -201,11 +201,6 @@ def message(tag: int, body: bytes) -> bytes:
     if size < _CONTINUED:
         return _ONE_BYTE[tag] + _ONE_BYTE[size] + body
     return _ONE_BYTE[tag] + varint(size) + body
-
-
-def double_value(number: float) -> bytes:
-    """The value of an attribute that is a double."""
-    return _DOUBLE(0x12, 9, 0x21, number)
 
 
 def string(tag: int, value: str | None) -> bytes:
