@@ -34,6 +34,7 @@ def broken_wire(url: str, cuts: list[Cut]) -> Iterator[str]:
     listener.settimeout(0.05)
     done = threading.Event()
     threads: list[threading.Thread] = []
+    ends: list[socket.socket] = []
 
     def pump(source: socket.socket, target: socket.socket, limit: int | None) -> None:
         left = limit
@@ -53,7 +54,7 @@ def broken_wire(url: str, cuts: list[Cut]) -> Iterator[str]:
 
     def connect(near: socket.socket, cut: Cut) -> None:
         with near, socket.create_connection((parts.hostname or "", parts.port or 0)) as far:
-            near.settimeout(30)
+            ends.extend((near, far))
             back = threading.Thread(target=pump, args=(far, near, cut.back))
             back.start()
             pump(near, far, cut.there)
@@ -75,5 +76,8 @@ def broken_wire(url: str, cuts: list[Cut]) -> Iterator[str]:
         done.set()
         acceptor.join()
         listener.close()
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
         for thread in threads:
-            thread.join(5)
+            thread.join()

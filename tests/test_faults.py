@@ -163,7 +163,7 @@ def _trickling() -> Iterator[str]:
 def test_connections_that_break_anywhere(protocol: str, seed: int, tmp_path: Path) -> None:
     """Resets after any number of bytes, there or back: in the end all is there, and no copy is kept quiet about."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    given = parcels(_MANY)
+    given = parcels(20 if protocol == "http/json" else _MANY)
     cuts = [
         Cut(there=chance.randrange(60_000)) if chance.random() < 0.5 else Cut(back=chance.randrange(400))
         for _ in range(12)
@@ -177,7 +177,7 @@ def test_connections_that_break_anywhere(protocol: str, seed: int, tmp_path: Pat
         assert accounts[-1].complete
         assert accounts[-1].waiting.traces == 0
         check_delivered(given, receiver, accounts)
-    assert sum(account.exported.traces + account.from_spool.traces for account in accounts) == _MANY
+    assert sum(account.exported.traces + account.from_spool.traces for account in accounts) == len(given)
 
 
 def test_reset_in_the_middle_of_the_answer(tmp_path: Path) -> None:
