@@ -26,6 +26,24 @@ class Cut:
     back: int | None = None
 
 
+def _pump(source: socket.socket, target: socket.socket, limit: int | None) -> None:
+    """Pass on what comes, so many bytes of it; then reset both ends."""
+    left = limit
+    with suppress(OSError):
+        while left is None or left > 0:
+            data = source.recv(1 << 16 if left is None else min(left, 1 << 16))
+            if not data:
+                break
+            target.sendall(data)
+            left = None if left is None else left - len(data)
+    for end in (source, target):
+        if left == 0:
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
 def broken_wire(url: str, cuts: list[Cut]) -> Iterator[str]:
     """A URL that leads to ``url`` by connections of which the first ones break, one for each of ``cuts``."""
@@ -36,28 +54,12 @@ def broken_wire(url: str, cuts: list[Cut]) -> Iterator[str]:
     threads: list[threading.Thread] = []
     ends: list[socket.socket] = []
 
-    def pump(source: socket.socket, target: socket.socket, limit: int | None) -> None:
-        left = limit
-        with suppress(OSError):
-            while left is None or left > 0:
-                data = source.recv(1 << 16 if left is None else min(left, 1 << 16))
-                if not data:
-                    break
-                target.sendall(data)
-                left = None if left is None else left - len(data)
-        for end in (source, target):
-            if left == 0:
-                with suppress(OSError):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
     def connect(near: socket.socket, cut: Cut) -> None:
         with near, socket.create_connection((parts.hostname or "", parts.port or 0)) as far:
             ends.extend((near, far))
-            back = threading.Thread(target=pump, args=(far, near, cut.back))
+            back = threading.Thread(target=_pump, args=(far, near, cut.back))
             back.start()
-            pump(near, far, cut.there)
+            _pump(near, far, cut.there)
             back.join()
 
     def accept() -> None:
