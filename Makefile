@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-backends lint golden bench fuzz wheel-check clean
+.PHONY: demo test test-backends lint golden bench fuzz faults wheel-check clean
 
 demo: $(VENV)/.run
 	$(BIN)/otelmig demo
@@ -30,12 +30,17 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/clock.py
 	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/export.py
 
 # the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
 fuzz: $(VENV)/.test
 	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_cuts.py tests/test_bounds.py tests/test_conflict.py tests/test_measurement.py \
 		tests/test_simulator.py tests/test_simulated_clocks.py tests/test_damaged_stamps.py
 	$(BIN)/python tests/fuzz.py --seconds 600
+
+# the long run of the delivery: 200 times kill -9, and connections that break at 150 times as many places
+faults: $(VENV)/.test
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_kill.py tests/test_faults.py
 
 # the package as a user gets it: a wheel, installed into an environment of its own
 wheel-check: $(VENV)/.test

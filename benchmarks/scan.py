@@ -178,7 +178,7 @@ def _warm(path: Path) -> int:
 
 def _write_few(path: Path, size: int) -> None:
     """A migration at the beginning and two later, between real lines that say nothing of one."""
-    source = _Source()
+    source = Source()
     padding = _padding()
     with path.open("wb") as file:
         for number in range(3):
@@ -191,17 +191,17 @@ def _write_few(path: Path, size: int) -> None:
 
 def _write_many(path: Path, migrations: int) -> None:
     """One process after the other that appends to the same file, each with a migration of its own."""
-    source = _Source()
+    source = Source()
     with path.open("wb") as file:
         for number in range(migrations):
             file.write(source.migration(number))
 
 
-class _Source:
+class Source:
     """A real source log that can be told again at other times, which makes it another migration."""
 
-    def __init__(self) -> None:
-        log = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()
+    def __init__(self, recording: str = "v53.0-basicv") -> None:
+        log = (CORPUS / recording / "source.log").read_bytes()
         self._between = _STAMP.split(log)[3::3]
         self._stamps = [int(match[1]) * 10**6 + int(match[2]) for match in _STAMP.finditer(log)]
 

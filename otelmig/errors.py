@@ -5,12 +5,23 @@ OtelmigError
 ├─ UsageError      wrong options, or options that contradict the evidence      exit 2
 ├─ InputError      a file that cannot be read or is no log we know             exit 2
 └─ ExportError     found, but not (all) delivered                              exit 3
+   └─ SpoolError   the spool cannot be used; what is delivered goes without it exit 3
+      ├─ SpoolFullError     there is no space for it
+      └─ SpoolVersionError  a newer otelmig wrote it
 ```
 """
 
 from __future__ import annotations
 
-__all__ = ["ExportError", "InputError", "OtelmigError", "UsageError"]
+__all__ = [
+    "ExportError",
+    "InputError",
+    "OtelmigError",
+    "SpoolError",
+    "SpoolFullError",
+    "SpoolVersionError",
+    "UsageError",
+]
 
 
 class OtelmigError(Exception):
@@ -35,3 +46,15 @@ class ExportError(OtelmigError):
     """The backend did not take the spans, or its answer does not prove that it did."""
 
     exit_code = 3
+
+
+class SpoolError(ExportError):
+    """The spool cannot be read or written."""
+
+
+class SpoolFullError(SpoolError):
+    """The spool's file system has no space, or its bound does not allow what should be kept."""
+
+
+class SpoolVersionError(SpoolError):
+    """A newer version wrote the spool: this one must not touch it."""

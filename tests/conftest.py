@@ -22,14 +22,14 @@ class Otelmig(Protocol):
 
 @pytest.fixture
 def otelmig(tmp_path: Path) -> Otelmig:
-    """The command, run in an empty folder, without the caller's OpenTelemetry settings."""
+    """The command, run in an empty folder, without the caller's OpenTelemetry settings, with a spool of its own."""
 
     def run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRACEPARENT"))}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "TRACEPARENT"))}
         return subprocess.run(
             [sys.executable, "-m", "otelmig", *map(str, arguments)],
             cwd=tmp_path,
-            env=clean | environ,
+            env=clean | {"OTELMIG_SPOOL": str(tmp_path / "spool")} | environ,
             capture_output=True,
             text=True,
             check=False,

@@ -78,6 +78,19 @@ def test_readme_names_every_option() -> None:
         "--log-format",
         "--log-year",
         "--log-zone",
+        "--protocol",
+        "--timeout",
+        "--header",
+        "--compression",
+        "--certificate",
+        "--client-certificate",
+        "--client-key",
+        "--insecure",
+        "--spool",
+        "--no-spool",
+        "--spool-size",
+        "--spool-age",
+        "--resend",
     ):
         assert option in done.stdout
         assert option in README.read_text()

@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consignment import PROTOCOLS, check_delivered, delivered, parcels
 from forest import inputs, traced
-from google.protobuf.json_format import ParseDict
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from otlp_receiver import grpc_receiver, http_receiver
+from otlp_lines import parsed_line
+from otlp_receiver import Reply, http_receiver, receiver_of
 
 from otelmig.errors import UsageError
-from otelmig.otlp.export import LARGEST_REQUEST, export
-from otelmig.otlp.json_lines import json_line
-from otelmig.otlp.readable import readable_spans
-from otelmig.otlp.settings import Settings
+from otelmig.otlp.delivery import LARGEST_REQUEST
+from otelmig.otlp.parcel import Parcel
+from otelmig.otlp.settings import Settings, environment_exports
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Otelmig
-
-    from otelmig.trace.span import Trace
-
-_NAMES = ("v53.0-twohosts", "v53.0-postcopy", "head-conn4", "v48.0-refused", "v53.0-retry")
-
-
-def _settings(url: str, protocol: str = "http/protobuf", **environ: str) -> Settings:
-    return Settings.of(url, protocol, 2.0, environ)
-
-
-def _parsed(line: bytes) -> ExportTraceServiceRequest:
-    """An OTLP/JSON line as the protobuf message (whose JSON form wants base64 where OTLP has hex)."""
-
-    def convert(value: Any) -> Any:  # noqa: ANN401 - any JSON
-        if isinstance(value, dict):
-            return {
-                key: base64.b64encode(bytes.fromhex(item)).decode()
-                if key in ("traceId", "spanId", "parentSpanId")
-                else convert(item)
-                for key, item in value.items()
-            }
-        return [convert(item) for item in value] if isinstance(value, list) else value
-
-    message = ExportTraceServiceRequest()
-    ParseDict(convert(json.loads(line)), message)
-    return message
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
 def _by_id(message: ExportTraceServiceRequest) -> dict[bytes, bytes]:
@@ -60,83 +33,28 @@ def _by_id(message: ExportTraceServiceRequest) -> dict[bytes, bytes]:
     }
 
 
-@pytest.mark.parametrize("name", _NAMES)
-def test_line_equals_what_the_sdk_encodes(name: str) -> None:
-    """An OTLP/JSON line, parsed by protobuf, is the message that the SDK's encoder makes of the same trace."""
-    for trace in traced(inputs(name)):
-        parsed, encoded = _parsed(json_line(trace)), encode_spans(readable_spans(trace))
-        assert _by_id(parsed) == _by_id(encoded)
-        resources = [message.resource_spans for message in (parsed, encoded)]
-        assert [each.resource for each in resources[0]] == [each.resource for each in resources[1]]
-        assert [each.schema_url for each in resources[0]] == [each.schema_url for each in resources[1]]
-
-
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_receiver_gets_what_the_file_has(protocol: str, compression: str) -> None:
-    """Span for span, by either transport, compressed or not."""
-    traces = traced(inputs("v53.0-retry"))
-    with (grpc_receiver if protocol == "grpc" else http_receiver)() as receiver:
-        settings = _settings(receiver.url, protocol, OTEL_EXPORTER_OTLP_COMPRESSION=compression)
-        outcomes = list(export(traces, settings))
-        assert [outcome.failure for outcome in outcomes] == [None, None]
-        assert [outcome.trace_id for outcome in outcomes] == [trace.trace_id for trace in traces]
-        (request,) = receiver.requests
+def test_receiver_gets_what_the_file_has(protocol: str, compression: str, tmp_path: Path) -> None:
+    """Span for span, by every transport, compressed or not."""
+    given = [Parcel.of_trace(trace) for trace in traced(inputs("v53.0-retry"))]
+    with receiver_of(protocol)() as receiver:
+        account = delivered(given, receiver.url, tmp_path, protocol=protocol, compression=compression)
+        assert account.words() == "2 exported"
         written: dict[bytes, bytes] = {}
-        for trace in traces:
-            written |= _by_id(_parsed(json_line(trace)))
-        assert _by_id(request) == written
+        for parcel in given:
+            written |= _by_id(parsed_line(parcel.line))
+        found: dict[bytes, bytes] = {}
+        for request in receiver.taken:
+            found |= _by_id(request)
+        assert found == written
+        if protocol == "http/json":
+            assert receiver.bodies == [parcel.line for parcel in given]
+        if protocol != "grpc" and compression == "gzip":
+            assert {headers["content-encoding"] for headers in receiver.headers} == {"gzip"}
 
 
-@pytest.mark.parametrize(
-    ("status", "headers", "expected"),
-    [
-        (301, {"Location": "https://elsewhere/v1/traces"}, "redirects to https://elsewhere/v1/traces"),
-        (302, {"Location": "/login?next=secret"}, "redirects to /login"),
-        (400, {}, "400"),
-        (401, {}, "401"),
-        (404, {}, "is the path /v1/traces?"),
-        (500, {}, "500"),
-        (503, {}, "503"),
-        (200, {"Content-Type": "text/html"}, "a web page"),
-        (200, {"Content-Type": "application/json"}, "no OTLP receiver"),
-        (200, {}, "no content type"),
-    ],
-)
-def test_wrong_answers_are_failures(status: int, headers: dict[str, str], expected: str) -> None:
-    """Redirects, errors and answers of another kind: nothing counts as delivered, one line says why."""
-    traces = traced(inputs("v53.0-twohosts"))
-    with http_receiver() as receiver:
-        receiver.status, receiver.answer_headers = status, headers
-        (outcome,) = export(traces, _settings(receiver.url), sleep=lambda _: None)
-    assert outcome.failure is not None
-    assert expected in outcome.failure
-    assert "\n" not in outcome.failure
-
-
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_rejected_spans_are_a_failure(protocol: str) -> None:
-    """A partial success that rejects spans is no success."""
-    traces = traced(inputs("v53.0-twohosts"))
-    with (grpc_receiver if protocol == "grpc" else http_receiver)() as receiver:
-        receiver.reject(3)
-        (outcome,) = export(traces, _settings(receiver.url, protocol))
-    assert "rejected 3 spans: too old" in (outcome.failure or "")
-
-
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_refused_connection(protocol: str) -> None:
-    """Nobody listens: one failure for all traces, quickly, with credentials left out of the message."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://user:hunter2@127.0.0.1:{unused.getsockname()[1]}"
-        traces = traced(inputs("v53.0-retry"))
-        outcomes = list(export(traces, replace(_settings(url, protocol), timeout_s=0.5)))
-    assert len(outcomes) == 2
-    assert all(outcome.failure and "hunter2" not in outcome.failure for outcome in outcomes)
-
-
-def test_requests_stay_small() -> None:
+def test_requests_stay_small(tmp_path: Path) -> None:
     """Many traces go in several requests, each below the limit; a trace larger than that is split by its spans."""
     (trace,) = traced(inputs("v53.0-tls"))
     giant = replace(
@@ -144,39 +62,124 @@ def test_requests_stay_small() -> None:
         trace_id="f" * 32,
         spans=tuple(replace(trace.root, span_id=f"{number + 1:016x}") for number in range(3000)),
     )
-    traces: list[Trace] = [trace] * 120 + [giant] + [trace]
+    many = [Parcel.of_trace(replace(trace, trace_id=f"{number + 1:032x}")) for number in range(120)]
+    given = [*many, Parcel.of_trace(giant), *parcels(1, 1000)]
     with http_receiver() as receiver:
-        outcomes = list(export(traces, _settings(receiver.url)))
-        assert len(outcomes) == len(traces)
-        assert all(outcome.failure is None for outcome in outcomes)
-        assert max(receiver.sizes) <= LARGEST_REQUEST
-        assert len(receiver.spans) == 121 * len(trace.spans) + 3000
+        account = delivered(given, receiver.url, tmp_path)
+        assert account.words() == "122 exported"
+        assert max(map(len, receiver.bodies)) <= LARGEST_REQUEST
+        assert len(receiver.bodies) < 20
+        check_delivered(given, receiver, [account])
 
 
 def test_settings_follow_the_specification() -> None:
     """Endpoints, headers and timeouts mean what the OTLP specification says."""
     base = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/tenant/", "OTEL_EXPORTER_OTLP_TIMEOUT": "1500"}
-    found = Settings.of(None, None, None, base | {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20x,b=c"})
+    found = Settings.of(base | {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20x,b=c"})
     assert found.url == "http://c:4318/tenant/v1/traces"
     assert found.timeout_s == 1.5
     assert found.headers == {"authorization": "Bearer x", "b": "c"}
-    exact = base | {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://d:1/x"}
-    assert Settings.of(None, None, None, exact).url == "http://d:1/x"
-    assert Settings.of("http://e:2", None, None, exact).url == "http://e:2/v1/traces"
-    assert Settings.of("f:4317", "grpc", None, {}).url == "http://f:4317"
-    with pytest.raises(UsageError, match="http/json"):
-        Settings.of(None, None, None, {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
+    exact = base | {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://d:1/x", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "7"}
+    assert Settings.of(exact).url == "http://d:1/x"
+    assert Settings.of(exact).timeout_s == 0.007
+    assert Settings.of(exact, url="http://e:2", timeout_s=3).url == "http://e:2/v1/traces"
+    assert Settings.of(exact, url="http://e:2/otlp/v1/traces").url == "http://e:2/otlp/v1/traces"
+    assert Settings.of(exact, timeout_s=3).timeout_s == 3
+
+
+def test_settings_of_every_variable() -> None:
+    """The signal's own variable wins over the general one, an option over both; an empty one is none."""
+    names = {
+        "PROTOCOL": ("grpc", "http/json", "protocol"),
+        "COMPRESSION": ("gzip", "none", "gzip"),
+        "CERTIFICATE": ("a.pem", "b.pem", "certificate"),
+        "CLIENT_CERTIFICATE": ("a.pem", "b.pem", "client_certificate"),
+        "CLIENT_KEY": ("a.pem", "b.pem", "client_key"),
+    }
+    for name, (general, own, attribute) in names.items():
+        environ = {f"OTEL_EXPORTER_OTLP_{name}": general}
+        first = getattr(Settings.of(environ), attribute)
+        second = getattr(Settings.of(environ | {f"OTEL_EXPORTER_OTLP_TRACES_{name}": own}), attribute)
+        empty = getattr(Settings.of(environ | {f"OTEL_EXPORTER_OTLP_TRACES_{name}": ""}), attribute)
+        assert first == empty != second
+    headers = {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b=%2C%3D"}
+    assert Settings.of(headers, headers=["A=x y%20", "c=a=b"]).headers == {"a": "x y%20", "b": ",=", "c": "a=b"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "given", "insecure", "expected"),
+    [
+        ({}, None, False, "http://localhost:4317"),
+        ({}, "f:4317", False, "https://f:4317"),
+        ({}, "f:4317", True, "http://f:4317"),
+        ({"OTEL_EXPORTER_OTLP_INSECURE": "true"}, "f:4317", False, "http://f:4317"),
+        ({"OTEL_EXPORTER_OTLP_INSECURE": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": "g:1"}, None, False, "http://g:1"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "g:1"}, None, False, "https://g:1"),
+        ({}, "https://f:4317", True, "https://f:4317"),
+        ({}, "http://f:4317/path", False, "http://f:4317"),
+    ],
+)
+def test_grpc_endpoints(environ: dict[str, str], given: str | None, insecure: bool, expected: str) -> None:  # noqa: FBT001 - a parameter of the table
+    """Without a scheme gRPC is secure unless somebody says that it is not; a scheme decides by itself."""
+    assert Settings.of(environ, url=given, protocol="grpc", insecure=insecure).url == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "options", "expected"),
+    [
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/xml"}, {}, "http/xml"),
+        ({"OTEL_EXPORTER_OTLP_COMPRESSION": "zstd"}, {}, "zstd"),
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, {}, "OTEL_EXPORTER_OTLP_TIMEOUT=10s: want a positive number of milli"),
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "0"}, {}, "positive"),
+        ({}, {"timeout_s": -1}, "--timeout -1: want a positive number of seconds"),
+        ({}, {"timeout_s": float("nan")}, "positive"),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": "hunter2"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: want key=value"),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": "a=hunter2%0Ax"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: want key=value"),
+        ({}, {"headers": ["=hunter2"]}, "--header: want key=value"),
+        ({}, {"url": "ftp://user:hunter2@x"}, "not an OTLP endpoint: 'x'"),
+        ({}, {"url": "http://:80"}, "not an OTLP endpoint"),
+        ({}, {"url": "http://x:99999"}, "not an OTLP endpoint"),
+    ],
+)
+def test_wrong_settings(environ: dict[str, str], options: dict[str, Any], expected: str) -> None:
+    """One line says which setting is wrong, and what it should be; credentials are not repeated."""
+    with pytest.raises(UsageError) as caught:
+        Settings.of(environ, **options)
+    assert expected in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_environment_that_wants_no_export() -> None:
+    """An endpoint in the environment asks for an export, unless another variable says that there should be none."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}
+    assert environment_exports(endpoint)
+    assert environment_exports({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318"})
+    assert environment_exports(endpoint | {"OTEL_TRACES_EXPORTER": "console, otlp", "OTEL_SDK_DISABLED": "false"})
+    for less in ({"OTEL_SDK_DISABLED": "True"}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}):
+        assert not environment_exports(endpoint | less)
 
 
 def test_command_exports_and_accounts(otelmig: Otelmig) -> None:
-    """`--otlp URL` exports; a failure is exit code 3, one line why, and nothing counted as exported."""
+    """`--otlp URL` or the environment exports; a failure is exit code 3, one line why, and nothing counted."""
     logs = inputs("v53.0-retry")
     with http_receiver() as receiver:
         good = otelmig("trace", "-q", "--otlp", receiver.url, *logs)
-        by_environment = otelmig("trace", "-q", *logs, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
-        receiver.status, receiver.answer_headers = 302, {"Location": "http://x/"}
-        bad = otelmig("trace", "-q", "--otlp", receiver.url, *logs)
-    assert (good.returncode, by_environment.returncode, bad.returncode) == (0, 0, 3)
-    assert "2 migrations found, 2 exported" in good.stderr
-    assert "2 migrations found, 0 exported, 2 not exported" in bad.stderr.splitlines()[-1]
-    assert bad.stderr.count("not exported: ") == 1
+        again = otelmig("trace", "-q", *logs, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        off = otelmig("trace", "-q", *logs, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_SDK_DISABLED="true")
+        receiver.reply = Reply(status=302, headers={"Location": "http://x/?token=hunter2"})
+        bad = otelmig("trace", "-q", "--resend", "--otlp", receiver.url, *logs)
+        summed = otelmig("trace", "--json", "--no-spool", "--otlp", receiver.url, *logs)
+    assert (good.returncode, again.returncode, off.returncode) == (0, 0, 0)
+    assert (bad.returncode, summed.returncode) == (3, 3)
+    assert good.stderr == "2 migrations found, 2 exported; 0 lines not understood\n"
+    assert again.stderr == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
+    assert off.stderr == "2 migrations found; 0 lines not understood\n"
+    assert "redirects to http://x/ (302)" in bad.stderr
+    assert "hunter2" not in bad.stderr
+    last = "2 migrations found, 0 exported, 2 spooled (2 not otlp); 0 lines not understood"
+    assert bad.stderr.splitlines()[-1] == last
+    delivery = json.loads(summed.stdout)["delivery"]
+    spans = sum(len(trace.spans) for trace in traced(logs))
+    assert delivery["not_exported"] == {"traces": 2, "spans": spans}
+    assert delivery["reasons"] == {"not_otlp": {"traces": 2, "spans": spans}}
+    assert delivery["endpoint"] == f"{receiver.url}/v1/traces"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.trace import add_output_arguments, trace_files
+from otelmig.cli.output_options import add_output_arguments
+from otelmig.cli.trace import trace_files
 
 if TYPE_CHECKING:
     import argparse

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Command", "main"]
 
-_COMMANDS: Final = ("trace", "explain", "doctor", "demo")
+_COMMANDS: Final = ("trace", "send", "explain", "doctor", "demo")
 """One module of this package each."""
 _COLLECT: Final = (10_000, 20, 100)
 """Reading makes many small objects and few cycles: looking for cycles less often saves a third of the time."""

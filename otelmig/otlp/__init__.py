@@ -1,1 +1,1 @@
-"""Traces -> OpenTelemetry: the only package that imports its SDK and exporters."""
+"""Traces -> OpenTelemetry, and their delivery: the only package that imports its SDK and protocol, HTTP and gRPC."""

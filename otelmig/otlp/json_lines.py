@@ -1,100 +1,180 @@
 """Traces as OTLP/JSON, one a line: what a Collector takes at ``/v1/traces`` and reads with ``otlp_json_file``.
 
-The mapping is OTLP's own: ids are hex, 64-bit integers are decimal strings, enumerations are numbers. It imports
-nothing of OpenTelemetry, so writing a file costs no start-up; the tests hold it against the SDK's encoder.
+The mapping is OTLP's own: ids are hex, 64-bit integers are decimal strings, enumerations are numbers. The protobuf form
+of the same request is made in the same pass, because most of the work is common to both; the tests hold it against what
+:mod:`otelmig.otlp.wire` makes of the line, and both against the SDK's encoder. It imports nothing of OpenTelemetry, so
+writing a file costs no start-up.
 """
 
 from __future__ import annotations
 
 import json
+import struct
+from functools import lru_cache
+from json.encoder import encode_basestring as quoted
 from typing import TYPE_CHECKING, Final
 
 from otelmig import __version__
+from otelmig.otlp.wire import message, string, varint
 from otelmig.trace.semconv import SCHEMA_URL, SCOPE_NAME
 from otelmig.trace.span import SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otelmig.trace.span import AttributeValue, Link, Span, Trace
+    from otelmig.trace.span import AttributeValue, Link, Span, SpanEvent, Trace
 
-__all__ = ["json_line"]
+__all__ = ["encoded", "json_line", "json_text"]
 
+_Both = tuple[str, bytes]
+"""JSON and protobuf of the same thing."""
 _KINDS: Final = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3}
 _ERROR: Final = 2
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
+_DOUBLE: Final = struct.Struct("<d").pack
+_UINT64: Final = (1 << 64) - 1
+_SCOPE: Final = (
+    f'{{"name":{quoted(SCOPE_NAME)},"version":{quoted(__version__)}}}',
+    message(0x0A, message(0x0A, SCOPE_NAME.encode()) + message(0x12, __version__.encode())),
+)
+_SCHEMA: Final = (f'"schemaUrl":{quoted(SCHEMA_URL)}', message(0x1A, SCHEMA_URL.encode()))
 
 
 def json_line(trace: Trace) -> bytes:
     """One trace as a line of OTLP/JSON (an ``ExportTraceServiceRequest``) with its line feed; always the same."""
-    scope = {"name": SCOPE_NAME, "version": __version__}
-    document = {
-        "resourceSpans": [
-            {
-                "resource": {"attributes": _attributes(resource)},
-                "scopeSpans": [
-                    {
-                        "scope": scope,
-                        "spans": [_span(span, trace) for span in trace.spans if span.role is role],
-                        "schemaUrl": SCHEMA_URL,
-                    }
-                ],
-                "schemaUrl": SCHEMA_URL,
-            }
-            for role, resource in trace.resources.items()
-        ]
-    }
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return encoded(trace)[0] + b"\n"
 
 
-def _span(span: Span, trace: Trace) -> dict[str, object]:
-    found: dict[str, object] = {"traceId": trace.trace_id, "spanId": span.span_id}
+def json_text(document: object) -> bytes:
+    """JSON on one line, without a line feed."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def encoded(trace: Trace) -> tuple[bytes, bytes]:
+    """The line of a trace, without its line feed, and the same request in protobuf.
+
+    Raises:
+        ValueError: an attribute is no finite number.
+    """
+    texts = []
+    body = b""
+    for role, attributes in trace.resources.items():
+        resource, resource_body = _attributes(0x0A, attributes)
+        spans = [_span(span, trace) for span in trace.spans if span.role is role]
+        joined = ",".join([text for text, _ in spans])
+        texts.append(
+            f'{{"resource":{{"attributes":{resource}}},"scopeSpans":[{{"scope":{_SCOPE[0]},"spans":[{joined}],'
+            f"{_SCHEMA[0]}}}],{_SCHEMA[0]}}}"
+        )
+        scope_body = b"".join([_SCOPE[1], *(data for _, data in spans), _SCHEMA[1]])
+        body += message(0x0A, message(0x0A, resource_body) + message(0x12, scope_body) + _SCHEMA[1])
+    return f'{{"resourceSpans":[{",".join(texts)}]}}'.encode(), body
+
+
+def _span(span: Span, trace: Trace) -> _Both:
+    text = [f'{{"traceId":"{trace.trace_id}","spanId":"{span.span_id}"']
+    body = [_ids(trace.trace_id, span.span_id)]
     if span.parent_id is not None:
-        found["parentSpanId"] = span.parent_id
-    found |= {
-        "flags": _flags(remote=span.parent_remote),
-        "name": span.name,
-        "kind": _KINDS[span.kind],
-        "startTimeUnixNano": str(span.start_ns),
-        "endTimeUnixNano": str(span.end_ns),
-        "attributes": _attributes(span.attributes),
-    }
-    if span.events:
-        found["events"] = [
-            {"timeUnixNano": str(event.time_ns), "name": event.name, "attributes": _attributes(event.attributes)}
-            for event in span.events
-        ]
-    if span.links:
-        found["links"] = [_link(link, trace) for link in span.links]
-    found["status"] = {} if span.error is None else {"message": span.error, "code": _ERROR}
-    return found
+        text.append(f'"parentSpanId":"{span.parent_id}"')
+        body.append(message(0x22, bytes.fromhex(span.parent_id)))
+    flags, kind = _flags(remote=span.parent_remote), _KINDS[span.kind]
+    attributes, attributes_body = _attributes(0x4A, span.attributes)
+    text.append(
+        f'"flags":{flags},"name":{quoted(span.name)},"kind":{kind},"startTimeUnixNano":"{span.start_ns}",'
+        f'"endTimeUnixNano":"{span.end_ns}","attributes":{attributes}'
+    )
+    body += (string(0x2A, span.name), b"\x30", varint(kind))
+    body += (b"\x39", span.start_ns.to_bytes(8, "little"), b"\x41", span.end_ns.to_bytes(8, "little"))
+    body.append(attributes_body)
+    for name, tag, found in (
+        ("events", 0x5A, [_event(event) for event in span.events]),
+        ("links", 0x6A, [_link(link, trace) for link in span.links]),
+    ):
+        if found:
+            text.append(f'"{name}":[{",".join([each for each, _ in found])}]')
+            body += [message(tag, data) for _, data in found]
+    if span.error is None:
+        text.append('"status":{}}')
+        body.append(b"\x7a\x00")
+    else:
+        text.append(f'"status":{{"message":{quoted(span.error)},"code":{_ERROR}}}}}')
+        body.append(message(0x7A, string(0x12, span.error) + bytes((0x18, _ERROR))))
+    body += (b"\x85\x01", flags.to_bytes(4, "little"))
+    return ",".join(text), message(0x12, b"".join(body))
 
 
-def _link(link: Link, trace: Trace) -> dict[str, object]:
-    return {
-        "traceId": trace.trace_id,
-        "spanId": link.span_id,
-        "attributes": _attributes(link.attributes),
-        "flags": _flags(remote=link.remote),
-    }
+def _event(event: SpanEvent) -> _Both:
+    attributes, attributes_body = _attributes(0x1A, event.attributes)
+    text = f'{{"timeUnixNano":"{event.time_ns}","name":{quoted(event.name)},"attributes":{attributes}}}'
+    time = b"\x09" + event.time_ns.to_bytes(8, "little")
+    return text, time + string(0x12, event.name) + attributes_body
+
+
+def _link(link: Link, trace: Trace) -> _Both:
+    attributes, attributes_body = _attributes(0x22, link.attributes)
+    flags = _flags(remote=link.remote)
+    text = f'{{"traceId":"{trace.trace_id}","spanId":"{link.span_id}","attributes":{attributes},"flags":{flags}}}'
+    return text, _ids(trace.trace_id, link.span_id) + attributes_body + b"\x35" + flags.to_bytes(4, "little")
+
+
+def _ids(trace_id: str, span_id: str) -> bytes:
+    return message(0x0A, bytes.fromhex(trace_id)) + message(0x12, bytes.fromhex(span_id))
 
 
 def _flags(*, remote: bool) -> int:
     return _HAS_IS_REMOTE | (_IS_REMOTE if remote else 0)
 
 
-def _attributes(attributes: Mapping[str, AttributeValue]) -> list[dict[str, object]]:
-    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
+def _attributes(tag: int, attributes: Mapping[str, AttributeValue]) -> _Both:
+    begin = bytes((tag,))
+    texts: list[str] = []
+    bodies: list[bytes] = []
+    for key, value in attributes.items():
+        if isinstance(value, float):
+            if value - value:  # an infinity, or no number: neither is JSON
+                raise ValueError(f"{key} is {value}")
+            text, body = _before_double(key)
+            texts.append(f"{text}{value!r}}}}}")
+            bodies += (begin, body, _DOUBLE(value))
+        else:
+            text, body = _attribute(key, value)
+            texts.append(text)
+            bodies += (begin, body)
+    return f"[{','.join(texts)}]", b"".join(bodies)
 
 
-def _value(value: AttributeValue) -> dict[str, object]:
+@lru_cache(maxsize=1024)
+def _before_double(key: str) -> _Both:
+    """What comes before the number: it is hardly ever the same again, and always of the same size."""
+    text, body = _key(key)
+    body += b"\x12\x09\x21"
+    return f'{text}{{"doubleValue":', varint(len(body) + 8) + body
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _attribute(key: str, value: AttributeValue) -> _Both:
+    """Any other: names, versions, reasons, small counts come again and again."""
+    text, body = _key(key)
+    words, data = _value(value)
+    body += message(0x12, data)
+    return f"{text}{words}}}", varint(len(body)) + body
+
+
+@lru_cache(maxsize=1024)
+def _key(key: str) -> _Both:
+    return f'{{"key":{quoted(key)},"value":', message(0x0A, key.encode())
+
+
+def _value(value: AttributeValue) -> _Both:
     if isinstance(value, bool):
-        return {"boolValue": value}
+        return f'{{"boolValue":{"true" if value else "false"}}}', bytes((0x10, value))
     if isinstance(value, int):
-        return {"intValue": str(value)}
-    if isinstance(value, float):
-        return {"doubleValue": value}
+        return f'{{"intValue":"{value}"}}', b"\x18" + varint(value & _UINT64)
     if isinstance(value, str):
-        return {"stringValue": value}
-    return {"arrayValue": {"values": [{"stringValue": item} for item in value]}}
+        return f'{{"stringValue":{quoted(value)}}}', message(0x0A, value.encode())
+    if isinstance(value, float):
+        raise TypeError("a double is encoded by itself")
+    items = [_value(item) for item in value]
+    text = f'{{"arrayValue":{{"values":[{",".join([each for each, _ in items])}]}}}}'
+    return text, message(0x2A, b"".join([message(0x0A, data) for _, data in items]))

@@ -1,4 +1,4 @@
-"""Traces as the SDK's finished spans, ready for its encoder.
+"""Traces as the SDK's finished spans: for any ``SpanExporter``, and the reference for what is sent.
 
 The spans are built directly: our ids and times are facts of the logs, so no tracer, sampler or processor is involved.
 """

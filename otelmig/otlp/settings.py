@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -9,15 +10,25 @@ from urllib.parse import unquote, urlsplit
 from otelmig.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["GRPC", "HTTP", "Settings"]
+__all__ = ["GRPC", "HTTP", "JSON", "PROTOCOLS", "Settings", "environment_exports"]
 
 HTTP: Final = "http/protobuf"
+JSON: Final = "http/json"
 GRPC: Final = "grpc"
-_DEFAULT_ENDPOINTS: Final = {HTTP: "http://localhost:4318", GRPC: "http://localhost:4317"}
+PROTOCOLS: Final = (HTTP, JSON, GRPC)
+_DEFAULT_ENDPOINTS: Final = {
+    HTTP: "http://localhost:4318",
+    JSON: "http://localhost:4318",
+    GRPC: "http://localhost:4317",
+}
 _DEFAULT_TIMEOUT_S: Final = 10.0
 _TRACES_PATH: Final = "/v1/traces"
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SHORTEST_SECRET: Final = 4
+"""A shorter header value (``1``, ``dev``) is no secret, and hiding it would garble every message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +48,34 @@ class Settings:
 
     @property
     def place(self) -> str:
-        """The endpoint as messages name it: without credentials."""
+        """The endpoint as messages and the spool name it: without credentials, which a query may hold too."""
         parts = urlsplit(self.url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    def redacted(self, text: str) -> str:
+        """What a receiver said, as one line without the credentials that it may have repeated."""
+        parts = urlsplit(self.url)
+        words = [word for value in self.headers.values() for word in (value, *value.split())]
+        secrets = {*words, parts.username, parts.password, parts.query}
+        for secret in sorted((each for each in secrets if each and len(each) >= _SHORTEST_SECRET), key=len)[::-1]:
+            text = text.replace(secret, "***").replace(unquote(secret), "***")
+        return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:200]
 
     @classmethod
-    def of(cls, url: str | None, protocol: str | None, timeout_s: float | None, environ: Mapping[str, str]) -> Settings:
+    def of(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        url: str | None = None,
+        protocol: str | None = None,
+        timeout_s: float | None = None,
+        headers: Sequence[str] = (),
+        compression: str | None = None,
+        certificate: str | None = None,
+        client_certificate: str | None = None,
+        client_key: str | None = None,
+        insecure: bool = False,
+    ) -> Settings:
         """What the options say (None or empty: nothing), completed from ``environ``.
 
         Raises:
@@ -53,42 +86,58 @@ class Settings:
             return environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}") or None
 
         chosen = protocol or variable("PROTOCOL") or HTTP
-        if chosen not in (HTTP, GRPC):
-            raise UsageError(f"OTLP protocol {chosen!r} is not supported: want {HTTP} or {GRPC}")
-        insecure = (variable("INSECURE") or "").lower() == "true"
-        milliseconds = variable("TIMEOUT")
-        try:
-            environment_s = None if milliseconds is None else float(milliseconds) / 1000
-        except ValueError:
-            raise UsageError(f"OTEL_EXPORTER_OTLP_TIMEOUT={milliseconds}: not a number of milliseconds") from None
-        compression = variable("COMPRESSION") or "none"
-        if compression not in ("none", "gzip"):
-            raise UsageError(f"OTLP compression {compression!r} is not supported: want gzip or none")
+        if chosen not in PROTOCOLS:
+            raise UsageError(f"OTLP protocol {chosen!r} is not supported: want one of {', '.join(PROTOCOLS)}")
+        packing = compression or variable("COMPRESSION") or "none"
+        if packing not in ("none", "gzip"):
+            raise UsageError(f"OTLP compression {packing!r} is not supported: want gzip or none")
+        plain = insecure or (variable("INSECURE") or "").lower() == "true"
         return cls(
             protocol=chosen,
-            url=_url(url or None, chosen, environ, insecure=insecure),
-            headers=_headers(variable("HEADERS") or ""),
-            timeout_s=timeout_s or environment_s or _DEFAULT_TIMEOUT_S,
-            gzip=compression == "gzip",
-            certificate=variable("CERTIFICATE"),
-            client_certificate=variable("CLIENT_CERTIFICATE"),
-            client_key=variable("CLIENT_KEY"),
+            url=_url(url or None, chosen, environ, insecure=plain),
+            headers=_decoded(variable("HEADERS") or "") | dict(_header(text, "--header") for text in headers),
+            timeout_s=_timeout_s(timeout_s, variable("TIMEOUT")),
+            gzip=packing == "gzip",
+            certificate=certificate or variable("CERTIFICATE"),
+            client_certificate=client_certificate or variable("CLIENT_CERTIFICATE"),
+            client_key=client_key or variable("CLIENT_KEY"),
         )
 
 
+def environment_exports(environ: Mapping[str, str]) -> bool:
+    """Whether the environment alone asks for an export: an endpoint is set and nothing says that it should not be."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporters = environ.get("OTEL_TRACES_EXPORTER")
+    if exporters and "otlp" not in (each.strip() for each in exporters.split(",")):
+        return False
+    return any(environ.get(name) for name in _ENDPOINTS)
+
+
+def _timeout_s(given_s: float | None, milliseconds: str | None) -> float:
+    try:
+        seconds = given_s if given_s is not None else float(milliseconds) / 1000 if milliseconds else _DEFAULT_TIMEOUT_S
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        what = f"--timeout {given_s}" if given_s is not None else f"OTEL_EXPORTER_OTLP_TIMEOUT={milliseconds}"
+        raise UsageError(f"{what}: want a positive number of {'seconds' if given_s is not None else 'milliseconds'}")
+    return seconds
+
+
 def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecure: bool) -> str:
-    exact = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    exact, base = (environ.get(name) for name in _ENDPOINTS)
     url = given or exact or base or _DEFAULT_ENDPOINTS[protocol]
     if "://" not in url:
-        url = f"http://{url}" if protocol == HTTP or insecure or given else f"https://{url}"
+        url = f"https://{url}" if protocol == GRPC and not insecure else f"http://{url}"
     try:
         parts = urlsplit(url)
         complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         complete = False
     if not complete:
-        raise UsageError(f"not an OTLP endpoint: {url!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
+        shown = url.rpartition("@")[2]
+        raise UsageError(f"not an OTLP endpoint: {shown!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
     if protocol == GRPC:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     if given is not None:
@@ -98,12 +147,16 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
     return parts._replace(path=parts.path.rstrip("/") + _TRACES_PATH).geturl()
 
 
-def _headers(text: str) -> dict[str, str]:
+def _decoded(text: str) -> dict[str, str]:
     """``key=value`` pairs separated by commas, percent-encoded, as in W3C Baggage; what is no pair is an error."""
-    found = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = item.partition("=")
-        if not equals or not key.strip():
-            raise UsageError("OTEL_EXPORTER_OTLP_HEADERS: want key=value pairs separated by commas")
-        found[unquote(key.strip()).lower()] = unquote(value.strip())
-    return found
+    pairs = (part.strip() for part in text.split(","))
+    return dict(_header(part, "OTEL_EXPORTER_OTLP_HEADERS", unquote) for part in pairs if part)
+
+
+def _header(text: str, origin: str, decode: Callable[[str], str] = str) -> tuple[str, str]:
+    """One header; a message names where it came from, not what it holds."""
+    key, equals, value = text.partition("=")
+    key, value = decode(key.strip()), decode(value.strip())
+    if not equals or not _HEADER_NAME.fullmatch(key) or not (value.isascii() and value.isprintable()):
+        raise UsageError(f"{origin}: want key=value in printable ASCII")
+    return key.lower(), value

@@ -7,13 +7,13 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from consignment import delivered
 from forest import inputs, traced
 
 from backends.jaeger_api import Jaeger
 from backends.patience import eventually
 from backends.site import CONFIGURATIONS
-from otelmig.otlp.export import export
-from otelmig.otlp.settings import Settings
+from otelmig.otlp.parcel import Parcel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,8 +91,7 @@ def test_targets_reach_a_backend(target: str, site: Site) -> None:
     site.jaeger()
     site.collector(site.place("agent.yaml", {"14317": "9"}), site.place(target, moved))
     (trace,) = traced(inputs("v53.0-tls"))
-    (outcome,) = export([trace], Settings.of(site.url(4318), None, None, {}))
-    assert outcome.failure is None
+    assert delivered([Parcel.of_trace(trace)], site.url(4318), None).complete
     assert eventually(lambda: Jaeger(site.url(16686)).trace(trace.trace_id), bool)
 
 

@@ -110,7 +110,7 @@ def test_collector_dies_during_the_export(site: Site, tmp_path: Path) -> None:
     log = _many(tmp_path / "many.log", 600)
     options = ["-q", "-o", str(written), "--otlp", site.url(4318), "--timeout", "2"]
     command = subprocess.Popen(
-        [sys.executable, "-m", "otelmig", "trace", *options, str(log)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "otelmig", "trace", "--no-spool", *options, str(log)], stderr=subprocess.PIPE, text=True
     )
     queue = site.folder(_QUEUE)
     eventually(lambda: sum(path.stat().st_size for path in queue.iterdir()), lambda size: size > 3 * 10**6)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from consignment import delivered
 from forest import RECORDINGS, inputs, traced
 
 from backends.jaeger_api import Jaeger
@@ -15,9 +16,8 @@ from backends.otlp_spans import spans_by_id
 from backends.patience import eventually
 from backends.prometheus_text import Sample, scrape, total
 from backends.site import CONFIGURATIONS
-from otelmig.otlp.export import export
 from otelmig.otlp.json_lines import json_line
-from otelmig.otlp.settings import Settings
+from otelmig.otlp.parcel import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,8 +42,7 @@ def _send(site: Site, port: int, protocol: str = "http/protobuf") -> list[Trace]
     for name in RECORDINGS:
         traces = traced(inputs(name))
         for trace in traces:
-            (outcome,) = export([trace], Settings.of(site.url(port), protocol, None, {}))
-            assert outcome.failure is None
+            assert delivered([Parcel.of_trace(trace)], site.url(port), None, protocol=protocol).complete
         sent += traces
     return sent
 
@@ -98,8 +97,7 @@ def test_two_tiers_keep_a_trace_together(site: Site) -> None:
     (trace,) = traced(inputs("v53.0-twohosts"))
     for span in trace.spans:
         piece = replace(trace, spans=(span,), resources={span.role: trace.resources[span.role]})
-        (outcome,) = export([piece], Settings.of(site.url(4317), "grpc", None, {}))
-        assert outcome.failure is None
+        assert delivered([Parcel.of_trace(piece)], site.url(4317), None, protocol="grpc").complete
     each = _counted(site, (28889, 38889), len(trace.spans))
     assert sorted(total(found, _CALLS) for found in each) == [0, len(trace.spans)]
 

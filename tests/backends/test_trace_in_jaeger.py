@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from command_run import run_command
+from consignment import delivered
 from forest import RECORDINGS, inputs, traced
 from readme_parts import README
 from scenarios import SCENARIOS
@@ -19,9 +20,8 @@ from scenarios import SCENARIOS
 from backends.jaeger_api import WARNINGS, Jaeger
 from backends.otlp_spans import spans_by_id
 from backends.patience import eventually
-from otelmig.otlp.export import export
 from otelmig.otlp.json_lines import json_line
-from otelmig.otlp.settings import Settings
+from otelmig.otlp.parcel import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,8 +95,7 @@ def sent(request: pytest.FixtureRequest, shared_site: Site, tmp_path_factory: py
             replace(trace, trace_id=hashlib.sha256(f"{name} {index}".encode()).hexdigest()[:32])
             for index, trace in enumerate(traced(_written(name, folder / f"{name}.logs")))
         ]
-        outcomes = list(export(traces, Settings.of(shared_site.url(port), protocol, None, {})))
-        assert [outcome.failure for outcome in outcomes] == [None] * len(traces)
+        assert delivered(list(map(Parcel.of_trace, traces)), shared_site.url(port), None, protocol=protocol).complete
         lines += [json_line(trace) for trace in traces]
     documents = {}
     for document in map(json.loads, lines):

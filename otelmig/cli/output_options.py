@@ -1,0 +1,187 @@
+"""Where traces go: the options, the outputs one after the other, and the account of what became of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.export_options import add_export_arguments, open_delivery, say_waiting
+from otelmig.errors import ExportError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import BinaryIO
+
+    from otelmig.otlp.account import Account as DeliveryAccount
+    from otelmig.otlp.delivery import Delivery
+    from otelmig.pipeline import Findings
+    from otelmig.trace.build import TraceOptions
+    from otelmig.trace.span import Trace
+
+__all__ = ["Account", "Outputs", "add_output_arguments"]
+
+_PIPED_WIDTH: Final = 100
+_CHECK_FAILED: Final = 1
+_NOTHING_FOUND: Final = 4
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where traces go."""
+    output = parser.add_argument_group("output")
+    output.add_argument("-o", "--output", metavar="FILE", help="write OTLP/JSON, one trace a line (- for stdout)")
+    output.add_argument("--json", action="store_true", help="print a stable summary for scripts, not the waterfall")
+    output.add_argument("--strict", action="store_true", help="exit with 1 if the clocks of a migration contradict")
+    output.add_argument("-q", "--quiet", action="store_true", help="print no waterfall")
+    output.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: auto")
+    output.add_argument("--width", type=int, metavar="COLUMNS", help="of the waterfall (default: the terminal's)")
+    add_export_arguments(parser)
+
+
+class Account:
+    """What became of the traces."""
+
+    def __init__(self) -> None:
+        self.found = 0
+        self.conflicts = 0
+        self.written: tuple[int, str] | None = None
+        self.delivery: DeliveryAccount | None = None
+
+    def line(self, findings: Findings) -> str:
+        """The last line on stderr."""
+        parts = [_count(self.found, "migration") + " found"]
+        if self.conflicts:
+            parts.append(f"{self.conflicts} with clocks that contradict each other")
+        if self.written is not None:
+            parts.append(f"{self.written[0]} written to {self.written[1]}")
+        if self.delivery is not None:
+            parts.append(self.delivery.words())
+        lost = sum(findings.not_understood.values())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(findings.not_understood.items()))
+        unread = f"; {_count(len(findings.errors), 'input')} not read" if findings.errors else ""
+        return f"{', '.join(parts)}; {_count(lost, 'line')} not understood{f' ({reasons})' if reasons else ''}{unread}"
+
+    def exit_code(self, findings: Findings, *, strict: bool) -> int:
+        """What the shell is told."""
+        if self.delivery is not None and not self.delivery.complete:
+            return ExportError.exit_code
+        if findings.errors:
+            return UsageError.exit_code
+        if strict and self.conflicts:
+            return _CHECK_FAILED
+        return 0 if self.found else _NOTHING_FOUND
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class Outputs:
+    """Everything that was asked for, opened before the logs are read: a wrong URL need not wait for them."""
+
+    def __init__(self, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+        """Look at the options; if there is an export, ask the receiver whether it is one.
+
+        Raises:
+            UsageError: an option is malformed.
+        """
+        from otelmig.otlp.settings import environment_exports  # noqa: PLC0415 - `--help` needs none of it
+
+        self._arguments = arguments
+        self._delivery: Delivery | None = None
+        if arguments.otlp is not None or environment_exports(environ):
+            self._delivery = open_delivery(arguments, environ)
+            self._delivery.preflight()
+
+    def put_out(self, findings: Findings, options: TraceOptions) -> Account:
+        """Every trace to every output, one after the other."""
+        account = Account()
+        summaries: list[dict[str, object]] = []
+        with ExitStack() as stack:
+            traces: Iterable[Trace] = findings.traces(options)
+            if self._arguments.output is not None:
+                traces = _written(traces, self._arguments.output, account, stack)
+            traces = _printed(traces, self._arguments, account, summaries)
+            if self._delivery is None:
+                for _ in traces:
+                    pass
+            else:
+                account.delivery = self._delivery.account
+                _deliver(stack.enter_context(self._delivery), traces)
+        if self._delivery is not None:
+            say_waiting(self._delivery)
+        if self._arguments.json:
+            document = {
+                "schema": "otelmig.summary/1",
+                "migrations": summaries,
+                "delivery": None if self._delivery is None else self._delivery.document(),
+                "not_understood": dict(sorted(findings.not_understood.items())),
+                "notes": list(findings.notes),
+                "errors": [str(error) for error in findings.errors],
+            }
+            print(json.dumps(document, indent=2, ensure_ascii=False))
+        return account
+
+
+def _deliver(delivery: Delivery, traces: Iterable[Trace]) -> None:
+    from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - only where there is an export
+    from otelmig.otlp.parcel import Parcel  # noqa: PLC0415 - the same
+
+    delivery.deliver(map(Parcel.of_trace, traces), Origin.TRACED)
+    delivery.deliver_leftovers()
+
+
+def _written(traces: Iterable[Trace], target: str, account: Account, stack: ExitStack) -> Iterator[Trace]:
+    """Pass the traces on, each written to ``target`` as a line; a file appears only once it is whole."""
+    from otelmig.otlp.json_lines import json_line  # noqa: PLC0415 - only where it is asked for
+
+    name = "stdout" if target == "-" else target
+    partial = Path(f"{target}.partial")
+    count = 0
+    try:
+        file: BinaryIO = sys.stdout.buffer if target == "-" else stack.enter_context(partial.open("wb"))
+        for trace in traces:
+            file.write(json_line(trace))
+            count += 1
+            account.written = (count, name)
+            yield trace
+        file.flush()
+        if target != "-":
+            partial.replace(target)
+    except OSError as error:
+        raise ExportError(f"cannot write {name}: {os.strerror(error.errno or 0)}") from error
+    account.written = (count, name)
+
+
+def _printed(
+    traces: Iterable[Trace], arguments: argparse.Namespace, account: Account, summaries: list[dict[str, object]]
+) -> Iterator[Trace]:
+    """Pass the traces on, each printed as a waterfall or summed up."""
+    quiet = arguments.quiet or arguments.output == "-"
+    for trace in traces:
+        account.found += 1
+        account.conflicts += trace.root.attributes.get("otelmig.clock.status") == "conflict"
+        if arguments.json:
+            from otelmig.views.summary import summary  # noqa: PLC0415 - only where it is asked for
+
+            summaries.append(summary(trace))
+        elif not quiet:
+            _print_waterfall(trace, arguments, first=account.found == 1)
+        yield trace
+
+
+def _print_waterfall(trace: Trace, arguments: argparse.Namespace, *, first: bool) -> None:
+    from otelmig.views.waterfall import render_waterfall  # noqa: PLC0415 - only where it is asked for
+
+    terminal = sys.stdout.isatty()
+    width = arguments.width or shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
+    color = arguments.color == "always" or (
+        arguments.color == "auto" and terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+    text = render_waterfall(trace, width=width, color=color)
+    print(("" if first else "\n") + text.rstrip("\n"), flush=terminal)

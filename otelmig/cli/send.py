@@ -1,0 +1,171 @@
+"""``otelmig send``: archives and the spool to a receiver, each trace once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.export_options import add_export_arguments, given_files, open_delivery, say_waiting
+from otelmig.errors import ExportError, InputError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator
+
+    from otelmig.otlp.delivery import Delivery
+    from otelmig.otlp.parcel import Parcel
+
+__all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
+
+HELP: Final = "send archives, or what the spool holds, to a receiver: each trace once"
+EPILOG: Final = """\
+An archive is OTLP/JSON, one request a line, as otelmig trace -o and the Collector's file exporter write it. What was
+delivered is remembered in the spool, so an interrupted run goes on where it was.
+
+examples:
+  otelmig send --otlp http://collector:4318                 # what the spool holds
+  otelmig send migrations.jsonl.gz --otlp http://collector:4318
+  otelmig send migrations.jsonl --dry-run
+"""
+_NOTHING_FOUND: Final = 4
+_LONGEST_LINE: Final = 64 << 20
+_SAID: Final = 10
+"""So many broken lines are named one by one."""
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``otelmig send``."""
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="archives, compressed or not (- for standard input), or the directory of a spool (default: the spool)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    parser.add_argument("--json", action="store_true", help="print the account for scripts")
+    add_export_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send what was named."""
+    from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - `--help` needs none of it
+
+    files = [Path(file) for file in given_files(arguments)]
+    spools = [path for path in files if path.is_dir()]
+    if spools and (len(files) > 1 or arguments.spool):
+        raise UsageError("want one spool, or archives and at most --spool DIR")
+    if spools:
+        arguments.spool = str(spools[0])
+        files = []
+    if not files and arguments.no_spool:
+        raise UsageError("nothing to send: want archives, or a spool")
+    delivery = open_delivery(arguments, os.environ)
+    archives = _Archives(files, delivery)
+    if arguments.dry_run:
+        return _dry_run(arguments, delivery, archives, from_spool=not files)
+    delivery.preflight()
+    with delivery:
+        if files:
+            delivery.deliver(archives.parcels(), Origin.ARCHIVE)
+        readable = bool(files) or delivery.deliver_spool()
+    account = delivery.account
+    given = sum(each.traces for each in account.given)
+    if arguments.json:
+        document = {
+            "schema": "otelmig.send/1",
+            "delivery": delivery.document(),
+            "errors": [str(error) for error in archives.errors],
+        }
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    say_waiting(delivery)
+    print(f"{_count(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
+    if not (account.complete and readable):
+        return ExportError.exit_code
+    if archives.errors:
+        return UsageError.exit_code
+    return 0 if given or not files else _NOTHING_FOUND
+
+
+class _Archives:
+    """The lines of the files that were named."""
+
+    def __init__(self, paths: Iterable[Path], delivery: Delivery) -> None:
+        self.errors: list[InputError] = []
+        self._paths = paths
+        self._delivery = delivery
+        self._broken = 0
+
+    def parcels(self) -> Iterator[Parcel]:
+        """What can be sent; what cannot is counted, and the first of it named."""
+        from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
+        from otelmig.otlp.parcel import Parcel  # noqa: PLC0415 - the same
+
+        for path in self._paths:
+            try:
+                file = open_input(path)
+            except InputError as error:
+                self.errors.append(error)
+                print(f"otelmig: {error}", file=sys.stderr)
+                continue
+            for number, (line, whole) in enumerate(_lines(file.chunks()), 1):
+                if not line.strip():
+                    continue
+                try:
+                    yield Parcel.of_line(line)
+                except InputError as error:
+                    self._break(f"{file.name}:{number}: {error if whole else 'the line is cut off'}")
+            for damage in file.damage:
+                self.errors.append(InputError(damage))
+                print(f"otelmig: {damage}", file=sys.stderr)
+
+    def _break(self, what: str) -> None:
+        self._broken += 1
+        self._delivery.account.break_line()
+        if self._broken <= _SAID:
+            print(
+                f"otelmig: {what}{'; more such lines are only counted' if self._broken == _SAID else ''}",
+                file=sys.stderr,
+            )
+
+    def words(self) -> str:
+        """What the account line says of inputs that were not read."""
+        return f"; {_count(len(self.errors), 'input')} not read" if self.errors else ""
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each line without its end, and whether it had one; what is longer than any request comes in pieces."""
+    rest = b""
+    for chunk in chunks:
+        *whole, last = chunk.split(b"\n")
+        if whole:
+            yield rest + whole[0], True
+            yield from ((line, True) for line in whole[1:])
+            rest = last
+        else:
+            rest += last
+        if len(rest) > _LONGEST_LINE:
+            yield rest, False
+            rest = b""
+    if rest:
+        yield rest, False
+
+
+def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:
+    found, known = delivery.plan(None if from_spool else archives.parcels())
+    if arguments.json:
+        plan = {"endpoint": delivery.place, "found": found, "already_delivered": known}
+        document = {"schema": "otelmig.send/1", "dry_run": plan, "errors": [str(error) for error in archives.errors]}
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    print(
+        f"{_count(found, 'trace' if from_spool else 'line')} found, {found - known} would be sent to {delivery.place}, "
+        f"{known} already delivered{archives.words()}",
+        file=sys.stderr,
+    )
+    return UsageError.exit_code if archives.errors else 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

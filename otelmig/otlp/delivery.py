@@ -1,0 +1,344 @@
+"""Delivery: every trace reaches the receiver, or it is known which one did not, why, and where it is.
+
+Parcels go in batches: a batch is on the disk (one fsync) before its first byte leaves, and is acknowledged once the
+answer proves that the receiver took it. After a crash at any instant what is not acknowledged is sent again;
+what was being sent then may be there already, so it is counted as re-sent. What cannot be delivered stays in the spool.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from otelmig.errors import InputError, SpoolError, SpoolFullError, SpoolVersionError
+from otelmig.otlp.account import Account, Reason
+from otelmig.otlp.parcel import Parcel
+from otelmig.otlp.settings import JSON
+from otelmig.otlp.spool import Bounds, Spool
+from otelmig.otlp.spool_directory import check_spool
+from otelmig.otlp.transport import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+    from typing import Self
+
+    from otelmig.otlp.courier import Courier
+    from otelmig.otlp.segment import Entry
+    from otelmig.otlp.settings import Settings
+
+__all__ = ["LARGEST_REQUEST", "PER_BATCH", "Delivery", "Origin"]
+
+LARGEST_REQUEST: Final = 2 * 10**6
+"""Bytes: below 2 MiB, half of gRPC's default limit, which a later hop may apply after the first one said yes."""
+PER_BATCH: Final = 50
+"""Parcels that share a request and an fsync: so many a crash can make copies of."""
+_HELD: Final = frozenset({Reason.REJECTED, Reason.REJECTED_SPANS, Reason.TOO_LARGE})
+"""Not sent again by itself: the receiver would say the same, or get a copy of what it did take."""
+
+
+class Origin(Enum):
+    """Where a parcel comes from, and so what keeps it."""
+
+    TRACED = auto()
+    """Just made: the spool keeps it."""
+    ARCHIVE = auto()
+    """A file of the user's, which keeps it; the spool only records what became of it."""
+    SPOOL = auto()
+    """It is to be delivered out of the spool."""
+    LEFTOVER = auto()
+    """It is in the spool and this run was not asked for it."""
+
+
+class Delivery:
+    """One run's delivery to one receiver; a context, which closes the spool and the connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        courier: Courier,
+        *,
+        directory: Path | None,
+        bounds: Bounds | None = None,
+        resend: bool = False,
+        say: Callable[[str], None],
+    ) -> None:
+        """Prepare; nothing is opened yet. ``say`` is told in one line what a person should know.
+
+        Without a ``directory`` there is no spool. ``resend``: what the receiver is known to have is sent, too.
+        """
+        self.account = Account()
+        self.place = settings.place
+        self._protocol = settings.protocol
+        self._courier = courier
+        self.directory = directory
+        self._bounds = bounds or Bounds()
+        self._resend = resend
+        self._say = say
+        self._spool: Spool | None = None
+        self._spool_failure: Reason | None = None
+        self._barred: Answer | None = None
+        self._taken: dict[str, str] = {}  # digests of what was taken in this run, by ident
+        self._kept: dict[str, Reason] = {}  # why what this run was asked for went into the spool, by ident
+        self._settled: set[str] = set()  # what this run need not try again
+        self._said: set[Reason] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._spool is not None:
+            for entry in self._spool.waiting():
+                self.account.waiting.add(entry.spans)
+            with suppress(SpoolError):  # the space of what was delivered is freed another time
+                self._spool.close()
+        self._courier.close()
+
+    def preflight(self) -> None:
+        """Say in one line what keeps everything from being delivered, before any work is done."""
+        if self.directory is not None:
+            try:
+                check_spool(self.directory)
+            except SpoolVersionError as error:
+                self._bar(error)
+                return
+            except (SpoolError, OSError):
+                pass  # said when it is used
+        answer = self._courier.preflight()
+        if answer.failure is not None and not answer.of_request:  # what has no spans may be refused for that
+            self._say(f"{answer.failure}{'; will be tried again' if answer.retryable else ''}")
+            if not answer.retryable:
+                self._said.add(answer.reason)
+
+    def deliver(self, parcels: Iterable[Parcel], origin: Origin) -> None:
+        """Send each of ``parcels`` that the receiver is not known to have, and account for it."""
+        batch: dict[str, Parcel] = {}
+        size = 0
+        for parcel in parcels:
+            if parcel.ident in batch or len(batch) == PER_BATCH or size + len(parcel.body) > LARGEST_REQUEST:
+                self._send(list(batch.values()), origin)
+                batch, size = {}, 0
+            if not self._known(parcel, origin):
+                batch[parcel.ident] = parcel
+                size += len(parcel.body)
+        self._send(list(batch.values()), origin)
+
+    def deliver_spool(self) -> bool:
+        """Send everything that waits in the spool, whichever endpoint it was meant for; False: it cannot be used."""
+        spool = self._opened()
+        if spool is None:
+            return False
+        waiting = spool.waiting()
+        self.deliver(self._parcels(spool, waiting), Origin.SPOOL)
+        with self._guarded():
+            if self._spool is not None:
+                done = [each for each in waiting if self._digest(each.ident) == each.digest]
+                spool.drop(each for each in done if each.endpoint != self.place)
+        return True
+
+    def deliver_leftovers(self) -> None:
+        """Once more what waits for this very endpoint, unless the endpoint itself refused it: it may be back."""
+        spool = self._opened()
+        if spool is None or self._barred is not None:
+            return
+        waiting = [
+            entry
+            for entry in spool.waiting(self.place)
+            if entry.reason not in _HELD and entry.ident not in self._settled
+        ]
+        if waiting and self._courier.refusal(at_last=True) is None:
+            self.deliver(self._parcels(spool, waiting), Origin.LEFTOVER)
+
+    def document(self) -> dict[str, object]:
+        """The delivery as JSON."""
+        spool = None if self.directory is None else str(self.directory)
+        return {"endpoint": self.place, "protocol": self._protocol, "spool": spool, **self.account.document()}
+
+    def plan(self, parcels: Iterable[Parcel] | None) -> tuple[int, int]:
+        """How many there are (None: in the spool), and how many of them the receiver is known to have."""
+        if self.directory is None or not check_spool(self.directory):
+            self.directory = None
+        found = known = 0
+        with self:
+            spool = self._opened()
+            for parcel in parcels if parcels is not None else self._parcels(spool, spool.waiting()) if spool else ():
+                found += 1
+                known += self._digest(parcel.ident) is not None and not self._resend
+                self._taken[parcel.ident] = parcel.digest
+        return found, known
+
+    def _known(self, parcel: Parcel, origin: Origin) -> bool:
+        """Whether the receiver has something by that name: then it is counted here and not sent."""
+        self._opened()
+        digest = self._digest(parcel.ident)
+        if digest is None or self._resend:
+            return False
+        if origin is Origin.LEFTOVER:
+            return digest == parcel.digest
+        if digest == parcel.digest:
+            self.account.already_delivered.add(parcel.spans)
+        else:
+            self._explain(f"{self.place} has another form of trace {parcel.ident[:32]} (see --resend)", Reason.DIFFERS)
+            self.account.not_exported.add(parcel.spans)
+            self.account.because(Reason.DIFFERS, parcel.spans)
+        return True
+
+    def _digest(self, ident: str) -> str | None:
+        """Of what the receiver is known to have taken by that name."""
+        taken = self._taken.get(ident)
+        return self._spool.delivered(ident, self.place) if taken is None and self._spool is not None else taken
+
+    def _parcels(self, spool: Spool, entries: Iterable[Entry]) -> Iterator[Parcel]:
+        """The parcels that the spool holds; one that is damaged is said, counted and given up."""
+        for entry in entries:
+            if spool.entry(entry.ident, entry.endpoint) is not entry:
+                continue  # evicted, or delivered, in the meantime
+            with self._guarded():
+                line = spool.line(entry)
+            if self._spool is None:
+                return
+            try:
+                parcel = Parcel.of_line(line)
+            except InputError:
+                parcel = None
+            if parcel is not None and parcel.digest == entry.digest:
+                yield parcel
+                continue
+            self._explain(f"{spool.directory}: trace {entry.ident[:32]} is damaged, given up", Reason.BROKEN_LINE)
+            self._evicted(entry, Reason.BROKEN_LINE)
+            with self._guarded():
+                spool.drop([entry])
+
+    def _send(self, batch: Sequence[Parcel], origin: Origin) -> None:
+        """One batch: on the disk, sent, recorded, counted."""
+        if not batch:
+            return
+        refusal = self._barred or self._courier.refusal()
+        before = {parcel.ident: self._uncertain(parcel) for parcel in batch}
+        with self._guarded():
+            if self._spool is not None:
+                lines = origin is Origin.TRACED
+                self._spool.store(batch, self.place, lines=lines, sending=refusal is None)
+        if refusal is not None:
+            self._failed(batch, refusal, origin, before)
+            return
+        for group in [[parcel] for parcel in batch] if self._protocol == JSON else [batch]:
+            self._send_group(group, origin, before)
+
+    def _uncertain(self, parcel: Parcel) -> bool:
+        """Whether the receiver may have it: then sending it may make a copy."""
+        entry = self._spool.entry(parcel.ident, self.place) if self._spool is not None else None
+        return (entry is not None and entry.uncertain) or self._digest(parcel.ident) is not None
+
+    def _send_group(self, group: Sequence[Parcel], origin: Origin, before: dict[str, bool]) -> None:
+        """One request; where it is too large or one of it is not liked, one for each."""
+        refusal = self._courier.refusal()
+        if refusal is not None:
+            self._failed(group, refusal, origin, before)
+            return
+        arrived = False
+        copies = dict.fromkeys(before, 0)
+        for body in self._bodies(group):
+            sent = self._courier.send(body)
+            arrived |= sent.arrivals > 0
+            for ident, uncertain in before.items():
+                copies[ident] = max(copies[ident], sent.arrivals if uncertain else sent.repeats)
+            answer = sent.answer
+            if answer.failure is not None:
+                break
+        for parcel in group:
+            for _ in range(copies[parcel.ident]):
+                self.account.re_sent.add(parcel.spans)
+        if answer.failure is None:
+            self._succeeded(group, origin)
+        elif answer.of_request and not arrived and len(group) > 1:
+            for parcel in group:
+                self._send_group([parcel], origin, before)
+        else:
+            self._failed(group, answer, origin, {ident: each or arrived for ident, each in before.items()})
+
+    def _bodies(self, group: Sequence[Parcel]) -> list[bytes]:
+        """What is posted: messages of protobuf that follow each other are one message."""
+        if len(group) > 1:
+            return [b"".join(parcel.body for parcel in group)]
+        return [piece.line if self._protocol == JSON else piece.body for piece in group[0].pieces(LARGEST_REQUEST)]
+
+    def _succeeded(self, group: Sequence[Parcel], origin: Origin) -> None:
+        for parcel in group:
+            self._taken[parcel.ident] = parcel.digest
+            reason = self._kept.pop(parcel.ident, None)
+            if reason is not None:
+                self.account.spooled.take(parcel.spans)
+                self.account.not_because(reason, parcel.spans)
+            asked_for = origin is not Origin.LEFTOVER or reason is not None
+            (self.account.exported if asked_for else self.account.from_spool).add(parcel.spans)
+        with self._guarded():
+            if self._spool is not None:
+                self._spool.acknowledge(group, self.place)
+
+    def _failed(self, group: Sequence[Parcel], answer: Answer, origin: Origin, doubt: dict[str, bool]) -> None:
+        self._explain(f"not exported: {answer.failure}", answer.reason)
+        with self._guarded():
+            if self._spool is not None:
+                uncertain = [doubt[parcel.ident] for parcel in group]
+                self._spool.fail(group, self.place, answer.reason, uncertain=uncertain)
+        if origin is Origin.LEFTOVER:
+            return
+        for parcel in group:
+            if not answer.retryable:
+                self._settled.add(parcel.ident)
+            self.account.because(answer.reason, parcel.spans)
+            if origin is not Origin.ARCHIVE and self._spool is not None:
+                self.account.spooled.add(parcel.spans)
+                self._kept[parcel.ident] = answer.reason
+            else:
+                self.account.not_exported.add(parcel.spans)
+                if self._spool_failure is not None and self._spool_failure is not answer.reason:
+                    self.account.because(self._spool_failure, parcel.spans)
+
+    def _opened(self) -> Spool | None:
+        """The spool; None if there is none to be used."""
+        if self._spool is None and self.directory is not None and self._spool_failure is None and not self._barred:
+            try:
+                self._spool = Spool(self.directory, self._bounds, evicted=self._evicted, waiting=self._say)
+                self._spool.tidy()
+            except SpoolVersionError as error:
+                self._bar(error)
+            except SpoolError as error:
+                self._broke(error)
+        return self._spool
+
+    def _bar(self, error: SpoolVersionError) -> None:
+        """Nothing can be recorded, and what was already delivered cannot be known: nothing is sent."""
+        self._barred = Answer(failure=str(error), reason=Reason.SPOOL_UNAVAILABLE)
+        self._explain(f"not exported: {error}", Reason.SPOOL_UNAVAILABLE)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Whatever happens to the spool, the delivery goes on."""
+        try:
+            yield
+        except SpoolError as error:
+            self._broke(error)
+
+    def _broke(self, error: SpoolError) -> None:
+        self._spool_failure = Reason.SPOOL_FULL if isinstance(error, SpoolFullError) else Reason.SPOOL_UNAVAILABLE
+        self._say(f"{error}; what is not delivered now is not kept")
+        if self._spool is not None:
+            with suppress(SpoolError):  # one line about it is enough
+                self._spool.close()
+            self._spool = None
+
+    def _evicted(self, entry: Entry, reason: Reason) -> None:
+        self.account.evicted.add(entry.spans)
+        self.account.because(reason, entry.spans)
+        if entry.endpoint == self.place and self._kept.pop(entry.ident, None) is not None:
+            self.account.spooled.take(entry.spans)
+            self.account.not_exported.add(entry.spans)
+
+    def _explain(self, text: str, reason: Reason) -> None:
+        """Each kind of failure is said once."""
+        if reason not in self._said:
+            self._said.add(reason)
+            self._say(text)

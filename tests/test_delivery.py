@@ -1,0 +1,165 @@
+"""Delivery by a receiver that does what it should: what is sent when, how often, and what is remembered of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from typing import TYPE_CHECKING
+
+from consignment import Clock, check_delivered, delivered, delivery_to, parcels
+from forest import inputs
+from otlp_receiver import Reply, free_port, http_receiver
+
+from otelmig.otlp.courier import Courier
+from otelmig.otlp.delivery import PER_BATCH, Origin
+from otelmig.otlp.settings import Settings
+from otelmig.otlp.spool import Bounds, Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Otelmig
+
+    from otelmig.otlp.parcel import Parcel
+
+
+def test_kept_before_it_is_sent(tmp_path: Path) -> None:
+    """When a receiver gets its first byte, the spool holds the batch and says that it is being sent."""
+    given = parcels(PER_BATCH + 1)
+    with http_receiver() as receiver:
+        receiver.reply = Reply(hangs=True)
+        sender = threading.Thread(target=lambda: delivered(given, receiver.url, tmp_path, timeout_s=30))
+        sender.start()
+        receiver.go_on.wait(0.2)  # the preflight hangs, too
+        assert not receiver.requests
+        receiver.reply = Reply()
+        receiver.replies = [Reply(hangs=True)]
+        receiver.go_on.set()
+        receiver.go_on.clear()
+        while not receiver.requests:
+            sender.join(0.01)
+        (segment,) = tmp_path.glob("segment-*")
+        kinds = [line[:1] for line in segment.read_bytes().splitlines()]
+        assert kinds == [b"T"] * PER_BATCH + [b"S"] * PER_BATCH
+        receiver.go_on.set()
+        sender.join()
+        check_delivered(given, receiver, [])
+
+
+def test_each_trace_once(tmp_path: Path) -> None:
+    """Given twice in one run or in two, with a spool or (in one run) without: sent once."""
+    given = parcels(30)
+    with http_receiver() as receiver:
+        account = delivered([*given, *given[::-1]], receiver.url, tmp_path)
+        assert account.words() == "30 exported, 30 already delivered"
+        again = delivered([*given[:3], *parcels(1, 31)], receiver.url, tmp_path)
+        assert again.words() == "1 exported, 3 already delivered"
+        check_delivered(parcels(31), receiver, [])
+        third = delivered([*given, *given], receiver.url, None)
+        assert third.words() == "30 exported, 30 already delivered"
+        fourth = delivered(given, receiver.url, tmp_path, resend=True)
+        assert fourth.words() == "30 exported, 30 re-sent"
+        assert set(receiver.copies().values()) == {2}, "without a spool nothing is remembered"
+
+
+def test_endpoints_are_told_apart(tmp_path: Path) -> None:
+    """What waits for one endpoint is not sent to another by chance, only by `send`; each remembers its own."""
+    given = parcels(3)
+    down = f"http://127.0.0.1:{free_port()}"
+    delivered(given, down, tmp_path, timeout_s=0.1)
+    with http_receiver() as one, http_receiver() as other:
+        assert delivered([], one.url, tmp_path).words() == "0 exported"
+        assert delivered(given[:1], one.url, tmp_path).words() == "1 exported"
+        with delivery_to(one.url, tmp_path, []) as delivery:
+            delivery.deliver_spool()
+        assert delivery.account.words() == "2 exported, 1 already delivered"
+        assert delivery.account.waiting.traces == 0
+        assert delivered(given, other.url, tmp_path).words() == "3 exported"
+        check_delivered(given, one, [])
+        check_delivered(given, other, [])
+
+
+def test_without_a_spool(tmp_path: Path) -> None:
+    """What is not delivered is said not to be exported; nothing is written anywhere."""
+    account = delivered(parcels(3), f"http://127.0.0.1:{free_port()}", None, timeout_s=0.1)
+    assert account.words() == "0 exported, 3 not exported (3 unreachable)"
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_bad_trace_does_not_take_the_others_with_it(tmp_path: Path) -> None:
+    """A batch that is refused as a whole goes trace by trace, so that only the bad one stays."""
+    given, bad = parcels(10), Reply(status=400, takes=False)
+    with http_receiver() as receiver:
+        receiver.replies = [bad, Reply(), Reply(), bad]
+        account = delivered(given, receiver.url, tmp_path)
+        assert account.words() == "9 exported, 1 spooled (1 rejected by receiver)"
+        assert not receiver.copies()
+
+
+def test_dead_receiver_is_asked_now_and_then(tmp_path: Path) -> None:
+    """It is not tried for every batch; once some seconds have passed it is asked without spans, and goes on."""
+    port, clock = free_port(), Clock()
+    given = parcels(6 * PER_BATCH)
+    with delivery_to(f"http://127.0.0.1:{port}", tmp_path, [], clock=clock) as delivery:
+
+        def slowly(batch: list[Parcel]) -> Iterator[Parcel]:
+            for parcel in batch:
+                clock.now += 0.1
+                yield parcel
+
+        delivery.deliver(slowly(given[: 3 * PER_BATCH]), Origin.TRACED)
+        assert delivery.account.spooled.traces == 3 * PER_BATCH
+        assert sum(clock.pauses) <= 2.0, "patience once, not for every batch"
+        with http_receiver(port) as receiver:
+            delivery.deliver(slowly(given[3 * PER_BATCH :]), Origin.TRACED)
+            assert receiver.requests
+            delivery.deliver_leftovers()
+            assert delivery.account.words() == f"{6 * PER_BATCH} exported"
+            check_delivered(given, receiver, [])
+
+
+def test_pauses_grow_and_differ() -> None:
+    """Each pause is about twice the one before, drawn from the random source, and all of them fit into the timeout."""
+    settings = Settings.of({}, url=f"http://127.0.0.1:{free_port()}", timeout_s=10)
+    found = []
+    for seed in (1, 1, 2):
+        clock = Clock()
+        jitter = random.Random(seed).random  # noqa: S311 - no secret
+        courier = Courier(settings, sleep=clock.sleep, clock=clock, jitter=jitter)
+        assert courier.send(b"").answer.failure is not None
+        courier.close()
+        assert sum(clock.pauses) < 10
+        assert all(0.125 <= pause / 2**number < 0.375 for number, pause in enumerate(clock.pauses))
+        found.append(clock.pauses)
+    assert found[0] == found[1] != found[2]
+    assert len(found[0]) >= 4
+
+
+def test_wrong_url_is_named_before_the_logs_are_read(otelmig: Otelmig, tmp_path: Path) -> None:
+    """The line about the URL comes first, the waterfall is printed all the same, and the spool has the trace."""
+    with http_receiver() as receiver:
+        receiver.reply = Reply(status=404, takes=False)
+        done = otelmig("trace", *inputs("v53.0-twohosts"), "missing.log", "--otlp", f"{receiver.url}/v1/logs")
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"otelmig: {receiver.url}/v1/logs answered 404 Not Found (is the path /v1/traces?)"
+    assert "missing.log" in lines[1]
+    assert lines[-1].startswith("1 migration found, 0 exported, 1 spooled (1 not otlp); ")
+    assert "downtime 461 ms" in " ".join(done.stdout.split())
+    assert done.returncode == 3
+    spool = Spool(tmp_path / "spool", Bounds())
+    assert len(spool.waiting()) == 1
+    spool.close()
+
+
+def test_account_says_everything_in_json(otelmig: Otelmig) -> None:
+    """`--json` has one object about the delivery, with the same keys whether it worked or not."""
+    logs = inputs("v53.0-retry")
+    with http_receiver() as receiver:
+        good = json.loads(otelmig("trace", "--json", *logs, "--otlp", receiver.url).stdout)["delivery"]
+    bad = json.loads(otelmig("trace", "--json", *logs, "--otlp", receiver.url, "--timeout", "0.1").stdout)["delivery"]
+    none = json.loads(otelmig("trace", "--json", *logs).stdout)["delivery"]
+    assert none is None
+    assert list(good) == list(bad)
+    assert good["exported"]["traces"] == bad["already_delivered"]["traces"] == 2
