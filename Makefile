@@ -9,7 +9,7 @@ demo: $(VENV)/.run
 	$(BIN)/otelmig demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # against the real Collector and the real Jaeger, which are built once, from the Go module proxy (5 to 20 minutes)
 test-backends: $(VENV)/.test

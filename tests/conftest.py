@@ -25,7 +25,8 @@ def otelmig(tmp_path: Path) -> Otelmig:
     """The command, run in an empty folder, without the caller's OpenTelemetry settings, with a spool of its own."""
 
     def run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "TRACEPARENT"))}
+        of_the_caller = ("OTEL", "TRACEPARENT", "COLUMNS")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(of_the_caller)}
         return subprocess.run(
             [sys.executable, "-m", "otelmig", *map(str, arguments)],
             cwd=tmp_path,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from otlp_receiver import Receiver
 
-_RUNS = 200 if os.environ.get("OTELMIG_FULL") else 12
+_RUNS = 200 if os.environ.get("OTELMIG_FULL") else 6
 _MIGRATIONS = 100
 
 
