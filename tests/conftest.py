@@ -20,6 +20,12 @@ class Otelmig(Protocol):
         """Run ``otelmig`` with these arguments and additional environment variables."""
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _spool_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a test exports without saying where it waits does not wait in the home of whoever runs it."""
+    os.environ["OTELMIG_SPOOL"] = str(tmp_path_factory.mktemp("spool"))
+
+
 @pytest.fixture
 def otelmig(tmp_path: Path) -> Otelmig:
     """The command, run in an empty folder, without the caller's OpenTelemetry settings, with a spool of its own."""

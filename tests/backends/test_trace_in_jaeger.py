@@ -84,7 +84,7 @@ def sent(request: pytest.FixtureRequest, shared_site: Site, tmp_path_factory: py
     runs.append(("unshifted", inputs("v53.0-twohosts"), _UNSHIFTED))
     for number, (name, paths, options) in enumerate(runs):
         protocol, port = list(_PROTOCOLS.items())[number % 2]
-        target = ["--otlp", shared_site.url(port), "--protocol", protocol]
+        target = ["--no-spool", "--otlp", shared_site.url(port), "--protocol", protocol]
         run = run_command(["trace", "-q", "-o", str(folder / name), *target, *options, *map(str, paths)])
         assert run.code == 0, run.stderr
         lines += (folder / name).read_bytes().splitlines()
