@@ -86,6 +86,11 @@ class Side:
                 return self.by_kind[kind][-1]
         return None
 
+    def following(self, seen: Observation) -> tuple[Observation, ...]:
+        """What was logged after ``seen``, one of this side's observations."""
+        position = next(index for index, each in enumerate(self.observations) if each is seen)
+        return self.observations[position + 1 :]
+
     def command(self, name: str) -> Observation | None:
         """The first receipt of the protocol command ``name``."""
         return next((seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name), None)

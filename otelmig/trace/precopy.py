@@ -139,9 +139,8 @@ def _dirty_rate(
         }
     if duration_ns <= 0:
         return {}
-    position = side.observations.index(line)
     if line.kind is Kind.DIRTY_ROUND or line.kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
-        for seen in side.observations[position + 1 :]:
+        for seen in side.following(line):
             if seen.kind is Kind.DIRTY_TABLE:
                 size = seen.number("dirty_bytes") or 0
                 return {

@@ -16,30 +16,45 @@ class DirtyTables:
     The table of each memory slot begins anew; tables that follow each other on one thread are one reading.
     """
 
-    open: dict[str, Observation] = field(default_factory=dict)
+    open: dict[str, _Reading] = field(default_factory=dict)
 
     def add(self, seen: Observation) -> list[Observation]:
         """What is complete once ``seen`` is known."""
-        table = self.open.get(seen.thread)
+        reading = self.open.get(seen.thread)
         if seen.kind is not Kind.DIRTY_TABLE:
-            if table is None:
+            if reading is None:
                 return [seen]
             del self.open[seen.thread]
-            return [table, seen]
-        size, ranges = seen.number("dirty_bytes") or 0, seen.number("ranges")
-        if ranges is None:
-            ranges = 1 if seen.word("part") == "range" else 0
-        since = seen.since or seen.stamp
-        where = seen.where
-        if table is not None:
-            size += table.number("dirty_bytes") or 0
-            ranges += table.number("ranges") or 0
-            since, where = table.since or since, table.where
-        self.open[seen.thread] = replace(seen, values={"dirty_bytes": size, "ranges": ranges}, since=since, where=where)
+            return [reading.whole(), seen]
+        if reading is None:
+            reading = self.open[seen.thread] = _Reading(first=seen, last=seen)
+        size, ranges = seen.number("dirty_bytes"), seen.number("ranges")
+        reading.last = seen
+        reading.size += size or 0
+        reading.ranges += (seen.word("part") == "range") if ranges is None else ranges
         return []
 
     def flush(self) -> list[Observation]:
         """Whatever is still open."""
-        tables = list(self.open.values())
+        tables = [reading.whole() for reading in self.open.values()]
         self.open.clear()
         return tables
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """One reading of the dirty log, line by line."""
+
+    first: Observation
+    last: Observation
+    size: int = 0
+    ranges: int = 0
+
+    def whole(self) -> Observation:
+        """All of it as one observation, at its last line's time, in its first line's place."""
+        return replace(
+            self.last,
+            values={"dirty_bytes": self.size, "ranges": self.ranges},
+            since=self.first.since or self.first.stamp,
+            where=self.first.where,
+        )

@@ -127,7 +127,7 @@ def _before_pass(source: Side, index: int) -> Observation | None:
     if previous is None or _after_pass(source, index) is None:
         return None
     last = previous
-    for seen in source.observations[source.observations.index(previous) + 1 :]:
+    for seen in source.following(previous):
         if seen.kind not in (Kind.DIRTY_TABLE, Kind.ITERATION_ANNOUNCED):
             break
         last = seen
@@ -209,7 +209,7 @@ def _snapshot_done(source: Side, _: Side) -> Sequence[Endpoint | None]:
     done = source.first(Kind.SNAPSHOTTED)
     if done is None:
         return (_endpoint(_snapshot_cpuid(source)),)
-    later = source.observations[source.observations.index(done) + 1 :][:1]
+    later = source.following(done)[:1]
     if later and later[0].kind is Kind.DIRTY_TABLE:
         return (Endpoint.of(later[0]),)
     return (Endpoint.of(done),)
