@@ -28,6 +28,8 @@ class Stamp:
     text: str
     """As printed, verbatim."""
     domain: ClockDomain
+    elapsed: Stamp | None = None
+    """The same instant by the process's own monotonic clock, where a line prints both."""
 
     @property
     def lo_ns(self) -> int:

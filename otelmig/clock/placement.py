@@ -12,6 +12,8 @@ from otelmig.observation import Kind
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from otelmig.clock.bounds import ClockBounds
     from otelmig.clock.proof import ClockProof
     from otelmig.side import Side
@@ -83,12 +85,12 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
         raise UsageError(f"--clock {mode}: {sides} are not both on wall clocks: their stamps cannot stand as they are")
     bounds = proof.throughout(at, at)
     lo, hi = (None, None) if bounds is None else (bounds.lo_ns(at), bounds.hi_ns(at))
-    if wall and mode is not ClockMode.CORRECT and (lo is None or lo <= 0) and (hi is None or hi >= 0):
-        estimate = 0
-    elif lo is not None or hi is not None:
-        estimate = _middle(lo, hi)
+    drawn = [proof.bounds.lo_ns(at), proof.bounds.hi_ns(at)] if bounds is None else [lo, hi]
+    known = [bound for bound in drawn if bound is not None]
+    if wall and mode is not ClockMode.CORRECT and (proof.is_contradicted(at) or _may_be_zero(drawn)):
+        estimate = 0  # nothing is provably wrong, or nothing can be proved
     else:
-        estimate = _middle(proof.bounds.lo_ns(at), proof.bounds.hi_ns(at))
+        estimate = sum(known) // len(known) if known else 0
     estimate = estimate // _MICROSECOND * _MICROSECOND
     if lo is not None and estimate < lo:
         estimate += _MICROSECOND
@@ -102,6 +104,7 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
     )
 
 
-def _middle(lo: int | None, hi: int | None) -> int:
-    known = [bound for bound in (lo, hi) if bound is not None]
-    return sum(known) // len(known) if known else 0
+def _may_be_zero(bounds: Sequence[int | None]) -> bool:
+    """Whether 0 lies between two bounds, of which either may be open."""
+    lo, hi = bounds
+    return (lo is None or lo <= 0) and (hi is None or hi >= 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import SettableClock, conflict_of
 from otelmig.clock.drift import SLEWED_PPB, least_drift
+from otelmig.clock.setting import settings_of
 from otelmig.side import Role
 from otelmig.stamp import ClockDomain
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from otelmig.clock.bounds import ClockBounds
     from otelmig.clock.conflict import Conflict
     from otelmig.clock.constraint import Constraint
+    from otelmig.clock.setting import Setting
     from otelmig.side import Side
 
 __all__ = ["ClockProof", "ClockStatus", "prove", "prove_between"]
@@ -44,23 +46,30 @@ class ClockProof:
     required_ppb: int | None = None
     """The smallest drift at which nothing contradicts, if that is more than was to be assumed."""
     conflict: Conflict | None = None
+    settings: tuple[Setting, ...] = ()
+    """Where one log alone shows that its host's wall clock was set."""
 
     @property
     def status(self) -> ClockStatus:
         """The state of the proof as a whole."""
-        if self.conflict is not None:
+        if self.conflict is not None or self.settings:
             return ClockStatus.CONFLICT
         if self.bounds.uppers and self.bounds.lowers:
             return ClockStatus.BOUNDED
         return ClockStatus.ONE_SIDED if self.bounds.uppers or self.bounds.lowers else ClockStatus.UNSYNCED
 
+    def is_contradicted(self, at_ns: int) -> bool:
+        """Whether constraints exclude each other and no known step leaves an offset at that source time."""
+        return self.conflict is not None and self.throughout(at_ns, at_ns) is None
+
     def throughout(self, first_ns: int, last_ns: int) -> ClockBounds | None:
         """The bounds that hold from one source time to another; None where none do.
 
-        Around a step of known size they are those of before or after it; any other conflict leaves none.
+        Around a step of known size they are those of before or after it; any other conflict leaves none, and so does
+        a clock that was set without contradicting anything: where between the constraints is not known.
         """
         if self.conflict is None:
-            return self.bounds
+            return None if self.settings else self.bounds
         step = self.conflict.step
         if step is None or step.lo_ns is None or step.hi_ns is None:
             return None
@@ -98,7 +107,9 @@ def prove(
 def prove_between(source: Side, destination: Side, constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockProof:
     """What ``constraints`` between two sides prove; only a wall clock may have stepped, and it may have gone back."""
     wall = [side for side in (source, destination) if side.process.domain is ClockDomain.REALTIME]
-    return prove(constraints, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
+    proof = prove(constraints, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
+    settings = tuple(each for side in wall for each in settings_of(side))
+    return replace(proof, settings=settings) if settings else proof
 
 
 def _settable(side: Side) -> SettableClock:

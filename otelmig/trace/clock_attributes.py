@@ -41,6 +41,11 @@ def clock_attributes(story: Story, proof: ClockProof, epoch: Epoch) -> dict[str,
         found["otelmig.clock.drift.required"] = proof.required_ppb / 1e9
     if proof.conflict is not None:
         found |= _conflict(proof.conflict)
+    if proof.settings and "otelmig.clock.evidence.step" not in found:
+        setting = proof.settings[0]
+        lines = (str(setting.first.where), str(setting.second.where))
+        on_source = story.source is not None and setting.first in story.source.observations
+        found |= _step_attributes(lines, *setting.offset_growth(on_source=on_source))
     return found
 
 
@@ -71,13 +76,17 @@ def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
 
 def _step(step: Step) -> dict[str, AttributeValue]:
     lines = (str(step.last_before.first.where), str(step.first_after.second.where))
+    return _step_attributes(lines, step.lo_ns, step.hi_ns)
+
+
+def _step_attributes(lines: tuple[str, str], lo_ns: int | None, hi_ns: int | None) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {"otelmig.clock.evidence.step": lines}
-    if step.lo_ns is not None:
-        found["otelmig.clock.step.min"] = seconds(step.lo_ns)
-    if step.hi_ns is not None:
-        found["otelmig.clock.step.max"] = seconds(step.hi_ns)
-    if step.lo_ns is not None and step.hi_ns is not None:
-        found["otelmig.clock.step.duration"] = seconds((step.lo_ns + step.hi_ns) // 2)
+    if lo_ns is not None:
+        found["otelmig.clock.step.min"] = seconds(lo_ns)
+    if hi_ns is not None:
+        found["otelmig.clock.step.max"] = seconds(hi_ns)
+    if lo_ns is not None and hi_ns is not None:
+        found["otelmig.clock.step.duration"] = seconds((lo_ns + hi_ns) // 2)
     return found
 
 

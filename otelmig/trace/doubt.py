@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otelmig.clock.setting import settings_of
 from otelmig.observation import Kind
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from otelmig.clock.setting import Setting
     from otelmig.observation import Observation
     from otelmig.side import Side
 
@@ -24,6 +26,7 @@ _PARTS: Final = ("final_delta_ns", "snapshot_ns", "send_ns", "complete_ns")
 
 def doubts(side: Side) -> Iterator[str]:
     """Each doubt in a sentence, with the line that it rests on."""
+    yield from _settings(side)
     yield from _backward(side)
     completed = side.first(Kind.COMPLETED)
     if completed is not None and impossible_downtime(side):
@@ -36,29 +39,45 @@ def doubts(side: Side) -> Iterator[str]:
             yield f"the printed parts of the downtime add up to more than all of it ({parts.where})"
 
 
+def _settings(side: Side) -> Iterator[str]:
+    """A wall clock that was set, by what its own log shows."""
+    for each in settings_of(side):
+        yield f"the wall clock was set, by {_size(each)}, between {each.first.where} and {each.second.where}"
+
+
+def _size(setting: Setting) -> str:
+    lo, hi = setting.lo_ns, setting.hi_ns
+    if lo is not None and hi is not None:
+        return f"{lo / _MS:+.1f} .. {hi / _MS:+.1f} ms"
+    return f"{lo / _MS:+.3f} ms or more" if lo is not None else f"{(hi or 0) / _MS:+.3f} ms or less"
+
+
 def _backward(side: Side) -> Iterator[str]:
-    """Lines of one thread are written in order: a time that goes back is a clock that was set, or a damaged line."""
+    """Lines of one thread are written in order: on a monotonic clock a time that goes back is a damaged line."""
+    worst = max(
+        (
+            (before.stamp.lo_ns - (seen.since or seen.stamp).hi_ns, seen)
+            for before, seen in _neighbours(side)
+            if seen.stamp.domain is not ClockDomain.REALTIME
+        ),
+        key=lambda found: found[0],
+        default=None,
+    )
+    if worst is not None and worst[0] > 0:
+        back_ns, seen = worst
+        yield f"times go back by {back_ns / _MS:.3f} ms at {seen.where}: lines are damaged or mixed"
+
+
+def _neighbours(side: Side) -> Iterator[tuple[Observation, Observation]]:
+    """Observations that follow each other on a thread, if any time goes back at all."""
     times = [seen.stamp.ns for seen in side.observations]
     if times == sorted(times):
         return
     last: dict[str, Observation] = {}
-    worst: tuple[int, Observation] | None = None
-    count = 0
     for seen in side.observations:
-        before = last.get(seen.thread)
+        if seen.thread and seen.thread in last:
+            yield last[seen.thread], seen
         last[seen.thread] = seen
-        if before is None or not seen.thread:
-            continue
-        back_ns = before.stamp.lo_ns - (seen.since or seen.stamp).hi_ns
-        if back_ns > 0:
-            count += 1
-            if worst is None or back_ns > worst[0]:
-                worst = back_ns, seen
-    if worst is not None:
-        back_ns, seen = worst
-        cause = "the wall clock was set" if seen.stamp.domain is ClockDomain.REALTIME else "lines are damaged or mixed"
-        often = "once" if count == 1 else f"{count} times"
-        yield f"times go back {often}, by up to {back_ns / _MS:.3f} ms at {seen.where}: {cause}"
 
 
 def impossible_downtime(side: Side) -> bool:

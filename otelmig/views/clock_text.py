@@ -62,6 +62,10 @@ def _offset(found: Mapping[str, AttributeValue]) -> str:
 
 def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:
     worst = found.get("otelmig.clock.evidence.conflict")
+    if worst is None:
+        yield "CONFLICT: a wall clock was set while it was read, so no offset holds throughout"
+        yield step_text(found) or ""
+        return
     one, other = worst if isinstance(worst, tuple) else ("", "")
     excess = duration(number(found.get("otelmig.clock.conflict.excess")) * 1e9)
     yield f"CONFLICT: no offset fits. {one} and {other} exclude each other by {excess}"
@@ -70,7 +74,7 @@ def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:
     yield f"{count} of {total} constraints exclude another; all would hold if each were {widening} looser"
     step = step_text(found)
     if step is not None:
-        yield step
+        yield f"it would be explained by {step}"
     drift = found.get("otelmig.clock.drift.required")
     slewed = "" if drift is None else f", a clock slewed fast ({drift_text(drift)} would do)"
     yield f"to think of: logs of different migrations, a clock that was set, a damaged stamp{slewed}"
@@ -86,7 +90,7 @@ def step_text(found: Mapping[str, AttributeValue]) -> str | None:
         size = f"of {number(lo) * 1e3:+.1f} .. {number(hi) * 1e3:+.1f} ms"
     else:
         size = f"of {number(lo) * 1e3:+.1f} ms or more" if lo is not None else f"of {number(hi) * 1e3:+.1f} ms or less"
-    return f"one step {size} explains it: a wall clock was set between {lines[0]} and {lines[1]}"
+    return f"one step {size}: a wall clock was set between {lines[0]} and {lines[1]}"
 
 
 def blackout_text(trace: Trace) -> str:

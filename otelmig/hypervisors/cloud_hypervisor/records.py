@@ -23,6 +23,7 @@ from otelmig.hypervisors.cloud_hypervisor.stamps import (
     glog_time,
     wallclock_stamp,
 )
+from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
     import re
@@ -142,6 +143,9 @@ class RecordReader:
 
 def _record(form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Record:
     given = match.groupdict()
+    elapsed = given.get("boottime")
+    if elapsed is not None and stamp.domain is ClockDomain.REALTIME:
+        stamp = replace(stamp, elapsed=boottime_stamp(elapsed, "s", f32=True))
     return Record(
         stamp=stamp,
         thread=given.get("thread") or given.get("tid") or "",
