@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BindingConstraint", "Explanation", "Offset", "explain"]
 
-_STEADY_PPB: Final = TIERS["steady"]
 _WORTH_IT: Final = 0.9
 """Advice that leaves more than this of the width is not given."""
 _COARSE: Final = 0.25
@@ -53,8 +52,8 @@ class BindingConstraint:
     constraint: Constraint
     since_start_ns: int
     """Source time since the first line of the attempt."""
-    slack_ns: int
-    """How much room it leaves to the offset in use: what its message and its rounding took, if that is right."""
+    slack_ns: int | None
+    """The most that can have passed between its two lines, by the opposite bound there; None if that is open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,7 @@ def explain(found: Migration, hypervisor: Hypervisor) -> Explanation | None:
     return Explanation(
         least_drift_ppb=None if least is None else least.drift_ppb,
         offsets=() if bounds is None else tuple(_offsets(source, bounds, placement.at_ns)),
-        binding=tuple(_binding(bounds, placement.estimate_ns, start_ns)) if bounds is not None else (),
+        binding=tuple(_binding(bounds, start_ns)) if bounds is not None else (),
         contradicting=_contradicting(proof),
         bases=_count(proof.constraints),
         drift_ns=drift_ns,
@@ -128,9 +127,10 @@ def _offsets(source: Side, bounds: ClockBounds, end_ns: int) -> Iterator[Offset]
         yield Offset(name=name, at_ns=at, lo_ns=bounds.lo_ns(at), hi_ns=bounds.hi_ns(at), lower=lower, upper=upper)
 
 
-def _binding(bounds: ClockBounds, offset_ns: int, start_ns: int) -> Iterator[BindingConstraint]:
+def _binding(bounds: ClockBounds, start_ns: int) -> Iterator[BindingConstraint]:
     for each in sorted((*bounds.lowers, *bounds.uppers), key=lambda one: (one.at_ns, one.upper)):
-        slack = each.bound_ns - offset_ns if each.upper else offset_ns - each.bound_ns
+        opposite = bounds.lo_ns(each.at_ns) if each.upper else bounds.hi_ns(each.at_ns)
+        slack = None if opposite is None else abs(each.bound_ns - opposite)
         yield BindingConstraint(constraint=each, since_start_ns=each.at_ns - start_ns, slack_ns=slack)
 
 
@@ -153,23 +153,23 @@ def _advice(found: Migration, bounds: ClockBounds | None, at_ns: int, rounding_n
     width = _span(bounds, at_ns)
     if width is None:
         return
-    steady = clock_bounds(proof.constraints, drift_ppb=_STEADY_PPB)
-    narrower = _span(steady, at_ns)
-    if steady.contradiction is None and narrower is not None and narrower < _WORTH_IT * width:
-        yield (
-            f"--max-drift steady, if it is known that neither clock was being slewed: {narrower / _MS:.3g} ms wide "
-            f"instead of {width / _MS:.3g} ms"
-        )
+    for tier in ("steady", "conservative"):
+        steadier = clock_bounds(proof.constraints, drift_ppb=TIERS[tier])
+        narrower = _span(steadier, at_ns)
+        if steadier.contradiction is None and narrower is not None and narrower < _WORTH_IT * width:
+            yield (
+                f"--max-drift {tier}, if it is known that neither clock was being slewed: {narrower / _MS:.3g} ms "
+                f"wide instead of {width / _MS:.3g} ms"
+            )
+            break
     if rounding_ns > _COARSE * width:
         yield f"finer stamps: {rounding_ns / _MS:.3g} ms of the width is their resolution"
-    if all(side.process.domain is ClockDomain.REALTIME for side in found.sides):
-        if not any(each.basis is Basis.PROBE for each in proof.constraints):
-            yield (
-                "timed exchanges between the hosts just before and after the migration (--probes): as narrow as their "
-                "shortest round trip"
-            )
-    else:
-        yield "wall clocks in both logs: then timed exchanges between the hosts (--probes) count, too"
+    wall = all(side.process.domain is ClockDomain.REALTIME for side in found.sides)
+    if wall and not any(each.basis is Basis.PROBE for each in proof.constraints):
+        yield (
+            "timed exchanges between the hosts just before and after the migration (--probes): as narrow as their "
+            "shortest round trip"
+        )
 
 
 def _span(bounds: ClockBounds, at_ns: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import UsageError
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from otelmig.side import Role
 
 __all__ = ["add_evidence_arguments", "anchors", "hosts", "pairs"]
+
+_FIRST_YEAR: Final = 1971
+_LAST_YEAR: Final = 2200
+"""OTLP's times are unsigned ns since 1970, in 64 bits."""
 
 
 def add_evidence_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +94,8 @@ def _anchor(text: str) -> tuple[str, Anchor]:
         raise UsageError(f"--anchor {text}: not an RFC 3339 time (such as 2026-11-23T15:30:06Z)") from None
     if instant.tzinfo is None:
         raise UsageError(f"--anchor {text}: the time needs a zone (Z or +01:00)")
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise UsageError(f"--anchor {text}: no process can have started then")
     ns = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
     digits = len(value.partition(".")[2].rstrip("Zz").partition("+")[0].partition("-")[0])
     return side, Anchor(ns=ns, error_ns=10 ** (9 - min(digits, 6)))

@@ -81,6 +81,8 @@ class Constraint:
         """The lines that it rests on, in words."""
         if self.first.where == self.second.where:
             return str(self.first.where)
+        if self.basis is Basis.PRIOR:
+            return f"{self.first.where} and {self.second.where}"
         return f"{self.first.where} before {self.second.where}"
 
     @property

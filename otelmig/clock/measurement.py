@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.constraint import Basis, Constraint
@@ -91,6 +91,8 @@ def clock_status(name: str, text: str) -> ClockStatusReport:
         raise InputError(f"{name}: no clock status: {wanted}") from None
     if fields[13].strip() == "Not synchronised":
         raise InputError(f"{name}: its clock was not synchronised: nothing follows from it")
+    if reference <= 0 or delay < 0 or dispersion < 0:
+        raise InputError(f"{name}: no clock status: a reference time, a root delay or a root dispersion is impossible")
     error = max(abs(system), abs(last)) + dispersion + -(-delay // 2)
     return ClockStatusReport(at_ns=reference, error_ns=error, where=Where(file=name, line=1))
 
@@ -99,7 +101,7 @@ def _ns(field: str) -> int:
     value = Decimal(field.strip())
     if not value.is_finite() or abs(value) >= _LARGEST_NS // _NS:
         raise InvalidOperation
-    return int(value * _NS)
+    return int((value * _NS).to_integral_value(ROUND_UP))
 
 
 def prior(source: ClockStatusReport, destination: ClockStatusReport, *, drift_ppb: int) -> Iterator[Constraint]:

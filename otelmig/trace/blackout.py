@@ -73,7 +73,8 @@ def blackout_of(story: Story, proof: ClockProof | None) -> Blackout | None:
     """The blackout of this migration, or None where none can be claimed.
 
     None for a guest that was paused before (its resume is the operator's), for a failure that stopped nothing, where
-    the other end is not logged, and where the clocks contradict each other while the guest stood still.
+    the other end is not logged, where the clocks contradict each other while the guest stood still, and where the
+    printed downtime is shorter than what is proved.
     """
     source = story.source
     stop = None if source is None or source.paused_before else _stop(source)
@@ -105,6 +106,8 @@ def blackout_of(story: Story, proof: ClockProof | None) -> Blackout | None:
         return None
     if ceiling is not None:
         longest = min(longest, ceiling)
+    if shortest > longest:  # what is proved and what is printed exclude each other
+        return None
     estimate = min(max(middle.ns - start.ns, shortest), longest)
     shortest = min(shortest, estimate)
     end = start.plus(estimate, middle.error_ns or 0)

@@ -39,16 +39,23 @@ def state_transfer_attributes(story: Story, proof: ClockProof | None) -> dict[st
     parts = source.first(Kind.DOWNTIME_BREAKDOWN)
     sent_ns = None if parts is None else parts.number("send_ns")
     if sent_ns is not None:  # from the first byte to the answer, which came after the restore
-        candidates.append(sent_ns + _MS - _number(received, "restore_ns"))
-    if not candidates:
+        restored_ns = _number(received, "restore_ns")  # by the destination's clock
+        candidates.append(sent_ns + _MS - restored_ns + _drifted(restored_ns, proof))
+    received_ns = _number(received, "receive_ns")
+    least = received_ns - _drifted(received_ns, proof)
+    most = min(candidates, default=None)
+    if most is None or most < least:  # unknown, or printed durations that cannot be true together
         return {}
-    least = _number(received, "receive_ns")
-    most = max(min(candidates), least)
     return {
         "vm.migration.state.transfer.duration": seconds((least + most) // 2),
         "vm.migration.state.transfer.min": seconds(least),
         "vm.migration.state.transfer.max": seconds(most),
     }
+
+
+def _drifted(ns: int, proof: ClockProof) -> int:
+    """By how much the other clock may have run differently while one ran for so long."""
+    return -(-ns * proof.bounds.drift_ppb // 10**9)
 
 
 def _number(seen: Observation | None, name: str) -> int:

@@ -24,7 +24,10 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
     found = receive.attributes
     status = found.get("otelmig.clock.status")
     if status == "unsynced":
-        yield "nothing is known of the offset between the two wall clocks; stamps are as printed", "plain"
+        yield (
+            "the offset between the wall clocks was not asked for, or nothing bounds it; stamps are as printed",
+            "plain",
+        )
         return
     if status == "conflict":
         yield from ((text, "error") for text in _conflict(found))
@@ -32,7 +35,10 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
     yield _offset(found), "plain"
     if "otelmig.clock.drift.required" in found:
         needed, assumed = drift_text(found["otelmig.clock.drift.required"]), drift_text(_assumed(found))
-        yield f"the clocks drifted by at least {needed}: one was being slewed, {assumed} are allowed for", "plain"
+        yield (
+            f"they drifted by at least {needed}, more than was to be assumed: {assumed} are allowed for",
+            "plain",
+        )
 
 
 def _assumed(found: Mapping[str, AttributeValue]) -> AttributeValue | None:
@@ -52,12 +58,21 @@ def _offset(found: Mapping[str, AttributeValue]) -> str:
         bound = f"at most {number(hi):.4f} s" if lo is None else f"at least {number(lo):.4f} s"
         what = "the destination is ahead by" if realtime else "the two logs' zeros are apart by"
         return f"{what} {bound}, and nothing bounds it on the other side"
-    proof = f"proved to lie in {number(lo):.4f} .. {number(hi):.4f} s"
+    proof = f"{_how(found)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
+    if found.get("otelmig.clock.domain") == "mixed":
+        width = duration((number(hi) - number(lo)) * 1e9)
+        return f"one log has a wall clock; when the other's process started is {_how(found)} to within {width}"
     if not realtime:
         return f"the two logs' zeros are {used:.4f} s apart, {proof} (process starts, not the hosts' clocks)"
     if number(lo) <= 0 <= number(hi):
         return f"the clocks may agree: offset {proof}"
     return f"destination is {abs(used):.3f} s {'ahead' if used > 0 else 'behind'}: {proof}"
+
+
+def _how(found: Mapping[str, AttributeValue]) -> str:
+    """What the bounds rest on: proofs, unless a time service's own claim is one of them."""
+    ends = (str(found.get(f"otelmig.clock.evidence.{end}")) for end in ("min", "max"))
+    return "believed (by the hosts' time services)" if any("clock-status" in end for end in ends) else "proved"
 
 
 def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["explanation_document", "render_explanation"]
 
 _INDENT: Final = 11
+_MOST: Final = 30
+"""Rows of a table."""
 _MS: Final = 1e6
 
 
@@ -71,6 +73,8 @@ def _share(part: Span, whole: Span) -> str:
 
 
 def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
+    if trace.root.attributes.get("otelmig.clock.status") == "unsynced":
+        return
     receive = trace.first("receive")
     clock = {} if receive is None else receive.attributes
     assumed = drift_text(clock.get("otelmig.clock.drift.assumed"))
@@ -92,24 +96,32 @@ def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
         made_of = ", ".join(f"{name} {duration(ns)}" for name, ns in parts if ns)
         if made_of:
             yield f"  the width at the end: {made_of}"
-    if explanation.binding:
-        yield ""
-        yield "constraints that bind, by source time: what each leaves to the offset in use, if that is the true one"
-        for each in explanation.binding:
-            yield from textwrap.wrap(
-                _binding_row(each), max(width, 80), subsequent_indent=" " * 24, break_on_hyphens=False
-            )
-    if explanation.contradicting:
-        yield ""
-        yield "constraints that exclude another, by source time: the destination's clock minus the source's is"
-        for constraint in explanation.contradicting:
-            row = f"  {_bound(constraint)} {constraint.bound_ns / _MS:>14.3f} ms  {_lines(constraint)}"
-            yield from textwrap.wrap(row, width, subsequent_indent=" " * 29, break_on_hyphens=False)
+    yield from _constraints(explanation, width)
     if explanation.advice:
         yield ""
         yield "what would tighten it"
         for advice in explanation.advice:
             yield from textwrap.wrap(f"  - {advice}", width, subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
+    """The constraints that bind, and those that contradict."""
+    if explanation.binding:
+        yield ""
+        yield "constraints that bind, by source time: the most that can have passed between the two lines of each"
+        shown = explanation.binding[:_MOST]
+        for each in shown:
+            yield from textwrap.wrap(
+                _binding_row(each), max(width, 80), subsequent_indent=" " * 24, break_on_hyphens=False
+            )
+        if len(shown) < len(explanation.binding):
+            yield f"  ... and {len(explanation.binding) - len(shown)} more (--json lists them all)"
+    if explanation.contradicting:
+        yield ""
+        yield "constraints that exclude another, by source time: the destination's clock minus the source's is"
+        for constraint in explanation.contradicting[:_MOST]:
+            row = f"  {_bound(constraint)} {constraint.bound_ns / _MS:>14.3f} ms  {_lines(constraint)}"
+            yield from textwrap.wrap(row, width, subsequent_indent=" " * 29, break_on_hyphens=False)
 
 
 def _offset_row(offset: Offset) -> str:
@@ -120,7 +132,7 @@ def _offset_row(offset: Offset) -> str:
 
 
 def _binding_row(each: BindingConstraint) -> str:
-    slack = f"{each.slack_ns / _MS:>9.3f} ms"
+    slack = f"{'open':>12}" if each.slack_ns is None else f"{each.slack_ns / _MS:>9.3f} ms"
     return f"  {each.since_start_ns / 1e9:>+9.3f} s  {_bound(each.constraint)}  {slack}  {_lines(each.constraint)}"
 
 
@@ -160,7 +172,7 @@ def _document(explanation: Explanation) -> dict[str, object]:
             {
                 **_constraint(each.constraint),
                 "since_start_s": each.since_start_ns / 1e9,
-                "slack_s": each.slack_ns / 1e9,
+                "slack_s": None if each.slack_ns is None else each.slack_ns / 1e9,
             }
             for each in explanation.binding
         ],

@@ -38,12 +38,15 @@ def tightening(source: Side, destination: Side) -> Iterator[str]:
                 continue
             cost = " (it writes dirty tables inside the downtime)" if need.verbosity > 1 and side is source else ""
             yield f"{need} on the {side.role}{cost}: {len(rules)} more rules, such as {', '.join(rules[:3])}"
+        if side.process.domain is ClockDomain.REALTIME:
+            continue
         coarsest = max(seen.stamp.error_ns for seen in side.observations)
-        if coarsest > _COARSE_NS and side.process.domain is ClockDomain.BOOTTIME:
-            how = "--log-format with {wallclock}" if release >= RELEASES.index("v52.0") else "--event-monitor"
-            yield (
-                f"{how} on the {side.role}: its stamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
-            )
+        coarse = f"its stamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
+        if release >= RELEASES.index("v52.0"):
+            what = coarse if coarsest > _COARSE_NS else "then timed exchanges between the hosts (--probes) count, too"
+            yield f"--log-format with {{wallclock}} on the {side.role}: {what}"
+        elif coarsest > _COARSE_NS:
+            yield f"--event-monitor on the {side.role}: {coarse}"
 
 
 def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -> dict[Need, set[str]]:
