@@ -128,8 +128,10 @@ def read_findings(
     sides = _each_once((side for process in processes for side in assemble(process)), notes)
     pairing = pair_sides(sides, by_system, pairs, clock)
     zeros = anchors or {}
-    known = epochs(processes, _ties(pairing.migrations), _anchored(sides, zeros))
+    anchored = _anchored(sides, zeros)
+    known = epochs(processes, _ties(pairing.migrations), anchored)
     notes += pairing.notes
+    notes += _unused(pairing.migrations, anchored, clock)
 
     def later() -> Iterator[tuple[Migration, Epoch]]:
         for process in source.processes():
@@ -283,6 +285,31 @@ def _ties(migrations: Iterable[Migration]) -> Iterator[Tie]:
                 offset_ns=found.placement.applied_ns,
                 error_ns=found.placement.error_ns(found.placement.at_ns),
             )
+
+
+def _unused(
+    migrations: Iterable[Migration], anchored: Mapping[int, Anchor], clock: ClockOptions | None
+) -> Iterator[str]:
+    """What the user knows of the clocks and these logs have no use for."""
+    for found in migrations:
+        for side in found.sides:
+            if side.process.domain is ClockDomain.REALTIME and id(side.process) in anchored:
+                yield f"--anchor: {side.process.name} has a wall clock, so nothing else says when it was written"
+        source, destination, placement = found.source, found.destination, found.placement
+        if source is None or destination is None or placement is None:
+            continue
+        wall = [side.process.domain is ClockDomain.REALTIME for side in found.sides]
+        if clock is not None and clock.measured and not all(wall):
+            yield f"{source.name} and {destination.name} are not both on wall clocks: measurements do not count here"
+        one, other = anchored.get(id(source.process)), anchored.get(id(destination.process))
+        error_ns = placement.error_ns(placement.at_ns)
+        if one is not None and other is not None and error_ns is not None and not any(wall):
+            apart_ns = abs(other.ns + placement.estimate_ns - one.ns)
+            if apart_ns > one.error_ns + other.error_ns + error_ns:
+                yield (
+                    f"--anchor: those of {source.name} and {destination.name} contradict the logs by "
+                    f"{apart_ns / 1e9:.3f} s; the source's is used"
+                )
 
 
 def _anchored(sides: Sequence[Side], anchors: Mapping[str, Anchor]) -> dict[int, Anchor]:

@@ -52,6 +52,7 @@ def least_drift(constraints: Sequence[Constraint], *, above: int = 0) -> ClockBo
     best = clock_bounds(constraints, drift_ppb=high)
     if best.contradiction is not None:
         return None
+    constraints = (*best.lowers, *best.uppers)  # what these imply at the fastest drift they imply at any
     while high - low > 1:
         middle = (low + high) // 2
         bounds = clock_bounds(constraints, drift_ppb=middle)

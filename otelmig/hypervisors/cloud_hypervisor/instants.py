@@ -304,6 +304,13 @@ def _command(name: str) -> Finder:
     return lambda _, destination: (_endpoint(destination.command(name)),)
 
 
+def _peer_lost(_: Side, destination: Side) -> Sequence[Endpoint | None]:
+    """Where the destination found the connection closed; None where it gave up by itself and may have closed it."""
+    if destination.first(Kind.RECEIVE_ABORTED) is not None:
+        return (None,)
+    return (_endpoint(destination.first(Kind.PEER_LOST)),)
+
+
 def _table(*rows: tuple[str, Finder, tuple[tuple[Releases, Need], ...]]) -> dict[str, Instant]:
     return {key: Instant(key=key, find=find, printed=printed) for key, find, printed in rows}
 
@@ -357,7 +364,7 @@ DESTINATION: Final = _table(
     ("final-state-timed", _received(Kind.FINAL_STATE_TIMED, Kind.PAUSED_STATE_RECEIVED), _TIMED),
     ("prefault-started", _received(Kind.PREFAULT_STARTED), ((since("v53.0"), _V),)),
     ("prefault-done", _received(Kind.PREFAULT_DONE), ((since("v53.0"), _V),)),
-    ("peer-lost", _received(Kind.PEER_LOST), ((since("v52.0"), _ALWAYS),)),
+    ("peer-lost", _peer_lost, ((since("v52.0"), _ALWAYS),)),
     ("aborted", _received(Kind.RECEIVE_ABORTED), ((since("v50.0"), _ALWAYS),)),
     ("last-command", _last_command, _COMMAND),
 )
