@@ -127,9 +127,9 @@ def _settle(draft: Draft, fixed: Draft | None) -> None:
         first = min(draft.children, key=lambda child: child.start_ns)
         last = max(draft.children, key=lambda child: child.end_ns)
         if first.start_ns < draft.start_ns:
-            draft.start_ns, draft.start = first.start_ns, first.start
+            draft.start_ns, draft.start = first.start_ns, first.start.moved(0, draft.role)
         if last.end_ns > draft.end_ns:
-            draft.end_ns, draft.end = last.end_ns, last.end
+            draft.end_ns, draft.end = last.end_ns, last.end.moved(0, draft.role)
 
 
 def _part(parts: Sequence[Draft]) -> None:

@@ -242,7 +242,7 @@ ATTRIBUTES: Final = _rows(
         "otelmig.clock.shift",
         "string",
         "receive",
-        "ns added to the destination's stamps; raw = emitted - shift",
+        "ns added to the destination's stamps; raw = emitted - shift (an event stream counts from a zero of its own)",
     ),
     (
         "otelmig.clock.epoch.origin",
@@ -276,7 +276,7 @@ ATTRIBUTES: Final = _rows(
         "otelmig.time.start",
         "string",
         "spans",
-        "the stamp that the start rests on, as printed; absent where the start was computed",
+        "the stamp that the start rests on, as printed; absent where it was computed, or is the other side's",
     ),
     ("otelmig.time.end", "string", "spans", "the same for the end"),
     ("otelmig.evidence.start", "string", "spans", "`FILE:LINE` that the start rests on"),

@@ -19,7 +19,7 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
     """Sentences about the offset, each with its style: ``plain``, or ``error`` where the clocks contradict."""
     receive = trace.first("receive")
     if receive is None or trace.root.role is Role.DESTINATION:
-        yield f"no {'source' if receive is not None else 'destination'} log: one clock", "plain"
+        yield f"one: the {'source' if receive is not None else 'destination'}'s side is not in this trace", "plain"
         return
     found = receive.attributes
     status = found.get("otelmig.clock.status")
