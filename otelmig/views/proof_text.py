@@ -43,15 +43,7 @@ def render_explanation(trace: Trace, explanation: Explanation | None, *, width: 
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text,
-        width,
-        subsequent_indent=" " * _INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-        initial_indent="",
-    )
+    return textwrap.wrap(text, width, subsequent_indent=" " * _INDENT, break_long_words=False, break_on_hyphens=False)
 
 
 def _standstill(trace: Trace) -> Iterator[str]:
