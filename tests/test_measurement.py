@@ -293,6 +293,15 @@ def test_probes_that_contradict_the_logs_are_a_conflict(name: str, by_ms: int, t
     assert run_command(["trace", "-q", "--strict", *_logs(name), *_probe_files(name)]).code == 0
 
 
+def test_a_file_without_probes_is_no_help(tmp_path: Path) -> None:
+    """What was given and cannot be used is said, in one line."""
+    empty = tmp_path / "empty.txt"
+    empty.write_text("# t1 t2 t3 t4\n\n")
+    run = run_command(["trace", "-q", *_logs("v53.0-twohosts"), "--probes", str(empty)])
+    assert run.code == 2
+    assert run.stderr == f"otelmig: {empty}: no probe in it\n"
+
+
 def test_probes_say_nothing_of_other_clocks() -> None:
     """Logs that count from the start of their processes are not on the clocks that were probed."""
     name = "v53.0-twohosts-boottime"

@@ -81,7 +81,10 @@ def _measured(probe_files: list[str], status_files: list[str], drift: int) -> It
     from otelmig.clock.measurement import clock_status, prior, probes  # noqa: PLC0415 - the same
 
     for file in probe_files:
-        yield from probes(Path(file).name, _text(file).splitlines())
+        found = list(probes(Path(file).name, _text(file).splitlines()))
+        if not found:
+            raise InputError(f"{file}: no probe in it")
+        yield from found
     reports = {}
     for text in status_files:
         side, equals, file = text.partition("=")
