@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.export_options import add_export_arguments, given_files, open_delivery, say_waiting
+from otelmig.cli.sink import Sink
 from otelmig.errors import ExportError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -73,16 +74,18 @@ def run(arguments: argparse.Namespace) -> int:
         readable = bool(files) or delivery.deliver_spool()
     account = delivery.account
     given = sum(each.traces for each in account.given)
+    stdout = Sink()
     if arguments.json:
         document = {
             "schema": "otelmig.send/1",
             "delivery": delivery.document(),
             "errors": [str(error) for error in archives.errors],
         }
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
+    stdout.flush()
     say_waiting(delivery)
     print(f"{_count(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
-    if not (account.complete and readable):
+    if stdout.failed or not (account.complete and readable):
         return ExportError.exit_code
     if archives.errors:
         return UsageError.exit_code
