@@ -82,6 +82,7 @@ class Delivery:
         self._taken: dict[str, str] = {}  # digests of what was taken in this run, by ident
         self._kept: dict[str, Reason] = {}  # why what this run was asked for went into the spool, by ident
         self._settled: set[str] = set()  # what this run need not try again
+        self._superseded: set[tuple[str, str]] = set()  # what the receiver has in a form that is as good
         self._said: set[Reason] = set()
 
     def __enter__(self) -> Self:
@@ -115,7 +116,8 @@ class Delivery:
         """Send each of ``parcels`` that the receiver is not known to have, and account for it."""
         batch: dict[str, Parcel] = {}
         size = 0
-        for parcel in parcels:
+        for given in parcels:
+            parcel = self._as_kept(given)
             if parcel.ident in batch or len(batch) == PER_BATCH or size + len(parcel.body) > LARGEST_REQUEST:
                 self._send(list(batch.values()), origin)
                 batch, size = {}, 0
@@ -134,7 +136,8 @@ class Delivery:
         with self._guarded():
             if self._spool is not None:
                 done = [each for each in waiting if self._digest(each.ident) == each.digest]
-                spool.drop(each for each in done if each.endpoint != self.place)
+                superseded = [each for each in waiting if (each.ident, each.digest) in self._superseded]
+                spool.drop([*(each for each in done if each.endpoint != self.place), *superseded])
         return True
 
     def deliver_leftovers(self) -> None:
@@ -168,6 +171,16 @@ class Delivery:
                 self._taken[parcel.ident] = parcel.digest
         return found, known
 
+    def _as_kept(self, parcel: Parcel) -> Parcel:
+        """It, or what the spool has under its name: that may have arrived, so nothing else may follow it."""
+        spool = self._opened()
+        entry = None if spool is None else spool.entry(parcel.ident, self.place)
+        if spool is None or entry is None or entry.path is None or entry.digest == parcel.digest:
+            return parcel
+        if self._digest(parcel.ident) is not None:
+            return parcel
+        return next(self._parcels(spool, [entry]), parcel)
+
     def _known(self, parcel: Parcel, origin: Origin) -> bool:
         """Whether the receiver has something by that name: then it is counted here and not sent."""
         self._opened()
@@ -177,6 +190,9 @@ class Delivery:
         if origin is Origin.LEFTOVER:
             return digest == parcel.digest
         if digest == parcel.digest:
+            self.account.already_delivered.add(parcel.spans)
+        elif parcel.estimated and origin is not Origin.ARCHIVE:
+            self._superseded.add((parcel.ident, parcel.digest))
             self.account.already_delivered.add(parcel.spans)
         else:
             self._explain(f"{self.place} has another form of trace {parcel.ident[:32]} (see --resend)", Reason.DIFFERS)
