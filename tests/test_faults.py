@@ -12,7 +12,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -451,6 +451,38 @@ def test_certificate_that_cannot_be_read(tmp_path: Path) -> None:
     for protocol in PROTOCOLS:
         with pytest.raises(UsageError, match=r"cannot read the certificate or key .*missing\.pem: No such file"):
             delivered(parcels(1), "https://127.0.0.1:1", tmp_path, protocol=protocol, certificate="missing.pem")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_certificate_that_cannot_be_used(protocol: str, tmp_path: Path) -> None:
+    """Half a pair, another's key, or something else than PEM: a usage error, not a library that aborts."""
+    (tmp_path / "text.pem").write_text("no certificate\n")
+    (tmp_path / "cut.pem").write_bytes((_CERTIFICATES / "client.pem").read_bytes()[:200])
+    text, cut = str(tmp_path / "text.pem"), str(tmp_path / "cut.pem")
+    given: list[dict[str, Any]] = [
+        {"client_key": _certificate("client.key")},
+        {"client_certificate": _certificate("client.pem")},
+        {"client_certificate": text, "client_key": _certificate("client.key")},
+        {"client_certificate": cut, "client_key": _certificate("client.key")},
+        {"client_certificate": _certificate("client.pem"), "client_key": text},
+        {"client_certificate": _certificate("client.pem"), "client_key": _certificate("server.key")},
+        {"certificate": text},
+        {"certificate": cut},
+        {"certificate": str(tmp_path)},
+    ]
+    for options in given:
+        with pytest.raises(UsageError, match="certificate"):
+            delivered(parcels(1), "https://127.0.0.1:1", None, protocol=protocol, **options)
+
+
+def test_half_a_pair_of_the_environment(otelmig: Otelmig) -> None:
+    """It is one line and exit code 2, before a log is read."""
+    done = otelmig(
+        *("trace", "missing.log", "--otlp", "https://127.0.0.1:1", "--protocol", "grpc"),
+        OTEL_EXPORTER_OTLP_CLIENT_KEY=_certificate("client.key"),
+    )
+    assert done.returncode == 2
+    assert done.stderr == "otelmig: a client key without its certificate: want --client-certificate, too\n"
 
 
 def test_proxy(otelmig: Otelmig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -12,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otelmig import __version__
 from otelmig.otlp.account import Reason
-from otelmig.otlp.transport import Answer, judged, readable
+from otelmig.otlp.transport import Answer, judged
 
 if TYPE_CHECKING:
     from otelmig.otlp.settings import Settings
@@ -71,7 +72,7 @@ class GrpcTransport:
     """One channel to one receiver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare a channel; a certificate or key that cannot be read is a UsageError."""
+        """Prepare a channel; the certificates and keys have been checked."""
         self._settings = settings
         scheme, _, target = settings.url.partition("://")
         compression = grpc.Compression.Gzip if settings.gzip else grpc.Compression.NoCompression
@@ -83,7 +84,7 @@ class GrpcTransport:
         ]
         if scheme == "https":
             files = (settings.certificate, settings.client_key, settings.client_certificate)
-            roots, key, chain = (None if path is None else readable(path) for path in files)
+            roots, key, chain = (None if path is None else Path(path).read_bytes() for path in files)
             self._channel = grpc.secure_channel(
                 target, grpc.ssl_channel_credentials(roots, key, chain), options, compression
             )

@@ -22,7 +22,7 @@ from otelmig import __version__
 from otelmig.errors import UsageError
 from otelmig.otlp.account import Reason
 from otelmig.otlp.settings import JSON
-from otelmig.otlp.transport import Answer, judged, readable
+from otelmig.otlp.transport import Answer, judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,12 +51,9 @@ class HttpTransport:
     """One session with one receiver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare a session; a certificate or key that cannot be read is a UsageError."""
+        """Prepare a session; the certificates and keys have been checked."""
         self._settings = settings
         self._kind = _CONTENT_TYPES[settings.protocol == JSON]
-        for path in (settings.certificate, settings.client_certificate, settings.client_key):
-            if path is not None:
-                readable(path)
         self._session = requests.Session()
         parts = urlsplit(settings.url)
         # a callable that adds nothing keeps ~/.netrc from replacing the header that was asked for
