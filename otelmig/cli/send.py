@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     stdout.flush()
     say_waiting(delivery)
     print(f"{_count(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
-    if stdout.failed or not (account.complete and readable):
+    if stdout.failed or account.evicted.traces or not (account.complete and readable):
         return ExportError.exit_code
     if archives.errors:
         return UsageError.exit_code
@@ -158,15 +158,20 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:
     found, known = delivery.plan(None if from_spool else archives.parcels())
+    broken = delivery.account.not_exported.traces
+    stdout = Sink()
     if arguments.json:
-        plan = {"endpoint": delivery.place, "found": found, "already_delivered": known}
+        plan = {"endpoint": delivery.place, "found": found + broken, "already_delivered": known, "broken_line": broken}
         document = {"schema": "otelmig.send/1", "dry_run": plan, "errors": [str(error) for error in archives.errors]}
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
+    stdout.flush()
     print(
-        f"{_count(found, 'trace' if from_spool else 'line')} found, {found - known} would be sent to {delivery.place}, "
-        f"{known} already delivered{archives.words()}",
+        f"{_count(found + broken, 'trace' if from_spool else 'line')} found, {found - known} would be sent to "
+        f"{delivery.place}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}",
         file=sys.stderr,
     )
+    if stdout.failed:
+        return ExportError.exit_code
     return UsageError.exit_code if archives.errors else 0
 
 

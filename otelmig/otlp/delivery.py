@@ -159,17 +159,42 @@ class Delivery:
         return {"endpoint": self.place, "protocol": self._protocol, "spool": spool, **self.account.document()}
 
     def plan(self, parcels: Iterable[Parcel] | None) -> tuple[int, int]:
-        """How many there are (None: in the spool), and how many of them the receiver is known to have."""
+        """How many could be sent (None: of the spool), and how many of them the receiver is known to have.
+
+        What is damaged is counted as it would be. Nothing is changed, and nobody is waited for.
+
+        Raises:
+            SpoolError: the spool cannot be read.
+        """
+        self._courier.close()
         if self.directory is None or not check_spool(self.directory):
-            self.directory = None
+            spool, kept = None, []
+        else:
+            spool = Spool(self.directory, self._bounds, read_only=True)
+            kept = spool.waiting() if parcels is None else []
         found = known = 0
-        with self:
-            spool = self._opened()
-            for parcel in parcels if parcels is not None else self._parcels(spool, spool.waiting()) if spool else ():
-                found += 1
-                known += self._digest(parcel.ident) is not None and not self._resend
-                self._taken[parcel.ident] = parcel.digest
+        stored = (self._kept_parcel(spool, entry) for entry in kept if spool is not None)
+        given: Iterable[Parcel | None] = stored if parcels is None else parcels
+        for parcel in given:
+            if parcel is None:
+                self.account.break_line()
+                continue
+            found += 1
+            taken = self._taken.get(parcel.ident) or (spool and spool.delivered(parcel.ident, self.place))
+            known += taken is not None and not self._resend
+            self._taken[parcel.ident] = parcel.digest
+        for _ in range(spool.lost if spool is not None and parcels is None else 0):
+            self.account.break_line()
         return found, known
+
+    @staticmethod
+    def _kept_parcel(spool: Spool, entry: Entry) -> Parcel | None:
+        """What the spool holds; None if it is damaged."""
+        try:
+            parcel = Parcel.of_line(spool.line(entry))
+        except InputError:
+            return None
+        return parcel if (parcel.ident, parcel.digest) == (entry.ident, entry.digest) else None
 
     def _as_kept(self, parcel: Parcel) -> Parcel:
         """It, or what the spool has under its name: that may have arrived, so nothing else may follow it."""
@@ -211,17 +236,12 @@ class Delivery:
             if spool.entry(entry.ident, entry.endpoint) is not entry:
                 continue  # evicted, or delivered, in the meantime
             with self._guarded():
-                line = spool.line(entry)
+                parcel = self._kept_parcel(spool, entry)
             if self._spool is None:
                 return
-            try:
-                parcel = Parcel.of_line(line)
-            except InputError:
-                parcel = None
-            if parcel is not None and parcel.digest == entry.digest:
+            if parcel is not None:
                 yield parcel
                 continue
-            self._explain(f"{spool.directory}: trace {entry.ident[:32]} is damaged, given up", Reason.BROKEN_LINE)
             self._evicted(entry, Reason.BROKEN_LINE)
             with self._guarded():
                 spool.drop([entry])
@@ -347,6 +367,9 @@ class Delivery:
             self._spool = None
 
     def _evicted(self, entry: Entry, reason: Reason) -> None:
+        if reason is Reason.BROKEN_LINE:
+            which = f"trace {entry.ident[:32]}" if entry.ident else "a trace"
+            self._explain(f"{self.directory}: {which} is damaged, given up", reason)
         self.account.evicted.add(entry.spans)
         self.account.because(reason, entry.spans)
         if entry.endpoint == self.place and self._kept.pop(entry.ident, None) is not None:
