@@ -204,3 +204,18 @@ def test_touched_log(otelmig: Otelmig, tmp_path: Path) -> None:
         assert sent.stderr == "1 trace found, 0 exported, 1 already delivered\n"
         assert len(receiver.requests) == 1
         assert otelmig("send", "--otlp", receiver.url).stderr == "0 traces found, 0 exported\n"
+
+
+def test_tenants_of_one_url(tmp_path: Path) -> None:
+    """Users and queries make receivers of their own; the spool has them as digests."""
+    given = parcels(1)
+    with http_receiver() as receiver:
+        place = f"{receiver.url.removeprefix('http://')}/v1/traces"
+        urls = [f"http://{place}", f"http://anna@{place}", f"http://otto@{place}", f"http://{place}?tenant=anna"]
+        for _ in range(2):
+            words = [delivered(given, url, tmp_path).words() for url in urls]
+        assert words == ["0 exported, 1 already delivered"] * 4
+        assert len(receiver.requests) == 4
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"anna" not in kept
+    assert b"otto" not in kept

@@ -578,6 +578,27 @@ def test_proxy(otelmig: Otelmig) -> None:
         assert len(proxy.headers) == count
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY"])
+def test_grpc_proxy(name: str, otelmig: Otelmig) -> None:
+    """A proxy that is named in capital letters holds for gRPC, too."""
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        near, _ = listener.accept()
+        with near:
+            heard.append(near.recv(1000))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        thread = threading.Thread(target=listen)
+        thread.start()
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        given = ("--timeout", "1", "--protocol", "grpc", "--no-spool", "--otlp", "http://collector.invalid:4317")
+        otelmig("trace", "-q", *inputs("v53.0-twohosts"), *given, **{name: proxy})
+        thread.join()
+    assert heard[0].startswith(b"CONNECT collector.invalid:4317 ")
+
+
 def test_secrets_stay_secret(otelmig: Otelmig, tmp_path: Path) -> None:
     """Credentials reach the receiver and nothing else, even if the receiver repeats them."""
     secret = "hunter2SECRET"  # noqa: S105 - the bait

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.export_options import add_export_arguments, open_delivery, say_waiting
-from otelmig.cli.sink import Sink
+from otelmig.cli.sink import Sink, counted
 from otelmig.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Account:
 
     def line(self, findings: Findings) -> str:
         """The last line on stderr."""
-        parts = [_count(self.found, "migration") + " found"]
+        parts = [counted(self.found, "migration") + " found"]
         if self.conflicts:
             parts.append(f"{self.conflicts} with clocks that contradict each other")
         if self.written is not None:
@@ -66,8 +66,8 @@ class Account:
             parts.append(self.delivery.words())
         lost = sum(findings.not_understood.values())
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(findings.not_understood.items()))
-        unread = f"; {_count(len(findings.errors), 'input')} not read" if findings.errors else ""
-        return f"{', '.join(parts)}; {_count(lost, 'line')} not understood{f' ({reasons})' if reasons else ''}{unread}"
+        unread = f"; {counted(len(findings.errors), 'input')} not read" if findings.errors else ""
+        return f"{', '.join(parts)}; {counted(lost, 'line')} not understood{f' ({reasons})' if reasons else ''}{unread}"
 
     def exit_code(self, findings: Findings, *, strict: bool) -> int:
         """What the shell is told."""
@@ -78,10 +78,6 @@ class Account:
         if strict and self.conflicts:
             return _CHECK_FAILED
         return 0 if self.found else _NOTHING_FOUND
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class Outputs:

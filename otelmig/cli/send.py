@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.export_options import add_export_arguments, given_files, open_delivery, say_waiting
-from otelmig.cli.sink import Sink
+from otelmig.cli.sink import Sink, counted
 from otelmig.errors import ExportError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
     say_waiting(delivery)
-    print(f"{_count(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
+    print(f"{counted(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
     if stdout.failed or account.evicted.traces or not (account.complete and readable):
         return ExportError.exit_code
     if archives.errors:
@@ -135,7 +135,7 @@ class _Archives:
 
     def words(self) -> str:
         """What the account line says of inputs that were not read."""
-        return f"; {_count(len(self.errors), 'input')} not read" if self.errors else ""
+        return f"; {counted(len(self.errors), 'input')} not read" if self.errors else ""
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -166,14 +166,10 @@ def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archi
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
     print(
-        f"{_count(found + broken, 'trace' if from_spool else 'line')} found, {found - known} would be sent to "
+        f"{counted(found + broken, 'trace' if from_spool else 'line')} found, {found - known} would be sent to "
         f"{delivery.place}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}",
         file=sys.stderr,
     )
     if stdout.failed:
         return ExportError.exit_code
     return UsageError.exit_code if archives.errors else 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["STDOUT", "Sink"]
+__all__ = ["STDOUT", "Sink", "counted"]
 
 STDOUT: Final = "stdout"
 
@@ -49,3 +49,8 @@ class Sink:
         """Have everything that was printed out of the buffer: only then it is known whether that works."""
         with self.guarded():
             sys.stdout.flush()
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the singular or the plural."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

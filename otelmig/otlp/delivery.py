@@ -70,6 +70,7 @@ class Delivery:
         """
         self.account = Account()
         self.place = settings.place
+        self._receiver = settings.receiver
         self._protocol = settings.protocol
         self._courier = courier
         self.directory = directory
@@ -137,7 +138,7 @@ class Delivery:
             if self._spool is not None:
                 done = [each for each in waiting if self._digest(each.ident) == each.digest]
                 superseded = [each for each in waiting if (each.ident, each.digest) in self._superseded]
-                spool.drop([*(each for each in done if each.endpoint != self.place), *superseded])
+                spool.drop([*(each for each in done if each.endpoint != self._receiver), *superseded])
         return True
 
     def deliver_leftovers(self) -> None:
@@ -147,7 +148,7 @@ class Delivery:
             return
         waiting = [
             entry
-            for entry in spool.waiting(self.place)
+            for entry in spool.waiting(self._receiver)
             if entry.reason not in _HELD and entry.ident not in self._settled
         ]
         if waiting and self._courier.refusal(at_last=True) is None:
@@ -180,7 +181,7 @@ class Delivery:
                 self.account.break_line()
                 continue
             found += 1
-            taken = self._taken.get(parcel.ident) or (spool and spool.delivered(parcel.ident, self.place))
+            taken = self._taken.get(parcel.ident) or (spool and spool.delivered(parcel.ident, self._receiver))
             known += taken is not None and not self._resend
             self._taken[parcel.ident] = parcel.digest
         for _ in range(spool.lost if spool is not None and parcels is None else 0):
@@ -199,7 +200,7 @@ class Delivery:
     def _as_kept(self, parcel: Parcel) -> Parcel:
         """It, or what the spool has under its name: that may have arrived, so nothing else may follow it."""
         spool = self._opened()
-        entry = None if spool is None else spool.entry(parcel.ident, self.place)
+        entry = None if spool is None else spool.entry(parcel.ident, self._receiver)
         if spool is None or entry is None or entry.path is None or entry.digest == parcel.digest:
             return parcel
         if self._digest(parcel.ident) is not None:
@@ -228,7 +229,7 @@ class Delivery:
     def _digest(self, ident: str) -> str | None:
         """Of what the receiver is known to have taken by that name."""
         taken = self._taken.get(ident)
-        return self._spool.delivered(ident, self.place) if taken is None and self._spool is not None else taken
+        return self._spool.delivered(ident, self._receiver) if taken is None and self._spool is not None else taken
 
     def _parcels(self, spool: Spool, entries: Iterable[Entry]) -> Iterator[Parcel]:
         """The parcels that the spool holds; one that is damaged is said, counted and given up."""
@@ -255,7 +256,7 @@ class Delivery:
         with self._guarded():
             if self._spool is not None:
                 lines = origin is Origin.TRACED
-                self._spool.store(batch, self.place, lines=lines, sending=refusal is None)
+                self._spool.store(batch, self._receiver, lines=lines, sending=refusal is None)
         if refusal is not None:
             self._failed(batch, refusal, origin, before)
             return
@@ -264,7 +265,7 @@ class Delivery:
 
     def _uncertain(self, parcel: Parcel) -> bool:
         """Whether the receiver may have it: then sending it may make a copy."""
-        entry = self._spool.entry(parcel.ident, self.place) if self._spool is not None else None
+        entry = self._spool.entry(parcel.ident, self._receiver) if self._spool is not None else None
         return (entry is not None and entry.uncertain) or self._digest(parcel.ident) is not None
 
     def _send_group(self, group: Sequence[Parcel], origin: Origin, before: dict[str, bool]) -> None:
@@ -311,14 +312,14 @@ class Delivery:
             (self.account.exported if asked_for else self.account.from_spool).add(parcel.spans)
         with self._guarded():
             if self._spool is not None:
-                self._spool.acknowledge(group, self.place)
+                self._spool.acknowledge(group, self._receiver)
 
     def _failed(self, group: Sequence[Parcel], answer: Answer, origin: Origin, doubt: dict[str, bool]) -> None:
         self._explain(f"not exported: {answer.failure}", answer.reason)
         with self._guarded():
             if self._spool is not None:
                 uncertain = [doubt[parcel.ident] for parcel in group]
-                self._spool.fail(group, self.place, answer.reason, uncertain=uncertain)
+                self._spool.fail(group, self._receiver, answer.reason, uncertain=uncertain)
         if origin is Origin.LEFTOVER:
             return
         for parcel in group:
@@ -372,7 +373,7 @@ class Delivery:
             self._explain(f"{self.directory}: {which} is damaged, given up", reason)
         self.account.evicted.add(entry.spans)
         self.account.because(reason, entry.spans)
-        if entry.endpoint == self.place and self._kept.pop(entry.ident, None) is not None:
+        if entry.endpoint == self._receiver and self._kept.pop(entry.ident, None) is not None:
             self.account.spooled.take(entry.spans)
             self.account.not_exported.add(entry.spans)
 

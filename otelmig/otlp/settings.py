@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -48,9 +49,18 @@ class Settings:
 
     @property
     def place(self) -> str:
-        """The endpoint as messages and the spool name it: without credentials, which a query may hold too."""
+        """The endpoint as messages name it: without credentials, which a query may hold too."""
         parts = urlsplit(self.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
+    def receiver(self) -> str:
+        """The endpoint as the spool tells it from others: where users or queries differ, a digest of them does."""
+        parts = urlsplit(self.url)
+        if not parts.username and not parts.query:
+            return self.place
+        told = f"{parts.username or ''} {parts.query}".encode()
+        return f"{self.place}#{sha256(told).hexdigest()[:16]}"
 
     def redacted(self, text: str) -> str:
         """What a receiver said, as one line without the credentials that it may have repeated."""
