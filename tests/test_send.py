@@ -139,6 +139,22 @@ def test_broken_lines_among_good_ones(otelmig: Callable[..., Done], tmp_path: Pa
     assert delivery["exported"]["traces"] == 30
 
 
+def test_line_that_is_too_long(otelmig: Callable[..., Done], tmp_path: Path) -> None:
+    """It is one broken line, with its number; those after it keep theirs."""
+    lines = _archive(tmp_path / "a.jsonl", 2)
+    with (tmp_path / "a.jsonl").open("wb") as file:
+        for each in (lines[0], b" " * (130 << 20), b"no", lines[1]):
+            file.write(each + b"\n")
+        file.write(b" " * (65 << 20))
+    done = otelmig("send", "a.jsonl", "--dry-run")
+    assert done.stderr.splitlines()[:3] == [
+        "otelmig: a.jsonl:2: the line is too long",
+        "otelmig: a.jsonl:3: not JSON",
+        "otelmig: a.jsonl:5: the line is too long",
+    ]
+    assert _last(done.stderr).startswith("5 lines found, 2 would be sent")
+
+
 def test_packed_archives_and_lines_of_others(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """Compressed archives, damaged ones, and what another exporter wrote: spans of several traces in a line."""
     lines = _archive(tmp_path / "a.jsonl", 3)

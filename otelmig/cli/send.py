@@ -33,6 +33,8 @@ examples:
 """
 _NOTHING_FOUND: Final = 4
 _LONGEST_LINE: Final = 64 << 20
+_TOO_LONG: Final = "the line is too long"
+_CUT_OFF: Final = "the line is cut off"
 _SAID: Final = 10
 """So many broken lines are named one by one."""
 
@@ -113,13 +115,13 @@ class _Archives:
                 self.errors.append(error)
                 print(f"otelmig: {error}", file=sys.stderr)
                 continue
-            for number, (line, whole) in enumerate(_lines(file.chunks()), 1):
-                if not line.strip():
+            for number, (line, flaw) in enumerate(_lines(file.chunks()), 1):
+                if not line.strip() and flaw != _TOO_LONG:
                     continue
                 try:
                     yield Parcel.of_line(line)
                 except InputError as error:
-                    self._break(f"{file.name}:{number}: {error if whole else 'the line is cut off'}")
+                    self._break(f"{file.name}:{number}: {flaw or error}")
             for damage in file.damage:
                 self.errors.append(InputError(damage))
                 print(f"otelmig: {damage}", file=sys.stderr)
@@ -138,22 +140,22 @@ class _Archives:
         return f"; {counted(len(self.errors), 'input')} not read" if self.errors else ""
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Each line without its end, and whether it had one; what is longer than any request comes in pieces."""
-    rest = b""
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
+    """Each line without its end, and what is wrong with it if it cannot be used; one that is too long is left out."""
+    pieces: list[bytes] = []
+    size = 0
     for chunk in chunks:
         *whole, last = chunk.split(b"\n")
-        if whole:
-            yield rest + whole[0], True
-            yield from ((line, True) for line in whole[1:])
-            rest = last
+        for each in whole:
+            yield (b"", _TOO_LONG) if size + len(each) > _LONGEST_LINE else (b"".join([*pieces, each]), "")
+            pieces, size = [], 0
+        size += len(last)
+        if size > _LONGEST_LINE:
+            pieces = []
         else:
-            rest += last
-        if len(rest) > _LONGEST_LINE:
-            yield rest, False
-            rest = b""
-    if rest:
-        yield rest, False
+            pieces.append(last)
+    if size:
+        yield (b"", _TOO_LONG) if size > _LONGEST_LINE else (b"".join(pieces), _CUT_OFF)
 
 
 def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -159,7 +160,7 @@ class GrpcTransport:
                 failure=f"{place} does not speak gRPC: if it is OTLP's HTTP port, say --protocol http/protobuf",
                 reason=Reason.NOT_OTLP,
             )
-        if any(words in said for words in _TLS):
+        if any(words in self._without_host(said) for words in _TLS):
             meaning = next((text for words, text in _TLS_MEANINGS.items() if words in said), details)
             return Answer(failure=f"{place}: TLS failed ({meaning})", reason=Reason.TLS)
         for words, meaning in _UNREACHED.items():
@@ -176,6 +177,11 @@ class GrpcTransport:
             retry_after_s=pause_s,
             maybe_taken=not busy,
         )
+
+    def _without_host(self, said: str) -> str:
+        """A host may be named after anything."""
+        host = re.escape(urlsplit(self._settings.url).hostname or "")
+        return re.sub(rf"(?<![\w.-]){host}(?![\w.-])", "", said)
 
     def close(self) -> None:
         """Close the channel."""
