@@ -174,8 +174,8 @@ def test_what_is_kept_is_what_is_sent(tmp_path: Path) -> None:
     assert later.digest != first.digest
     with http_receiver() as receiver:
         receiver.reply = Reply(hangs=True)
-        account = delivered([first], receiver.url, tmp_path, timeout_s=0.3)
-        assert account.spooled.traces == 1
+        account = delivered([first, later], receiver.url, tmp_path, timeout_s=0.3)
+        assert account.waiting.traces == 1
         receiver.go_on.set()
         receiver.reply = Reply()
         again = delivered([later], receiver.url, tmp_path)

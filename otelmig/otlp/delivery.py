@@ -118,8 +118,11 @@ class Delivery:
         batch: dict[str, Parcel] = {}
         size = 0
         for given in parcels:
+            if given.ident in batch:
+                self._send(list(batch.values()), origin)
+                batch, size = {}, 0
             parcel = self._as_kept(given)
-            if parcel.ident in batch or len(batch) == PER_BATCH or size + len(parcel.body) > LARGEST_REQUEST:
+            if len(batch) == PER_BATCH or size + len(parcel.body) > LARGEST_REQUEST:
                 self._send(list(batch.values()), origin)
                 batch, size = {}, 0
             if not self._known(parcel, origin):
