@@ -6,12 +6,15 @@ import json
 import os
 import random
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from forest import CORPUS, RECORDINGS, check_forest, inputs, traced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from otlp_receiver import http_receiver
 
 from otelmig.otlp.json_lines import json_line
 from otelmig.pipeline import read_findings
@@ -168,11 +171,52 @@ def test_no_addresses(otelmig: Otelmig) -> None:
     assert "10.9.0.2" not in done.stdout + done.stderr
 
 
+_EXPORTED = "1 migration found, 1 exported; 0 lines not understood"
+
+
 def test_output_that_cannot_be_written(otelmig: Otelmig) -> None:
-    """A file that cannot be written is one line and exit code 3."""
-    done = otelmig("trace", "-q", *_LOGS, "-o", "no/such/folder/x.jsonl")
+    """A file that cannot be written is one line and exit code 3; the waterfall and the export go on."""
+    with http_receiver() as receiver:
+        done = otelmig("trace", *_LOGS, "-o", "no/such/folder/x.jsonl", "--otlp", receiver.url)
+        assert receiver.requests
     assert done.returncode == 3
-    assert done.stderr.splitlines()[-1].startswith("otelmig: cannot write no/such/folder/x.jsonl: ")
+    assert "downtime" in done.stdout
+    assert done.stderr.splitlines() == [
+        "otelmig: cannot write no/such/folder/x.jsonl: No such file or directory",
+        _EXPORTED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "shell", "code", "said"),
+    [
+        ("", "| true", 0, ""),
+        ("-o -", "| true", 0, ""),
+        ("--json", "| true", 0, ""),
+        ("", ">/dev/full", 3, "stdout: No space left on device"),
+        ("-o -", ">/dev/full", 3, "stdout: No space left on device"),
+        ("--json", ">/dev/full", 3, "stdout: No space left on device"),
+        ("-q -o x.jsonl --no-spool", "", 3, "x.jsonl: File too large"),
+    ],
+)
+def test_dead_output_loses_no_export(options: str, shell: str, code: int, said: str, tmp_path: Path) -> None:
+    """Nobody reads, or the disk fills up in the middle: that output is given up, the export is not, the account is."""
+    limit = "ulimit -f 8;" if "x.jsonl" in options else ""
+    logs = " ".join(map(str, _LOGS))
+    with http_receiver() as receiver:
+        command = f"{sys.executable} -m otelmig trace {logs} {options} --otlp {receiver.url}; echo $? >code"
+        done = subprocess.run(
+            ["sh", "-c", f"{limit} {{ {command}; }} {shell}"],
+            cwd=tmp_path,
+            env=os.environ | {"OTELMIG_SPOOL": str(tmp_path / "spool")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert receiver.requests
+    assert done.stderr.splitlines() == ([f"otelmig: cannot write {said}"] if said else []) + [_EXPORTED]
+    assert int((tmp_path / "code").read_text()) == code
+    assert not list(tmp_path.glob("x.jsonl*"))
 
 
 _ALL = [

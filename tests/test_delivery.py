@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from consignment import Clock, check_delivered, delivered, delivery_to, parcels
-from forest import inputs
+from forest import CORPUS, inputs
 from otlp_receiver import Reply, free_port, http_receiver
 
 from otelmig.otlp.courier import Courier
 from otelmig.otlp.delivery import PER_BATCH, Origin
+from otelmig.otlp.parcel import Parcel
 from otelmig.otlp.settings import Settings
 from otelmig.otlp.spool import Bounds, Spool
 
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Otelmig
-
-    from otelmig.otlp.parcel import Parcel
 
 
 def test_kept_before_it_is_sent(tmp_path: Path) -> None:
@@ -163,3 +164,58 @@ def test_account_says_everything_in_json(otelmig: Otelmig) -> None:
     assert none is None
     assert list(good) == list(bad)
     assert good["exported"]["traces"] == bad["already_delivered"]["traces"] == 2
+
+
+def test_what_is_kept_is_what_is_sent(tmp_path: Path) -> None:
+    """The same trace with another time does not replace what may have arrived; a receiver that has one has it."""
+    (first,) = parcels(1)
+    later = Parcel.of_line(first.line.replace(b'"startTimeUnixNano":"1', b'"startTimeUnixNano":"2'))
+    assert later.ident == first.ident
+    assert later.digest != first.digest
+    with http_receiver() as receiver:
+        receiver.reply = Reply(hangs=True)
+        account = delivered([first, later], receiver.url, tmp_path, timeout_s=0.3)
+        assert account.waiting.traces == 1
+        receiver.go_on.set()
+        receiver.reply = Reply()
+        again = delivered([later], receiver.url, tmp_path)
+        assert again.words() == "1 exported, 1 re-sent"
+        check_delivered([first], receiver, [account, again])
+        estimated, known = replace(later, estimated=True), replace(later, estimated=False)
+        assert delivered([estimated], receiver.url, tmp_path).words() == "0 exported, 1 already delivered"
+        differs = delivered([known], receiver.url, tmp_path)
+        assert differs.words() == "0 exported, 1 not exported (1 delivered before with other content)"
+        check_delivered([first], receiver, [account, again])
+
+
+def test_touched_log(otelmig: Otelmig, tmp_path: Path) -> None:
+    """A log without a wall clock that was copied since: its trace has another time, and the receiver has it already."""
+    log = tmp_path / "source.log"
+    log.write_bytes((CORPUS / "v48.0-refused" / "source.log").read_bytes())
+    with http_receiver() as receiver:
+        down = otelmig("trace", "-q", log, "--otlp", f"http://127.0.0.1:{free_port()}", "--timeout", "0.1")
+        os.utime(log, (1_800_000_000, 1_800_000_000))
+        done = otelmig("trace", "-q", log, "--otlp", receiver.url)
+        os.utime(log, (1_800_000_777, 1_800_000_777))
+        again = otelmig("trace", "-q", log, "--otlp", receiver.url)
+        sent = otelmig("send", "--otlp", receiver.url)
+        assert (down.returncode, done.returncode, again.returncode, sent.returncode) == (3, 0, 0, 0)
+        assert "0 exported, 1 already delivered" in again.stderr
+        assert sent.stderr == "1 trace found, 0 exported, 1 already delivered\n"
+        assert len(receiver.requests) == 1
+        assert otelmig("send", "--otlp", receiver.url).stderr == "0 traces found, 0 exported\n"
+
+
+def test_tenants_of_one_url(tmp_path: Path) -> None:
+    """Users and queries make receivers of their own; the spool has them as digests."""
+    given = parcels(1)
+    with http_receiver() as receiver:
+        place = f"{receiver.url.removeprefix('http://')}/v1/traces"
+        urls = [f"http://{place}", f"http://anna@{place}", f"http://otto@{place}", f"http://{place}?tenant=anna"]
+        for _ in range(2):
+            words = [delivered(given, url, tmp_path).words() for url in urls]
+        assert words == ["0 exported, 1 already delivered"] * 4
+        assert len(receiver.requests) == 4
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"anna" not in kept
+    assert b"otto" not in kept

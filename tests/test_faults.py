@@ -12,7 +12,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -26,6 +26,8 @@ from otlp_receiver import Reply, free_port, grpc_receiver, http_receiver, json_r
 
 from otelmig.errors import UsageError
 from otelmig.otlp.account import Reason
+from otelmig.otlp.settings import Settings
+from otelmig.otlp.transport import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,15 +126,17 @@ def test_hanging(protocol: str, tmp_path: Path) -> None:
 
 def test_slow_answer_is_not_waited_for_longer_than_allowed(tmp_path: Path) -> None:
     """An answer that trickles is over when the time is: a receiver cannot hold the sender for ever."""
-    with _trickling() as url:
-        account = delivered(parcels(1), url, tmp_path, timeout_s=0.5)
-    assert account.reasons == {Reason.TIMEOUT: account.spooled}
-    assert account.spooled.traces == 1
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\n"
+    for at_once in (head, head[:20], b""):
+        with _trickling(at_once) as url:
+            account = delivered(parcels(1), url, tmp_path / str(len(at_once)), timeout_s=0.3)
+        assert account.reasons == {Reason.TIMEOUT: account.spooled}
+        assert account.spooled.traces == 1
 
 
 @contextmanager
-def _trickling() -> Iterator[str]:
-    """A server whose answer goes on for ever, byte by byte."""
+def _trickling(at_once: bytes) -> Iterator[str]:
+    """A server whose answer, its body, its headers or its first line, goes on for ever, byte by byte."""
     stop = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.05)
@@ -142,11 +146,9 @@ def _trickling() -> Iterator[str]:
             with suppress(OSError):
                 near, _ = listener.accept()
                 with near:
-                    near.sendall(
-                        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\n"
-                    )
+                    near.sendall(at_once or b"H")
                     while not stop.wait(0.05):
-                        near.sendall(b"\x00")
+                        near.sendall(b"T")
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -337,6 +339,80 @@ def test_grpc_codes(
         assert pauses is None or clock.pauses == pauses
 
 
+@pytest.mark.parametrize(
+    ("details", "trailers", "reason", "copies"),
+    [
+        ("sending queue is full", (), Reason.RECEIVER_BUSY, 0),
+        ("data refused due to high memory usage", (), Reason.RECEIVER_BUSY, 0),
+        ("come later", (("x-who", b"gateway"),), Reason.RECEIVER_BUSY, 0),
+        ("queue is full, connection reset by peer", (("x-who", b"gateway"),), Reason.CONNECTION_LOST, 1),
+        ("something else", (), Reason.CONNECTION_LOST, 1),
+    ],
+)
+def test_grpc_unavailable(
+    details: str, trailers: tuple[tuple[str, bytes], ...], reason: Reason, copies: int, tmp_path: Path
+) -> None:
+    """A receiver that says that it takes nothing makes no copies; where that is not sure, a copy is possible."""
+    given = parcels(1)
+    busy = Reply(code=grpc.StatusCode.UNAVAILABLE, details=details, trailers=trailers, takes=False)
+    with grpc_receiver() as receiver:
+        receiver.reply = busy
+        account = delivered(given, receiver.url, tmp_path, protocol="grpc", timeout_s=0.2)
+        assert set(account.reasons) == {reason}
+        receiver.reply = Reply()
+        again = delivered(given, receiver.url, tmp_path, protocol="grpc")
+        assert (again.exported.traces, again.re_sent.traces) == (1, copies)
+
+
+@pytest.mark.parametrize(("status", "copies"), [("429", 0), ("502", 1), ("503", 0), ("504", 1)])
+def test_grpc_behind_a_gateway(status: str, copies: int, tmp_path: Path) -> None:
+    """A gateway that answers in HTTP is busy, and not the wrong place."""
+    said: list[str] = []
+    with _gateway(status.encode()) as url:
+        settings = Settings.of({}, url=url, protocol="grpc")
+        transport = open_transport(settings)
+        answer = transport.send(parcels(1)[0].body, 2)
+        transport.close()
+        assert answer.maybe_taken is bool(copies)
+        account = delivered(parcels(1), url, tmp_path, said, protocol="grpc", timeout_s=0.4)
+    assert account.words() == f"0 exported, {'1 re-sent, ' * copies}1 spooled (1 receiver busy)"
+    assert f"answered {status}" in said[0]
+
+
+@contextmanager
+def _gateway(status: bytes) -> Iterator[str]:
+    """A server that speaks HTTP/2 and answers every request with a status of HTTP and no word of gRPC."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+        return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+    def serve(near: socket.socket) -> None:
+        with suppress(OSError), near, near.makefile("rb") as words:
+            near.sendall(frame(4, 0, 0))
+            words.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+            while len(head := words.read(9)) == 9:
+                words.read(int.from_bytes(head[:3], "big"))
+                if head[3] == 4 and not head[4]:
+                    near.sendall(frame(4, 1, 0))
+                if head[3] == 1:
+                    near.sendall(frame(1, 5, int.from_bytes(head[5:], "big"), b"\x08\x03" + status))
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+
+
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_too_large_for_the_receiver(protocol: str, tmp_path: Path) -> None:
     """A request that is too large is sent again trace by trace; a trace that is too large by itself is kept."""
@@ -453,6 +529,38 @@ def test_certificate_that_cannot_be_read(tmp_path: Path) -> None:
             delivered(parcels(1), "https://127.0.0.1:1", tmp_path, protocol=protocol, certificate="missing.pem")
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_certificate_that_cannot_be_used(protocol: str, tmp_path: Path) -> None:
+    """Half a pair, another's key, or something else than PEM: a usage error, not a library that aborts."""
+    (tmp_path / "text.pem").write_text("no certificate\n")
+    (tmp_path / "cut.pem").write_bytes((_CERTIFICATES / "client.pem").read_bytes()[:200])
+    text, cut = str(tmp_path / "text.pem"), str(tmp_path / "cut.pem")
+    given: list[dict[str, Any]] = [
+        {"client_key": _certificate("client.key")},
+        {"client_certificate": _certificate("client.pem")},
+        {"client_certificate": text, "client_key": _certificate("client.key")},
+        {"client_certificate": cut, "client_key": _certificate("client.key")},
+        {"client_certificate": _certificate("client.pem"), "client_key": text},
+        {"client_certificate": _certificate("client.pem"), "client_key": _certificate("server.key")},
+        {"certificate": text},
+        {"certificate": cut},
+        {"certificate": str(tmp_path)},
+    ]
+    for options in given:
+        with pytest.raises(UsageError, match="certificate"):
+            delivered(parcels(1), "https://127.0.0.1:1", None, protocol=protocol, **options)
+
+
+def test_half_a_pair_of_the_environment(otelmig: Otelmig) -> None:
+    """It is one line and exit code 2, before a log is read."""
+    done = otelmig(
+        *("trace", "missing.log", "--otlp", "https://127.0.0.1:1", "--protocol", "grpc"),
+        OTEL_EXPORTER_OTLP_CLIENT_KEY=_certificate("client.key"),
+    )
+    assert done.returncode == 2
+    assert done.stderr == "otelmig: a client key without its certificate: want --client-certificate, too\n"
+
+
 def test_proxy(otelmig: Otelmig) -> None:
     """HTTP_PROXY is used, unless NO_PROXY names the host."""
     logs = inputs("v53.0-twohosts")
@@ -468,6 +576,27 @@ def test_proxy(otelmig: Otelmig) -> None:
         )
         assert around.returncode == 3
         assert len(proxy.headers) == count
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY"])
+def test_grpc_proxy(name: str, otelmig: Otelmig) -> None:
+    """A proxy that is named in capital letters holds for gRPC, too."""
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        near, _ = listener.accept()
+        with near:
+            heard.append(near.recv(1000))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        thread = threading.Thread(target=listen)
+        thread.start()
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        given = ("--timeout", "1", "--protocol", "grpc", "--no-spool", "--otlp", "http://collector.invalid:4317")
+        otelmig("trace", "-q", *inputs("v53.0-twohosts"), *given, **{name: proxy})
+        thread.join()
+    assert heard[0].startswith(b"CONNECT collector.invalid:4317 ")
 
 
 def test_secrets_stay_secret(otelmig: Otelmig, tmp_path: Path) -> None:

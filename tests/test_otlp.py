@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -183,3 +184,31 @@ def test_command_exports_and_accounts(otelmig: Otelmig) -> None:
     assert delivery["not_exported"] == {"traces": 2, "spans": spans}
     assert delivery["reasons"] == {"not_otlp": {"traces": 2, "spans": spans}}
     assert delivery["endpoint"] == f"{receiver.url}/v1/traces"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ftp://host/x?token=abc", "'ftp://host/x'"),
+        ("ftp://host/x?token=a@abc", "'***'"),
+        ("ftp://me:secret@host/x?token=a@abc", "'host/x'"),
+        ("http://me:sec?ret@abc:port", "'***'"),
+    ],
+)
+def test_malformed_url_keeps_its_secrets(url: str, shown: str) -> None:
+    """What is wrong is said without user, password and query."""
+    with pytest.raises(UsageError, match=re.escape(f"not an OTLP endpoint: {shown} ")):
+        Settings.of({}, url=url)
+
+
+def test_header_that_grpc_cannot_send() -> None:
+    """Its names are fewer than HTTP's: a usage error, instead of a failure of every request."""
+    assert Settings.of({}, headers=["x!y=1"]).headers == {"x!y": "1"}
+    with pytest.raises(UsageError, match="name cannot be gRPC's"):
+        Settings.of({}, protocol="grpc", headers=["x!y=1"])
+
+
+def test_host_that_is_named_after_tls(tmp_path: Path) -> None:
+    """A host that does not exist is unreachable, whatever its name."""
+    account = delivered(parcels(1), "http://tls-handshake.invalid:4317", tmp_path, protocol="grpc", timeout_s=1)
+    assert account.words() == "0 exported, 1 spooled (1 unreachable)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -138,6 +139,22 @@ def test_broken_lines_among_good_ones(otelmig: Callable[..., Done], tmp_path: Pa
     assert delivery["exported"]["traces"] == 30
 
 
+def test_line_that_is_too_long(otelmig: Callable[..., Done], tmp_path: Path) -> None:
+    """It is one broken line, with its number; those after it keep theirs."""
+    lines = _archive(tmp_path / "a.jsonl", 2)
+    with (tmp_path / "a.jsonl").open("wb") as file:
+        for each in (lines[0], b" " * (130 << 20), b"no", lines[1]):
+            file.write(each + b"\n")
+        file.write(b" " * (65 << 20))
+    done = otelmig("send", "a.jsonl", "--dry-run")
+    assert done.stderr.splitlines()[:3] == [
+        "otelmig: a.jsonl:2: the line is too long",
+        "otelmig: a.jsonl:3: not JSON",
+        "otelmig: a.jsonl:5: the line is too long",
+    ]
+    assert _last(done.stderr).startswith("5 lines found, 2 would be sent")
+
+
 def test_packed_archives_and_lines_of_others(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """Compressed archives, damaged ones, and what another exporter wrote: spans of several traces in a line."""
     lines = _archive(tmp_path / "a.jsonl", 3)
@@ -219,3 +236,43 @@ def test_usage(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     without = otelmig("send", "missing.jsonl", "--no-spool", "--otlp", f"http://127.0.0.1:{free_port()}")
     assert without.returncode == 2
     assert not list((tmp_path / "a").iterdir())
+
+
+def test_dry_run_changes_nothing(otelmig: Callable[..., Done], tmp_path: Path) -> None:
+    """It looks at the spool, also while somebody uses it, and leaves every byte; what is broken is counted."""
+    url = f"http://127.0.0.1:{free_port()}"
+    otelmig("trace", "-q", *_LOGS, "--otlp", url, "--timeout", "0.1")
+    spool = tmp_path / "spool"
+    (segment,) = spool.glob("segment-*")
+    head, name, tail = segment.read_bytes().rpartition(b'"migration"')
+    segment.write_bytes(head.replace(b"T ", b"U ", 1) + name.upper() + tail)
+    (tmp_path / "a.jsonl").write_bytes(parcels(1)[0].line + b"\nno\n")
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in spool.iterdir()}
+    with (spool / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        plan = otelmig("send", "--dry-run", "--json", "--otlp", url, "--spool-age", "1", "--spool-size", "1M")
+        archive = otelmig("send", "a.jsonl", "--dry-run", "--otlp", url)
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in spool.iterdir()} == before
+    place = f"{url}/v1/traces"
+    assert plan.stderr == f"3 traces found, 1 would be sent to {place}, 0 already delivered, 2 broken\n"
+    assert json.loads(plan.stdout)["dry_run"] == {
+        "endpoint": place,
+        "found": 3,
+        "already_delivered": 0,
+        "broken_line": 2,
+    }
+    assert _last(archive.stderr) == f"2 lines found, 1 would be sent to {place}, 0 already delivered, 1 broken"
+
+
+def test_what_the_spool_lost_is_said(otelmig: Callable[..., Done], tmp_path: Path) -> None:
+    """A trace that the spool had to give up makes the exit code 3, once."""
+    otelmig("trace", "-q", *_LOGS, "--otlp", f"http://127.0.0.1:{free_port()}", "--timeout", "0.1")
+    (segment,) = (tmp_path / "spool").glob("segment-*")
+    segment.write_bytes(segment.read_bytes().replace(b"T ", b"U ", 1))
+    with http_receiver() as receiver:
+        first, second = (otelmig("send", "--otlp", receiver.url) for _ in range(2))
+    assert (first.returncode, second.returncode) == (3, 0)
+    assert first.stderr.splitlines() == [
+        f"otelmig: {tmp_path / 'spool'}: a trace is damaged, given up",
+        "2 traces found, 2 exported, 1 evicted from the spool (1 broken line)",
+    ]

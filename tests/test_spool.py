@@ -141,21 +141,74 @@ def test_read_only_file_system(tmp_path: Path) -> None:
 
 def test_damaged_line_is_given_up(tmp_path: Path) -> None:
     """A line that changed on the disk is not sent as something else: it is counted, and the others go out."""
-    given = parcels(3)
     said: list[str] = []
-    delivered(given, f"http://127.0.0.1:{free_port()}", tmp_path, timeout_s=0.1)
+    port = free_port()
+    delivered(parcels(3), f"http://127.0.0.1:{port}", tmp_path, timeout_s=0.1)
     (segment,) = tmp_path.glob("segment-*")
     segment.write_bytes(segment.read_bytes().replace(b'"name":"migration"', b'"name":"MIGRATION"', 1))
-    with http_receiver() as receiver:
-        text = segment.read_bytes()
-        port = receiver.url.rpartition(":")[2].encode()
-        old = text.split(b"http://127.0.0.1:")[1].split(b"/")[0]
-        segment.write_bytes(text.replace(b":" + old, b":" + port))
+    with http_receiver(port) as receiver:
         account = delivered([], receiver.url, tmp_path, said)
         assert account.words() == "0 exported, 2 more from the spool, 1 evicted from the spool (1 broken line)"
         assert len(said) == 1
         assert "damaged" in said[0]
         assert delivered([], receiver.url, tmp_path).words() == "0 exported"
+
+
+def test_any_byte_of_a_head_may_be_damaged(tmp_path: Path) -> None:
+    """A trace whose record is damaged is counted once, and gone; the other one stays what it is."""
+    one, two = parcels(2)
+    with _open(tmp_path) as spool:
+        spool.store([one, two], _HERE, lines=True, sending=False)
+    (segment,) = tmp_path.glob("segment-*")
+    whole = segment.read_bytes()
+    for at in range(whole.index(b" {")):
+        segment.write_bytes(whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :])
+        evicted: list[tuple[str, Reason]] = []
+        with _open(tmp_path, evicted=evicted) as spool:
+            assert (spool.lost, [entry.ident for entry in spool.waiting()]) == (1, [two.ident])
+            spool.tidy()
+            spool.tidy()
+            assert evicted == [("", Reason.BROKEN_LINE)]
+        with _open(tmp_path) as spool:
+            assert (spool.lost, [spool.line(entry) for entry in spool.waiting()]) == (0, [two.line])
+        for path in tmp_path.glob("segment-*"):
+            path.unlink()
+
+
+def test_names_of_others_are_left_alone(tmp_path: Path) -> None:
+    """A copy that somebody made of a segment is neither read nor removed, and gives no segment its number."""
+    with _open(tmp_path) as spool:
+        spool.store(parcels(1), _HERE, lines=True, sending=False)
+    copy = tmp_path / "segment-00000001.bak"
+    copy.write_bytes((tmp_path / "segment-00000001").read_bytes())
+    with _open(tmp_path) as spool:
+        spool.store(parcels(1, 2), _HERE, lines=True, sending=False)
+        assert len(spool.waiting()) == 2
+        spool.acknowledge(parcels(2), _HERE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["format", "lock", "receipts", copy.name]
+
+
+def test_what_was_delivered_long_ago_is_not_evicted(tmp_path: Path) -> None:
+    """A receipt that is about to be forgotten still says that nothing was lost, and that nothing need be sent."""
+    old, new = parcels(2)
+    (tmp_path / "kept").mkdir()
+    with _open(tmp_path / "kept") as spool:
+        spool.store([old, new], _HERE, lines=True, sending=True)
+        (segment,) = (tmp_path / "kept").glob("segment-*")
+        content = segment.read_bytes()
+        spool.acknowledge([old], _HERE)
+    for path in (tmp_path / "kept").glob("segment-*"):
+        path.unlink()
+    segment.write_bytes(content)
+    later = segment.stat().st_mtime + 1000
+    gone: list[str] = []
+    bounds = Bounds(age_s=100)
+    spool = Spool(tmp_path / "kept", bounds, evicted=lambda entry, _: gone.append(entry.ident), now_s=lambda: later)
+    spool.tidy()
+    spool.close()
+    assert gone == [new.ident], "it is too old, and was never delivered"
+    with _open(tmp_path / "kept") as spool:
+        assert spool.waiting() == []
 
 
 def test_size_is_bounded(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     # the exporters cost more to load than a trace to make
     from otelmig.otlp.courier import Courier  # noqa: PLC0415 - see above
     from otelmig.otlp.delivery import Delivery  # noqa: PLC0415 - see above
-    from otelmig.otlp.settings import Settings  # noqa: PLC0415 - see above
+    from otelmig.otlp.settings import GRPC, Settings  # noqa: PLC0415 - see above
     from otelmig.otlp.spool import Bounds  # noqa: PLC0415 - see above
     from otelmig.otlp.spool_directory import default_spool  # noqa: PLC0415 - see above
 
@@ -90,6 +90,10 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
         client_key=arguments.client_key,
         insecure=arguments.insecure,
     )
+    if settings.protocol == GRPC:  # its library knows the small letters only
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+            if name in environ and name.lower() not in environ:
+                os.environ[name.lower()] = environ[name]
     directory = None
     if not arguments.no_spool:
         directory = Path(arguments.spool) if arguments.spool else default_spool(environ)

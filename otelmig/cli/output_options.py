@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.export_options import add_export_arguments, open_delivery, say_waiting
+from otelmig.cli.sink import Sink, counted
 from otelmig.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ class Account:
         self.conflicts = 0
         self.written: tuple[int, str] | None = None
         self.delivery: DeliveryAccount | None = None
+        self.output_failed = False
+        """A file or standard output had to be given up."""
 
     def line(self, findings: Findings) -> str:
         """The last line on stderr."""
-        parts = [_count(self.found, "migration") + " found"]
+        parts = [counted(self.found, "migration") + " found"]
         if self.conflicts:
             parts.append(f"{self.conflicts} with clocks that contradict each other")
         if self.written is not None:
@@ -63,22 +66,18 @@ class Account:
             parts.append(self.delivery.words())
         lost = sum(findings.not_understood.values())
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(findings.not_understood.items()))
-        unread = f"; {_count(len(findings.errors), 'input')} not read" if findings.errors else ""
-        return f"{', '.join(parts)}; {_count(lost, 'line')} not understood{f' ({reasons})' if reasons else ''}{unread}"
+        unread = f"; {counted(len(findings.errors), 'input')} not read" if findings.errors else ""
+        return f"{', '.join(parts)}; {counted(lost, 'line')} not understood{f' ({reasons})' if reasons else ''}{unread}"
 
     def exit_code(self, findings: Findings, *, strict: bool) -> int:
         """What the shell is told."""
-        if self.delivery is not None and not self.delivery.complete:
+        if self.output_failed or (self.delivery is not None and not self.delivery.complete):
             return ExportError.exit_code
         if findings.errors:
             return UsageError.exit_code
         if strict and self.conflicts:
             return _CHECK_FAILED
         return 0 if self.found else _NOTHING_FOUND
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class Outputs:
@@ -102,17 +101,20 @@ class Outputs:
         """Every trace to every output, one after the other."""
         account = Account()
         summaries: list[dict[str, object]] = []
-        with ExitStack() as stack:
-            traces: Iterable[Trace] = findings.traces(options)
-            if self._arguments.output is not None:
-                traces = _written(traces, self._arguments.output, account, stack)
-            traces = _printed(traces, self._arguments, account, summaries)
-            if self._delivery is None:
-                for _ in traces:
-                    pass
-            else:
-                account.delivery = self._delivery.account
-                _deliver(stack.enter_context(self._delivery), traces)
+        target = self._arguments.output
+        stdout = Sink()
+        written = stdout if target == "-" else Sink(str(target))
+        traces: Iterable[Trace] = findings.traces(options)
+        if target is not None:
+            traces = _written(traces, target, account, written)
+        traces = _printed(traces, self._arguments, account, summaries, stdout)
+        if self._delivery is None:
+            for _ in traces:
+                pass
+        else:
+            account.delivery = self._delivery.account
+            with self._delivery:
+                _deliver(self._delivery, traces)
         if self._delivery is not None:
             say_waiting(self._delivery)
         if self._arguments.json:
@@ -124,7 +126,9 @@ class Outputs:
                 "notes": list(findings.notes),
                 "errors": [str(error) for error in findings.errors],
             }
-            print(json.dumps(document, indent=2, ensure_ascii=False))
+            stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
+        stdout.flush()
+        account.output_failed = stdout.failed or written.failed
         return account
 
 
@@ -136,30 +140,51 @@ def _deliver(delivery: Delivery, traces: Iterable[Trace]) -> None:
     delivery.deliver_leftovers()
 
 
-def _written(traces: Iterable[Trace], target: str, account: Account, stack: ExitStack) -> Iterator[Trace]:
+def _written(traces: Iterable[Trace], target: str, account: Account, sink: Sink) -> Iterator[Trace]:
     """Pass the traces on, each written to ``target`` as a line; a file appears only once it is whole."""
     from otelmig.otlp.json_lines import json_line  # noqa: PLC0415 - only where it is asked for
 
-    name = "stdout" if target == "-" else target
     partial = Path(f"{target}.partial")
     count = 0
-    try:
-        file: BinaryIO = sys.stdout.buffer if target == "-" else stack.enter_context(partial.open("wb"))
+    with ExitStack() as stack:
+        file: BinaryIO | None = None
+        with sink.guarded():
+            file = sys.stdout.buffer if target == "-" else stack.enter_context(_partial(partial))
         for trace in traces:
-            file.write(json_line(trace))
-            count += 1
-            account.written = (count, name)
+            if file is not None and sink.alive:
+                line = json_line(trace)
+                with sink.guarded():
+                    file.write(line)
+                    count += 1
             yield trace
-        file.flush()
-        if target != "-":
-            partial.replace(target)
-    except OSError as error:
-        raise ExportError(f"cannot write {name}: {os.strerror(error.errno or 0)}") from error
-    account.written = (count, name)
+        if file is not None and sink.alive:
+            with sink.guarded():
+                file.flush()
+                if target != "-":
+                    partial.replace(target)
+    if sink.alive:
+        account.written = (count, sink.name)
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[BinaryIO]:
+    """A file to be renamed once it is whole; if it is not, it does not stay and take up space."""
+    file = path.open("wb")
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # of what could not be written, which was said
+            file.close()
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _printed(
-    traces: Iterable[Trace], arguments: argparse.Namespace, account: Account, summaries: list[dict[str, object]]
+    traces: Iterable[Trace],
+    arguments: argparse.Namespace,
+    account: Account,
+    summaries: list[dict[str, object]],
+    stdout: Sink,
 ) -> Iterator[Trace]:
     """Pass the traces on, each printed as a waterfall or summed up."""
     quiet = arguments.quiet or arguments.output == "-"
@@ -170,12 +195,12 @@ def _printed(
             from otelmig.views.summary import summary  # noqa: PLC0415 - only where it is asked for
 
             summaries.append(summary(trace))
-        elif not quiet:
-            _print_waterfall(trace, arguments, first=account.found == 1)
+        elif not quiet and stdout.alive:
+            _print_waterfall(trace, arguments, stdout, first=account.found == 1)
         yield trace
 
 
-def _print_waterfall(trace: Trace, arguments: argparse.Namespace, *, first: bool) -> None:
+def _print_waterfall(trace: Trace, arguments: argparse.Namespace, stdout: Sink, *, first: bool) -> None:
     from otelmig.views.waterfall import render_waterfall  # noqa: PLC0415 - only where it is asked for
 
     terminal = sys.stdout.isatty()
@@ -184,4 +209,4 @@ def _print_waterfall(trace: Trace, arguments: argparse.Namespace, *, first: bool
         arguments.color == "auto" and terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
     text = render_waterfall(trace, width=width, color=color)
-    print(("" if first else "\n") + text.rstrip("\n"), flush=terminal)
+    stdout.print(("" if first else "\n") + text.rstrip("\n"), flush=terminal)

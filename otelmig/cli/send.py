@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.export_options import add_export_arguments, given_files, open_delivery, say_waiting
+from otelmig.cli.sink import Sink, counted
 from otelmig.errors import ExportError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ examples:
 """
 _NOTHING_FOUND: Final = 4
 _LONGEST_LINE: Final = 64 << 20
+_TOO_LONG: Final = "the line is too long"
+_CUT_OFF: Final = "the line is cut off"
 _SAID: Final = 10
 """So many broken lines are named one by one."""
 
@@ -73,16 +76,18 @@ def run(arguments: argparse.Namespace) -> int:
         readable = bool(files) or delivery.deliver_spool()
     account = delivery.account
     given = sum(each.traces for each in account.given)
+    stdout = Sink()
     if arguments.json:
         document = {
             "schema": "otelmig.send/1",
             "delivery": delivery.document(),
             "errors": [str(error) for error in archives.errors],
         }
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
+    stdout.flush()
     say_waiting(delivery)
-    print(f"{_count(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
-    if not (account.complete and readable):
+    print(f"{counted(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
+    if stdout.failed or account.evicted.traces or not (account.complete and readable):
         return ExportError.exit_code
     if archives.errors:
         return UsageError.exit_code
@@ -110,13 +115,13 @@ class _Archives:
                 self.errors.append(error)
                 print(f"otelmig: {error}", file=sys.stderr)
                 continue
-            for number, (line, whole) in enumerate(_lines(file.chunks()), 1):
-                if not line.strip():
+            for number, (line, flaw) in enumerate(_lines(file.chunks()), 1):
+                if not line.strip() and flaw != _TOO_LONG:
                     continue
                 try:
                     yield Parcel.of_line(line)
                 except InputError as error:
-                    self._break(f"{file.name}:{number}: {error if whole else 'the line is cut off'}")
+                    self._break(f"{file.name}:{number}: {flaw or error}")
             for damage in file.damage:
                 self.errors.append(InputError(damage))
                 print(f"otelmig: {damage}", file=sys.stderr)
@@ -132,40 +137,41 @@ class _Archives:
 
     def words(self) -> str:
         """What the account line says of inputs that were not read."""
-        return f"; {_count(len(self.errors), 'input')} not read" if self.errors else ""
+        return f"; {counted(len(self.errors), 'input')} not read" if self.errors else ""
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Each line without its end, and whether it had one; what is longer than any request comes in pieces."""
-    rest = b""
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
+    """Each line without its end, and what is wrong with it if it cannot be used; one that is too long is left out."""
+    pieces: list[bytes] = []
+    size = 0
     for chunk in chunks:
         *whole, last = chunk.split(b"\n")
-        if whole:
-            yield rest + whole[0], True
-            yield from ((line, True) for line in whole[1:])
-            rest = last
+        for each in whole:
+            yield (b"", _TOO_LONG) if size + len(each) > _LONGEST_LINE else (b"".join([*pieces, each]), "")
+            pieces, size = [], 0
+        size += len(last)
+        if size > _LONGEST_LINE:
+            pieces = []
         else:
-            rest += last
-        if len(rest) > _LONGEST_LINE:
-            yield rest, False
-            rest = b""
-    if rest:
-        yield rest, False
+            pieces.append(last)
+    if size:
+        yield (b"", _TOO_LONG) if size > _LONGEST_LINE else (b"".join(pieces), _CUT_OFF)
 
 
 def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:
     found, known = delivery.plan(None if from_spool else archives.parcels())
+    broken = delivery.account.not_exported.traces
+    stdout = Sink()
     if arguments.json:
-        plan = {"endpoint": delivery.place, "found": found, "already_delivered": known}
+        plan = {"endpoint": delivery.place, "found": found + broken, "already_delivered": known, "broken_line": broken}
         document = {"schema": "otelmig.send/1", "dry_run": plan, "errors": [str(error) for error in archives.errors]}
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
+    stdout.flush()
     print(
-        f"{_count(found, 'trace' if from_spool else 'line')} found, {found - known} would be sent to {delivery.place}, "
-        f"{known} already delivered{archives.words()}",
+        f"{counted(found + broken, 'trace' if from_spool else 'line')} found, {found - known} would be sent to "
+        f"{delivery.place}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}",
         file=sys.stderr,
     )
+    if stdout.failed:
+        return ExportError.exit_code
     return UsageError.exit_code if archives.errors else 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -37,11 +37,6 @@ class Sent:
     repeats: int = 0
     """Those of them that followed another."""
 
-    @property
-    def maybe_taken(self) -> bool:
-        """Whether the receiver may have it though the last answer is a failure."""
-        return self.arrivals > 0
-
 
 class Courier:
     """Sends to one receiver; knows whether it is worth trying."""

@@ -70,6 +70,7 @@ class Delivery:
         """
         self.account = Account()
         self.place = settings.place
+        self._receiver = settings.receiver
         self._protocol = settings.protocol
         self._courier = courier
         self.directory = directory
@@ -82,6 +83,7 @@ class Delivery:
         self._taken: dict[str, str] = {}  # digests of what was taken in this run, by ident
         self._kept: dict[str, Reason] = {}  # why what this run was asked for went into the spool, by ident
         self._settled: set[str] = set()  # what this run need not try again
+        self._superseded: set[tuple[str, str]] = set()  # what the receiver has in a form that is as good
         self._said: set[Reason] = set()
 
     def __enter__(self) -> Self:
@@ -115,8 +117,12 @@ class Delivery:
         """Send each of ``parcels`` that the receiver is not known to have, and account for it."""
         batch: dict[str, Parcel] = {}
         size = 0
-        for parcel in parcels:
-            if parcel.ident in batch or len(batch) == PER_BATCH or size + len(parcel.body) > LARGEST_REQUEST:
+        for given in parcels:
+            if given.ident in batch:
+                self._send(list(batch.values()), origin)
+                batch, size = {}, 0
+            parcel = self._as_kept(given)
+            if len(batch) == PER_BATCH or size + len(parcel.body) > LARGEST_REQUEST:
                 self._send(list(batch.values()), origin)
                 batch, size = {}, 0
             if not self._known(parcel, origin):
@@ -134,7 +140,8 @@ class Delivery:
         with self._guarded():
             if self._spool is not None:
                 done = [each for each in waiting if self._digest(each.ident) == each.digest]
-                spool.drop(each for each in done if each.endpoint != self.place)
+                superseded = [each for each in waiting if (each.ident, each.digest) in self._superseded]
+                spool.drop([*(each for each in done if each.endpoint != self._receiver), *superseded])
         return True
 
     def deliver_leftovers(self) -> None:
@@ -144,7 +151,7 @@ class Delivery:
             return
         waiting = [
             entry
-            for entry in spool.waiting(self.place)
+            for entry in spool.waiting(self._receiver)
             if entry.reason not in _HELD and entry.ident not in self._settled
         ]
         if waiting and self._courier.refusal(at_last=True) is None:
@@ -156,17 +163,52 @@ class Delivery:
         return {"endpoint": self.place, "protocol": self._protocol, "spool": spool, **self.account.document()}
 
     def plan(self, parcels: Iterable[Parcel] | None) -> tuple[int, int]:
-        """How many there are (None: in the spool), and how many of them the receiver is known to have."""
+        """How many could be sent (None: of the spool), and how many of them the receiver is known to have.
+
+        What is damaged is counted as it would be. Nothing is changed, and nobody is waited for.
+
+        Raises:
+            SpoolError: the spool cannot be read.
+        """
+        self._courier.close()
         if self.directory is None or not check_spool(self.directory):
-            self.directory = None
+            spool, kept = None, []
+        else:
+            spool = Spool(self.directory, self._bounds, read_only=True)
+            kept = spool.waiting() if parcels is None else []
         found = known = 0
-        with self:
-            spool = self._opened()
-            for parcel in parcels if parcels is not None else self._parcels(spool, spool.waiting()) if spool else ():
-                found += 1
-                known += self._digest(parcel.ident) is not None and not self._resend
-                self._taken[parcel.ident] = parcel.digest
+        stored = (self._kept_parcel(spool, entry) for entry in kept if spool is not None)
+        given: Iterable[Parcel | None] = stored if parcels is None else parcels
+        for parcel in given:
+            if parcel is None:
+                self.account.break_line()
+                continue
+            found += 1
+            taken = self._taken.get(parcel.ident) or (spool and spool.delivered(parcel.ident, self._receiver))
+            known += taken is not None and not self._resend
+            self._taken[parcel.ident] = parcel.digest
+        for _ in range(spool.lost if spool is not None and parcels is None else 0):
+            self.account.break_line()
         return found, known
+
+    @staticmethod
+    def _kept_parcel(spool: Spool, entry: Entry) -> Parcel | None:
+        """What the spool holds; None if it is damaged."""
+        try:
+            parcel = Parcel.of_line(spool.line(entry))
+        except InputError:
+            return None
+        return parcel if (parcel.ident, parcel.digest) == (entry.ident, entry.digest) else None
+
+    def _as_kept(self, parcel: Parcel) -> Parcel:
+        """It, or what the spool has under its name: that may have arrived, so nothing else may follow it."""
+        spool = self._opened()
+        entry = None if spool is None else spool.entry(parcel.ident, self._receiver)
+        if spool is None or entry is None or entry.path is None or entry.digest == parcel.digest:
+            return parcel
+        if self._digest(parcel.ident) is not None:
+            return parcel
+        return next(self._parcels(spool, [entry]), parcel)
 
     def _known(self, parcel: Parcel, origin: Origin) -> bool:
         """Whether the receiver has something by that name: then it is counted here and not sent."""
@@ -178,6 +220,9 @@ class Delivery:
             return digest == parcel.digest
         if digest == parcel.digest:
             self.account.already_delivered.add(parcel.spans)
+        elif parcel.estimated and origin is not Origin.ARCHIVE:
+            self._superseded.add((parcel.ident, parcel.digest))
+            self.account.already_delivered.add(parcel.spans)
         else:
             self._explain(f"{self.place} has another form of trace {parcel.ident[:32]} (see --resend)", Reason.DIFFERS)
             self.account.not_exported.add(parcel.spans)
@@ -187,7 +232,7 @@ class Delivery:
     def _digest(self, ident: str) -> str | None:
         """Of what the receiver is known to have taken by that name."""
         taken = self._taken.get(ident)
-        return self._spool.delivered(ident, self.place) if taken is None and self._spool is not None else taken
+        return self._spool.delivered(ident, self._receiver) if taken is None and self._spool is not None else taken
 
     def _parcels(self, spool: Spool, entries: Iterable[Entry]) -> Iterator[Parcel]:
         """The parcels that the spool holds; one that is damaged is said, counted and given up."""
@@ -195,17 +240,12 @@ class Delivery:
             if spool.entry(entry.ident, entry.endpoint) is not entry:
                 continue  # evicted, or delivered, in the meantime
             with self._guarded():
-                line = spool.line(entry)
+                parcel = self._kept_parcel(spool, entry)
             if self._spool is None:
                 return
-            try:
-                parcel = Parcel.of_line(line)
-            except InputError:
-                parcel = None
-            if parcel is not None and parcel.digest == entry.digest:
+            if parcel is not None:
                 yield parcel
                 continue
-            self._explain(f"{spool.directory}: trace {entry.ident[:32]} is damaged, given up", Reason.BROKEN_LINE)
             self._evicted(entry, Reason.BROKEN_LINE)
             with self._guarded():
                 spool.drop([entry])
@@ -219,7 +259,7 @@ class Delivery:
         with self._guarded():
             if self._spool is not None:
                 lines = origin is Origin.TRACED
-                self._spool.store(batch, self.place, lines=lines, sending=refusal is None)
+                self._spool.store(batch, self._receiver, lines=lines, sending=refusal is None)
         if refusal is not None:
             self._failed(batch, refusal, origin, before)
             return
@@ -228,7 +268,7 @@ class Delivery:
 
     def _uncertain(self, parcel: Parcel) -> bool:
         """Whether the receiver may have it: then sending it may make a copy."""
-        entry = self._spool.entry(parcel.ident, self.place) if self._spool is not None else None
+        entry = self._spool.entry(parcel.ident, self._receiver) if self._spool is not None else None
         return (entry is not None and entry.uncertain) or self._digest(parcel.ident) is not None
 
     def _send_group(self, group: Sequence[Parcel], origin: Origin, before: dict[str, bool]) -> None:
@@ -275,14 +315,14 @@ class Delivery:
             (self.account.exported if asked_for else self.account.from_spool).add(parcel.spans)
         with self._guarded():
             if self._spool is not None:
-                self._spool.acknowledge(group, self.place)
+                self._spool.acknowledge(group, self._receiver)
 
     def _failed(self, group: Sequence[Parcel], answer: Answer, origin: Origin, doubt: dict[str, bool]) -> None:
         self._explain(f"not exported: {answer.failure}", answer.reason)
         with self._guarded():
             if self._spool is not None:
                 uncertain = [doubt[parcel.ident] for parcel in group]
-                self._spool.fail(group, self.place, answer.reason, uncertain=uncertain)
+                self._spool.fail(group, self._receiver, answer.reason, uncertain=uncertain)
         if origin is Origin.LEFTOVER:
             return
         for parcel in group:
@@ -331,9 +371,12 @@ class Delivery:
             self._spool = None
 
     def _evicted(self, entry: Entry, reason: Reason) -> None:
+        if reason is Reason.BROKEN_LINE:
+            which = f"trace {entry.ident[:32]}" if entry.ident else "a trace"
+            self._explain(f"{self.directory}: {which} is damaged, given up", reason)
         self.account.evicted.add(entry.spans)
         self.account.because(reason, entry.spans)
-        if entry.endpoint == self.place and self._kept.pop(entry.ident, None) is not None:
+        if entry.endpoint == self._receiver and self._kept.pop(entry.ident, None) is not None:
             self.account.spooled.take(entry.spans)
             self.account.not_exported.add(entry.spans)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -12,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otelmig import __version__
 from otelmig.otlp.account import Reason
-from otelmig.otlp.transport import Answer, judged, readable
+from otelmig.otlp.transport import Answer, judged
 
 if TYPE_CHECKING:
     from otelmig.otlp.settings import Settings
@@ -59,6 +62,21 @@ _UNREACHED: Final = {
     "failed to connect": "",
 }
 """Words of a connection that was never made, and what to say instead."""
+_BROKE: Final = ("closed", "reset", "goaway", "broken pipe", "stream removed", "terminat", "disconnect")
+"""Words of a connection that broke, so that nobody knows what was taken."""
+_BUSY: Final = (
+    "queue is full",
+    "high memory usage",
+    "no healthy upstream",
+    "overload",
+    "too many requests",
+    "rate limit",
+    "throttl",
+)
+"""Words with which receivers and gateways say that they take nothing now."""
+_HTTP_STATUS: Final = re.compile(r"received http2? (?:header with )?status:? ?(429|502|503|504)\b")
+"""What a gateway said in gRPC's place: somebody else may answer in time."""
+_HTTP_REFUSALS: Final = frozenset({"429", "503"})
 _TLS_MEANINGS: Final = {
     "certificate_veri": "its certificate is not trusted",
     "wrong_version": "does the port speak TLS?",
@@ -71,7 +89,7 @@ class GrpcTransport:
     """One channel to one receiver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare a channel; a certificate or key that cannot be read is a UsageError."""
+        """Prepare a channel; the certificates and keys have been checked."""
         self._settings = settings
         scheme, _, target = settings.url.partition("://")
         compression = grpc.Compression.Gzip if settings.gzip else grpc.Compression.NoCompression
@@ -83,7 +101,7 @@ class GrpcTransport:
         ]
         if scheme == "https":
             files = (settings.certificate, settings.client_key, settings.client_certificate)
-            roots, key, chain = (None if path is None else readable(path) for path in files)
+            roots, key, chain = (None if path is None else Path(path).read_bytes() for path in files)
             self._channel = grpc.secure_channel(
                 target, grpc.ssl_channel_credentials(roots, key, chain), options, compression
             )
@@ -109,6 +127,13 @@ class GrpcTransport:
         code = getattr(error, "code", lambda: grpc.StatusCode.UNKNOWN)()
         details = self._settings.redacted(getattr(error, "details", lambda: None)() or "")
         said = details.lower()
+        if (status := _HTTP_STATUS.search(said)) is not None:
+            return Answer(
+                failure=f"{place} answered {status[1]}",
+                reason=Reason.RECEIVER_BUSY,
+                retryable=True,
+                maybe_taken=status[1] not in _HTTP_REFUSALS,
+            )
         if code is grpc.StatusCode.UNAVAILABLE:
             return self._unavailable(details, error)
         if any(words in said for words in _NO_GRPC):
@@ -135,7 +160,7 @@ class GrpcTransport:
                 failure=f"{place} does not speak gRPC: if it is OTLP's HTTP port, say --protocol http/protobuf",
                 reason=Reason.NOT_OTLP,
             )
-        if any(words in said for words in _TLS):
+        if any(words in self._without_host(said) for words in _TLS):
             meaning = next((text for words, text in _TLS_MEANINGS.items() if words in said), details)
             return Answer(failure=f"{place}: TLS failed ({meaning})", reason=Reason.TLS)
         for words, meaning in _UNREACHED.items():
@@ -143,23 +168,34 @@ class GrpcTransport:
                 failure = f"cannot reach {place}: {meaning or details}"
                 return Answer(failure=failure, reason=Reason.UNREACHABLE, retryable=True)
         pause_s = _retry_delay_s(error)
+        broke = any(words in said for words in _BROKE)
+        busy = pause_s is not None or (not broke and (bool(_trailers(error)) or any(words in said for words in _BUSY)))
         return Answer(
             failure=f"{place}: UNAVAILABLE {details}".rstrip(),
-            reason=Reason.CONNECTION_LOST if pause_s is None else Reason.RECEIVER_BUSY,
+            reason=Reason.RECEIVER_BUSY if busy else Reason.CONNECTION_LOST,
             retryable=True,
             retry_after_s=pause_s,
-            maybe_taken=pause_s is None,
+            maybe_taken=not busy,
         )
+
+    def _without_host(self, said: str) -> str:
+        """A host may be named after anything."""
+        host = re.escape(urlsplit(self._settings.url).hostname or "")
+        return re.sub(rf"(?<![\w.-]){host}(?![\w.-])", "", said)
 
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
 
 
+def _trailers(error: grpc.RpcError) -> tuple[tuple[str, bytes], ...]:
+    """What came with the receiver's own status; a connection that broke has none."""
+    return tuple(getattr(error, "trailing_metadata", lambda: None)() or ())
+
+
 def _retry_delay_s(error: grpc.RpcError) -> float | None:
     """When the receiver wants to be asked again (``google.rpc.RetryInfo``), if it says so."""
-    metadata = getattr(error, "trailing_metadata", lambda: None)() or ()
-    for name, value in metadata:
+    for name, value in _trailers(error):
         if name != "grpc-status-details-bin":
             continue
         try:

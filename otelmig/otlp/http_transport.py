@@ -7,9 +7,11 @@ import gzip
 import json
 import socket
 import ssl
+import threading
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -22,7 +24,7 @@ from otelmig import __version__
 from otelmig.errors import UsageError
 from otelmig.otlp.account import Reason
 from otelmig.otlp.settings import JSON
-from otelmig.otlp.transport import Answer, judged, readable
+from otelmig.otlp.transport import Answer, judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,8 @@ _HINTS: Final = {
     405: " (is this an OTLP port?)",
     415: " (does it take this protocol? see --protocol)",
 }
+_GRACE_S: Final = 0.2
+"""For the exchange to say itself that its time is over, and why."""
 _LARGEST_ANSWER: Final = 1 << 16
 _LONGEST_WAIT_S: Final = 86_400.0
 _UNREACHED: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
@@ -51,35 +55,64 @@ class HttpTransport:
     """One session with one receiver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare a session; a certificate or key that cannot be read is a UsageError."""
+        """Prepare a session; the certificates and keys have been checked."""
         self._settings = settings
         self._kind = _CONTENT_TYPES[settings.protocol == JSON]
-        for path in (settings.certificate, settings.client_certificate, settings.client_key):
-            if path is not None:
-                readable(path)
-        self._session = requests.Session()
+        self._session = self._new_session()
+
+    def _new_session(self) -> requests.Session:
+        settings = self._settings
+        session = requests.Session()
         parts = urlsplit(settings.url)
         # a callable that adds nothing keeps ~/.netrc from replacing the header that was asked for
-        self._session.auth = (
+        session.auth = (
             (unquote(parts.username), unquote(parts.password or "")) if parts.username else lambda request: request
         )
         if settings.client_certificate:
-            self._session.cert = (
+            session.cert = (
                 (settings.client_certificate, settings.client_key)
                 if settings.client_key
                 else settings.client_certificate
             )
         own = {"Content-Type": self._kind, "User-Agent": f"otelmig/{__version__}", "Accept": self._kind}
-        self._session.headers.update({**settings.headers, **own})
+        session.headers.update({**settings.headers, **own})
         if settings.gzip:
-            self._session.headers["Content-Encoding"] = "gzip"
+            session.headers["Content-Encoding"] = "gzip"
+        return session
 
     def send(self, body: bytes, timeout_s: float) -> Answer:
-        """POST the request; redirects are not followed, they would turn it into a GET of something else."""
+        """POST the request; what takes longer, from the host's name to the last byte, is left to itself.
+
+        The session's own timeouts are for one read each: whoever answers byte by byte would hold it for ever.
+        """
+        found: SimpleQueue[Answer | Exception] = SimpleQueue()
+
+        def work(session: requests.Session) -> None:
+            try:
+                found.put(self._exchange(session, body, timeout_s))
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the answer
+                found.put(error)
+
+        threading.Thread(target=work, args=(self._session,), daemon=True).start()
+        try:
+            result = found.get(timeout=min(timeout_s + _GRACE_S, threading.TIMEOUT_MAX))
+        except Empty:
+            self._session = self._new_session()
+            return self._late(timeout_s)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _late(self, timeout_s: float) -> Answer:
+        failure = f"{self._settings.place} did not answer within {timeout_s:.1f} s"
+        return Answer(failure=failure, reason=Reason.TIMEOUT, retryable=True, maybe_taken=True)
+
+    def _exchange(self, session: requests.Session, body: bytes, timeout_s: float) -> Answer:
+        """Redirects are not followed, they would turn it into a GET of something else."""
         place = self._settings.place
         deadline = time.monotonic() + timeout_s
         try:
-            with self._session.post(
+            with session.post(
                 self._settings.url,
                 data=gzip.compress(body, mtime=0) if self._settings.gzip else body,
                 timeout=timeout_s,
@@ -95,12 +128,7 @@ class HttpTransport:
                 retryable=True,
             )
         except (requests.exceptions.Timeout, TimeoutError):
-            return Answer(
-                failure=f"{place} did not answer within {timeout_s:.1f} s",
-                reason=Reason.TIMEOUT,
-                retryable=True,
-                maybe_taken=True,
-            )
+            return self._late(timeout_s)
         except requests.exceptions.SSLError as error:
             return Answer(failure=f"{place}: TLS failed ({_tls_reason(error)})", reason=Reason.TLS)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader) as error:

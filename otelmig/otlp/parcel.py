@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.errors import InputError
 from otelmig.otlp.json_lines import encoded, json_text
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from otelmig.trace.span import Span, Trace
 
 __all__ = ["Parcel"]
+
+_ORIGIN: Final = "otelmig.clock.epoch.origin"
+_ESTIMATES: Final = frozenset({"file_time", "receipt"})
+"""Origins of absolute time that say when something was written or received, and not what the host's clock said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +39,21 @@ class Parcel:
     """Without its line feed."""
     body: bytes
     """The same as an ``ExportTraceServiceRequest`` in protobuf; always the same for the same line."""
+    estimated: bool = False
+    """Its absolute time is only an estimate: the same log may give another one another time."""
 
     @classmethod
     def of_trace(cls, trace: Trace) -> Parcel:
         """A trace that has just been built."""
         line, body = encoded(trace)
-        ident = f"{trace.trace_id}{_first(trace).span_id}"
-        return cls(ident=ident, digest=_digest(body), spans=len(trace.spans), line=line, body=body)
+        return cls(
+            ident=f"{trace.trace_id}{_first(trace).span_id}",
+            digest=_digest(body),
+            spans=len(trace.spans),
+            line=line,
+            body=body,
+            estimated=trace.root.attributes.get(_ORIGIN) in _ESTIMATES,
+        )
 
     @classmethod
     def of_line(cls, line: bytes) -> Parcel:
@@ -63,7 +75,9 @@ class Parcel:
         if not spans:
             raise InputError("no spans in it")
         ident = f"{spans[0]['traceId']}{spans[0]['spanId']}".lower()
-        return cls(ident=ident, digest=_digest(body), spans=len(spans), line=line, body=body)
+        return cls(
+            ident=ident, digest=_digest(body), spans=len(spans), line=line, body=body, estimated=_estimated(spans[0])
+        )
 
     def pieces(self, largest: int) -> list[Parcel]:
         """Itself, or, if its body is larger than that many bytes, its spans in several parcels."""
@@ -83,6 +97,13 @@ def _first(trace: Trace) -> Span:
     """The first span of the line, which goes by resources."""
     role = next(iter(trace.resources))
     return next(span for span in trace.spans if span.role is role)
+
+
+def _estimated(root: dict[str, Any]) -> bool:
+    return any(
+        each["key"] == _ORIGIN and (each.get("value") or {}).get("stringValue") in _ESTIMATES
+        for each in root.get("attributes") or ()
+    )
 
 
 def _no_number(text: str) -> float:

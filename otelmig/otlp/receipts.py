@@ -27,18 +27,22 @@ class Receipts:
         self._digests: dict[tuple[str, str], str] = {}
         self._since_s = since_s
         self.size = 0
-        self._expired = 0
+        self._expired: set[tuple[str, str, str]] = set()
         if path.exists():
             self.size = path.stat().st_size
             for record in read_records(path):
                 if record.time_s >= since_s:
                     self._digests[record.ident, record.endpoint] = record.digest
                 else:
-                    self._expired += 1
+                    self._expired.add((record.ident, record.endpoint, record.digest))
 
     def digest(self, ident: str, endpoint: str) -> str | None:
         """Of what the endpoint took under that name; None if nothing."""
         return self._digests.get((ident, endpoint))
+
+    def took(self, ident: str, endpoint: str, digest: str) -> bool:
+        """Whether the endpoint took that very content, also if that is about to be forgotten."""
+        return self.digest(ident, endpoint) == digest or (ident, endpoint, digest) in self._expired
 
     def add(self, parcels: Iterable[Parcel], endpoint: str, now_s: int) -> None:
         """The endpoint took these. Not yet durable: without its receipt a parcel is sent again, and that is counted."""
@@ -63,10 +67,12 @@ class Receipts:
         if self._file is not None:
             self._file.sync()
 
+    def overdue(self, largest: int) -> bool:
+        """Whether some should be forgotten: most of the file expired, or it is too large."""
+        return self.size > largest or len(self._expired) > len(self._digests)
+
     def tidy(self, largest: int) -> None:
-        """Forget what expired, once that is most of the file, and the older half of a file that is too large."""
-        if self.size <= largest and self._expired <= len(self._digests):
-            return
+        """Forget what expired, and the older half of a file that is too large."""
         records = [record for record in read_records(self._path) if record.time_s >= self._since_s]
         kept = records[len(records) // 2 :] if self.size > largest else records
         partial = self._path.with_name(f"{self._path.name}.partial")
@@ -80,7 +86,7 @@ class Receipts:
             raise spool_error(self._path.parent, error) from error
         file.close()
         self._digests = {(record.ident, record.endpoint): record.digest for record in kept}
-        self.size, self._expired = file.size, 0
+        self.size, self._expired = file.size, set()
 
     def close(self) -> None:
         """Close the file."""

@@ -1,6 +1,8 @@
-"""A segment of the spool: records, one a line, only ever appended; :mod:`otelmig.otlp.spool` says what they mean.
+"""A segment of the spool: records, one a line, appended; :mod:`otelmig.otlp.spool` says what they mean.
 
 A line without an end was being written when its process died. It is not read, and nothing is appended to its file.
+A line that changed on the disk fits its checksum no longer. If it kept a trace, that is lost, and its line is marked
+once that was counted: nothing else is ever written over.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
+from zlib import crc32
 
 from otelmig.errors import SpoolError, SpoolFullError
 
@@ -18,13 +21,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["DROPPED", "FAILED", "KEPT", "SENDING", "AppendFile", "Entry", "Record", "read_records", "spool_error"]
+__all__ = [
+    "DROPPED",
+    "FAILED",
+    "KEPT",
+    "LOST",
+    "SENDING",
+    "AppendFile",
+    "Entry",
+    "Record",
+    "give_up",
+    "read_records",
+    "spool_error",
+]
 
 KEPT: Final = "T"
 SENDING: Final = "S"
 FAILED: Final = "F"
 DROPPED: Final = "D"
-_FIELDS: Final = 7
+LOST: Final = "?"
+"""Never written: a line that kept a trace, and whose head is damaged."""
+_GIVEN_UP: Final = b"X "
+_FIELDS: Final = 8
+_LINE: Final = b'"resourceSpans"'
+"""What only a line that keeps a trace has in it."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -50,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One line of a segment or of the receipts: ``KIND TIME IDENT DIGEST SPANS ENDPOINT REST``."""
+    """One line of a segment or of the receipts: ``KIND TIME IDENT DIGEST SPANS ENDPOINT CHECK REST``."""
 
     kind: str
     time_s: int
@@ -60,34 +80,62 @@ class Record:
     endpoint: str
     rest: bytes = b""
     offset: int = 0
-    """Where ``rest`` begins in its file."""
+    """Where ``rest`` begins in its file; of a lost one, where its line does."""
 
     def encoded(self) -> bytes:
         """The line."""
-        head = f"{self.kind} {self.time_s} {self.ident} {self.digest} {self.spans} {quote(self.endpoint, safe=':/[]')} "
-        return head.encode() + self.rest + b"\n"
+        place = quote(self.endpoint, safe=":/[]")
+        head = f"{self.kind} {self.time_s} {self.ident} {self.digest} {self.spans} {place}".encode()
+        return b"%b %b %b\n" % (head, _check(head, self.rest), self.rest)
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a file, in order; what is no record is passed over."""
+    """The records of a file, in order; what is no record, and no trace is lost with, is passed over."""
     offset = 0
     with path.open("rb") as file:
         for line in file:
-            fields = line.rstrip(b"\n").split(b" ", _FIELDS - 1)
-            if line.endswith(b"\n") and len(fields) == _FIELDS:
-                kind, time_s, ident, digest, spans, endpoint, rest = fields
-                if time_s.isdigit() and spans.isdigit():
-                    yield Record(
-                        kind=kind.decode("ascii", "replace"),
-                        time_s=int(time_s),
-                        ident=ident.decode("ascii", "replace"),
-                        digest=digest.decode("ascii", "replace"),
-                        spans=int(spans),
-                        endpoint=unquote(endpoint.decode("ascii", "replace")),
-                        rest=rest,
-                        offset=offset + len(line) - 1 - len(rest),
-                    )
+            record = _record(line, offset) if line.endswith(b"\n") else None
+            if record is not None:
+                yield record
             offset += len(line)
+
+
+def _record(line: bytes, offset: int) -> Record | None:
+    fields = line[:-1].split(b" ", _FIELDS - 1)
+    if len(fields) == _FIELDS and fields[-2] == _check(b" ".join(fields[:-2]), fields[-1]):
+        kind, time_s, ident, digest, spans, endpoint = (each.decode() for each in fields[:-2])
+        return Record(
+            kind=kind,
+            time_s=int(time_s),
+            ident=ident,
+            digest=digest,
+            spans=int(spans),
+            endpoint=unquote(endpoint),
+            rest=fields[-1],
+            offset=offset + len(line) - 1 - len(fields[-1]),
+        )
+    if line.startswith(_GIVEN_UP) or _LINE not in line:
+        return None
+    return Record(kind=LOST, time_s=0, ident="", digest="", spans=0, endpoint="", offset=offset)
+
+
+def _check(head: bytes, rest: bytes) -> bytes:
+    """The checksum of a record; a line of OTLP/JSON has its digest."""
+    return b"%08x" % crc32(head if head.startswith(KEPT.encode()) else head + rest)
+
+
+def give_up(record: Record, path: Path) -> None:
+    """Mark the line of a lost record, so that it is counted once.
+
+    Raises:
+        SpoolError: it cannot be marked.
+    """
+    try:
+        with path.open("r+b") as file:
+            file.seek(record.offset)
+            file.write(_GIVEN_UP)
+    except OSError as error:
+        raise spool_error(path.parent, error) from error
 
 
 class AppendFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -27,6 +28,7 @@ _DEFAULT_TIMEOUT_S: Final = 10.0
 _TRACES_PATH: Final = "/v1/traces"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_METADATA_NAME: Final = re.compile(r"[a-z0-9_.-]+")
 _SHORTEST_SECRET: Final = 4
 """A shorter header value (``1``, ``dev``) is no secret, and hiding it would garble every message."""
 
@@ -48,9 +50,18 @@ class Settings:
 
     @property
     def place(self) -> str:
-        """The endpoint as messages and the spool name it: without credentials, which a query may hold too."""
+        """The endpoint as messages name it: without credentials, which a query may hold too."""
         parts = urlsplit(self.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
+    def receiver(self) -> str:
+        """The endpoint as the spool tells it from others: where users or queries differ, a digest of them does."""
+        parts = urlsplit(self.url)
+        if not parts.username and not parts.query:
+            return self.place
+        told = f"{parts.username or ''} {parts.query}".encode()
+        return f"{self.place}#{sha256(told).hexdigest()[:16]}"
 
     def redacted(self, text: str) -> str:
         """What a receiver said, as one line without the credentials that it may have repeated."""
@@ -92,10 +103,13 @@ class Settings:
         if packing not in ("none", "gzip"):
             raise UsageError(f"OTLP compression {packing!r} is not supported: want gzip or none")
         plain = insecure or (variable("INSECURE") or "").lower() == "true"
+        given = _decoded(variable("HEADERS") or "") | dict(_header(text, "--header") for text in headers)
+        if chosen == GRPC and not all(_METADATA_NAME.fullmatch(key) for key in given):
+            raise UsageError("a header's name cannot be gRPC's: want letters, digits and any of _-.")
         return cls(
             protocol=chosen,
             url=_url(url or None, chosen, environ, insecure=plain),
-            headers=_decoded(variable("HEADERS") or "") | dict(_header(text, "--header") for text in headers),
+            headers=given,
             timeout_s=_timeout_s(timeout_s, variable("TIMEOUT")),
             gzip=packing == "gzip",
             certificate=certificate or variable("CERTIFICATE"),
@@ -136,8 +150,7 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
     except ValueError:
         complete = False
     if not complete:
-        shown = url.rpartition("@")[2]
-        raise UsageError(f"not an OTLP endpoint: {shown!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
+        raise UsageError(f"not an OTLP endpoint: {_shown(url)!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
     if protocol == GRPC:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     if given is not None:
@@ -145,6 +158,14 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
     if exact:
         return url
     return parts._replace(path=parts.path.rstrip("/") + _TRACES_PATH).geturl()
+
+
+def _shown(url: str) -> str:
+    """A malformed URL without what may be a credential: neither what is before an @ nor what is after a ?."""
+    base = re.split(r"[?#]", url, maxsplit=1)[0]
+    if "@" in url and "@" not in base:  # nobody can say where it ends
+        return "***"
+    return base.rpartition("@")[2]
 
 
 def _decoded(text: str) -> dict[str, str]:

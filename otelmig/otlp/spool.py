@@ -7,8 +7,9 @@ segment-00000001    records, one a line, appended; every process begins a new se
 receipts            records A
 ```
 
-A record is ``KIND TIME IDENT DIGEST SPANS ENDPOINT REST``: seconds since the Unix epoch; trace id and span id of the
-first span; the beginning of the SHA-256 of the protobuf form; how many spans; the URL without credentials.
+A record is ``KIND TIME IDENT DIGEST SPANS ENDPOINT CHECK REST``: seconds since the Unix epoch; trace id and span id of
+the first span; the beginning of the SHA-256 of the protobuf form; how many spans; the URL without credentials; the
+CRC-32 of all that, and of the rest if that is no LINE.
 
 - ``T ... LINE``: the OTLP/JSON line, as it was made or found, to be delivered to the endpoint;
 - ``S``: it is about to be sent (on the disk before the first byte leaves);
@@ -23,6 +24,7 @@ identical to the first one, and is counted. Without a ``T`` the line is in an ar
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -34,10 +36,12 @@ from otelmig.otlp.segment import (
     DROPPED,
     FAILED,
     KEPT,
+    LOST,
     SENDING,
     AppendFile,
     Entry,
     Record,
+    give_up,
     read_records,
     spool_error,
 )
@@ -53,6 +57,7 @@ __all__ = ["Bounds", "Spool"]
 
 _HEAD: Final = 300
 """Bytes, roughly, before the rest of a record."""
+_SEGMENT_NAME: Final = re.compile(r"segment-\d{8,}")
 _SEGMENT: Final = 8 << 20
 """Bytes after which a segment is closed."""
 
@@ -77,10 +82,12 @@ class Spool:
         evicted: Callable[[Entry, Reason], None] = lambda _entry, _reason: None,
         waiting: Callable[[str], None] = lambda _text: None,
         now_s: Callable[[], float] = time.time,
+        read_only: bool = False,
     ) -> None:
         """Make or open the spool in ``directory``; ``evicted`` hears of what leaves it undelivered.
 
-        ``waiting`` is told once, in one line, if another process uses it.
+        ``waiting`` is told once, in one line, if another process uses it. ``read_only``: it is only looked at, whoever
+        uses it; then nothing but ``entry``, ``waiting``, ``line``, ``lost`` and ``delivered`` may be asked.
 
         Raises:
             SpoolError: it cannot be used.
@@ -92,27 +99,33 @@ class Spool:
         self._segment_size = min(_SEGMENT, bounds.size // 8)
         self._segment: AppendFile | None = None
         self._entries: dict[tuple[str, str], Entry] = {}
-        self._lock = open_directory(directory, waiting)
+        self._lost: list[tuple[Record, Path]] = []
+        self._done: list[Entry] = []
+        self._lock = None if read_only else open_directory(directory, waiting)
         try:
             self._load()
         except OSError as error:
-            os.close(self._lock)
+            if self._lock is not None:
+                os.close(self._lock)
             raise spool_error(directory, error) from error
 
     def _load(self) -> None:
         """Learn from the records what is where."""
         since_s = int(self._now_s()) - self._bounds.age_s
         self._receipts = Receipts(self.directory / "receipts", since_s=since_s)
-        self._paths = sorted(self.directory.glob("segment-*"))
+        self._paths = sorted(path for path in self.directory.iterdir() if _SEGMENT_NAME.fullmatch(path.name))
         for path in self._paths:
             for record in read_records(path):
                 self._learn(record, path)
         for entry in list(self._entries.values()):
-            if self._receipts.digest(entry.ident, entry.endpoint) == entry.digest:
-                del self._entries[entry.ident, entry.endpoint]
+            if self._receipts.took(entry.ident, entry.endpoint, entry.digest):
+                self._done.append(self._entries.pop((entry.ident, entry.endpoint)))
         self._sizes = {path: path.stat().st_size for path in self._paths}
 
     def _learn(self, record: Record, path: Path) -> None:
+        if record.kind == LOST:
+            self._lost.append((record, path))
+            return
         key = (record.ident, record.endpoint)
         entry = self._entries.get(key)
         if record.kind == DROPPED:
@@ -149,6 +162,11 @@ class Spool:
         return [
             entry for entry in self._entries.values() if entry.path is not None and endpoint in (None, entry.endpoint)
         ]
+
+    @property
+    def lost(self) -> int:
+        """How many lines kept a trace once and are damaged, so that nobody knows which."""
+        return len(self._lost)
 
     def line(self, entry: Entry) -> bytes:
         """The line of an entry that is waiting.
@@ -231,13 +249,19 @@ class Spool:
         return self._segment
 
     def tidy(self) -> None:
-        """Let go of what is too old, and of the space that nothing needs any more."""
+        """Let go of what is lost or too old, and of the space that nothing needs any more."""
+        for record, path in self._lost:
+            give_up(record, path)
+            self._evicted(Entry(ident="", digest="", spans=0, endpoint="", time_s=0), Reason.BROKEN_LINE)
+        self._lost = []
         since_s = int(self._now_s()) - self._bounds.age_s
         old = [entry for entry in self._entries.values() if entry.time_s < since_s]
         if old:
             self.drop(old)
             self._evict(old, Reason.EVICTED_AGE)
-        self._receipts.tidy(self._bounds.size // 8)
+        if self._receipts.overdue(self._bounds.size // 8):
+            self.drop(self._done)  # once its receipt is forgotten, nothing else says that it need not be sent
+            self._receipts.tidy(self._bounds.size // 8)
         self._close_segment()
         self._compact()
 
@@ -314,7 +338,8 @@ class Spool:
             self._compact()
         finally:
             self._receipts.close()
-            os.close(self._lock)
+            if self._lock is not None:
+                os.close(self._lock)
 
 
 def _record(kind: str, parcel: Parcel, endpoint: str, now_s: int, rest: bytes = b"") -> Record:

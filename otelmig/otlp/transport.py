@@ -7,17 +7,16 @@ content type, and an answer that parses as ``ExportTraceServiceResponse`` and re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from otelmig.errors import UsageError
 from otelmig.otlp.account import Reason
+from otelmig.otlp.certificates import check_certificates
 from otelmig.otlp.settings import GRPC, Settings
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-__all__ = ["Answer", "Transport", "judged", "open_transport", "readable"]
+__all__ = ["Answer", "Transport", "judged", "open_transport"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +49,9 @@ def open_transport(settings: Settings) -> Transport:
     """The transport for ``settings.protocol``; nothing is sent yet.
 
     Raises:
-        UsageError: a certificate or key cannot be read.
+        UsageError: a certificate or key cannot be used.
     """
+    check_certificates(settings)
     if settings.protocol == GRPC:
         from otelmig.otlp.grpc_transport import GrpcTransport  # noqa: PLC0415 - each library only where it is spoken
 
@@ -73,15 +73,3 @@ def judged(response: ExportTraceServiceResponse, settings: Settings) -> Answer:
         of_request=True,
         maybe_taken=True,
     )
-
-
-def readable(path: str) -> bytes:
-    """The bytes of a certificate or key.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the certificate or key {path}: {error.strerror}") from error
