@@ -85,12 +85,12 @@ class HttpTransport:
 
         The session's own timeouts are for one read each: whoever answers byte by byte would hold it for ever.
         """
-        found: SimpleQueue[Answer | Exception] = SimpleQueue()
+        found: SimpleQueue[Answer | UsageError] = SimpleQueue()
 
         def work(session: requests.Session) -> None:
             try:
                 found.put(self._exchange(session, body, timeout_s))
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the answer
+            except UsageError as error:
                 found.put(error)
 
         threading.Thread(target=work, args=(self._session,), daemon=True).start()
@@ -99,7 +99,7 @@ class HttpTransport:
         except Empty:
             self._session = self._new_session()
             return self._late(timeout_s)
-        if isinstance(result, Exception):
+        if isinstance(result, UsageError):
             raise result
         return result
 
