@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.output_options import add_output_arguments
@@ -27,7 +26,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trace the recording."""
-    from otelmig.trace.build import TraceOptions  # noqa: PLC0415 - `--help` needs none of it
+    from importlib.resources import as_file, files  # noqa: PLC0415 - `--help` needs none of it
+
+    from otelmig.trace.build import TraceOptions  # noqa: PLC0415 - the same
 
     with as_file(files("otelmig") / "recordings") as folder:
         logs = [folder / "source.log", folder / "destination.log"]
