@@ -288,7 +288,7 @@ def _compare(
         source=source,
         destination=destination,
         constraints=constraints,
-        reasons=(f"{bounds.total} constraints agree on one clock offset", *agreed),
+        reasons=(f"{len(constraints)} constraints agree on one clock offset", *agreed),
         prefers=(same, near and _wall_clocks(source, destination)),
     )
 

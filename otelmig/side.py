@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from otelmig.observation import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from otelmig.observation import Observation
     from otelmig.process import Process
@@ -90,6 +90,21 @@ class Side:
         """What was logged after ``seen``, one of this side's observations."""
         position = next(index for index, each in enumerate(self.observations) if each is seen)
         return self.observations[position + 1 :]
+
+    def going_back(self) -> Iterator[tuple[int, Observation, Observation]]:
+        """Lines that follow each other on a thread, the second stamped earlier: by how many ns, and both."""
+        times = [seen.stamp.ns for seen in self.observations]
+        if times == sorted(times):
+            return
+        last: dict[str, Observation] = {}
+        for seen in self.observations:
+            before = last.get(seen.thread)
+            last[seen.thread] = seen
+            if before is None or not seen.thread:
+                continue
+            back_ns = before.stamp.lo_ns - (seen.since or seen.stamp).hi_ns
+            if back_ns > 0:
+                yield back_ns, before, seen
 
     def command(self, name: str) -> Observation | None:
         """The first receipt of the protocol command ``name``."""

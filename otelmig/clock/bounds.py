@@ -39,8 +39,6 @@ class ClockBounds:
     """Undominated constraints in order of ``at_ns``, one of whose two neighbours is the best at any instant."""
     lowers: tuple[Constraint, ...]
     drift_ppb: int
-    total: int
-    """How many constraints there were."""
     contradiction: Contradiction | None
 
     def hi_ns(self, at_ns: int) -> int | None:
@@ -113,7 +111,7 @@ def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockB
     given = list(constraints)
     uppers = _undominated([each for each in given if each.upper], drift_ppb, sign=1)
     lowers = _undominated([each for each in given if not each.upper], drift_ppb, sign=-1)
-    bounds = ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, total=len(given), contradiction=None)
+    bounds = ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, contradiction=None)
     worst: Contradiction | None = None
     for upper in uppers:
         lower, _ = bounds.binding(upper.at_ns)
@@ -122,7 +120,7 @@ def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockB
             continue
         if worst is None or floor - upper.bound_ns > worst.excess_ns:
             worst = Contradiction(upper=upper, lower=lower, excess_ns=floor - upper.bound_ns)
-    return ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, total=len(given), contradiction=worst)
+    return ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, contradiction=worst)
 
 
 def _undominated(constraints: list[Constraint], drift_ppb: int, *, sign: int) -> tuple[Constraint, ...]:

@@ -107,7 +107,10 @@ def prove(
 def prove_between(source: Side, destination: Side, constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockProof:
     """What ``constraints`` between two sides prove; only a wall clock may have stepped, and it may have gone back."""
     wall = [side for side in (source, destination) if side.process.domain is ClockDomain.REALTIME]
-    proof = prove(constraints, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
+    given = tuple(constraints)
+    proof = prove(given, drift_ppb=drift_ppb)
+    if proof.conflict is not None and wall:
+        proof = prove(given, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
     settings = tuple(each for side in wall for each in settings_of(side))
     return replace(proof, settings=settings) if settings else proof
 

@@ -7,7 +7,7 @@ times go back; and a printed duration that does not fit between the stamps aroun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
@@ -48,8 +48,7 @@ def settings_of(side: Side) -> tuple[Setting, ...]:
     """Each way in which the log of ``side`` shows that its wall clock was set; empty for a monotonic clock."""
     if side.process.domain is not ClockDomain.REALTIME:
         return ()
-    seen = side.observations
-    return (*_by_monotonic_time(seen), *_by_going_back(seen), *_by_printed_downtime(side))
+    return (*_by_monotonic_time(side.observations), *_by_going_back(side), *_by_printed_downtime(side))
 
 
 def _by_monotonic_time(seen: Sequence[Observation]) -> Iterator[Setting]:
@@ -71,22 +70,12 @@ def _by_monotonic_time(seen: Sequence[Observation]) -> Iterator[Setting]:
             yield Setting(first=both[at - 1][0], second=both[at][0], lo_ns=grown - allowed, hi_ns=grown + allowed)
 
 
-def _by_going_back(seen: Sequence[Observation]) -> Iterator[Setting]:
+def _by_going_back(side: Side) -> Iterator[Setting]:
     """Lines of one thread are written in order: the largest step back."""
-    if all(one.stamp.ns <= other.stamp.ns for one, other in pairwise(seen)):
-        return
-    last: dict[str, Observation] = {}
-    worst: Setting | None = None
-    for each in seen:
-        before = last.get(each.thread)
-        last[each.thread] = each
-        if before is None or not each.thread:
-            continue
-        back_ns = before.stamp.lo_ns - (each.since or each.stamp).hi_ns
-        if back_ns > 0 and (worst is None or back_ns > -(worst.hi_ns or 0)):
-            worst = Setting(first=before, second=each, lo_ns=None, hi_ns=-back_ns)
+    worst = max(side.going_back(), key=lambda found: found[0], default=None)
     if worst is not None:
-        yield worst
+        back_ns, before, seen = worst
+        yield Setting(first=before, second=seen, lo_ns=None, hi_ns=-back_ns)
 
 
 def _by_printed_downtime(side: Side) -> Iterator[Setting]:

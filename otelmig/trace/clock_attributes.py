@@ -29,7 +29,7 @@ def clock_attributes(story: Story, proof: ClockProof, epoch: Epoch) -> dict[str,
         "otelmig.clock.status": str(placement.status),
         "otelmig.clock.domain": str(next(iter(domains))) if len(domains) == 1 else "mixed",
         "otelmig.clock.shift": str(epoch.ns - placement.applied_ns),
-        "otelmig.clock.constraints": proof.bounds.total,
+        "otelmig.clock.constraints": len(proof.constraints),
     }
     if placement.lo_ns is not None or placement.hi_ns is not None:
         found["otelmig.clock.offset.estimate"] = seconds(placement.estimate_ns)

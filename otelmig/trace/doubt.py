@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otelmig.clock.setting import Setting
-    from otelmig.observation import Observation
     from otelmig.side import Side
 
 __all__ = ["doubts", "impossible_downtime"]
@@ -54,30 +53,12 @@ def _size(setting: Setting) -> str:
 
 def _backward(side: Side) -> Iterator[str]:
     """Lines of one thread are written in order: on a monotonic clock a time that goes back is a damaged line."""
-    worst = max(
-        (
-            (before.stamp.lo_ns - (seen.since or seen.stamp).hi_ns, seen)
-            for before, seen in _neighbours(side)
-            if seen.stamp.domain is not ClockDomain.REALTIME
-        ),
-        key=lambda found: found[0],
-        default=None,
-    )
-    if worst is not None and worst[0] > 0:
-        back_ns, seen = worst
-        yield f"times go back by {back_ns / _MS:.3f} ms at {seen.where}: lines are damaged or mixed"
-
-
-def _neighbours(side: Side) -> Iterator[tuple[Observation, Observation]]:
-    """Observations that follow each other on a thread, if any time goes back at all."""
-    times = [seen.stamp.ns for seen in side.observations]
-    if times == sorted(times):
+    if side.process.domain is ClockDomain.REALTIME:
         return
-    last: dict[str, Observation] = {}
-    for seen in side.observations:
-        if seen.thread and seen.thread in last:
-            yield last[seen.thread], seen
-        last[seen.thread] = seen
+    worst = max(side.going_back(), key=lambda found: found[0], default=None)
+    if worst is not None:
+        back_ns, _, seen = worst
+        yield f"times go back by {back_ns / _MS:.3f} ms at {seen.where}: lines are damaged or mixed"
 
 
 def impossible_downtime(side: Side) -> bool:

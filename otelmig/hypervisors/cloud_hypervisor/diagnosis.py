@@ -19,7 +19,7 @@ from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
 from otelmig.hypervisors.cloud_hypervisor.processes import is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.progress import is_progress
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
-from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES
+from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
 from otelmig.observation import Kind
 from otelmig.side import Result, Role
 from otelmig.stamp import ClockDomain
@@ -59,7 +59,6 @@ class _Facts:
     log: InputLog
     reading: Reading
     sides: Sequence[Side]
-    first_release: int
     last_release: int
     event_stream: bool
     """Whether it is no log (an event stream, statistics, a crash report)."""
@@ -96,14 +95,11 @@ def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> D
         reading = read_every_line(log, reader)
     else:
         reading = read_every_event(log) if stream else read_every_answer(log)
-    dialects = [side.process.dialect.partition(",")[0] for side in sides]
-    first, last = _range(dialects)
     facts = _Facts(
         log=log,
         reading=reading,
         sides=sides,
-        first_release=first,
-        last_release=last,
+        last_release=last_release(side.process.dialect for side in sides),
         event_stream=reader is None,
         with_stream=not stream and any(len(side.process.inputs) > 1 for side in sides),
     )
@@ -124,7 +120,7 @@ def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> D
         account=reading.account,
         tells=tuple(text for holds, text in _TELLS if holds(facts)),
         gaps=tuple(gap for rule in _GAPS for gap in rule(facts)),
-        recommendation=_FLEET if last >= _V52 else _FLEET_OLD,
+        recommendation=_FLEET if facts.last_release >= _V52 else _FLEET_OLD,
     )
 
 
@@ -147,12 +143,6 @@ def _kind(log: InputLog) -> str:
 def _format_names(texts: set[str]) -> list[str]:
     names = {KNOWN_FORMS[0].text: "default (v49.0 on)", KNOWN_FORMS[1].text: "default (until v48.0)"}
     return sorted(names.get(text, text) for text in texts)
-
-
-def _range(dialects: Sequence[str]) -> tuple[int, int]:
-    """The releases that all of ``dialects`` lie in; the widest range where there is none."""
-    ends = [RELEASES.index(name) for text in dialects for name in text.split("..")]
-    return (min(ends), max(ends)) if ends else (0, len(RELEASES) - 1)
 
 
 _TELLS: Final[tuple[tuple[Callable[[_Facts], bool], str], ...]] = (

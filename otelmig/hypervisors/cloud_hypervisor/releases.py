@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["AFTER_HEAD", "ALL", "DRAFT", "FORK", "HEAD", "RELEASES", "Releases", "since", "until"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["AFTER_HEAD", "ALL", "DRAFT", "FORK", "HEAD", "RELEASES", "Releases", "last_release", "since", "until"]
 
 HEAD: Final = "HEAD"
 """Commit ae44c2971 of 2026-08-22, after v53.0; what a build names ``v53.0-NNN-gHASH``."""
@@ -55,3 +58,9 @@ def since(release: str) -> Releases:
 def until(release: str, *, first: str = RELEASES[0]) -> Releases:
     """``first`` to ``release``."""
     return Releases(first=RELEASES.index(first), last=RELEASES.index(release))
+
+
+def last_release(dialects: Iterable[str]) -> int:
+    """The last release (an index into :data:`RELEASES`) that logs of these dialects can be of; any, if none is said."""
+    ends = [dialect.partition(",")[0].rpartition("..")[2] for dialect in dialects]
+    return max((RELEASES.index(end) for end in ends), default=ALL.last)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.happens_before import RULES
 from otelmig.hypervisors.cloud_hypervisor.instants import DESTINATION, SOURCE
-from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES
+from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
+from otelmig.observation import Kind
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _COARSE_NS: Final = 100_000
 def tightening(source: Side, destination: Side) -> Iterator[str]:
     """One sentence for each flag that would add constraints between these two sides."""
     for side, instants in ((source, SOURCE), (destination, DESTINATION)):
-        release = _release(side)
+        release = last_release([side.process.dialect])
         given = {
             key for key, each in instants.items() if any(end is not None for end in each.find(source, destination))
         }
@@ -34,7 +35,8 @@ def tightening(source: Side, destination: Side) -> Iterator[str]:
                 for rule in RULES
                 if keys & {rule.source.key, rule.destination.key} and rule.need(release) is not None
             ]
-            if not rules:
+            timed = side is source and need.verbosity > 1  # printed durations, which come with the completion alone
+            if not rules or (timed and source.first(Kind.COMPLETED) is None):
                 continue
             cost = " (it writes dirty tables inside the downtime)" if need.verbosity > 1 and side is source else ""
             yield f"{need} on the {side.role}{cost}: {len(rules)} more rules, such as {', '.join(rules[:3])}"
@@ -61,9 +63,3 @@ def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -
             continue
         found.setdefault(need, set()).add(key)
     return found
-
-
-def _release(side: Side) -> int:
-    """The last release that the log can be of."""
-    last = side.process.dialect.partition(",")[0].rpartition("..")[2]
-    return RELEASES.index(last) if last in RELEASES else len(RELEASES) - 1
