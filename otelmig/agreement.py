@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from otelmig.side import Side
 
-__all__ = ["agreements", "difference", "same_endpoint", "same_vm", "url_port", "was_answered"]
+__all__ = ["ASSERTED", "SAME_VM", "agreements", "difference", "same_endpoint", "same_vm", "url_port", "was_answered"]
+
+ASSERTED: Final = "named by --pair"
+SAME_VM: Final = "same VM configuration"
 
 
 def difference(source: Side, destination: Side) -> str | None:
@@ -192,7 +195,7 @@ def agreements(source: Side, destination: Side) -> list[str]:
     if endpoint is not None:
         found.append(endpoint)
     if same_vm(source, destination):
-        found.append("same VM configuration")
+        found.append(SAME_VM)
     received = len(destination.commands("Memory"))
     if received and source.iterations:
         found.append(f"{source.iterations} running memory passes sent, {received} received in all")

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otelmig.agreement import agreements, difference, same_endpoint, same_vm, was_answered
+from otelmig.agreement import ASSERTED, agreements, difference, same_endpoint, same_vm, was_answered
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.drift import SLEWED_PPB
 from otelmig.clock.options import ClockOptions
@@ -131,7 +131,7 @@ def pair_sides(
     migrations = []
     for (i, j), found in sorted(candidates.items()):
         if accepted.get(i) == j:
-            migrations.append(found.migration(clock, ("named by --pair",) if i in forced else ()))
+            migrations.append(found.migration(clock, (ASSERTED,) if i in forced else ()))
     notes: list[str] = []
     for position, (own, others, taken) in enumerate(
         ((sources, destinations, set(accepted)), (destinations, sources, set(accepted.values())))

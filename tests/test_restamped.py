@@ -20,6 +20,7 @@ from otelmig.pairing import pair_sides
 from otelmig.pipeline import read_findings
 from otelmig.side import Result
 from otelmig.trace.build import TraceOptions
+from otelmig.views.waterfall import render_waterfall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -420,6 +421,8 @@ def test_equal_shapes_give_consistent_traces(one: str, other: str) -> None:
     (trace,) = findings.traces(TraceOptions())
     check_forest([trace])
     assert _proof(trace).width_ns >= 0
+    text = render_waterfall(trace, width=200, color=False)
+    assert "only --pair says that these two are one migration" in text
 
 
 _SOME = (

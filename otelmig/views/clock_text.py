@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from otelmig.agreement import ASSERTED, SAME_VM
 from otelmig.side import Role
 from otelmig.views.quantity import duration, number
 
@@ -33,6 +34,12 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
         yield from ((text, "error") for text in _conflict(found))
         return
     yield _offset(found), "plain"
+    reasons = trace.root.attributes.get("otelmig.pairing.reasons")
+    if isinstance(reasons, tuple) and ASSERTED in reasons and SAME_VM not in reasons:
+        yield (
+            "only --pair says that these two are one migration: logs of others of equal shape may fit, too",
+            "error",
+        )
     if "otelmig.clock.drift.required" in found:
         needed, assumed = drift_text(found["otelmig.clock.drift.required"]), drift_text(_assumed(found))
         yield (
