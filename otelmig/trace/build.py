@@ -21,7 +21,7 @@ from otelmig.trace.identity import identity_of
 from otelmig.trace.moment import Timeline
 from otelmig.trace.redaction import redact
 from otelmig.trace.semconv import SERVICE_NAMESPACE
-from otelmig.trace.source import migration, phase
+from otelmig.trace.source import add_wait, migration, phase
 from otelmig.trace.span import Link, Span, SpanEvent, SpanKind, Trace
 from otelmig.trace.state_transfer import state_transfer_attributes
 from otelmig.trace.story import Story, seconds
@@ -71,6 +71,7 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
         root.attributes["otelmig.clock.status"] = str(ClockStatus.UNSYNCED)
     if found.placement is not None and found.placement.applied_ns != found.placement.estimate_ns:
         root.move(Role.DESTINATION, found.placement.estimate_ns - found.placement.applied_ns)
+    add_wait(root, story)
     lay_out(root, fixed=phase(root, "downtime"))
     _count_unaccounted(root)
     _link(root)

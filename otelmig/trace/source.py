@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.trace.downtime import downtime
-from otelmig.trace.draft import DraftEvent
+from otelmig.trace.draft import MICROSECOND, DraftEvent
 from otelmig.trace.precopy import precopy
 from otelmig.trace.span import SpanKind
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from otelmig.trace.moment import Moment
     from otelmig.trace.story import Story
 
-__all__ = ["migration", "phase"]
+__all__ = ["add_wait", "migration", "phase"]
 
 
 def phase(root: Draft, name: str) -> Draft | None:
@@ -41,6 +41,21 @@ def migration(story: Story, side: Side) -> Draft:
     _add_ending(story, side, root, stopped, end)
     _mark_failure(story, side, root)
     return root
+
+
+def add_wait(root: Draft, story: Story) -> None:
+    """Where the destination reports its end after the source has: ``unaccounted`` on the source, until then.
+
+    So the source's phases fill the root, and what ends last is theirs: viewers walk back from there, and would stay on
+    the destination otherwise.
+    """
+    received = phase(root, "receive")
+    last = next((child for child in reversed(root.children) if child.sequential and child.role is Role.SOURCE), None)
+    if received is None or last is None or story.source is None or story.source.result is not Result.SUCCESS:
+        return
+    until = received.end.plus(MICROSECOND)
+    if until.ns > last.end.ns:
+        root.children.append(story.draft("unaccounted", last.end, until))
 
 
 def _end(story: Story, side: Side) -> Moment:

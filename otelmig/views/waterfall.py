@@ -32,7 +32,7 @@ _STYLES: Final = {
     Role.DESTINATION: "magenta",
 }
 _BARS: Final = {Role.SOURCE: ("━", "╸"), Role.DESTINATION: ("─", "╴")}
-_SOURCE_PHASES: Final = ("setup", "precopy", "downtime", "postcopy", "cleanup", "rollback")
+_SOURCE_PHASES: Final = ("setup", "precopy", "downtime", "postcopy", "cleanup", "rollback", "unaccounted")
 _MOST_ITERATIONS: Final = 8
 """More memory iterations than this are folded in the overview; the table lists them all."""
 _LABEL: Final = 21
