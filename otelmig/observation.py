@@ -6,10 +6,9 @@ trace) reads observations only. ``Kind`` is the vocabulary; each member says whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,8 +150,7 @@ class Kind(StrEnum):
     """The guest reported that it crashed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
+class Where(NamedTuple):
     """A place in an input: base name and line number, counted from 1 as text editors do."""
 
     file: str
@@ -162,9 +160,11 @@ class Where:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """What one VMM did at one instant, and the line that says so."""
+class Observation(NamedTuple):
+    """What one VMM did at one instant, and the line that says so.
+
+    (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
+    """
 
     kind: Kind
     stamp: Stamp
@@ -172,7 +172,7 @@ class Observation:
     thread: str
     text: str
     """The record as printed where it identifies the attempt (its first lines), else empty."""
-    values: Mapping[str, Value] = field(default_factory=lambda: NO_VALUES)
+    values: Mapping[str, Value] = NO_VALUES
     since: Stamp | None = None
     """First instant of an observation that took several lines."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = ["ClockDomain", "Stamp"]
 
@@ -17,9 +17,11 @@ class ClockDomain(StrEnum):
     """A process's own monotonic clock, zero when its logger (or event monitor) started; never steps."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """One printed time: the true local time lies in ``[lo_ns, hi_ns]``."""
+class Stamp(NamedTuple):
+    """One printed time: the true local time lies in ``[lo_ns, hi_ns]``.
+
+    (A tuple, as :class:`~otelmig.observation.Observation` is: there is one for every line.)
+    """
 
     ns: int
     """The printed value in nanoseconds on its clock."""

@@ -13,7 +13,6 @@ import tempfile
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, Final
@@ -25,7 +24,7 @@ from otelmig.observation import Where
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from typing import BinaryIO
 
 __all__ = ["STDIN", "InputFile", "Wanted", "open_input"]
@@ -40,6 +39,7 @@ _AHEAD: Final = 1 << 14
 """A line is given out only once so many bytes after it are there too: what a record of several lines goes on with."""
 _LONGEST_LINE: Final = 1 << 22
 """A longer line is cut; its pieces are read like lines."""
+_CR: Final = 0x0D
 _GIVEN: Final = 1 << 16
 """So many bytes of a line are looked at; no record that says something of a migration is longer."""
 
@@ -86,7 +86,9 @@ class InputFile:
         number = 1
         near = True
         search = None if wanted is None else wanted.pattern.search
+        following = _Following()
         for block, until, length in self._blocks(begun, rest):
+            following.block, following.length = block, length
             position = counted = 0
             mark = block.find(wanted.mark, 0, until) if wanted is not None and near else -1
             near = False
@@ -113,24 +115,20 @@ class InputFile:
                 end = until if end < 0 else end
                 number += block.count(b"\n", counted, begin)
                 counted = begin
-                yield self._line(block, (begin, end, run_end, length), number)
-                position = max(end + 1, run_end)
+                where = Where(self.name, number)
+                if run_end > end + 1:
+                    last = block.rfind(b"\n", begin, run_end - 1) + 1
+                    yield Line(
+                        _text(block, begin, end),
+                        where,
+                        run=bytes(block[begin:run_end]),
+                        last=_text(block, last, run_end - 1),
+                    )
+                    position = run_end
+                else:
+                    following.position = position = end + 1
+                    yield Line(_text(block, begin, end), where, "", None, None, following)
             number += block.count(b"\n", counted, until)
-
-    def _line(self, block: bytearray, places: tuple[int, int, int, int], number: int) -> Line:
-        """A line, with the run that begins there; what follows it can be had until the next line is asked for."""
-        begin, end, run_end, length = places
-        where = Where(file=self.name, line=number)
-        if run_end > end + 1:
-            last = block.rfind(b"\n", begin, run_end - 1) + 1
-            return Line(
-                text=_text(block, begin, end),
-                where=where,
-                run=bytes(block[begin:run_end]),
-                last=_text(block, last, run_end - 1),
-            )
-        following = partial(_following, block, end + 1, length)
-        return Line(_text(block, begin, end), where, "", None, None, following)
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines of an uncompressed file, the last one first; their line numbers are not known."""
@@ -204,18 +202,29 @@ class InputFile:
 
 
 def _text(block: bytes | bytearray, begin: int, end: int) -> str:
-    end = min(end, begin + _GIVEN)
-    if block[end - 1 : end] == b"\r":
+    if end - begin > _GIVEN:
+        end = begin + _GIVEN
+    if end > begin and block[end - 1] == _CR:
         end -= 1
     return block[begin:end].decode("utf-8", "backslashreplace")
 
 
-def _following(block: bytearray, position: int, length: int) -> Iterable[str]:
-    while position < length:
-        end = block.find(b"\n", position, length)
-        end = length if end < 0 else end
-        yield _text(block, position, end)
-        position = end + 1
+class _Following:
+    """The lines after the one that was given last: they can be had until the next one is asked for."""
+
+    __slots__ = ("block", "length", "position")
+
+    block: bytearray
+    length: int
+    position: int
+
+    def __call__(self) -> Iterator[str]:
+        position = self.position
+        while position < self.length:
+            end = self.block.find(b"\n", position, self.length)
+            end = self.length if end < 0 else end
+            yield _text(self.block, position, end)
+            position = end + 1
 
 
 def open_input(path: Path) -> InputFile:

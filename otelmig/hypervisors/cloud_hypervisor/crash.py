@@ -50,8 +50,7 @@ def read_crash(log: InputLog) -> Iterator[Crash]:
 def killed_after(last: Observation, where: Where, detail: str) -> Observation:
     """The death of a process: no time is printed, so it happened at its last line or after."""
     detail = detail if detail.startswith("Syscall number") else ""
-    return replace(
-        last,
+    return last._replace(
         kind=Kind.PROCESS_KILLED,
         where=where,
         text="",

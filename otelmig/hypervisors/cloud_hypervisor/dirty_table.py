@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from otelmig.observation import Kind, Observation
 
@@ -52,8 +52,7 @@ class _Reading:
 
     def whole(self) -> Observation:
         """All of it as one observation, at its last line's time, in its first line's place."""
-        return replace(
-            self.last,
+        return self.last._replace(
             values={"dirty_bytes": self.size, "ranges": self.ranges},
             since=self.first.since or self.first.stamp,
             where=self.first.where,

@@ -204,13 +204,14 @@ def _with(process: Process, progress: Progress) -> Process:
     has = {seen.kind for seen in observations[at:]}
     shift = 0 if process.domain is ClockDomain.REALTIME else start.stamp.ns - progress.begin_ms * _MS
     for seen in progress.observations:
-        moved = replace(seen, stamp=replace(seen.stamp, ns=seen.stamp.ns + shift, domain=process.domain), text="")
+        stamp = seen.stamp._replace(ns=seen.stamp.ns + shift, domain=process.domain)
+        moved = seen._replace(stamp=stamp, text="")
         if seen.kind is Kind.SEND_REQUESTED:
             if at and observations[at - 1].kind is Kind.SEND_REQUESTED:
                 requested = observations[at - 1]
-                observations[at - 1] = replace(requested, values={**seen.values, **requested.values})
+                observations[at - 1] = requested._replace(values={**seen.values, **requested.values})
             else:
-                observations.insert(at, replace(moved, stamp=start.stamp))
+                observations.insert(at, moved._replace(stamp=start.stamp))
         elif seen.kind in _ENDED.values() and has.isdisjoint({*_ENDED.values(), Kind.COMPLETED}):
             observations.append(moved)
     zero = process.zero

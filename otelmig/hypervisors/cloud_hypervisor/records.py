@@ -19,6 +19,7 @@ from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.hypervisors.cloud_hypervisor.stamps import (
     boottime_stamp,
     calendar_stamp,
+    f32_stamp,
     fields_time,
     glog_time,
     wallclock_stamp,
@@ -93,7 +94,7 @@ class RecordReader:
                 continue
             if form is _DEFAULT:
                 printed, thread, level, _, message = match.groups()
-                stamp = boottime_stamp(printed, "s", f32=True)
+                stamp = f32_stamp(printed)
             else:
                 stamp = self._stamp(form, match)
             if stamp is None:
@@ -111,11 +112,11 @@ class RecordReader:
     def _stamp(self, form: LineForm, match: re.Match[str]) -> Stamp | None:
         match form.clock:
             case Clock.BOOTTIME:
-                return boottime_stamp(match["boottime"], "s", f32=True)
+                return f32_stamp(match["boottime"])
             case Clock.ADAPTIVE:
                 text = match["adaptive"]
                 value = text.rstrip("nµms")
-                return boottime_stamp(value, text[len(value) :], f32=False)
+                return boottime_stamp(value, text[len(value) :])
             case Clock.WALLCLOCK:
                 return wallclock_stamp(match["wallclock"])
             case Clock.GLOG | Clock.LOCAL_GLOG:
@@ -145,7 +146,7 @@ def _record(form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Re
     given = match.groupdict()
     elapsed = given.get("boottime")
     if elapsed is not None and stamp.domain is ClockDomain.REALTIME:
-        stamp = replace(stamp, elapsed=boottime_stamp(elapsed, "s", f32=True))
+        stamp = stamp._replace(elapsed=f32_stamp(elapsed))
     return Record(
         stamp=stamp,
         thread=given.get("thread") or given.get("tid") or "",

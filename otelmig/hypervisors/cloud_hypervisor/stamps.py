@@ -22,12 +22,14 @@ __all__ = [
     "boottime_stamp",
     "calendar_stamp",
     "f32_error_ns",
+    "f32_stamp",
     "fields_time",
     "glog_time",
     "realtime_ns",
     "wallclock_stamp",
 ]
 
+_BOOTTIME: Final = ClockDomain.BOOTTIME
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIT_NS: Final = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9}
 _MICROSECOND: Final = 1_000
@@ -41,32 +43,34 @@ _DATE: Final = ("year", "month", "day")
 _TIME: Final = ("hour", "minute", "second")
 
 
+_F32_ERRORS_NS: Final = (650, *(((1 << exponent) * 10**9 >> 24) + 621 for exponent in range(64)))
+"""By the number of bits that the whole seconds have: the significand has 24."""
+
+
 def f32_error_ns(value_ns: int) -> int:
     """Half-width of the interval that an ``as_secs_f32`` stamp of ``value_ns`` stands for, in ns.
 
     Half a unit in the last place of a 32-bit float of seconds, plus 0.62 us for the double rounding of
     ``as_secs_f32`` and the six printed decimals (checked against values that Rust printed).
     """
-    seconds = value_ns // 10**9
-    if seconds <= 0:
-        return 650
-    exponent = seconds.bit_length() - 1  # 2**exponent <= seconds: 24 bits of significand
-    return ((1 << exponent) * 10**9 >> 24) + 621
+    return _F32_ERRORS_NS[(value_ns // _S).bit_length()]
 
 
-def boottime_stamp(value: str, unit: str, *, f32: bool) -> Stamp | None:
-    """A time since the process's start: a 32-bit float of seconds, else exact to its last printed digit."""
-    if f32:  # always six decimals of seconds
-        value = value.lstrip()
-        ns = int(value.replace(".", "")) * 1_000
-        error = f32_error_ns(ns)
-    else:
-        whole, _, fraction = value.partition(".")
-        ns = (int(whole) * 10 ** len(fraction) + int(fraction or "0")) * _UNIT_NS[unit] // 10 ** len(fraction)
-        error = _MICROSECOND if unit == "s" else 1
+def f32_stamp(value: str) -> Stamp | None:
+    """A time since the process's start, printed as a 32-bit float of seconds: always six decimals, padded."""
+    ns = int(value.replace(".", "")) * _MICROSECOND
     if ns > _LATEST_BOOT_NS:
         return None
-    return Stamp(ns=ns, error_ns=error, text=value + unit, domain=ClockDomain.BOOTTIME)
+    return Stamp(ns, f32_error_ns(ns), value.lstrip() + "s", _BOOTTIME)
+
+
+def boottime_stamp(value: str, unit: str) -> Stamp | None:
+    """A time since the process's start, exact to its last printed digit."""
+    whole, _, fraction = value.partition(".")
+    ns = (int(whole) * 10 ** len(fraction) + int(fraction or "0")) * _UNIT_NS[unit] // 10 ** len(fraction)
+    if ns > _LATEST_BOOT_NS:
+        return None
+    return Stamp(ns, _MICROSECOND if unit == "s" else 1, value + unit, _BOOTTIME)
 
 
 def wallclock_stamp(text: str) -> Stamp | None:

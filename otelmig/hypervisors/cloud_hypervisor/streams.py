@@ -11,7 +11,7 @@ and a log fit if one constant shift ``d`` (log time = event time + d) satisfies 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -183,7 +183,7 @@ def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit
     for seen in log:
         own = pending[seen.kind].pop(0) if seen.kind in _EVENT_KINDS and pending[seen.kind] else None
         if own is not None and seen.stamp.error_ns > max(_COARSE_NS, own.stamp.error_ns):
-            result.append(replace(own, thread=seen.thread, text=seen.text))
+            result.append(own._replace(thread=seen.thread, text=seen.text))
         else:
             result.append(seen)
     for event in (event for rest in pending.values() for event in rest):
@@ -202,4 +202,4 @@ def _on_log_clock(event: Observation, shift: Fit, domain: ClockDomain) -> Observ
         text=event.stamp.text,
         domain=domain,
     )
-    return replace(event, stamp=stamp, text="")
+    return event._replace(stamp=stamp, text="")

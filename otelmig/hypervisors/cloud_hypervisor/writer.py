@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -81,6 +81,8 @@ class LogProcess:
     """Whether the log has several writers."""
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
+    domain: ClockDomain = ClockDomain.BOOTTIME
+    """The clock that the process's lines are stamped with."""
 
     def carried(self, line: Line, stamp: Stamp) -> None:
         """What a transport says besides: the host, and a time after the line was written."""
@@ -91,16 +93,12 @@ class LogProcess:
             self.zero_ns = zero_ns if self.zero_ns is None else min(self.zero_ns, zero_ns)
             self.receipts = line.receipt.origin
 
-    def narrow(self, releases: Releases) -> None:
-        """Only ``releases`` print what was seen, unless that leaves none (a patched build)."""
-        known = self.releases
-        if releases.first > known.first or releases.last < known.last:
-            self.releases = known & releases or known
-
-    @property
-    def domain(self) -> ClockDomain:
-        """The clock that the process's lines are stamped with."""
-        return self.observations[0].stamp.domain if self.observations else ClockDomain.BOOTTIME
+    def narrow(self, *printed_by: Releases) -> None:
+        """Only these releases print what was seen, unless that leaves none (a patched build)."""
+        for releases in printed_by:
+            known = self.releases
+            if releases.first > known.first or releases.last < known.last:
+                self.releases = known & releases or known
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,21 +129,22 @@ class Writer:
         elif stamp.error_ns <= _EXACT_NS and record.text in track.recent:
             return over
         track.recent.append(record.text)
-        process.begun = process.begun or meaning.kind is not Kind.PROCESS_STARTED
-        process.narrow(meaning.releases)
-        process.narrow(record.releases)
+        process.narrow(meaning.releases, record.releases)
         if meaning.variant is not None:
             process.variants.add(meaning.variant)
         if line.host is not None or line.receipt is not None:
             process.carried(line, stamp)
         seen = _observation(line, record, meaning, track, reader)
-        if seen.kind is Kind.PROCESS_STARTED and (version := seen.word("version")):
-            process.version = version
-        if seen.kind is Kind.DIRTY_TABLE or track.tables.open:
+        kind = seen.kind
+        if kind is Kind.PROCESS_STARTED:
+            process.version = seen.word("version") or process.version
+        else:
+            process.begun = True
+        if kind is Kind.DIRTY_TABLE or track.tables.open:
             process.observations += track.tables.add(seen)
         else:
             process.observations.append(seen)
-        if meaning.kind is Kind.PROCESS_EXITED:
+        if kind is Kind.PROCESS_EXITED:
             over = (*over, _finished(track))
             self.tracks = [each for each in self.tracks if each is not track]
             self.current = None
@@ -169,20 +168,21 @@ class Writer:
     def _track(self, stamp: Stamp, meaning: Meaning) -> tuple[_Track, Sequence[LogProcess]]:
         """The process that a record belongs to, and those that are over because it began."""
         track = self.current
+        starts = meaning.kind is Kind.PROCESS_STARTED
         if track is None:
-            begun = meaning.kind is Kind.PROCESS_STARTED
-            self.current = None if begun else self._other(stamp, -1)
-            return self.current or self._new(), _NOBODY
-        begins = meaning.kind is Kind.PROCESS_STARTED and track.process.begun
-        gap = stamp.ns - track.process.last_ns
-        if stamp.domain is not track.process.domain:
-            begins = begins or bool(track.process.observations)
+            self.current = None if starts else self._other(stamp, -1)
+            return self.current or self._new(stamp), _NOBODY
+        process = track.process
+        begins = starts and process.begun
+        gap = stamp.ns - process.last_ns
+        if stamp.domain is not process.domain:
+            begins = True
         elif stamp.domain is ClockDomain.BOOTTIME and not begins:
             if -_RESTART_NS <= gap <= _NEAR_NS:
                 return track, _NOBODY
             other = self._other(stamp, gap)
             if other is not None:
-                other.process.taken_in_turns = track.process.taken_in_turns = True
+                other.process.taken_in_turns = process.taken_in_turns = True
                 self.current = other
                 return other, _NOBODY
             begins = gap < 0
@@ -192,7 +192,7 @@ class Writer:
         if len(self.tracks) - len(over) >= _AT_ONCE:
             over.append(next(each for each in self.tracks if each not in over))
         self.tracks = [each for each in self.tracks if not any(each is one for one in over)]
-        return self._new(), [_finished(each) for each in over]
+        return self._new(stamp), [_finished(each) for each in over]
 
     def _other(self, stamp: Stamp, gap: int) -> _Track | None:
         """Another process whose times go on with ``stamp`` much better than the current one's."""
@@ -210,8 +210,8 @@ class Writer:
         own, found = min(near, key=lambda item: abs(item[0]))
         return found if gap < 0 or own * 100 < gap else None
 
-    def _new(self) -> _Track:
-        self.current = _Track(process=LogProcess(writer=self.name), tables=DirtyTables())
+    def _new(self, stamp: Stamp) -> _Track:
+        self.current = _Track(process=LogProcess(writer=self.name, domain=stamp.domain), tables=DirtyTables())
         self.tracks.append(self.current)
         return self.current
 
@@ -229,15 +229,8 @@ def _observation(line: Line, record: Record, meaning: Meaning, track: _Track, re
         end = reader.record(line.last)
         since, stamp = stamp, stamp if end is None else end.stamp
         values = {"dirty_bytes": sum(sizes), "ranges": len(sizes)}
-    return Observation(
-        kind=kind,
-        stamp=stamp,
-        where=line.where,
-        thread=record.thread,
-        text=record.text if kind in _IDENTIFYING else "",
-        values=values,
-        since=since,
-    )
+    text = record.text if kind in _IDENTIFYING else ""
+    return Observation(kind, stamp, line.where, record.thread, text, values, since)
 
 
 def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> dict[str, Value]:
@@ -268,5 +261,5 @@ def _exact(seen: Observation) -> Observation:
     stamp = seen.stamp
     if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS // 10:
         return seen
-    exact = boottime_stamp(stamp.text.removesuffix("s"), "s", f32=False)
-    return seen if exact is None else replace(seen, stamp=exact)
+    exact = boottime_stamp(stamp.text.removesuffix("s"), "s")
+    return seen if exact is None else seen._replace(stamp=exact)
