@@ -51,9 +51,10 @@ def rendered(text: str) -> str:
 
 
 def _listed(heads: Iterable[str]) -> str:
-    """The elements of a list, as many on a line as fit."""
+    """The elements of a list, as many on a line as fit; the file has them in a single-quoted text of YAML."""
     lines = [""]
-    for item in ", \n".join(json.dumps(head, ensure_ascii=False) for head in heads).split("\n"):
+    quoted = (json.dumps(head, ensure_ascii=False).replace("'", "''") for head in heads)
+    for item in ", \n".join(quoted).split("\n"):
         if lines[-1] and len(_INDENT + lines[-1] + item) > _WIDTH:
             lines.append("")
         lines[-1] += item

@@ -32,14 +32,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backend
 
 _PROTOCOLS: Final = {"http/protobuf": 4318, "grpc": 4317}
-_ON_DISK: Final = """\
-        badger:
-          directories: {keys: /var/lib/jaeger/keys, values: /var/lib/jaeger/values} # EDIT: where traces are kept
-          ephemeral: false
-          consistency: true # written through before Jaeger acknowledges
-          ttl: {spans: 8760h}
-"""
-_IN_MEMORY: Final = "        memory: {max_traces: 10000}\n"
+_ON_DISK: Final = (
+    "badger: {directories: {keys: /var/lib/jaeger/keys, values: /var/lib/jaeger/values}, "
+    "ephemeral: false, consistency: true, ttl: {spans: 8760h}}"
+)
+_IN_MEMORY: Final = "memory: {max_traces: 10000}"
 _UNSHIFTED: Final = (
     "--clock",
     "annotate",
