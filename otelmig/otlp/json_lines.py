@@ -87,13 +87,14 @@ def _span(span: Span, trace: Trace) -> _Both:
     body += (string(0x2A, span.name), b"\x30", varint(kind))
     body += (b"\x39", span.start_ns.to_bytes(8, "little"), b"\x41", span.end_ns.to_bytes(8, "little"))
     body.append(attributes_body)
-    for name, tag, found in (
-        ("events", 0x5A, [_event(event) for event in span.events]),
-        ("links", 0x6A, [_link(link, trace) for link in span.links]),
-    ):
-        if found:
-            text.append(f'"{name}":[{",".join([each for each, _ in found])}]')
-            body += [message(tag, data) for _, data in found]
+    if span.events:
+        events = [_event(event) for event in span.events]
+        text.append(f'"events":[{",".join([each for each, _ in events])}]')
+        body += [message(0x5A, data) for _, data in events]
+    if span.links:
+        links = [_link(link, trace) for link in span.links]
+        text.append(f'"links":[{",".join([each for each, _ in links])}]')
+        body += [message(0x6A, data) for _, data in links]
     if span.error is None:
         text.append('"status":{}}')
         body.append(b"\x7a\x00")
@@ -127,38 +128,45 @@ def _flags(*, remote: bool) -> int:
 
 
 def _attributes(tag: int, attributes: Mapping[str, AttributeValue]) -> _Both:
-    begin = bytes((tag,))
     texts: list[str] = []
     bodies: list[bytes] = []
     for key, value in attributes.items():
-        if isinstance(value, float):
+        if value.__class__ is float:
             if value - value:  # an infinity, or no number: neither is JSON
                 raise ValueError(f"{key} is {value}")
-            text, body = _before_double(key)
+            text, body = _before_double(tag, key)
             texts.append(f"{text}{value!r}}}}}")
-            bodies += (begin, body, _DOUBLE(value))
-        else:
-            text, body = _attribute(key, value)
+            bodies += (body, _DOUBLE(value))
+        elif key in _NEVER_THE_SAME:
+            text, body = _new_attribute(tag, key, value)
             texts.append(text)
-            bodies += (begin, body)
+            bodies.append(body)
+        else:
+            text, body = _attribute(tag, key, value)
+            texts.append(text)
+            bodies.append(body)
     return f"[{','.join(texts)}]", b"".join(bodies)
 
 
 @lru_cache(maxsize=1024)
-def _before_double(key: str) -> _Both:
+def _before_double(tag: int, key: str) -> _Both:
     """What comes before the number: it is hardly ever the same again, and always of the same size."""
     text, body = _key(key)
     body += b"\x12\x09\x21"
-    return f'{text}{{"doubleValue":', varint(len(body) + 8) + body
+    return f'{text}{{"doubleValue":', bytes((tag,)) + varint(len(body) + 8) + body
 
 
-@lru_cache(maxsize=4096, typed=True)
-def _attribute(key: str, value: AttributeValue) -> _Both:
-    """Any other: names, versions, reasons, small counts come again and again."""
+def _new_attribute(tag: int, key: str, value: AttributeValue) -> _Both:
     text, body = _key(key)
     words, data = _value(value)
-    body += message(0x12, data)
-    return f"{text}{words}}}", varint(len(body)) + body
+    return f"{text}{words}}}", message(tag, body + message(0x12, data))
+
+
+_NEVER_THE_SAME: Final = frozenset(
+    {"otelmig.evidence.start", "otelmig.evidence.end", "otelmig.time.start", "otelmig.time.end"}
+)
+"""Every span has them, and hardly any two have the same; names, reasons, small counts come again and again."""
+_attribute: Final = lru_cache(maxsize=4096, typed=True)(_new_attribute)
 
 
 @lru_cache(maxsize=1024)
@@ -167,12 +175,12 @@ def _key(key: str) -> _Both:
 
 
 def _value(value: AttributeValue) -> _Both:
+    if isinstance(value, str):
+        return f'{{"stringValue":{quoted(value)}}}', message(0x0A, value.encode())
     if isinstance(value, bool):
         return f'{{"boolValue":{"true" if value else "false"}}}', bytes((0x10, value))
     if isinstance(value, int):
         return f'{{"intValue":"{value}"}}', b"\x18" + varint(value & _UINT64)
-    if isinstance(value, str):
-        return f'{{"stringValue":{quoted(value)}}}', message(0x0A, value.encode())
     if isinstance(value, float):
         raise TypeError("a double is encoded by itself")
     items = [_value(item) for item in value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, is_family, meaning_of, wanted
 from otelmig.hypervisors.cloud_hypervisor.writer import LogProcess, Writer
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from otelmig.inputs import InputLog, Line
 
 __all__ = ["read_log"]
+
+_KNOWN: Final = Kind.KNOWN
 
 
 def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUnderstood]:
@@ -33,7 +35,7 @@ def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUn
             reason = _not_understood(record, reader)
             if reason is not None:
                 yield NotUnderstood(where=line.where, reason=reason)
-        elif meaning.kind is not Kind.KNOWN:
+        elif meaning.kind is not _KNOWN:
             key = (line.writer, record.pid)
             last = writers.get(key)
             if last is None:
