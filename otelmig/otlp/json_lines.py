@@ -33,6 +33,7 @@ _ERROR: Final = 2
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
 _DOUBLE: Final = struct.Struct("<d").pack
+_TIMES: Final = struct.Struct("<BQBQ").pack
 _UINT64: Final = (1 << 64) - 1
 _SCOPE: Final = (
     f'{{"name":{quoted(SCOPE_NAME)},"version":{quoted(__version__)}}}',
@@ -73,36 +74,40 @@ def encoded(trace: Trace) -> tuple[bytes, bytes]:
 
 
 def _span(span: Span, trace: Trace) -> _Both:
-    text = [f'{{"traceId":"{trace.trace_id}","spanId":"{span.span_id}"']
-    body = [_ids(trace.trace_id, span.span_id)]
-    if span.parent_id is not None:
-        text.append(f'"parentSpanId":"{span.parent_id}"')
-        body.append(message(0x22, bytes.fromhex(span.parent_id)))
-    flags, kind = _flags(remote=span.parent_remote), _KINDS[span.kind]
+    flags = _flags(remote=span.parent_remote)
+    named, named_body = _named(span.name, span.kind)
     attributes, attributes_body = _attributes(0x4A, span.attributes)
-    text.append(
-        f'"flags":{flags},"name":{quoted(span.name)},"kind":{kind},"startTimeUnixNano":"{span.start_ns}",'
-        f'"endTimeUnixNano":"{span.end_ns}","attributes":{attributes}'
+    parent, parent_body = "", b""
+    if span.parent_id is not None:
+        parent, parent_body = f'"parentSpanId":"{span.parent_id}",', message(0x22, bytes.fromhex(span.parent_id))
+    text = (
+        f'{{"traceId":"{trace.trace_id}","spanId":"{span.span_id}",{parent}"flags":{flags},{named},'
+        f'"startTimeUnixNano":"{span.start_ns}","endTimeUnixNano":"{span.end_ns}","attributes":{attributes}'
     )
-    body += (string(0x2A, span.name), b"\x30", varint(kind))
-    body += (b"\x39", span.start_ns.to_bytes(8, "little"), b"\x41", span.end_ns.to_bytes(8, "little"))
-    body.append(attributes_body)
+    times = _TIMES(0x39, span.start_ns, 0x41, span.end_ns)
+    body = [_ids(trace.trace_id, span.span_id), parent_body, named_body, times, attributes_body]
     if span.events:
         events = [_event(event) for event in span.events]
-        text.append(f'"events":[{",".join([each for each, _ in events])}]')
+        text += f',"events":[{",".join([each for each, _ in events])}]'
         body += [message(0x5A, data) for _, data in events]
     if span.links:
         links = [_link(link, trace) for link in span.links]
-        text.append(f'"links":[{",".join([each for each, _ in links])}]')
+        text += f',"links":[{",".join([each for each, _ in links])}]'
         body += [message(0x6A, data) for _, data in links]
     if span.error is None:
-        text.append('"status":{}}')
+        text += ',"status":{}}'
         body.append(b"\x7a\x00")
     else:
-        text.append(f'"status":{{"message":{quoted(span.error)},"code":{_ERROR}}}}}')
+        text += f',"status":{{"message":{quoted(span.error)},"code":{_ERROR}}}}}'
         body.append(message(0x7A, string(0x12, span.error) + bytes((0x18, _ERROR))))
     body += (b"\x85\x01", flags.to_bytes(4, "little"))
-    return ",".join(text), message(0x12, b"".join(body))
+    return text, message(0x12, b"".join(body))
+
+
+@lru_cache(maxsize=256)
+def _named(name: str, kind: SpanKind) -> _Both:
+    number = _KINDS[kind]
+    return f'"name":{quoted(name)},"kind":{number}', string(0x2A, name) + b"\x30" + varint(number)
 
 
 def _event(event: SpanEvent) -> _Both:
