@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from otelmig.errors import ExportError, UsageError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Future
     from typing import BinaryIO
 
     from otelmig.otlp.account import Account as DeliveryAccount
@@ -133,10 +135,21 @@ class Outputs:
 
 
 def _deliver(delivery: Delivery, traces: Iterable[Trace]) -> None:
-    from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - only where there is an export
+    """While a batch is on its way, and waits for the disk and the receiver, the next one is read and built."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only where there is an export
+
+    from otelmig.otlp.delivery import PER_BATCH, Origin  # noqa: PLC0415 - the same
     from otelmig.otlp.parcel import Parcel  # noqa: PLC0415 - the same
 
-    delivery.deliver(map(Parcel.of_trace, traces), Origin.TRACED)
+    parcels = map(Parcel.of_trace, traces)
+    with ThreadPoolExecutor(max_workers=1) as carrier:
+        on_its_way: Future[None] | None = None
+        while batch := list(islice(parcels, PER_BATCH)):
+            if on_its_way is not None:
+                on_its_way.result()
+            on_its_way = carrier.submit(delivery.deliver, batch, Origin.TRACED)
+        if on_its_way is not None:
+            on_its_way.result()
     delivery.deliver_leftovers()
 
 
