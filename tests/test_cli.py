@@ -219,6 +219,23 @@ def test_dead_output_loses_no_export(options: str, shell: str, code: int, said: 
     assert not list(tmp_path.glob("x.jsonl*"))
 
 
+@pytest.mark.parametrize("command", ["explain", "explain --json", "doctor", "doctor --json"])
+def test_full_standard_output_is_one_line(command: str, tmp_path: Path) -> None:
+    """What could not be written is said, and the account is given all the same."""
+    logs = " ".join(map(str, _LOGS))
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m otelmig {command} {logs} >/dev/full"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    first, account = done.stderr.splitlines()
+    assert first == "otelmig: cannot write stdout: No space left on device"
+    assert account.startswith(("1 migration explained", "2 inputs, "))
+    assert done.returncode == 3
+
+
 _ALL = [
     path
     for name in ("v53.0-retry", "v48.0-basic", "head-postcopy", "v52.0-paused", "v53.0-killsrc")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.log_options import add_reading_arguments, reading_options
-from otelmig.errors import UsageError
+from otelmig.cli.sink import Sink, counted
+from otelmig.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     for note in findings.notes:
         print(f"otelmig: {note}", file=sys.stderr)
     found = list(diagnoses(findings, reading))
+    stdout = Sink()
     if arguments.json:
         document = {
             "schema": "otelmig.doctor/1",
@@ -57,20 +59,23 @@ def run(arguments: argparse.Namespace) -> int:
             "notes": list(findings.notes),
             "errors": [str(error) for error in findings.errors],
         }
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         width = arguments.width or shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
-        print("\n".join(render_checkup(each, width=width) for each in found).rstrip("\n"))
+        stdout.print("\n".join(render_checkup(each, width=width) for each in found).rstrip("\n"))
         for advice in dict.fromkeys(each.recommendation for each in found):
-            print(f"\n{textwrap.fill(advice, max(width, 40), break_long_words=False, break_on_hyphens=False)}")
+            stdout.print(f"\n{textwrap.fill(advice, max(width, 40), break_long_words=False, break_on_hyphens=False)}")
     total = sum(each.account.total for each in found)
     used = sum(each.account.used for each in found)
     unknown = sum(each.account.unknown.total() for each in found)
-    count = f"{len(found)} {'input' if len(found) == 1 else 'inputs'}"
+    stdout.flush()
     print(
-        f"{count}, {total} lines: {used} used, {total - used - unknown} about other things, {unknown} not understood",
+        f"{counted(len(found), 'input')}, {total} lines: {used} used, {total - used - unknown} about other things, "
+        f"{unknown} not understood",
         file=sys.stderr,
     )
+    if stdout.failed:
+        return ExportError.exit_code
     if findings.errors:
         return UsageError.exit_code
     return 0 if found else _NOTHING_FOUND

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from otelmig.cli.clock_options import add_clock_arguments, clock_options
 from otelmig.cli.evidence_options import add_evidence_arguments, anchors, hosts, pairs
 from otelmig.cli.log_options import add_reading_arguments, reading_options
-from otelmig.errors import UsageError
+from otelmig.cli.sink import Sink, counted
+from otelmig.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"otelmig: {note}", file=sys.stderr)
     width = arguments.width or shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
     documents: list[dict[str, object]] = []
+    stdout = Sink()
     count = conflicts = 0
     for found, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
         count += 1
@@ -71,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             documents.append(explanation_document(trace, _explained(found)))
         else:
-            print(("" if count == 1 else "\n") + render_explanation(trace, _explained(found), width=width), end="")
+            text = render_explanation(trace, _explained(found), width=width)
+            stdout.print(("" if count == 1 else "\n") + text.removesuffix("\n"))
     if arguments.json:
         document = {
             "schema": "otelmig.explain/1",
@@ -79,9 +82,12 @@ def run(arguments: argparse.Namespace) -> int:
             "notes": list(findings.notes),
             "errors": [str(error) for error in findings.errors],
         }
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
+    stdout.flush()
     contradict = f", {conflicts} with clocks that contradict each other" if conflicts else ""
-    print(f"{count} {'migration' if count == 1 else 'migrations'} explained{contradict}", file=sys.stderr)
+    print(f"{counted(count, 'migration')} explained{contradict}", file=sys.stderr)
+    if stdout.failed:
+        return ExportError.exit_code
     if findings.errors:
         return UsageError.exit_code
     if arguments.strict and conflicts:
