@@ -7,11 +7,13 @@ import os
 import random
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consignment import Clock, check_delivered, delivered, delivery_to, parcels
+import pytest
+from consignment import PROTOCOLS, Clock, check_delivered, delivered, delivery_to, parcels
 from forest import CORPUS, inputs
-from otlp_receiver import Reply, free_port, http_receiver
+from otlp_receiver import Reply, free_port, http_receiver, receiver_of
 
 from otelmig.otlp.courier import Courier
 from otelmig.otlp.delivery import PER_BATCH, Origin
@@ -20,8 +22,7 @@ from otelmig.otlp.settings import Settings
 from otelmig.otlp.spool import Bounds, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from conftest import Otelmig
 
@@ -63,6 +64,46 @@ def test_each_trace_once(tmp_path: Path) -> None:
         fourth = delivered(given, receiver.url, tmp_path, resend=True)
         assert fourth.words() == "30 exported, 30 re-sent"
         assert set(receiver.copies().values()) == {2}, "without a spool nothing is remembered"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_power_failure(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what was synced is left, when a request arrives: one batch may go twice, and is counted."""
+    given = parcels(3 * PER_BATCH + 1)
+    synced: dict[str, bytes] = {}
+    sync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        sync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_file():
+            synced[path.name] = path.read_bytes()
+
+    monkeypatch.setattr(os, "fsync", noting)
+    with receiver_of(protocol)() as receiver:
+        states: list[dict[str, bytes]] = []
+        take: Callable[[bytes, dict[str, str]], Reply] = receiver.take
+
+        def taking(body: bytes, headers: dict[str, str]) -> Reply:
+            states.append(dict(synced))
+            return take(body, headers)
+
+        receiver.take = taking
+        delivered(given, receiver.url, tmp_path / "spool", protocol=protocol)
+        receiver.take = take
+        assert len(states) > len(given) / PER_BATCH
+        for number, state in enumerate(states[1 :: max(len(states) // 10, 1)]):  # without the preflight
+            folder = tmp_path / str(number)
+            folder.mkdir(mode=0o700)
+            for name in ("format", "lock"):
+                (folder / name).write_bytes((tmp_path / "spool" / name).read_bytes())
+            for name, content in state.items():
+                (folder / name).write_bytes(content)
+            again = delivered(given, receiver.url, folder, protocol=protocol)
+            before = again.already_delivered.traces
+            assert before % PER_BATCH == 0
+            assert before + again.exported.traces == len(given)
+            assert again.re_sent.traces == min(PER_BATCH, len(given) - before)
 
 
 def test_endpoints_are_told_apart(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Delivery: every trace reaches the receiver, or it is known which one did not, why, and where it is.
 
 Parcels go in batches: a batch is on the disk (one fsync) before its first byte leaves, and is acknowledged once the
-answer proves that the receiver took it. After a crash at any instant what is not acknowledged is sent again;
-what was being sent then may be there already, so it is counted as re-sent. What cannot be delivered stays in the spool.
+answer proves that the receiver took it (another fsync, before the next batch leaves). After a crash at any instant what
+is not acknowledged is sent again; what was being sent then may be there already, so it is counted as re-sent. What
+cannot be delivered stays in the spool.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = ["LARGEST_REQUEST", "PER_BATCH", "Delivery", "Origin"]
 LARGEST_REQUEST: Final = 2 * 10**6
 """Bytes: below 2 MiB, half of gRPC's default limit, which a later hop may apply after the first one said yes."""
 PER_BATCH: Final = 50
-"""Parcels that share a request and an fsync: so many a crash can make copies of."""
+"""Parcels that share a request and two fsyncs: so many a crash can make copies of."""
 _HELD: Final = frozenset({Reason.REJECTED, Reason.REJECTED_SPANS, Reason.TOO_LARGE})
 """Not sent again by itself: the receiver would say the same, or get a copy of what it did take."""
 
@@ -265,6 +266,9 @@ class Delivery:
             return
         for group in [[parcel] for parcel in batch] if self._protocol == JSON else [batch]:
             self._send_group(group, origin, before)
+        with self._guarded():
+            if self._spool is not None:
+                self._spool.sync_receipts()
 
     def _uncertain(self, parcel: Parcel) -> bool:
         """Whether the receiver may have it: then sending it may make a copy."""

@@ -45,7 +45,7 @@ class Receipts:
         return self.digest(ident, endpoint) == digest or (ident, endpoint, digest) in self._expired
 
     def add(self, parcels: Iterable[Parcel], endpoint: str, now_s: int) -> None:
-        """The endpoint took these. Not yet durable: without its receipt a parcel is sent again, and that is counted."""
+        """The endpoint took these. Durable once synced: without its receipt a parcel is sent again, and counted."""
         data = b""
         for parcel in parcels:
             self._digests[parcel.ident, endpoint] = parcel.digest

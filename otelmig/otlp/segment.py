@@ -151,6 +151,8 @@ class AppendFile:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self.size = os.fstat(self._descriptor).st_size
+            if not self.size:
+                _sync_directory(path.parent)  # the file is new: its name is to be on the disk before what it holds
             if self.size and os.pread(self._descriptor, 1, self.size - 1) != b"\n":
                 self.append(b"\n", durable=False)
         except OSError as error:
@@ -184,6 +186,14 @@ class AppendFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def spool_error(directory: Path, error: OSError) -> SpoolError:

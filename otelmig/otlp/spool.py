@@ -205,6 +205,14 @@ class Spool:
         for parcel in parcels:
             self._entries.pop((parcel.ident, endpoint), None)
 
+    def sync_receipts(self) -> None:
+        """Have on the disk what was acknowledged: else a power failure would have it sent again.
+
+        Raises:
+            SpoolError: that could not be done.
+        """
+        self._receipts.sync()
+
     def fail(self, parcels: Sequence[Parcel], endpoint: str, reason: Reason, *, uncertain: Iterable[bool]) -> None:
         """The endpoint did not take these, or (``uncertain``) it is not known."""
         now_s = int(self._now_s())
