@@ -21,6 +21,7 @@ __all__ = ["memory_figures", "precopy"]
 
 _ELAPSED_ERROR_NS: Final = 5 * 10**6
 """``elapsed`` is printed with two decimals of a second."""
+_ITERATION: Final = (Kind.ITERATION_ANNOUNCED, Kind.ITERATION_SENT)
 _BEFORE_MEMORY: Final = frozenset({"connection_failed", "tls_error", "config_rejected"})
 """Failures that come before any memory is sent."""
 
@@ -90,14 +91,17 @@ def _began(story: Story, side: Side) -> bool:
 def _start(story: Story, side: Side) -> Moment | None:
     """When copying began: the smallest (stamp - elapsed), else the first Memory command, else the last connect."""
     handshake = story.source_first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED)
-    computed = [
-        moment.plus(-elapsed, _ELAPSED_ERROR_NS)
+    printed = [
+        (seen, elapsed)
         for kind in (Kind.ITERATION_SENT, Kind.PRECOPY_CONVERGED, Kind.FINAL_DELTA_SENT)
         for seen in side.all(kind)
-        if (elapsed := seen.number("elapsed_ns")) is not None and (moment := story.on_source(seen)) is not None
+        if (elapsed := seen.number("elapsed_ns")) is not None
     ]
-    start = min(computed, key=lambda moment: moment.ns, default=None)
-    if start is None:
+    start: Moment | None
+    if printed:
+        seen, elapsed = min(printed, key=lambda found: found[0].stamp.ns - found[1])
+        start = story.timeline.at(Role.SOURCE, seen).plus(-elapsed, _ELAPSED_ERROR_NS)
+    else:
         start = story.command("Memory") or story.source_last(Kind.CONNECTING)
     if start is None or handshake is None:
         return start or handshake or story.on_source(side.observations[0])
@@ -107,10 +111,7 @@ def _start(story: Story, side: Side) -> Moment | None:
 def _passes(story: Story, side: Side) -> list[tuple[Moment, Observation]]:
     """The acknowledged passes: when each ended, and the line that says so."""
     by_index: dict[int, Observation] = {}
-    for kind in (
-        Kind.ITERATION_ANNOUNCED,
-        Kind.ITERATION_SENT,
-    ):  # the line is stamped before the event: it wins
+    for kind in _ITERATION:  # the line is stamped before the event: it wins
         for seen in side.all(kind):
             if (number := seen.number("iteration")) is not None:
                 by_index[number] = seen
@@ -139,7 +140,7 @@ def _dirty_rate(
         }
     if duration_ns <= 0:
         return {}
-    if line.kind is Kind.DIRTY_ROUND or line.kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
+    if line.kind is Kind.DIRTY_ROUND or line.kind in _ITERATION:
         for seen in side.following(line):
             if seen.kind is Kind.DIRTY_TABLE:
                 size = seen.number("dirty_bytes") or 0
@@ -147,7 +148,7 @@ def _dirty_rate(
                     "vm.migration.memory.dirty_rate": size / seconds(duration_ns),
                     "vm.migration.memory.dirty_rate_method": "dirty_table",
                 }
-            if seen.kind not in (Kind.ITERATION_ANNOUNCED, Kind.ITERATION_SENT) or seen.number("iteration") != index:
+            if seen.kind not in _ITERATION or seen.number("iteration") != index:
                 break
     following = passes[index + 1][1] if index + 1 < len(passes) else side.first(Kind.PRECOPY_CONVERGED)
     if following is None or (size_bytes := following.number("size_bytes")) is None:
