@@ -38,7 +38,10 @@ class DraftEvent:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Draft:
-    """A span to be; ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments."""
+    """A span to be; ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments.
+
+    ``span_id`` is set once the tree is complete.
+    """
 
     name: str
     role: Role
@@ -54,6 +57,7 @@ class Draft:
     links: list[tuple[Draft, str]] = field(default_factory=list)
     start_ns: int = 0
     end_ns: int = 0
+    span_id: str = ""
 
     def walk(self) -> Iterator[Draft]:
         """This span and all below it, depth first."""
@@ -110,6 +114,8 @@ def lay_out(root: Draft, *, fixed: Draft | None) -> None:
 
 def _settle(draft: Draft, fixed: Draft | None) -> None:
     """Lay out the children, then let the parent enclose them."""
+    if not draft.children:
+        return
     sequence = [child for child in draft.children if child.sequential]
     anchor = next((index for index, child in enumerate(sequence) if child is fixed), None)
     if draft is fixed:
@@ -123,7 +129,7 @@ def _settle(draft: Draft, fixed: Draft | None) -> None:
     for child in draft.children:
         if not child.sequential:
             _settle(child, fixed)
-    if draft.children and draft is not fixed:
+    if draft is not fixed:
         first = min(draft.children, key=lambda child: child.start_ns)
         last = max(draft.children, key=lambda child: child.end_ns)
         if first.start_ns < draft.start_ns:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from otelmig.observation import Observation
     from otelmig.side import Side
     from otelmig.trace.moment import Moment, Timeline
-    from otelmig.trace.span import AttributeValue
 
 __all__ = ["COARSE_NS", "Story", "seconds"]
 
@@ -127,14 +126,6 @@ class Story:
         *,
         role: Role = Role.SOURCE,
         sequential: bool = True,
-        **attributes: AttributeValue,
     ) -> Draft:
         """A span of this story."""
-        return Draft(
-            name=name,
-            role=role,
-            start=start,
-            end=end.not_before(start),
-            sequential=sequential,
-            attributes=dict(attributes),
-        )
+        return Draft(name=name, role=role, start=start, end=end.not_before(start), sequential=sequential)
