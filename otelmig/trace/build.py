@@ -74,7 +74,8 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     add_wait(root, story)
     lay_out(root, fixed=phase(root, "downtime"))
     _count_unaccounted(root)
-    _link(root)
+    if received is not None:
+        _link(root)
     side = found.source or found.destination
     if side is None:
         raise ValueError("a migration has at least one side")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
@@ -10,6 +11,8 @@ from otelmig.trace.draft import DraftEvent
 from otelmig.trace.story import seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from otelmig.observation import Observation
     from otelmig.side import Side
     from otelmig.trace.draft import Draft
@@ -22,6 +25,7 @@ __all__ = ["memory_figures", "precopy"]
 _ELAPSED_ERROR_NS: Final = 5 * 10**6
 """``elapsed`` is printed with two decimals of a second."""
 _ITERATION: Final = (Kind.ITERATION_ANNOUNCED, Kind.ITERATION_SENT)
+_BEFORE_TABLE: Final = (Kind.DIRTY_ROUND, *_ITERATION)
 _BEFORE_MEMORY: Final = frozenset({"connection_failed", "tls_error", "config_rejected"})
 """Failures that come before any memory is sent."""
 
@@ -37,12 +41,13 @@ def precopy(story: Story, end: Moment) -> Draft | None:
     span = story.draft("precopy", start, end)
     cursor = start
     passes = _passes(story, side)
+    places = {id(seen): place for place, seen in enumerate(side.observations)}
     for index, (finish, seen) in enumerate(passes):
         iteration = story.draft("memory iteration", cursor, finish.not_after(end))
         iteration.attributes["vm.migration.memory.iteration.index"] = index
         if seen.kind is Kind.ITERATION_SENT:
             iteration.attributes |= memory_figures(seen, first=index == 0)
-        iteration.attributes |= _dirty_rate(side, passes, index, finish.ns - cursor.ns)
+        iteration.attributes |= _dirty_rate(side, places, passes, index, finish.ns - cursor.ns)
         span.children.append(iteration)
         cursor = finish
     _add_unfinished(story, span, cursor, end)
@@ -125,11 +130,12 @@ def _passes(story: Story, side: Side) -> list[tuple[Moment, Observation]]:
 
 
 def _dirty_rate(
-    side: Side, passes: list[tuple[Moment, Observation]], index: int, duration_ns: int
+    side: Side, places: Mapping[int, int], passes: Sequence[tuple[Moment, Observation]], index: int, duration_ns: int
 ) -> dict[str, AttributeValue]:
     """How fast the guest wrote memory during a pass: what the next reading of the dirty log found.
 
-    The reading's own lines say it to the page; else the size of the next pass, which is rounded up to MiB.
+    The reading's own lines say it to the page; else the size of the next pass, which is rounded up to MiB. ``places``
+    gives each line's place in the log, by ``id``.
     """
     line = passes[index][1]
     printed = line.rate("dirty_rate")
@@ -140,16 +146,15 @@ def _dirty_rate(
         }
     if duration_ns <= 0:
         return {}
-    if line.kind is Kind.DIRTY_ROUND or line.kind in _ITERATION:
-        for seen in side.following(line):
-            if seen.kind is Kind.DIRTY_TABLE:
-                size = seen.number("dirty_bytes") or 0
-                return {
-                    "vm.migration.memory.dirty_rate": size / seconds(duration_ns),
-                    "vm.migration.memory.dirty_rate_method": "dirty_table",
-                }
-            if seen.kind not in _ITERATION or seen.number("iteration") != index:
-                break
+    if line.kind in _BEFORE_TABLE:
+        rest = islice(side.observations, places[id(line)] + 1, None)
+        after = next((seen for seen in rest if seen.kind not in _ITERATION or seen.number("iteration") != index), None)
+        if after is not None and after.kind is Kind.DIRTY_TABLE:
+            size = after.number("dirty_bytes") or 0
+            return {
+                "vm.migration.memory.dirty_rate": size / seconds(duration_ns),
+                "vm.migration.memory.dirty_rate_method": "dirty_table",
+            }
     following = passes[index + 1][1] if index + 1 < len(passes) else side.first(Kind.PRECOPY_CONVERGED)
     if following is None or (size_bytes := following.number("size_bytes")) is None:
         return {}
