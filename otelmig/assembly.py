@@ -81,14 +81,15 @@ def _drafts(process: Process) -> Iterator[_Draft]:
     draft: _Draft | None = None
     guest = _Guest()
     for seen in process.observations:
-        role = _ROLES.get(seen.kind)
-        if role is not None and _begins(seen.kind, role, draft):
+        kind = seen.kind
+        role = _ROLES.get(kind)
+        if role is not None and _begins(kind, role, draft):
             if draft is not None:
                 yield draft
             draft = _Draft(role=role, paused_before=guest.paused, config=guest.config)
         if draft is not None:
             draft.add(seen)
-        if seen.kind in _OF_THE_GUEST:
+        if kind in _OF_THE_GUEST:
             guest.follow(seen)
     if draft is not None:
         yield draft
@@ -163,9 +164,8 @@ class _Draft:
             return
         if (self.ending or self.closed) and not self._takes(kind):
             return
-        if kind is Kind.VM_CONFIG:
-            self.config = seen
-        self.ending = self.ending or kind in _ENDINGS
+        if kind in _ENDINGS:
+            self.ending = True
         self.observations.append(seen)
         self.by_kind[kind].append(seen)
 
@@ -200,7 +200,7 @@ class _Draft:
             mode=mode,
             paused_before=self.paused_before and self.role is Role.SOURCE,
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
-            config=self.config,
+            config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
 
     def _of(self, *kinds: Kind) -> list[Observation]:
