@@ -57,22 +57,25 @@ def precopy(story: Story, end: Moment) -> Draft | None:
 
 def memory_figures(seen: Observation, *, first: bool) -> dict[str, AttributeValue]:
     """What a line about a memory pass prints, as attributes."""
-    printed: dict[str, AttributeValue | None] = {
-        "vm.migration.memory.iteration.size": seen.number("size_bytes"),
-        "vm.migration.memory.cumulative_size": seen.number("total_bytes"),
-        "vm.migration.memory.bandwidth": seen.rate("bandwidth"),
-        "vm.migration.memory.average_bandwidth": seen.rate("average_bandwidth"),
-        "vm.migration.memory.transfer.duration": _seconds(seen.number("transfer_ns")),
-        "vm.migration.memory.overhead.duration": _seconds(seen.number("overhead_ns")),
-        "vm.vcpu.throttle_ratio": None if (percent := seen.number("throttle")) is None else percent / 100,
-        # before the second pass there is no bandwidth to estimate with: the printed 0 means unknown
-        "vm.migration.downtime.estimated": None if first else _seconds(seen.number("estimate_ns")),
-    }
-    return {name: value for name, value in printed.items() if value is not None}
-
-
-def _seconds(ns: int | None) -> float | None:
-    return None if ns is None else seconds(ns)
+    found: dict[str, AttributeValue] = {}
+    if (size := seen.number("size_bytes")) is not None:
+        found["vm.migration.memory.iteration.size"] = size
+    if (size := seen.number("total_bytes")) is not None:
+        found["vm.migration.memory.cumulative_size"] = size
+    if (bandwidth := seen.rate("bandwidth")) is not None:
+        found["vm.migration.memory.bandwidth"] = bandwidth
+    if (bandwidth := seen.rate("average_bandwidth")) is not None:
+        found["vm.migration.memory.average_bandwidth"] = bandwidth
+    if (ns := seen.number("transfer_ns")) is not None:
+        found["vm.migration.memory.transfer.duration"] = seconds(ns)
+    if (ns := seen.number("overhead_ns")) is not None:
+        found["vm.migration.memory.overhead.duration"] = seconds(ns)
+    if (percent := seen.number("throttle")) is not None:
+        found["vm.vcpu.throttle_ratio"] = percent / 100
+    # before the second pass there is no bandwidth to estimate with: the printed 0 means unknown
+    if not first and (ns := seen.number("estimate_ns")) is not None:
+        found["vm.migration.downtime.estimated"] = seconds(ns)
+    return found
 
 
 def _began(story: Story, side: Side) -> bool:
