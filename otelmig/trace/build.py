@@ -340,13 +340,11 @@ def _assign_ids(draft: Draft, path: str, identity: Identity) -> None:
 
 
 def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
+    """The draft's own attributes, and what its two ends rest on."""
     start, end = draft.start.drawn_at(draft.start_ns), draft.end.drawn_at(draft.end_ns)
-    found = {
-        "vm.migration.phase": draft.name,
-        **draft.attributes,
-        "otelmig.evidence.start": start.where,
-        "otelmig.evidence.end": end.where,
-    }
+    found = draft.attributes
+    found["otelmig.evidence.start"] = start.where
+    found["otelmig.evidence.end"] = end.where
     if start.error_ns is not None and end.error_ns is not None:
         found["otelmig.clock.uncertainty"] = seconds(max(start.error_ns, end.error_ns))
     if start.text is not None:

@@ -47,7 +47,7 @@ class Draft:
     role: Role
     start: Moment
     end: Moment
-    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    attributes: dict[str, AttributeValue] = field(init=False)
     events: list[DraftEvent] = field(default_factory=list)
     children: list[Draft] = field(default_factory=list)
     sequential: bool = True
@@ -58,6 +58,9 @@ class Draft:
     start_ns: int = 0
     end_ns: int = 0
     span_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.attributes = {"vm.migration.phase": self.name}
 
     def walk(self) -> Iterator[Draft]:
         """This span and all below it, depth first."""
