@@ -86,7 +86,7 @@ def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, en
     if side.result is Result.UNKNOWN:
         if stopped is not None and completed and end.ns > stopped.end.ns:
             root.children.append(story.draft("postcopy", stopped.end, end))  # pages were left behind
-    elif story.failure is not None and not completed:
+    elif not completed and story.failure is not None:
         _add_rollback(story, side, root, stopped, end)
     elif stopped is not None:
         cursor = stopped.end
