@@ -132,13 +132,13 @@ def _settle(draft: Draft, fixed: Draft | None) -> None:
     for child in draft.children:
         if not child.sequential:
             _settle(child, fixed)
-    if draft is not fixed:
-        first = min(draft.children, key=lambda child: child.start_ns)
-        last = max(draft.children, key=lambda child: child.end_ns)
-        if first.start_ns < draft.start_ns:
-            draft.start_ns, draft.start = first.start_ns, first.start.moved(0, draft.role)
-        if last.end_ns > draft.end_ns:
-            draft.end_ns, draft.end = last.end_ns, last.end.moved(0, draft.role)
+    if draft is fixed:
+        return
+    for child in draft.children:
+        if child.start_ns < draft.start_ns:
+            draft.start_ns, draft.start = child.start_ns, child.start.moved(0, draft.role)
+        if child.end_ns > draft.end_ns:
+            draft.end_ns, draft.end = child.end_ns, child.end.moved(0, draft.role)
 
 
 def _part(parts: Sequence[Draft]) -> None:
