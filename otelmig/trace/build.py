@@ -309,21 +309,21 @@ def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions)
     def emit(draft: Draft, parent_id: str | None, *, parent_remote: bool) -> None:
         spans.append(
             Span(
-                name=draft.name,
-                role=draft.role,
-                span_id=draft.span_id,
-                parent_id=parent_id,
-                parent_remote=parent_remote,
-                kind=draft.kind,
-                start_ns=draft.start_ns + epoch.ns,
-                end_ns=draft.end_ns + epoch.ns,
-                attributes=_span_attributes(draft),
-                events=_events(draft, epoch) if draft.events else (),
-                links=_links(draft) if draft.links else (),
-                error=None if draft.error is None else redact(draft.error, addresses=not options.addresses),
+                draft.name,
+                draft.role,
+                draft.span_id,
+                parent_id,
+                parent_remote,
+                draft.kind,
+                draft.start_ns + epoch.ns,
+                draft.end_ns + epoch.ns,
+                _span_attributes(draft),
+                _events(draft, epoch) if draft.events else (),
+                _links(draft) if draft.links else (),
+                None if draft.error is None else redact(draft.error, addresses=not options.addresses),
             )
         )
-        for child in sorted(draft.children, key=lambda each: (each.start_ns, -each.end_ns)):
+        for child in draft.children:
             emit(child, draft.span_id, parent_remote=child.role is not draft.role)
 
     outer = identity.parent

@@ -108,7 +108,7 @@ def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:
 
 
 def lay_out(root: Draft, *, fixed: Draft | None) -> None:
-    """Set the final boundaries of the whole tree; ``fixed`` (the downtime) keeps the length that it has."""
+    """Set the final boundaries of the whole tree, in order of time; ``fixed`` (the downtime) keeps its length."""
     for draft in root.walk():
         draft.start_ns = draft.start.ns // MICROSECOND * MICROSECOND
         draft.end_ns = max(draft.end.ns // MICROSECOND * MICROSECOND, draft.start_ns + MICROSECOND)
@@ -132,6 +132,7 @@ def _settle(draft: Draft, fixed: Draft | None) -> None:
     for child in draft.children:
         if not child.sequential:
             _settle(child, fixed)
+    draft.children.sort(key=lambda child: (child.start_ns, -child.end_ns))
     if draft is fixed:
         return
     for child in draft.children:
