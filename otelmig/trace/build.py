@@ -110,7 +110,7 @@ def _tree(story: Story, blackout: Blackout | None) -> Draft:
     if story.source is None:
         if received is None:
             raise ValueError("a story has at least one side")
-        root = story.draft("migration", received.start, received.end, role=Role.DESTINATION)
+        root = Draft("migration", received.start, received.end, role=Role.DESTINATION)
         root.children.append(received)
         root.error, error_type = received.error, received.attributes.get("error.type")
         if error_type is not None:
@@ -118,7 +118,7 @@ def _tree(story: Story, blackout: Blackout | None) -> Draft:
         return root
     root = migration(story, story.source)
     if blackout is not None:
-        root.children.append(blackout_draft(story, blackout))
+        root.children.append(blackout_draft(blackout))
     if received is not None:
         root.children.append(received)
     return root

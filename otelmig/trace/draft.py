@@ -7,16 +7,16 @@ child leaves its parent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from otelmig.side import Role
 from otelmig.trace.span import SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from otelmig.side import Role
     from otelmig.trace.moment import Moment
     from otelmig.trace.span import AttributeValue
 
@@ -36,17 +36,19 @@ class DraftEvent:
     attributes: dict[str, AttributeValue] = field(default_factory=dict)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Draft:
-    """A span to be; ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments.
+    """A span to be, which ends no earlier than it starts.
 
-    ``span_id`` is set once the tree is complete.
+    ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments, ``span_id`` once the tree is
+    complete.
     """
 
     name: str
-    role: Role
     start: Moment
     end: Moment
+    _: KW_ONLY
+    role: Role = Role.SOURCE
     attributes: dict[str, AttributeValue] = field(init=False)
     events: list[DraftEvent] = field(default_factory=list)
     children: list[Draft] = field(default_factory=list)
@@ -60,6 +62,7 @@ class Draft:
     span_id: str = ""
 
     def __post_init__(self) -> None:
+        self.end = self.end.not_before(self.start)
         self.attributes = {"vm.migration.phase": self.name}
 
     def walk(self) -> Iterator[Draft]:
@@ -94,14 +97,14 @@ def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:
         if end.ns - start.ns < 2 * MICROSECOND:
             continue
         if start.ns - cursor.ns >= _SHORTEST_TILE:
-            found.append(Draft(name="unaccounted", role=parent.role, start=cursor, end=start))
+            found.append(Draft("unaccounted", cursor, start, role=parent.role))
         elif start.ns > cursor.ns:
             start = cursor
         part.start, part.end = start, end
         found.append(part)
         cursor = end
     if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not found:
-        found.append(Draft(name="unaccounted", role=parent.role, start=cursor, end=parent.end))
+        found.append(Draft("unaccounted", cursor, parent.end, role=parent.role))
     else:
         found[-1].end = parent.end
     return found

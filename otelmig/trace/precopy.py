@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
-from otelmig.trace.draft import DraftEvent
+from otelmig.trace.draft import Draft, DraftEvent
 from otelmig.trace.story import seconds
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from otelmig.observation import Observation
     from otelmig.side import Side
-    from otelmig.trace.draft import Draft
     from otelmig.trace.moment import Moment
     from otelmig.trace.span import AttributeValue
     from otelmig.trace.story import Story
@@ -38,12 +37,12 @@ def precopy(story: Story, end: Moment) -> Draft | None:
     start = _start(story, side)
     if start is None or start.ns >= end.ns:
         return None
-    span = story.draft("precopy", start, end)
+    span = Draft("precopy", start, end)
     cursor = start
     passes = _passes(story, side)
     places = {id(seen): place for place, seen in enumerate(side.observations)}
     for index, (finish, seen) in enumerate(passes):
-        iteration = story.draft("memory iteration", cursor, finish.not_after(end))
+        iteration = Draft("memory iteration", cursor, finish.not_after(end))
         iteration.attributes["vm.migration.memory.iteration.index"] = index
         if seen.kind is Kind.ITERATION_SENT:
             iteration.attributes |= memory_figures(seen, first=index == 0)
@@ -175,7 +174,7 @@ def _add_unfinished(story: Story, span: Draft, cursor: Moment, end: Moment) -> N
     decided = side.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED)
     if decided is not None or _nothing_left(side):
         return
-    unfinished = story.draft("memory iteration", cursor, end)
+    unfinished = Draft("memory iteration", cursor, end)
     unfinished.attributes["vm.migration.memory.iteration.index"] = len(span.children)
     unfinished.attributes["otelmig.evidence.completeness"] = "partial"
     span.children.append(unfinished)
