@@ -6,7 +6,7 @@ resumes, shuts down) belongs to none of them.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,23 +14,25 @@ from otelmig.observation import Kind, Observation
 from otelmig.side import Mode, Result, Role, Side, dirty_rounds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from otelmig.process import Process
 
 __all__ = ["assemble"]
 
-_SOURCE_BEGINS: Final = (Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED)
-_DESTINATION_BEGINS: Final = (Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY, Kind.ACCEPTED)
+_BEGINS: Final = {
+    Role.SOURCE: (Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED),
+    Role.DESTINATION: (Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY, Kind.ACCEPTED),
+}
 """How an attempt begins, in order: a kind that cannot follow what is there already begins a new attempt."""
 
-_SOURCE_BEGUN: Final = frozenset(
-    {Kind.ITERATION_SENT, Kind.FINAL_DELTA_SENT, Kind.COMPLETED, Kind.DIRTY_ROUND, Kind.SEND_FAILED}
-)
-_DESTINATION_BEGUN: Final = frozenset({Kind.COMMAND_RECEIVED, Kind.STATE_RECEIVED, Kind.RESUME_TIMED})
+_BEGUN: Final = {
+    Role.SOURCE: (Kind.ITERATION_SENT, Kind.FINAL_DELTA_SENT, Kind.COMPLETED, Kind.DIRTY_ROUND, Kind.SEND_FAILED),
+    Role.DESTINATION: (Kind.COMMAND_RECEIVED, Kind.STATE_RECEIVED, Kind.RESUME_TIMED),
+}
 """What only an attempt does: a log that begins in its middle still shows it."""
 
-_BEGINNINGS: Final = _SOURCE_BEGUN | _DESTINATION_BEGUN | {*_SOURCE_BEGINS, *_DESTINATION_BEGINS}
+_ROLES: Final = {kind: role for role in Role for kind in (*_BEGINS[role], *_BEGUN[role])}
 _FAILED: Final = frozenset(
     {Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_CANCELLED, Kind.PEER_REPORTED_ERROR}
 )
@@ -55,48 +57,54 @@ _AFTER_FAILURE: Final = _FAILED | {
 _RECEIVE_ENDED: Final = frozenset({Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST})
 _PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED})
 _DEATH: Final = frozenset({Kind.PROCESS_KILLED, Kind.GUEST_PANICKED})
-_AFTER_RECEIVE: Final = _RECEIVE_ENDED | _PREFAULT | _DEATH
+_AFTER_CLOSING: Final = _PREFAULT | _DEATH
+_AFTER_RECEIVE: Final = _RECEIVE_ENDED | _AFTER_CLOSING
+_ENDINGS: Final = _FAILED | _COMPLETED | _RECEIVE_ENDED
+_RECEIVED: Final = (Kind.RECEIVE_FINISHED, Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED)
+_NOT_RECEIVED: Final = (Kind.CPU_INCOMPATIBLE, Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED, Kind.PEER_LOST)
+_DRAINED: Final = (Kind.SEND_FINISHED, Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED)
+_POSTCOPY: Final = (Kind.POSTCOPY_SERVING, Kind.PREFAULT_STARTED)
 _OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_EXITED, Kind.API_REQUEST})
 
 
 def assemble(process: Process) -> Iterator[Side]:
     """Yield the attempts of ``process`` in their order; a destination that nobody connected to is none."""
-    counts: dict[Role, int] = defaultdict(int)
+    counts: Counter[Role] = Counter()
+    for draft in _drafts(process):
+        if draft.is_attempt:
+            counts[draft.role] += 1
+            yield draft.side(process, counts[draft.role])
+
+
+def _drafts(process: Process) -> Iterator[_Draft]:
+    """What ``process`` began, each with the lines that belong to it."""
     draft: _Draft | None = None
     guest = _Guest()
-    for seen in (*process.observations, None):
-        begins = None if seen is None else _role_begun(seen, draft)
-        if draft is not None and (seen is None or begins is not None):
-            if draft.is_attempt:
-                counts[draft.role] += 1
-                yield draft.side(process, counts[draft.role])
-            draft = None
-        if seen is None:
-            break
-        if begins is not None:
-            draft = _Draft(role=begins, paused_before=guest.paused, config=guest.config)
+    for seen in process.observations:
+        kind = seen.kind
+        role = _ROLES.get(kind)
+        if role is not None and _begins(kind, role, draft):
+            if draft is not None:
+                yield draft
+            draft = _Draft(role=role, paused_before=guest.paused, config=guest.config)
         if draft is not None:
             draft.add(seen)
-        if seen.kind in _OF_THE_GUEST:
+        if kind in _OF_THE_GUEST:
             guest.follow(seen)
+    if draft is not None:
+        yield draft
 
 
-def _role_begun(seen: Observation, draft: _Draft | None) -> Role | None:
-    """The role of the attempt that ``seen`` begins, if it begins one."""
-    if seen.kind not in _BEGINNINGS:
-        return None
-    for role, begins, begun in (
-        (Role.SOURCE, _SOURCE_BEGINS, _SOURCE_BEGUN),
-        (Role.DESTINATION, _DESTINATION_BEGINS, _DESTINATION_BEGUN),
-    ):
-        if seen.kind in begins:
-            if draft is None or draft.role is not role:
-                return role
-            allowed = {*begins[: begins.index(seen.kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}
-            return None if draft.kinds <= allowed else role
-        if seen.kind in begun and (draft is None or (draft.role is not role and draft.ended)):
-            return role
-    return None
+def _begins(kind: Kind, role: Role, draft: _Draft | None) -> bool:
+    """Whether a line of ``kind``, which belongs to ``role``, begins another attempt than ``draft``."""
+    if draft is None:
+        return True
+    order = _BEGINS[role]
+    if draft.role is not role:
+        return kind in order or draft.ended
+    if kind not in order:
+        return False
+    return not draft.by_kind.keys() <= {*order[: order.index(kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}
 
 
 _OF_THE_GUEST: Final = frozenset({Kind.VM_PAUSED, Kind.PAUSED_STATE_RECEIVED, Kind.VM_RESUMED, Kind.VM_CONFIG})
@@ -129,110 +137,100 @@ class _Draft:
     paused_before: bool
     config: Observation | None
     observations: list[Observation] = field(default_factory=list)
-    kinds: set[Kind] = field(default_factory=set)
+    by_kind: dict[Kind, list[Observation]] = field(default_factory=lambda: defaultdict(list))
+    ending: bool = False
+    """Something that may be its end was taken: not everything belongs to it any more."""
     closed: bool = False
     """An API call was served after the end: what follows is the operator's."""
 
     @property
     def ended(self) -> bool:
         if self.role is Role.SOURCE:
-            return not self.kinds.isdisjoint(_FAILED | {Kind.COMPLETED, Kind.SEND_FINISHED})
-        return self.closed or not self.kinds.isdisjoint(_RECEIVE_ENDED)
+            return self._has(_FAILED | _COMPLETED)
+        return self.closed or self._has(_RECEIVE_ENDED)
 
     @property
     def is_attempt(self) -> bool:
         """A request that was turned down, and a destination that only listens, are no attempts."""
-        begins = _SOURCE_BEGINS[:1] if self.role is Role.SOURCE else _DESTINATION_BEGINS[:3]
-        return not self.kinds <= set(begins)
+        begins = _BEGINS[self.role]
+        return not self.by_kind.keys() <= set(begins[:1] if self.role is Role.SOURCE else begins[:3])
 
     def add(self, seen: Observation) -> None:
         """Take ``seen`` if it belongs to this attempt."""
-        if seen.kind is Kind.API_REQUEST:
-            self.closed = self.closed or self.ended or self.role is Role.DESTINATION
-        elif seen.kind not in _OF_NO_ATTEMPT and self._takes(seen.kind):
-            if seen.kind is Kind.VM_CONFIG:
-                self.config = seen
-            self.observations.append(seen)
-            self.kinds.add(seen.kind)
+        kind = seen.kind
+        if kind in _OF_NO_ATTEMPT:
+            if kind is Kind.API_REQUEST:
+                self.closed = self.closed or self.ended or self.role is Role.DESTINATION
+            return
+        if (self.ending or self.closed) and not self._takes(kind):
+            return
+        if kind in _ENDINGS:
+            self.ending = True
+        self.observations.append(seen)
+        self.by_kind[kind].append(seen)
+
+    def _has(self, kinds: Iterable[Kind]) -> bool:
+        return not self.by_kind.keys().isdisjoint(kinds)
 
     def _takes(self, kind: Kind) -> bool:
+        """Whether a line of ``kind`` belongs to this attempt after something that may be its end."""
         if self.role is Role.DESTINATION:
             if self.closed:
-                return kind in _PREFAULT | _DEATH
+                return kind in _AFTER_CLOSING
             return not self.ended or kind in _AFTER_RECEIVE
-        if not self.kinds.isdisjoint(_COMPLETED):
+        if self._has(_COMPLETED):
             return kind in _AFTER_COMPLETION
-        if not self.kinds.isdisjoint(_FAILED):
-            if self.closed or Kind.RESUMED_AFTER_FAILURE in self.kinds:
+        if self._has(_FAILED):
+            if self.closed or Kind.RESUMED_AFTER_FAILURE in self.by_kind:
                 return kind in _FAILED
-            return kind in _AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or self._was_paused)
+            was_paused = self._has((Kind.VM_PAUSING, Kind.DEVICE_PAUSING))
+            return kind in _AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or was_paused)
         return True
-
-    @property
-    def _was_paused(self) -> bool:
-        return not self.kinds.isdisjoint({Kind.VM_PAUSING, Kind.DEVICE_PAUSING})
 
     def side(self, process: Process, attempt: int) -> Side:
         """The finished story."""
-        by_kind: dict[Kind, list[Observation]] = defaultdict(list)
-        for seen in self.observations:
-            by_kind[seen.kind].append(seen)
+        mode = self._mode()
         return Side(
             role=self.role,
             process=process,
             attempt=attempt,
             observations=tuple(self.observations),
-            by_kind={kind: tuple(items) for kind, items in by_kind.items()},
-            result=self._result(),
-            mode=self._mode(),
+            by_kind={kind: tuple(items) for kind, items in self.by_kind.items()},
+            result=self._source_result(mode) if self.role is Role.SOURCE else self._destination_result(),
+            mode=mode,
             paused_before=self.paused_before and self.role is Role.SOURCE,
-            dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.kinds else (),
-            config=self.config,
+            dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
+            config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
 
-    def _of(self, *kinds: Kind) -> Iterator[Observation]:
-        """What was observed of ``kinds``; most attempts have nothing of most kinds."""
-        if not self.kinds.isdisjoint(kinds):
-            yield from (seen for seen in self.observations if seen.kind in kinds)
+    def _of(self, *kinds: Kind) -> list[Observation]:
+        return [seen for kind in kinds for seen in self.by_kind.get(kind, ())]
 
     def _commands(self) -> set[str | None]:
         return {seen.word("command") for seen in self._of(Kind.COMMAND_RECEIVED)}
 
-    def _result(self) -> Result:
-        if self.role is Role.SOURCE:
-            return self._source_result()
+    def _source_result(self, mode: Mode) -> Result:
+        if Kind.SEND_CANCELLED in self.by_kind:
+            return Result.CANCELLATION
+        if self._has(_FAILED):
+            types = {seen.word("error_type") for seen in self._of(*_FAILED)}
+            timed_out = "convergence_timeout" in types or Kind.TIMED_OUT in self.by_kind
+            return Result.TIMEOUT if timed_out else Result.FAILURE
+        # postcopy is complete only once the pages that were left behind are there
+        done = _DRAINED if mode is Mode.POSTCOPY else _COMPLETED
+        return Result.SUCCESS if self._has(done) else Result.UNKNOWN
+
+    def _destination_result(self) -> Result:
         commands = self._commands()
-        if "Abandon" in commands or self.kinds & {
-            Kind.CPU_INCOMPATIBLE,
-            Kind.RECEIVE_ABORTED,
-            Kind.RECEIVE_FAILED,
-            Kind.PEER_LOST,
-        }:
+        if "Abandon" in commands or self._has(_NOT_RECEIVED):
             return Result.FAILURE
-        done = {Kind.RECEIVE_FINISHED, Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED}
-        if self.kinds & done or ("Complete" in commands and Kind.DEVICE_RESUMING in self.kinds):
+        if self._has(_RECEIVED) or ("Complete" in commands and Kind.DEVICE_RESUMING in self.by_kind):
             return Result.SUCCESS
         return Result.UNKNOWN
 
-    def _source_result(self) -> Result:
-        if Kind.SEND_CANCELLED in self.kinds:
-            return Result.CANCELLATION
-        if not self.kinds.isdisjoint(_FAILED):
-            types = {seen.word("error_type") for seen in self._of(*_FAILED)}
-            timed_out = "convergence_timeout" in types or Kind.TIMED_OUT in self.kinds
-            return Result.TIMEOUT if timed_out else Result.FAILURE
-        if self._mode() is Mode.POSTCOPY:  # complete only once the pages that were left behind are there
-            done = {Kind.SEND_FINISHED, Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED}
-            return Result.SUCCESS if self.kinds & done else Result.UNKNOWN
-        return Result.SUCCESS if self.kinds & {Kind.COMPLETED, Kind.SEND_FINISHED} else Result.UNKNOWN
-
     def _mode(self) -> Mode:
-        asked = list(self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED))
+        asked = self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)
         if any(seen.flag("local") for seen in asked) or "MemoryFd" in self._commands():
             return Mode.LOCAL
-        if any(seen.word("mode") == "postcopy" for seen in asked) or self.kinds & {
-            Kind.POSTCOPY_SERVING,
-            Kind.PREFAULT_STARTED,
-        }:
-            return Mode.POSTCOPY
-        return Mode.PRECOPY
+        by_word = any(seen.word("mode") == "postcopy" for seen in asked)
+        return Mode.POSTCOPY if by_word or self._has(_POSTCOPY) else Mode.PRECOPY

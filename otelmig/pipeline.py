@@ -206,7 +206,7 @@ class _Reading:
             if isinstance(item, Remark):
                 self.notes.append(item.text)
                 continue
-            story = hash(tuple((str(seen.kind), seen.stamp.text) for seen in item.observations))
+            story = hash(tuple((seen.kind, seen.stamp.text) for seen in item.observations))
             if story in self.stories:
                 self.notes.append(f"{item.name}: the same as {self.stories[story]}, read once")
                 continue

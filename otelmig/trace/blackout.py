@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
 from otelmig.side import Result, Role
+from otelmig.trace.draft import Draft
 from otelmig.trace.story import seconds
 
 if TYPE_CHECKING:
     from otelmig.clock.proof import ClockProof
     from otelmig.observation import Observation
     from otelmig.side import Side
-    from otelmig.trace.draft import Draft
     from otelmig.trace.moment import Moment
     from otelmig.trace.story import Story
 
@@ -167,9 +167,9 @@ def _resting_on(moment: Moment, line: Moment) -> Moment:
     return line.plus(moment.ns - line.ns)
 
 
-def blackout_draft(story: Story, blackout: Blackout) -> Draft:
+def blackout_draft(blackout: Blackout) -> Draft:
     """The span ``blackout``."""
-    span = story.draft("blackout", blackout.start, blackout.end, sequential=False)
+    span = Draft("blackout", blackout.start, blackout.end, sequential=False)
     span.attributes |= blackout_attributes(blackout)
     return span
 

@@ -22,7 +22,7 @@ from otelmig.trace.moment import Timeline
 from otelmig.trace.redaction import redact
 from otelmig.trace.semconv import SERVICE_NAMESPACE
 from otelmig.trace.source import add_wait, migration, phase
-from otelmig.trace.span import Link, Span, SpanEvent, SpanKind, Trace
+from otelmig.trace.span import Link, Span, SpanEvent, Trace
 from otelmig.trace.state_transfer import state_transfer_attributes
 from otelmig.trace.story import Story, seconds
 
@@ -74,7 +74,8 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     add_wait(root, story)
     lay_out(root, fixed=phase(root, "downtime"))
     _count_unaccounted(root)
-    _link(root)
+    if received is not None:
+        _link(root)
     side = found.source or found.destination
     if side is None:
         raise ValueError("a migration has at least one side")
@@ -109,7 +110,7 @@ def _tree(story: Story, blackout: Blackout | None) -> Draft:
     if story.source is None:
         if received is None:
             raise ValueError("a story has at least one side")
-        root = story.draft("migration", received.start, received.end, role=Role.DESTINATION)
+        root = Draft("migration", received.start, received.end, role=Role.DESTINATION)
         root.children.append(received)
         root.error, error_type = received.error, received.attributes.get("error.type")
         if error_type is not None:
@@ -117,7 +118,7 @@ def _tree(story: Story, blackout: Blackout | None) -> Draft:
         return root
     root = migration(story, story.source)
     if blackout is not None:
-        root.children.append(blackout_draft(story, blackout))
+        root.children.append(blackout_draft(blackout))
     if received is not None:
         root.children.append(received)
     return root
@@ -302,60 +303,48 @@ def _destination_ip(found: Migration, options: TraceOptions) -> str | None:
 
 def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:
     """The finished spans, depth first; ids follow from each span's path in the tree."""
-    ids: dict[int, str] = {}
-    _assign_ids(root, root.name, identity, ids)
+    _assign_ids(root, root.name, identity)
     spans: list[Span] = []
 
-    def emit(draft: Draft, parent: Draft | None) -> None:
-        outer = identity.parent
-        parent_id = ids[id(parent)] if parent is not None else (outer.span_id if outer is not None else None)
+    def emit(draft: Draft, parent_id: str | None, *, parent_remote: bool) -> None:
         spans.append(
             Span(
-                name=draft.name,
-                role=draft.role,
-                span_id=ids[id(draft)],
-                parent_id=parent_id,
-                parent_remote=(parent is not None and parent.role is not draft.role)
-                or (parent is None and outer is not None),
-                kind=SpanKind.INTERNAL if parent is None and draft.role is Role.DESTINATION else draft.kind,
-                start_ns=draft.start_ns + epoch.ns,
-                end_ns=draft.end_ns + epoch.ns,
-                attributes=_span_attributes(draft),
-                events=_events(draft, epoch) if draft.events else (),
-                links=tuple(
-                    Link(
-                        span_id=ids[id(target)],
-                        attributes={"otelmig.link.kind": kind},
-                        remote=target.role is not draft.role,
-                    )
-                    for target, kind in draft.links
-                ),
-                error=None if draft.error is None else redact(draft.error, addresses=not options.addresses),
+                draft.name,
+                draft.role,
+                draft.span_id,
+                parent_id,
+                parent_remote,
+                draft.kind,
+                draft.start_ns + epoch.ns,
+                draft.end_ns + epoch.ns,
+                _span_attributes(draft),
+                _events(draft, epoch) if draft.events else (),
+                _links(draft) if draft.links else (),
+                None if draft.error is None else redact(draft.error, addresses=not options.addresses),
             )
         )
-        for child in sorted(draft.children, key=lambda each: (each.start_ns, -each.end_ns)):
-            emit(child, draft)
+        for child in draft.children:
+            emit(child, draft.span_id, parent_remote=child.role is not draft.role)
 
-    emit(root, None)
+    outer = identity.parent
+    emit(root, None if outer is None else outer.span_id, parent_remote=outer is not None)
     return tuple(spans)
 
 
-def _assign_ids(draft: Draft, path: str, identity: Identity, ids: dict[int, str]) -> None:
-    ids[id(draft)] = identity.span_id(path)
+def _assign_ids(draft: Draft, path: str, identity: Identity) -> None:
+    draft.span_id = identity.span_id(path)
     counts: dict[str, int] = defaultdict(int)
     for child in draft.children:
-        _assign_ids(child, f"{path}/{child.name}/{counts[child.name]}", identity, ids)
+        _assign_ids(child, f"{path}/{child.name}/{counts[child.name]}", identity)
         counts[child.name] += 1
 
 
 def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
+    """The draft's own attributes, and what its two ends rest on."""
     start, end = draft.start.drawn_at(draft.start_ns), draft.end.drawn_at(draft.end_ns)
-    found = {
-        "vm.migration.phase": draft.name,
-        **draft.attributes,
-        "otelmig.evidence.start": start.where,
-        "otelmig.evidence.end": end.where,
-    }
+    found = draft.attributes
+    found["otelmig.evidence.start"] = start.where
+    found["otelmig.evidence.end"] = end.where
     if start.error_ns is not None and end.error_ns is not None:
         found["otelmig.clock.uncertainty"] = seconds(max(start.error_ns, end.error_ns))
     if start.text is not None:
@@ -363,6 +352,17 @@ def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
     if end.text is not None:
         found["otelmig.time.end"] = end.text
     return found
+
+
+def _links(draft: Draft) -> tuple[Link, ...]:
+    return tuple(
+        Link(
+            span_id=target.span_id,
+            attributes={"otelmig.link.kind": kind},
+            remote=target.role is not draft.role,
+        )
+        for target, kind in draft.links
+    )
 
 
 def _events(draft: Draft, epoch: Epoch) -> tuple[SpanEvent, ...]:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
-from otelmig.trace.draft import DraftEvent
+from otelmig.trace.draft import Draft, DraftEvent
 from otelmig.trace.span import SpanKind
 
 if TYPE_CHECKING:
     from otelmig.side import Side
-    from otelmig.trace.draft import Draft
     from otelmig.trace.moment import Moment
     from otelmig.trace.story import Story
 
@@ -27,7 +26,7 @@ def receive(story: Story) -> Draft | None:
         return None
     start = _start(story, side)
     end, known = _end(story, side)
-    span = story.draft("receive", start, end, role=Role.DESTINATION, sequential=False)
+    span = Draft("receive", start, end, role=Role.DESTINATION, sequential=False)
     span.kind = SpanKind.SERVER
     if not known:
         span.attributes["otelmig.evidence.completeness"] = "partial"
@@ -87,7 +86,7 @@ def _memory(story: Story, side: Side, span: Draft) -> list[Draft]:
             end = end.not_after(story.timeline.at(Role.DESTINATION, commands[position + 1]))
         if index < len(acknowledged) and acknowledged[index].ns > start.ns:
             end = end.not_after(acknowledged[index])
-        part = story.draft("receive memory", start, end, role=Role.DESTINATION)
+        part = Draft("receive memory", start, end, role=Role.DESTINATION)
         part.attributes["vm.migration.memory.iteration.index"] = index
         found.append(part)
     return found
@@ -133,7 +132,7 @@ def _restore(story: Story, side: Side, span: Draft) -> Draft | None:
         start, end, inferred = arrived, restored or completing or _broken_off(story, side, span), True
     else:
         return None
-    part = story.draft("restore", start, end, role=Role.DESTINATION)
+    part = Draft("restore", start, end, role=Role.DESTINATION)
     if inferred:
         part.attributes["otelmig.evidence.completeness"] = "inferred" if restored else "partial"
     built = story.destination_first(Kind.VM_CONFIG)
@@ -144,7 +143,7 @@ def _restore(story: Story, side: Side, span: Draft) -> Draft | None:
         ("restore devices", restoring, restored),
     ):
         if begin is not None and finish is not None and finish.ns > begin.ns and finish.ns <= end.ns:
-            part.children.append(story.draft(name, begin.not_before(start), finish, role=Role.DESTINATION))
+            part.children.append(Draft(name, begin.not_before(start), finish, role=Role.DESTINATION))
     return part
 
 
@@ -172,7 +171,7 @@ def _resume(story: Story, side: Side) -> Draft | None:
         if complete is None or last is None:
             return None
         start, end, inferred = complete, last, True
-    part = story.draft("resume", start, end, role=Role.DESTINATION)
+    part = Draft("resume", start, end, role=Role.DESTINATION)
     if inferred:
         part.attributes["otelmig.evidence.completeness"] = "inferred"
     for seen in side.all(Kind.DEVICE_RESUMING):
@@ -193,7 +192,7 @@ def _prefault(story: Story, side: Side) -> Draft | None:
     done = story.destination_last(Kind.PREFAULT_DONE)
     failed = story.destination_first(Kind.PREFAULT_FAILED)
     end = done or failed or story.timeline.at(Role.DESTINATION, side.observations[-1])
-    part = story.draft("prefault", started, end, role=Role.DESTINATION, sequential=False)
+    part = Draft("prefault", started, end, role=Role.DESTINATION, sequential=False)
     if done is None:
         part.attributes["otelmig.evidence.completeness"] = "partial"
         if failed is not None:

@@ -32,7 +32,7 @@ def downtime(story: Story) -> Draft | None:
         return _broken_off(story, side)
     end = story.timeline.at(Role.SOURCE, completed)
     printed = completed.number("downtime_ns")
-    span = story.draft("downtime", _start(story, end, printed), end)
+    span = Draft("downtime", _start(story, end, printed), end)
     if printed is None:
         span.attributes["otelmig.evidence.completeness"] = "inferred"
     else:
@@ -85,11 +85,11 @@ def _parts_by_breakdown(story: Story, span: Draft, breakdown: Observation) -> li
     snapshot = breakdown.number("snapshot_ns") or 0
     if snapshot:
         begin = snapshotting or sending.plus(-snapshot, _MS)
-        parts.append(story.draft("snapshot", begin, begin.plus(snapshot, _MS).not_after(sending)))
+        parts.append(Draft("snapshot", begin, begin.plus(snapshot, _MS).not_after(sending)))
     if send:
-        parts.append(story.draft("send", sending, completing))
+        parts.append(Draft("send", sending, completing))
     if complete:
-        parts.append(story.draft("complete", completing, span.end))
+        parts.append(Draft("complete", completing, span.end))
     return parts
 
 
@@ -106,7 +106,7 @@ def _packed(story: Story, span: Draft, breakdown: Observation) -> list[Draft]:
         length = breakdown.number(key) or 0
         begin = end.plus(-length, _MS)
         if length:
-            part = _final_delta(story, begin, end) if name == "final delta" else story.draft(name, begin, end)
+            part = _final_delta(story, begin, end) if name == "final delta" else Draft(name, begin, end)
             part.attributes["otelmig.evidence.completeness"] = "inferred"
             parts.insert(0, part)
         end = begin
@@ -120,7 +120,7 @@ def _pause(story: Story, span: Draft) -> list[Draft]:
     paused = story.source_first(Kind.VM_PAUSED) or story.source_last(Kind.DEVICE_PAUSING)
     if side is None or pausing is None or paused is None:
         return []
-    part = story.draft("pause", pausing.not_before(span.start), paused)
+    part = Draft("pause", pausing.not_before(span.start), paused)
     for seen in side.all(Kind.DEVICE_PAUSING):
         part.events.append(
             DraftEvent(
@@ -137,7 +137,7 @@ def _pause(story: Story, span: Draft) -> list[Draft]:
 
 
 def _final_delta(story: Story, start: Moment, end: Moment) -> Draft:
-    part = story.draft("final delta", start, end)
+    part = Draft("final delta", start, end)
     final = None if story.source is None else story.source.first(Kind.FINAL_DELTA_SENT)
     if final is not None:
         figures = memory_figures(final, first=True)
@@ -159,7 +159,7 @@ def _parts_by_stamps(story: Story, span: Draft, until: Moment | None = None) -> 
     if snapshotting is not None:
         taken = snapshotted or story.command("State") or until
         if taken is not None:
-            parts.append(story.draft("snapshot", snapshotting, taken))
+            parts.append(Draft("snapshot", snapshotting, taken))
             cursor = taken
             if snapshotted is not None or story.command("State") is not None:
                 parts += _send_and_complete(story, span, cursor, until)
@@ -174,7 +174,7 @@ def _send_and_complete(story: Story, span: Draft, start: Moment, until: Moment |
     resuming = story.command("Complete") or story.destination_first(Kind.VM_RESUMING)
     resuming_event = story.destination_first(Kind.VM_RESUMING) or resuming
     if until is not None and (resuming is None or resuming.ns >= until.ns):
-        return [story.draft("send", start, until)]
+        return [Draft("send", start, until)]
     if resuming is None:
         return []
     if restored is None or resuming_event is None:
@@ -183,7 +183,7 @@ def _send_and_complete(story: Story, span: Draft, start: Moment, until: Moment |
         half = (resuming_event.ns - restored.ns) // 2
         border = restored.plus(half, abs(half))
     border = border.not_before(start).not_after(span.end)
-    return [story.draft("send", start, border), story.draft("complete", border, until or span.end)]
+    return [Draft("send", start, border), Draft("complete", border, until or span.end)]
 
 
 def _snapshot_cpuid(story: Story) -> Moment | None:
@@ -201,14 +201,14 @@ def _broken_off(story: Story, side: Side) -> Draft | None:
     if side.result is Result.SUCCESS and finished is not None:
         # without the completion line: what the destination says last comes closest, the event follows the cleanup
         received = story.destination_first(Kind.RECEIVE_FINISHED, Kind.VM_RESUMED) or finished
-        span = story.draft("downtime", start, received.not_after(finished).not_before(start))
+        span = Draft("downtime", start, received.not_after(finished).not_before(start))
         span.attributes["otelmig.evidence.completeness"] = "inferred"
         _finish(span, _parts_by_stamps(story, span))
         return span
     end = story.failure or story.evidence_ends
     if end is None:
         return None
-    span = story.draft("downtime", start, end)
+    span = Draft("downtime", start, end)
     parts = _parts_by_stamps(story, span, until=end)
     if story.failure is None:
         span.attributes["otelmig.evidence.completeness"] = "partial"

@@ -7,16 +7,16 @@ child leaves its parent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from otelmig.side import Role
 from otelmig.trace.span import SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from otelmig.side import Role
     from otelmig.trace.moment import Moment
     from otelmig.trace.span import AttributeValue
 
@@ -36,15 +36,20 @@ class DraftEvent:
     attributes: dict[str, AttributeValue] = field(default_factory=dict)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Draft:
-    """A span to be; ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments."""
+    """A span to be, which ends no earlier than it starts.
+
+    ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments, ``span_id`` once the tree is
+    complete.
+    """
 
     name: str
-    role: Role
     start: Moment
     end: Moment
-    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    _: KW_ONLY
+    role: Role = Role.SOURCE
+    attributes: dict[str, AttributeValue] = field(init=False)
     events: list[DraftEvent] = field(default_factory=list)
     children: list[Draft] = field(default_factory=list)
     sequential: bool = True
@@ -54,6 +59,11 @@ class Draft:
     links: list[tuple[Draft, str]] = field(default_factory=list)
     start_ns: int = 0
     end_ns: int = 0
+    span_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.end = self.end.not_before(self.start)
+        self.attributes = {"vm.migration.phase": self.name}
 
     def walk(self) -> Iterator[Draft]:
         """This span and all below it, depth first."""
@@ -87,21 +97,21 @@ def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:
         if end.ns - start.ns < 2 * MICROSECOND:
             continue
         if start.ns - cursor.ns >= _SHORTEST_TILE:
-            found.append(Draft(name="unaccounted", role=parent.role, start=cursor, end=start))
+            found.append(Draft("unaccounted", cursor, start, role=parent.role))
         elif start.ns > cursor.ns:
             start = cursor
         part.start, part.end = start, end
         found.append(part)
         cursor = end
     if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not found:
-        found.append(Draft(name="unaccounted", role=parent.role, start=cursor, end=parent.end))
+        found.append(Draft("unaccounted", cursor, parent.end, role=parent.role))
     else:
         found[-1].end = parent.end
     return found
 
 
 def lay_out(root: Draft, *, fixed: Draft | None) -> None:
-    """Set the final boundaries of the whole tree; ``fixed`` (the downtime) keeps the length that it has."""
+    """Set the final boundaries of the whole tree, in order of time; ``fixed`` (the downtime) keeps its length."""
     for draft in root.walk():
         draft.start_ns = draft.start.ns // MICROSECOND * MICROSECOND
         draft.end_ns = max(draft.end.ns // MICROSECOND * MICROSECOND, draft.start_ns + MICROSECOND)
@@ -110,6 +120,8 @@ def lay_out(root: Draft, *, fixed: Draft | None) -> None:
 
 def _settle(draft: Draft, fixed: Draft | None) -> None:
     """Lay out the children, then let the parent enclose them."""
+    if not draft.children:
+        return
     sequence = [child for child in draft.children if child.sequential]
     anchor = next((index for index, child in enumerate(sequence) if child is fixed), None)
     if draft is fixed:
@@ -123,13 +135,14 @@ def _settle(draft: Draft, fixed: Draft | None) -> None:
     for child in draft.children:
         if not child.sequential:
             _settle(child, fixed)
-    if draft.children and draft is not fixed:
-        first = min(draft.children, key=lambda child: child.start_ns)
-        last = max(draft.children, key=lambda child: child.end_ns)
-        if first.start_ns < draft.start_ns:
-            draft.start_ns, draft.start = first.start_ns, first.start.moved(0, draft.role)
-        if last.end_ns > draft.end_ns:
-            draft.end_ns, draft.end = last.end_ns, last.end.moved(0, draft.role)
+    draft.children.sort(key=lambda child: (child.start_ns, -child.end_ns))
+    if draft is fixed:
+        return
+    for child in draft.children:
+        if child.start_ns < draft.start_ns:
+            draft.start_ns, draft.start = child.start_ns, child.start.moved(0, draft.role)
+        if child.end_ns > draft.end_ns:
+            draft.end_ns, draft.end = child.end_ns, child.end.moved(0, draft.role)
 
 
 def _part(parts: Sequence[Draft]) -> None:

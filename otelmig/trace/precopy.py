@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
-from otelmig.trace.draft import DraftEvent
+from otelmig.trace.draft import Draft, DraftEvent
 from otelmig.trace.story import seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from otelmig.observation import Observation
     from otelmig.side import Side
-    from otelmig.trace.draft import Draft
     from otelmig.trace.moment import Moment
     from otelmig.trace.span import AttributeValue
     from otelmig.trace.story import Story
@@ -21,6 +23,8 @@ __all__ = ["memory_figures", "precopy"]
 
 _ELAPSED_ERROR_NS: Final = 5 * 10**6
 """``elapsed`` is printed with two decimals of a second."""
+_ITERATION: Final = (Kind.ITERATION_ANNOUNCED, Kind.ITERATION_SENT)
+_BEFORE_TABLE: Final = (Kind.DIRTY_ROUND, *_ITERATION)
 _BEFORE_MEMORY: Final = frozenset({"connection_failed", "tls_error", "config_rejected"})
 """Failures that come before any memory is sent."""
 
@@ -33,15 +37,16 @@ def precopy(story: Story, end: Moment) -> Draft | None:
     start = _start(story, side)
     if start is None or start.ns >= end.ns:
         return None
-    span = story.draft("precopy", start, end)
+    span = Draft("precopy", start, end)
     cursor = start
     passes = _passes(story, side)
+    places = {id(seen): place for place, seen in enumerate(side.observations)}
     for index, (finish, seen) in enumerate(passes):
-        iteration = story.draft("memory iteration", cursor, finish.not_after(end))
+        iteration = Draft("memory iteration", cursor, finish.not_after(end))
         iteration.attributes["vm.migration.memory.iteration.index"] = index
         if seen.kind is Kind.ITERATION_SENT:
             iteration.attributes |= memory_figures(seen, first=index == 0)
-        iteration.attributes |= _dirty_rate(side, passes, index, finish.ns - cursor.ns)
+        iteration.attributes |= _dirty_rate(side, places, passes, index, finish.ns - cursor.ns)
         span.children.append(iteration)
         cursor = finish
     _add_unfinished(story, span, cursor, end)
@@ -51,22 +56,25 @@ def precopy(story: Story, end: Moment) -> Draft | None:
 
 def memory_figures(seen: Observation, *, first: bool) -> dict[str, AttributeValue]:
     """What a line about a memory pass prints, as attributes."""
-    printed: dict[str, AttributeValue | None] = {
-        "vm.migration.memory.iteration.size": seen.number("size_bytes"),
-        "vm.migration.memory.cumulative_size": seen.number("total_bytes"),
-        "vm.migration.memory.bandwidth": seen.rate("bandwidth"),
-        "vm.migration.memory.average_bandwidth": seen.rate("average_bandwidth"),
-        "vm.migration.memory.transfer.duration": _seconds(seen.number("transfer_ns")),
-        "vm.migration.memory.overhead.duration": _seconds(seen.number("overhead_ns")),
-        "vm.vcpu.throttle_ratio": None if (percent := seen.number("throttle")) is None else percent / 100,
-        # before the second pass there is no bandwidth to estimate with: the printed 0 means unknown
-        "vm.migration.downtime.estimated": None if first else _seconds(seen.number("estimate_ns")),
-    }
-    return {name: value for name, value in printed.items() if value is not None}
-
-
-def _seconds(ns: int | None) -> float | None:
-    return None if ns is None else seconds(ns)
+    found: dict[str, AttributeValue] = {}
+    if (size := seen.number("size_bytes")) is not None:
+        found["vm.migration.memory.iteration.size"] = size
+    if (size := seen.number("total_bytes")) is not None:
+        found["vm.migration.memory.cumulative_size"] = size
+    if (bandwidth := seen.rate("bandwidth")) is not None:
+        found["vm.migration.memory.bandwidth"] = bandwidth
+    if (bandwidth := seen.rate("average_bandwidth")) is not None:
+        found["vm.migration.memory.average_bandwidth"] = bandwidth
+    if (ns := seen.number("transfer_ns")) is not None:
+        found["vm.migration.memory.transfer.duration"] = seconds(ns)
+    if (ns := seen.number("overhead_ns")) is not None:
+        found["vm.migration.memory.overhead.duration"] = seconds(ns)
+    if (percent := seen.number("throttle")) is not None:
+        found["vm.vcpu.throttle_ratio"] = percent / 100
+    # before the second pass there is no bandwidth to estimate with: the printed 0 means unknown
+    if not first and (ns := seen.number("estimate_ns")) is not None:
+        found["vm.migration.downtime.estimated"] = seconds(ns)
+    return found
 
 
 def _began(story: Story, side: Side) -> bool:
@@ -90,14 +98,17 @@ def _began(story: Story, side: Side) -> bool:
 def _start(story: Story, side: Side) -> Moment | None:
     """When copying began: the smallest (stamp - elapsed), else the first Memory command, else the last connect."""
     handshake = story.source_first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED)
-    computed = [
-        moment.plus(-elapsed, _ELAPSED_ERROR_NS)
+    printed = [
+        (seen, elapsed)
         for kind in (Kind.ITERATION_SENT, Kind.PRECOPY_CONVERGED, Kind.FINAL_DELTA_SENT)
         for seen in side.all(kind)
-        if (elapsed := seen.number("elapsed_ns")) is not None and (moment := story.on_source(seen)) is not None
+        if (elapsed := seen.number("elapsed_ns")) is not None
     ]
-    start = min(computed, key=lambda moment: moment.ns, default=None)
-    if start is None:
+    start: Moment | None
+    if printed:
+        seen, elapsed = min(printed, key=lambda found: found[0].stamp.ns - found[1])
+        start = story.timeline.at(Role.SOURCE, seen).plus(-elapsed, _ELAPSED_ERROR_NS)
+    else:
         start = story.command("Memory") or story.source_last(Kind.CONNECTING)
     if start is None or handshake is None:
         return start or handshake or story.on_source(side.observations[0])
@@ -107,10 +118,7 @@ def _start(story: Story, side: Side) -> Moment | None:
 def _passes(story: Story, side: Side) -> list[tuple[Moment, Observation]]:
     """The acknowledged passes: when each ended, and the line that says so."""
     by_index: dict[int, Observation] = {}
-    for kind in (
-        Kind.ITERATION_ANNOUNCED,
-        Kind.ITERATION_SENT,
-    ):  # the line is stamped before the event: it wins
+    for kind in _ITERATION:  # the line is stamped before the event: it wins
         for seen in side.all(kind):
             if (number := seen.number("iteration")) is not None:
                 by_index[number] = seen
@@ -124,11 +132,12 @@ def _passes(story: Story, side: Side) -> list[tuple[Moment, Observation]]:
 
 
 def _dirty_rate(
-    side: Side, passes: list[tuple[Moment, Observation]], index: int, duration_ns: int
+    side: Side, places: Mapping[int, int], passes: Sequence[tuple[Moment, Observation]], index: int, duration_ns: int
 ) -> dict[str, AttributeValue]:
     """How fast the guest wrote memory during a pass: what the next reading of the dirty log found.
 
-    The reading's own lines say it to the page; else the size of the next pass, which is rounded up to MiB.
+    The reading's own lines say it to the page; else the size of the next pass, which is rounded up to MiB. ``places``
+    gives each line's place in the log, by ``id``.
     """
     line = passes[index][1]
     printed = line.rate("dirty_rate")
@@ -139,16 +148,15 @@ def _dirty_rate(
         }
     if duration_ns <= 0:
         return {}
-    if line.kind is Kind.DIRTY_ROUND or line.kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
-        for seen in side.following(line):
-            if seen.kind is Kind.DIRTY_TABLE:
-                size = seen.number("dirty_bytes") or 0
-                return {
-                    "vm.migration.memory.dirty_rate": size / seconds(duration_ns),
-                    "vm.migration.memory.dirty_rate_method": "dirty_table",
-                }
-            if seen.kind not in (Kind.ITERATION_ANNOUNCED, Kind.ITERATION_SENT) or seen.number("iteration") != index:
-                break
+    if line.kind in _BEFORE_TABLE:
+        rest = islice(side.observations, places[id(line)] + 1, None)
+        after = next((seen for seen in rest if seen.kind not in _ITERATION or seen.number("iteration") != index), None)
+        if after is not None and after.kind is Kind.DIRTY_TABLE:
+            size = after.number("dirty_bytes") or 0
+            return {
+                "vm.migration.memory.dirty_rate": size / seconds(duration_ns),
+                "vm.migration.memory.dirty_rate_method": "dirty_table",
+            }
     following = passes[index + 1][1] if index + 1 < len(passes) else side.first(Kind.PRECOPY_CONVERGED)
     if following is None or (size_bytes := following.number("size_bytes")) is None:
         return {}
@@ -166,7 +174,7 @@ def _add_unfinished(story: Story, span: Draft, cursor: Moment, end: Moment) -> N
     decided = side.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED)
     if decided is not None or _nothing_left(side):
         return
-    unfinished = story.draft("memory iteration", cursor, end)
+    unfinished = Draft("memory iteration", cursor, end)
     unfinished.attributes["vm.migration.memory.iteration.index"] = len(span.children)
     unfinished.attributes["otelmig.evidence.completeness"] = "partial"
     span.children.append(unfinished)

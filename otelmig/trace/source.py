@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from otelmig.observation import Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.trace.downtime import downtime
-from otelmig.trace.draft import MICROSECOND, DraftEvent
+from otelmig.trace.draft import MICROSECOND, Draft, DraftEvent
 from otelmig.trace.precopy import precopy
 from otelmig.trace.span import SpanKind
 
 if TYPE_CHECKING:
     from otelmig.side import Side
-    from otelmig.trace.draft import Draft
     from otelmig.trace.moment import Moment
     from otelmig.trace.story import Story
 
@@ -30,13 +29,13 @@ def migration(story: Story, side: Side) -> Draft:
     start = story.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
     start = start or story.timeline.at(Role.SOURCE, side.observations[0])
     end = _end(story, side)
-    root = story.draft("migration", start, end)
+    root = Draft("migration", start, end)
     root.kind = SpanKind.CLIENT
     stopped = downtime(story)
     memory_until = stopped.start if stopped is not None else (story.failure or story.evidence_ends or end)
     memory = precopy(story, memory_until)
     setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
-    root.children.append(story.draft("setup", start, setup_until))
+    root.children.append(Draft("setup", start, setup_until))
     root.children += [each for each in (memory, stopped) if each is not None]
     _add_ending(story, side, root, stopped, end)
     _mark_failure(story, side, root)
@@ -55,7 +54,7 @@ def add_wait(root: Draft, story: Story) -> None:
         return
     until = received.end.plus(MICROSECOND)
     if until.ns > last.end.ns:
-        root.children.append(story.draft("unaccounted", last.end, until))
+        root.children.append(Draft("unaccounted", last.end, until))
 
 
 def _end(story: Story, side: Side) -> Moment:
@@ -85,18 +84,18 @@ def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, en
     completed = side.first(Kind.COMPLETED) is not None
     if side.result is Result.UNKNOWN:
         if stopped is not None and completed and end.ns > stopped.end.ns:
-            root.children.append(story.draft("postcopy", stopped.end, end))  # pages were left behind
-    elif story.failure is not None and not completed:
+            root.children.append(Draft("postcopy", stopped.end, end))  # pages were left behind
+    elif not completed and story.failure is not None:
         _add_rollback(story, side, root, stopped, end)
     elif stopped is not None:
         cursor = stopped.end
         if side.mode is Mode.POSTCOPY:
             drained = story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
             if drained.ns > cursor.ns:
-                root.children.append(story.draft("postcopy", cursor, drained))
+                root.children.append(Draft("postcopy", cursor, drained))
                 cursor = drained
         if end.ns > cursor.ns:
-            root.children.append(story.draft("cleanup", cursor, end))
+            root.children.append(Draft("cleanup", cursor, end))
 
 
 def _add_rollback(story: Story, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
@@ -107,7 +106,7 @@ def _add_rollback(story: Story, side: Side, root: Draft, stopped: Draft | None, 
     until = end if stopped is None else resumed or end
     if until.ns <= story.failure.ns:
         return
-    span = story.draft("cleanup" if stopped is None else "rollback", story.failure, until)
+    span = Draft("cleanup" if stopped is None else "rollback", story.failure, until)
     if stopped is not None and resumed is None:
         span.attributes["otelmig.evidence.completeness"] = "partial"
     root.children.append(span)

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
 from otelmig.side import Result, Role
-from otelmig.trace.draft import Draft
 
 if TYPE_CHECKING:
     from otelmig.observation import Observation
     from otelmig.side import Side
     from otelmig.trace.moment import Moment, Timeline
-    from otelmig.trace.span import AttributeValue
 
 __all__ = ["COARSE_NS", "Story", "seconds"]
 
@@ -118,23 +116,3 @@ class Story:
             return f"{refused.word('command')} failed: {refused.word('error')}"
         mismatch = None if self.destination is None else self.destination.first(Kind.CPU_INCOMPATIBLE)
         return None if mismatch is None else f"Config failed: incompatible CPUID entry: {mismatch.word('error')}"
-
-    def draft(
-        self,
-        name: str,
-        start: Moment,
-        end: Moment,
-        *,
-        role: Role = Role.SOURCE,
-        sequential: bool = True,
-        **attributes: AttributeValue,
-    ) -> Draft:
-        """A span of this story."""
-        return Draft(
-            name=name,
-            role=role,
-            start=start,
-            end=end.not_before(start),
-            sequential=sequential,
-            attributes=dict(attributes),
-        )
