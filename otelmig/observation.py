@@ -179,12 +179,14 @@ class Observation(NamedTuple):
     def number(self, name: str) -> int | None:
         """The integer called ``name``, or None where the message does not print it."""
         value = self.values.get(name)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
+        return value if type(value) is int else None
 
     def rate(self, name: str) -> float | None:
         """The number called ``name`` as a float, or None."""
         value = self.values.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if type(value) is float:
+            return value
+        return float(value) if type(value) is int else None
 
     def word(self, name: str) -> str | None:
         """The text called ``name``, or None."""
