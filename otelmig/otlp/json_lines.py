@@ -136,16 +136,17 @@ def _attributes(tag: int, attributes: Mapping[str, AttributeValue]) -> _Both:
     texts: list[str] = []
     bodies: list[bytes] = []
     for key, value in attributes.items():
-        if value.__class__ is float:
+        if type(value) is float:
             if value - value:  # an infinity, or no number: neither is JSON
                 raise ValueError(f"{key} is {value}")
             text, body = _before_double(tag, key)
             texts.append(f"{text}{value!r}}}}}")
             bodies += (body, _DOUBLE(value))
-        elif key in _NEVER_THE_SAME:
-            text, body = _new_attribute(tag, key, value)
-            texts.append(text)
-            bodies.append(body)
+        elif type(value) is str and key in _NEVER_THE_SAME:
+            data = value.encode()
+            text, body = _before_text(tag, key, len(data))
+            texts.append(f"{text}{quoted(value)}}}}}")
+            bodies += (body, data)
         else:
             text, body = _attribute(tag, key, value)
             texts.append(text)
@@ -161,7 +162,17 @@ def _before_double(tag: int, key: str) -> _Both:
     return f'{text}{{"doubleValue":', bytes((tag,)) + varint(len(body) + 8) + body
 
 
-def _new_attribute(tag: int, key: str, value: AttributeValue) -> _Both:
+@lru_cache(maxsize=1024)
+def _before_text(tag: int, key: str, size: int) -> _Both:
+    """What comes before a string of so many bytes."""
+    text, body = _key(key)
+    body += message(0x12, message(0x0A, bytes(size)))
+    return f'{text}{{"stringValue":', message(tag, body)[: -size or None]
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _attribute(tag: int, key: str, value: AttributeValue) -> _Both:
+    """Any other: names, versions, reasons, small counts come again and again."""
     text, body = _key(key)
     words, data = _value(value)
     return f"{text}{words}}}", message(tag, body + message(0x12, data))
@@ -170,8 +181,7 @@ def _new_attribute(tag: int, key: str, value: AttributeValue) -> _Both:
 _NEVER_THE_SAME: Final = frozenset(
     {"otelmig.evidence.start", "otelmig.evidence.end", "otelmig.time.start", "otelmig.time.end"}
 )
-"""Every span has them, and hardly any two have the same; names, reasons, small counts come again and again."""
-_attribute: Final = lru_cache(maxsize=4096, typed=True)(_new_attribute)
+"""Every span has them, and hardly any two have the same."""
 
 
 @lru_cache(maxsize=1024)
