@@ -19,6 +19,11 @@ def shifted(log: bytes, microseconds: int) -> bytes:
     return _STAMP.sub(move, log)
 
 
+def repeated(log: bytes, count: int) -> bytes:
+    """So many processes that wrote ``log``, one after the other, each a microsecond later than the one before."""
+    return b"".join(shifted(log, number) for number in range(count))
+
+
 def on_port(log: bytes, port: int) -> bytes:
     """``log`` with another port in its URLs."""
     return log.replace(b":4444", f":{port}".encode())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from forest import CORPUS
 from otlp_receiver import Reply, receiver_of
-from restamp import shifted
+from restamp import repeated
 
 from otelmig.otlp.parcel import Parcel
 from otelmig.otlp.spool import Bounds, Spool
@@ -34,9 +34,8 @@ _MIGRATIONS = 100
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Processes that wrote to one file one after the other, each with a migration of its own."""
-    text = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()
     path: Path = tmp_path_factory.mktemp("kill") / "source.log"
-    path.write_bytes(b"".join(shifted(text, number) for number in range(_MIGRATIONS)))
+    path.write_bytes(repeated((CORPUS / "v53.0-basicv" / "source.log").read_bytes(), _MIGRATIONS))
     return path
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from forest import CORPUS
 from otlp_receiver import Reply, receiver_of
-from restamp import shifted
+from restamp import repeated
 
 from otelmig.otlp.delivery import PER_BATCH
 
@@ -29,9 +29,8 @@ _INTERRUPTED = 130
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Several batches of migrations."""
-    text = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()
     path: Path = tmp_path_factory.mktemp("overlap") / "source.log"
-    path.write_bytes(b"".join(shifted(text, number) for number in range(_MIGRATIONS)))
+    path.write_bytes(repeated((CORPUS / "v53.0-basicv" / "source.log").read_bytes(), _MIGRATIONS))
     return path
 
 
