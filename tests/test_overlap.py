@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from consignment import delivered, parcels
 from forest import CORPUS
 from otlp_receiver import Reply, receiver_of
 from restamp import repeated
@@ -66,6 +68,38 @@ def test_interrupted_while_a_batch_is_on_its_way(log: Path, tmp_path: Path) -> N
             assert process.wait(60) == 0
         assert len({span.trace_id for span in receiver.spans}) == _MIGRATIONS
         assert not receiver.copies()
+
+
+def test_interrupted_between_requests(log: Path, tmp_path: Path) -> None:
+    """Where each trace is a request, the one that is under way is the last; what was to follow counts as in flight."""
+    with receiver_of("http/json")() as receiver:
+        receiver.replies = [Reply(), Reply(hangs=True)]
+        with _tracing(log, receiver, "http/json", tmp_path) as process:
+            _wait_for(lambda: len(receiver.requests) == 2)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            receiver.go_on.set()
+            assert process.wait(60) == _INTERRUPTED
+        assert len(receiver.requests) == 2
+        with _tracing(log, receiver, "http/json", tmp_path) as process:
+            assert process.wait(60) == 0
+        assert len({span.trace_id for span in receiver.spans}) == _MIGRATIONS
+        assert not receiver.copies()
+
+
+def test_interrupted_while_another_process_has_the_spool(log: Path, tmp_path: Path) -> None:
+    """It is not waited for any longer, and nothing is sent."""
+    with receiver_of("http/protobuf")() as receiver:
+        delivered(parcels(1), receiver.url, tmp_path / "spool")
+        receiver.requests.clear()
+        with (tmp_path / "spool" / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with _tracing(log, receiver, "http/protobuf", tmp_path) as process:
+                _wait_for((tmp_path / "archive.jsonl.partial").exists)
+                time.sleep(1)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(30) == _INTERRUPTED
+        assert not receiver.requests
 
 
 @contextmanager

@@ -144,12 +144,18 @@ def _deliver(delivery: Delivery, traces: Iterable[Trace]) -> None:
     parcels = map(Parcel.of_trace, traces)
     with ThreadPoolExecutor(max_workers=1) as carrier:
         on_its_way: Future[None] | None = None
-        while batch := list(islice(parcels, PER_BATCH)):
+        try:
+            while batch := list(islice(parcels, PER_BATCH)):
+                if on_its_way is None:
+                    delivery.open_spool()
+                else:
+                    on_its_way.result()
+                on_its_way = carrier.submit(delivery.deliver, batch, Origin.TRACED)
             if on_its_way is not None:
                 on_its_way.result()
-            on_its_way = carrier.submit(delivery.deliver, batch, Origin.TRACED)
-        if on_its_way is not None:
-            on_its_way.result()
+        except KeyboardInterrupt:
+            delivery.interrupt()
+            raise
     delivery.deliver_leftovers()
 
 

@@ -86,6 +86,7 @@ class Delivery:
         self._settled: set[str] = set()  # what this run need not try again
         self._superseded: set[tuple[str, str]] = set()  # what the receiver has in a form that is as good
         self._said: set[Reason] = set()
+        self._interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -113,6 +114,14 @@ class Delivery:
             self._say(f"{answer.failure}{'; will be tried again' if answer.retryable else ''}")
             if not answer.retryable:
                 self._said.add(answer.reason)
+
+    def open_spool(self) -> None:
+        """Open it, which may have to wait for another process, before the first delivery needs it."""
+        self._opened()
+
+    def interrupt(self) -> None:
+        """Let the request that is under way be the last one; may be called while another thread delivers."""
+        self._interrupted = True
 
     def deliver(self, parcels: Iterable[Parcel], origin: Origin) -> None:
         """Send each of ``parcels`` that the receiver is not known to have, and account for it."""
@@ -253,7 +262,7 @@ class Delivery:
 
     def _send(self, batch: Sequence[Parcel], origin: Origin) -> None:
         """One batch: on the disk, sent, recorded, counted."""
-        if not batch:
+        if not batch or self._interrupted:
             return
         refusal = self._barred or self._courier.refusal()
         before = {parcel.ident: self._uncertain(parcel) for parcel in batch}
@@ -264,11 +273,18 @@ class Delivery:
         if refusal is not None:
             self._failed(batch, refusal, origin, before)
             return
-        for group in [[parcel] for parcel in batch] if self._protocol == JSON else [batch]:
+        for group in self._one_by_one(batch) if self._protocol == JSON else [batch]:
             self._send_group(group, origin, before)
         with self._guarded():
             if self._spool is not None:
                 self._spool.sync_receipts()
+
+    def _one_by_one(self, batch: Sequence[Parcel]) -> Iterator[Sequence[Parcel]]:
+        """Each by itself, until an interrupt."""
+        for parcel in batch:
+            if self._interrupted:
+                return
+            yield [parcel]
 
     def _uncertain(self, parcel: Parcel) -> bool:
         """Whether the receiver may have it: then sending it may make a copy."""
@@ -297,8 +313,8 @@ class Delivery:
         if answer.failure is None:
             self._succeeded(group, origin)
         elif answer.of_request and not arrived and len(group) > 1:
-            for parcel in group:
-                self._send_group([parcel], origin, before)
+            for single in self._one_by_one(group):
+                self._send_group(single, origin, before)
         else:
             self._failed(group, answer, origin, {ident: each or arrived for ident, each in before.items()})
 

@@ -169,15 +169,12 @@ def _any_of(texts: Iterable[str], at: int, also: bytes) -> bytes:
 
 _SPECIAL: Final = {
     b"v\x00": rb"v\d[\w.+-]{0,63} starting",
-    # one line per run of dirty pages, thousands of them: the groups say that the lines after it may be of its kind
-    b"Dirty Memory Range": rb"(?P<table>Dirty Memory Range)",
-    b"GPA: ": rb"(?P<range>GPA: )",
+    # one line per run of dirty pages, thousands of them: the group says that the lines after it may be of its kind
+    b"GPA: ": rb"(?P<many>GPA: )",
 }
 """Beginnings that stand for themselves in the pattern."""
-_RUN: Final = re.compile(
-    rb"(?:[^\n]{0,512}-- (?:GPA: [0-9a-f]{1,16} size: \d{1,12} \(KiB\)|Dirty Memory Range Table:)\r?\n)+"
-)
-"""Lines of dirty tables that follow each other."""
+_RUN: Final = re.compile(rb"(?:[^\n]{0,512}-- GPA: [0-9a-f]{1,16} size: \d{1,12} \(KiB\)\r?\n)+")
+"""Lines of a dirty table that follow each other."""
 
 
 def _tree(texts: Iterable[bytes]) -> bytes:
