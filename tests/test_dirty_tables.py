@@ -18,18 +18,18 @@ def _lines(recording: str) -> tuple[list[bytes], list[int]]:
     return lines, [number for number, line in enumerate(lines) if _HEADING in line]
 
 
-def _rates(path: Path) -> list[list[object]]:
+def _rates(paths: list[Path]) -> list[list[object]]:
     """The dirty rate of each pass, with how it was found, by migration."""
     names = ("vm.migration.memory.dirty_rate", "vm.migration.memory.dirty_rate_method")
     return [
         [tuple(span.attributes.get(name) for name in names) for span in trace.named("memory iteration")]
-        for trace in traced([path])
+        for trace in traced(paths)
     ]
 
 
 def _rates_of(lines: list[bytes], path: Path) -> list[list[object]]:
     path.write_bytes(b"".join(lines))
-    return _rates(path)
+    return _rates([path])
 
 
 def test_a_heading_that_is_there_twice_loses_no_rows(tmp_path: Path) -> None:
@@ -38,7 +38,10 @@ def test_a_heading_that_is_there_twice_loses_no_rows(tmp_path: Path) -> None:
     (whole,) = _rates_of(lines, tmp_path / "whole.log")
     assert whole[0] == (whole[0][0], "dirty_table")  # type: ignore[index] # a pair
     for at in tables:
-        assert _rates_of(lines[: at + 1] + lines[at:], tmp_path / "twice.log") == [whole]
+        older, newer = tmp_path / "twice.log.1", tmp_path / "twice.log"
+        older.write_bytes(b"".join(lines[: at + 1]))
+        newer.write_bytes(b"".join(lines[at:]))
+        assert _rates([newer, older]) == [whole]
 
 
 def test_the_table_of_another_process_is_not_added(tmp_path: Path) -> None:
