@@ -23,7 +23,7 @@ __all__ = ["Command", "main"]
 
 _COMMANDS: Final = ("trace", "send", "explain", "doctor", "demo")
 """One module of this package each."""
-_COLLECT: Final = (10_000, 20, 100)
+_COLLECT: Final = (50_000, 20, 100)
 """Reading makes many small objects and few cycles: looking for cycles less often saves a third of the time."""
 _INTERRUPTED: Final = 130
 """What shells report for a command that SIGINT ended."""
