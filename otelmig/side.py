@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from otelmig.observation import Kind
@@ -44,7 +45,7 @@ class Mode(StrEnum):
     LOCAL = "local"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Side:
     """One side of one attempt; ``observations`` are its own, in the order in which they were logged."""
 
@@ -86,10 +87,13 @@ class Side:
                 return self.by_kind[kind][-1]
         return None
 
-    def following(self, seen: Observation) -> tuple[Observation, ...]:
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {id(seen): place for place, seen in enumerate(self.observations)}
+
+    def following(self, seen: Observation) -> Iterator[Observation]:
         """What was logged after ``seen``, one of this side's observations."""
-        position = next(index for index, each in enumerate(self.observations) if each is seen)
-        return self.observations[position + 1 :]
+        return map(self.observations.__getitem__, range(self._places[id(seen)] + 1, len(self.observations)))
 
     def going_back(self) -> Iterator[tuple[int, Observation, Observation]]:
         """Lines that follow each other on a thread, the second stamped earlier: by how many ns, and both."""

@@ -53,35 +53,24 @@ def test_the_next_batch_is_read_while_one_waits_for_its_answer(protocol: str, lo
         assert not receiver.copies()
 
 
-def test_interrupted_while_a_batch_is_on_its_way(log: Path, tmp_path: Path) -> None:
-    """It may arrive, and is recorded: the next run sends the others, and nothing twice."""
-    with receiver_of("http/protobuf")() as receiver:
-        receiver.replies = [Reply(hangs=True)]
-        with _tracing(log, receiver, "http/protobuf", tmp_path) as process:
-            _wait_for(lambda: len(receiver.requests) == 1)
+@pytest.mark.parametrize(
+    ("protocol", "answered", "arrived"), [("http/protobuf", 0, PER_BATCH), ("grpc", 0, PER_BATCH), ("http/json", 1, 2)]
+)
+def test_interrupted_while_a_request_is_under_way(
+    protocol: str, answered: int, arrived: int, log: Path, tmp_path: Path
+) -> None:
+    """It may arrive, is recorded, and is the last one; the next run sends the others, and nothing twice."""
+    with receiver_of(protocol)() as receiver:
+        receiver.replies = [*[Reply()] * answered, Reply(hangs=True)]
+        with _tracing(log, receiver, protocol, tmp_path) as process:
+            _wait_for(lambda: len(receiver.requests) == answered + 1)
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
             receiver.go_on.set()
             assert process.wait(60) == _INTERRUPTED
-        assert len({span.trace_id for span in receiver.spans}) == PER_BATCH
-        with _tracing(log, receiver, "http/protobuf", tmp_path) as process:
-            assert process.wait(60) == 0
-        assert len({span.trace_id for span in receiver.spans}) == _MIGRATIONS
-        assert not receiver.copies()
-
-
-def test_interrupted_between_requests(log: Path, tmp_path: Path) -> None:
-    """Where each trace is a request, the one that is under way is the last; what was to follow counts as in flight."""
-    with receiver_of("http/json")() as receiver:
-        receiver.replies = [Reply(), Reply(hangs=True)]
-        with _tracing(log, receiver, "http/json", tmp_path) as process:
-            _wait_for(lambda: len(receiver.requests) == 2)
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.2)
-            receiver.go_on.set()
-            assert process.wait(60) == _INTERRUPTED
-        assert len(receiver.requests) == 2
-        with _tracing(log, receiver, "http/json", tmp_path) as process:
+        assert len(receiver.requests) == answered + 1
+        assert len({span.trace_id for span in receiver.spans}) == arrived
+        with _tracing(log, receiver, protocol, tmp_path) as process:
             assert process.wait(60) == 0
         assert len({span.trace_id for span in receiver.spans}) == _MIGRATIONS
         assert not receiver.copies()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.observation import Kind
@@ -11,7 +10,7 @@ from otelmig.trace.draft import Draft, DraftEvent
 from otelmig.trace.story import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from otelmig.observation import Observation
     from otelmig.side import Side
@@ -40,13 +39,12 @@ def precopy(story: Story, end: Moment) -> Draft | None:
     span = Draft("precopy", start, end)
     cursor = start
     passes = _passes(story, side)
-    places = {id(seen): place for place, seen in enumerate(side.observations)}
     for index, (finish, seen) in enumerate(passes):
         iteration = Draft("memory iteration", cursor, finish.not_after(end))
         iteration.attributes["vm.migration.memory.iteration.index"] = index
         if seen.kind is Kind.ITERATION_SENT:
             iteration.attributes |= memory_figures(seen, first=index == 0)
-        iteration.attributes |= _dirty_rate(side, places, passes, index, finish.ns - cursor.ns)
+        iteration.attributes |= _dirty_rate(side, passes, index, finish.ns - cursor.ns)
         span.children.append(iteration)
         cursor = finish
     _add_unfinished(story, span, cursor, end)
@@ -132,12 +130,11 @@ def _passes(story: Story, side: Side) -> list[tuple[Moment, Observation]]:
 
 
 def _dirty_rate(
-    side: Side, places: Mapping[int, int], passes: Sequence[tuple[Moment, Observation]], index: int, duration_ns: int
+    side: Side, passes: Sequence[tuple[Moment, Observation]], index: int, duration_ns: int
 ) -> dict[str, AttributeValue]:
     """How fast the guest wrote memory during a pass: what the next reading of the dirty log found.
 
-    The reading's own lines say it to the page; else the size of the next pass, which is rounded up to MiB. ``places``
-    gives each line's place in the log, by ``id``.
+    The reading's own lines say it to the page; else the size of the next pass, which is rounded up to MiB.
     """
     line = passes[index][1]
     printed = line.rate("dirty_rate")
@@ -149,7 +146,7 @@ def _dirty_rate(
     if duration_ns <= 0:
         return {}
     if line.kind in _BEFORE_TABLE:
-        rest = islice(side.observations, places[id(line)] + 1, None)
+        rest = side.following(line)
         after = next((seen for seen in rest if seen.kind not in _ITERATION or seen.number("iteration") != index), None)
         if after is not None and after.kind is Kind.DIRTY_TABLE:
             size = after.number("dirty_bytes") or 0

@@ -209,9 +209,9 @@ def _snapshot_done(source: Side, _: Side) -> Sequence[Endpoint | None]:
     done = source.first(Kind.SNAPSHOTTED)
     if done is None:
         return (_endpoint(_snapshot_cpuid(source)),)
-    later = source.following(done)[:1]
-    if later and later[0].kind is Kind.DIRTY_TABLE:
-        return (Endpoint.of(later[0]),)
+    later = next(source.following(done), None)
+    if later is not None and later.kind is Kind.DIRTY_TABLE:
+        return (Endpoint.of(later),)
     return (Endpoint.of(done),)
 
 
