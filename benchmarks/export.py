@@ -192,6 +192,7 @@ def _stock(url: str) -> Callable[[list[Trace]], None]:
                     made.set_status(Status(StatusCode.ERROR, span.error))
                 contexts[span.span_id] = set_span_in_context(made)
                 made.end(span.end_ns)
+        processor.force_flush()
         if not traces:
             processor.shutdown()  # type: ignore[no-untyped-call] # the SDK's signature has no types
 
