@@ -77,15 +77,15 @@ def _span(span: Span, trace: Trace) -> _Both:
     flags = _flags(remote=span.parent_remote)
     named, named_body = _named(span.name, span.kind)
     attributes, attributes_body = _attributes(0x4A, span.attributes)
-    parent, parent_body = "", b""
+    parent, ids = "", _ids(trace.trace_id, span.span_id)
     if span.parent_id is not None:
-        parent, parent_body = f'"parentSpanId":"{span.parent_id}",', message(0x22, bytes.fromhex(span.parent_id))
+        parent, ids = f'"parentSpanId":"{span.parent_id}",', ids + bytes.fromhex(f"2208{span.parent_id}")
     text = (
         f'{{"traceId":"{trace.trace_id}","spanId":"{span.span_id}",{parent}"flags":{flags},{named},'
         f'"startTimeUnixNano":"{span.start_ns}","endTimeUnixNano":"{span.end_ns}","attributes":{attributes}'
     )
     times = _TIMES(0x39, span.start_ns, 0x41, span.end_ns)
-    body = [_ids(trace.trace_id, span.span_id), parent_body, named_body, times, attributes_body]
+    body = [ids, named_body, times, attributes_body]
     if span.events:
         events = [_event(event) for event in span.events]
         text += f',"events":[{",".join([each for each, _ in events])}]'
@@ -125,7 +125,7 @@ def _link(link: Link, trace: Trace) -> _Both:
 
 
 def _ids(trace_id: str, span_id: str) -> bytes:
-    return message(0x0A, bytes.fromhex(trace_id)) + message(0x12, bytes.fromhex(span_id))
+    return bytes.fromhex(f"0a10{trace_id}1208{span_id}")
 
 
 def _flags(*, remote: bool) -> int:

@@ -11,7 +11,8 @@ import errno
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, unquote
 from zlib import crc32
 
@@ -68,8 +69,7 @@ class Entry:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """One line of a segment or of the receipts: ``KIND TIME IDENT DIGEST SPANS ENDPOINT CHECK REST``."""
 
     kind: str
@@ -84,9 +84,13 @@ class Record:
 
     def encoded(self) -> bytes:
         """The line."""
-        place = quote(self.endpoint, safe=":/[]")
-        head = f"{self.kind} {self.time_s} {self.ident} {self.digest} {self.spans} {place}".encode()
+        head = f"{self.kind} {self.time_s} {self.ident} {self.digest} {self.spans} {_quoted(self.endpoint)}".encode()
         return b"%b %b %b\n" % (head, _check(head, self.rest), self.rest)
+
+
+@lru_cache(maxsize=16)
+def _quoted(endpoint: str) -> str:
+    return quote(endpoint, safe=":/[]")
 
 
 def read_records(path: Path) -> Iterator[Record]:

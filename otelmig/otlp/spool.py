@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import SpoolError, SpoolFullError
@@ -246,7 +246,7 @@ class Spool:
         self._sizes[segment.path] = segment.size
         for record, line in zip(records, lines, strict=True):
             offset += len(line)
-            self._learn(replace(record, offset=offset - 1 - len(record.rest)), segment.path)
+            self._learn(record._replace(offset=offset - 1 - len(record.rest)), segment.path)
 
     def _open_segment(self) -> AppendFile:
         if self._segment is None:
