@@ -264,6 +264,20 @@ def test_dry_run_changes_nothing(otelmig: Callable[..., Done], tmp_path: Path) -
     assert _last(archive.stderr) == f"2 lines found, 1 would be sent to {place}, 0 already delivered, 1 broken"
 
 
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"", 4), (b"no JSON\n", 3), (b"WHOLE\nno JSON\n", 3), (b"WHOLE\n", 0), (None, 2)]
+)
+def test_dry_run_ends_as_the_run_does(
+    content: bytes | None, code: int, otelmig: Callable[..., Done], tmp_path: Path
+) -> None:
+    """Nothing there, not all of it usable, or unreadable: a script need not send to find out."""
+    if content is not None:
+        (tmp_path / "a.jsonl").write_bytes(content.replace(b"WHOLE", parcels(1)[0].line))
+    with http_receiver() as receiver:
+        for more in (["--dry-run"], []):
+            assert otelmig("send", "a.jsonl", "--otlp", receiver.url, *more).returncode == code
+
+
 def test_what_the_spool_lost_is_said(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """A trace that the spool had to give up makes the exit code 3, once."""
     otelmig("trace", "-q", *_LOGS, "--otlp", f"http://127.0.0.1:{free_port()}", "--timeout", "0.1")

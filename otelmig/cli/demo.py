@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.output_options import add_output_arguments
@@ -15,7 +16,7 @@ __all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
 HELP: Final = "trace a recorded migration that ships with otelmig"
 EPILOG: Final = """\
 The recording is a real migration of a running guest by Cloud Hypervisor v53.0 between two hosts whose clocks
-disagree by 3.81 s.
+disagree by 3.81 s. It is exported only if --otlp says so, not for the environment's sake.
 """
 
 
@@ -32,4 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
 
     with as_file(files("otelmig") / "recordings") as folder:
         logs = [folder / "source.log", folder / "destination.log"]
-        return trace_files(logs, arguments, options=TraceOptions(), pairs=[], anchors={})
+        environ = {} if arguments.otlp is None else os.environ  # a recording is exported where that was asked for
+        return trace_files(logs, arguments, options=TraceOptions(), pairs=[], anchors={}, environ=environ)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otelmig.cli.exit_codes import NOTHING_FOUND
 from otelmig.cli.log_options import add_reading_arguments, reading_options
-from otelmig.cli.sink import Sink, counted
+from otelmig.cli.sink import Stdout, counted
+from otelmig.cli.standard_streams import PIPED_WIDTH, say, say_account
 from otelmig.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ examples:
   otelmig doctor source.log destination.log source.events.json
   journalctl -o json -t cloud-hypervisor | otelmig doctor -
 """
-_PIPED_WIDTH: Final = 100
-_NOTHING_FOUND: Final = 4
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -47,11 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
     reading = reading_options(arguments)
     findings = read_findings([Path(file) for file in arguments.files], reading=reading)
     for error in findings.errors:
-        print(f"otelmig: {error}", file=sys.stderr)
+        say(str(error))
     for note in findings.notes:
-        print(f"otelmig: {note}", file=sys.stderr)
+        say(note)
     found = list(diagnoses(findings, reading))
-    stdout = Sink()
+    stdout = Stdout()
     if arguments.json:
         document = {
             "schema": "otelmig.doctor/1",
@@ -61,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         }
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        width = arguments.width or shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
+        width = arguments.width or shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
         stdout.print("\n".join(render_checkup(each, width=width) for each in found).rstrip("\n"))
         for advice in dict.fromkeys(each.recommendation for each in found):
             stdout.print(f"\n{textwrap.fill(advice, max(width, 40), break_long_words=False, break_on_hyphens=False)}")
@@ -69,13 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
     used = sum(each.account.used for each in found)
     unknown = sum(each.account.unknown.total() for each in found)
     stdout.flush()
-    print(
+    say_account(
         f"{counted(len(found), 'input')}, {total} lines: {used} used, {total - used - unknown} about other things, "
-        f"{unknown} not understood",
-        file=sys.stderr,
+        f"{unknown} not understood"
     )
     if stdout.failed:
         return ExportError.exit_code
     if findings.errors:
         return UsageError.exit_code
-    return 0 if found else _NOTHING_FOUND
+    return 0 if found else NOTHING_FOUND

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.clock_options import add_clock_arguments, clock_options
 from otelmig.cli.evidence_options import add_evidence_arguments, anchors, hosts, pairs
+from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
 from otelmig.cli.log_options import add_reading_arguments, reading_options
-from otelmig.cli.sink import Sink, counted
+from otelmig.cli.sink import Stdout, counted
+from otelmig.cli.standard_streams import PIPED_WIDTH, say, say_account
 from otelmig.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ examples:
   otelmig explain source.log destination.log --probes before.txt --probes after.txt
   otelmig explain source.log destination.log --max-drift steady --json
 """
-_PIPED_WIDTH: Final = 100
-_CHECK_FAILED: Final = 1
-_NOTHING_FOUND: Final = 4
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -60,12 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         clock=clock_options(arguments),
     )
     for error in findings.errors:
-        print(f"otelmig: {error}", file=sys.stderr)
+        say(str(error))
     for note in dict.fromkeys(findings.notes):
-        print(f"otelmig: {note}", file=sys.stderr)
-    width = arguments.width or shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
+        say(note)
+    width = arguments.width or shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
     documents: list[dict[str, object]] = []
-    stdout = Sink()
+    stdout = Stdout()
     count = conflicts = 0
     for found, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
         count += 1
@@ -85,14 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
     contradict = f", {conflicts} with clocks that contradict each other" if conflicts else ""
-    print(f"{counted(count, 'migration')} explained{contradict}", file=sys.stderr)
+    say_account(f"{counted(count, 'migration')} explained{contradict}")
     if stdout.failed:
         return ExportError.exit_code
     if findings.errors:
         return UsageError.exit_code
     if arguments.strict and conflicts:
-        return _CHECK_FAILED
-    return 0 if count else _NOTHING_FOUND
+        return CHECK_FAILED
+    return 0 if count else NOTHING_FOUND
 
 
 def _explained(found: Migration) -> Explanation | None:

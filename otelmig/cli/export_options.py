@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.standard_streams import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     Raises:
         UsageError: an option or a variable is malformed, a certificate cannot be read.
     """
-    # the exporters cost more to load than a trace to make
+    # what speaks HTTP and protobuf costs more to load than a trace to make
     from otelmig.otlp.courier import Courier  # noqa: PLC0415 - see above
     from otelmig.otlp.delivery import Delivery  # noqa: PLC0415 - see above
     from otelmig.otlp.settings import GRPC, Settings  # noqa: PLC0415 - see above
@@ -110,14 +111,14 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
         directory=directory,
         bounds=bounds,
         resend=arguments.resend,
-        say=lambda text: print(f"otelmig: {text}", file=sys.stderr),
+        say=say,
     )
 
 
 def say_waiting(delivery: Delivery) -> None:
     """Say what the spool holds after a delivery, if anything."""
     if count := delivery.account.waiting.traces:
-        print(f"otelmig: {count} in the spool {delivery.directory}; otelmig send delivers them", file=sys.stderr)
+        say(f"{count} in the spool {delivery.directory}; otelmig send delivers them")
 
 
 def _size(text: str) -> int:

@@ -1,7 +1,7 @@
 """``otelmig``: finds the command, runs it, and turns errors into one line and an exit code.
 
 Exit codes: 0 done; 1 a check failed, or a fault of otelmig itself; 2 usage or unreadable input; 3 found but not
-(all) exported; 4 nothing found.
+(all) exported; 4 nothing found; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig import __version__
-from otelmig.errors import OtelmigError
+from otelmig.cli.exit_codes import INTERNAL_ERROR, INTERRUPTED
+from otelmig.cli.sink import Stdout
+from otelmig.cli.standard_streams import flush_stderr, open_missing, say
+from otelmig.errors import ExportError, OtelmigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +27,6 @@ _COMMANDS: Final = ("trace", "send", "explain", "doctor", "demo")
 """One module of this package each."""
 _COLLECT: Final = (50_000, 20, 100)
 """Reading makes many small objects and few cycles: looking for cycles less often saves a third of the time."""
-_INTERRUPTED: Final = 130
-"""What shells report for a command that SIGINT ended."""
 
 
 class Command(Protocol):
@@ -49,8 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="otelmig",
         description="One OpenTelemetry trace per live migration, across both hosts, from the logs that are there.",
-        epilog="Exit codes: 0 done; 1 a check failed; 2 usage or unreadable input; 3 found but not (all) exported; "
-        "4 nothing found.",
+        epilog="Exit codes: 0 done; 1 a check failed (--strict), or a fault of otelmig itself; 2 usage or unreadable "
+        "input; 3 found but not (all) exported; 4 nothing found; 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"otelmig {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -70,26 +70,33 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit code."""
-    arguments = build_parser().parse_args(argv)
+    open_missing()
     gc.set_threshold(*_COLLECT)
     try:
+        arguments = _parsed(argv)
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
     except OtelmigError as error:
-        print(f"otelmig: {error}", file=sys.stderr)
+        say(str(error))
         return error.exit_code
-    except BrokenPipeError:
-        # whoever read our output has seen enough; keep the interpreter from complaining when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except Exception as error:
         # the one edge at which a fault of ours becomes one line
         if os.environ.get("OTELMIG_DEBUG"):
             raise
-        print(
-            f"otelmig: internal error: {type(error).__name__}: {error} (OTELMIG_DEBUG=1 shows where)", file=sys.stderr
-        )
-        return 1
+        say(f"internal error: {type(error).__name__}: {error} (OTELMIG_DEBUG=1 shows where)")
+        return INTERNAL_ERROR
     return code
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; where they ask for help, or are wrong, that is printed and the command is over."""
+    try:
+        return build_parser().parse_args(argv)
+    except SystemExit:
+        flush_stderr()
+        stdout = Stdout()
+        stdout.flush()
+        if stdout.failed:
+            raise SystemExit(ExportError.exit_code) from None
+        raise

@@ -6,20 +6,22 @@ import json
 import os
 import shutil
 import sys
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from otelmig.cli.archive import STDOUT, Archive, is_stdout
+from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
 from otelmig.cli.export_options import add_export_arguments, open_delivery, say_waiting
-from otelmig.cli.sink import Sink, counted
+from otelmig.cli.sink import Sink, Stdout, counted
+from otelmig.cli.standard_streams import PIPED_WIDTH
 from otelmig.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
-    from typing import BinaryIO
 
     from otelmig.otlp.account import Account as DeliveryAccount
     from otelmig.otlp.delivery import Delivery
@@ -28,10 +30,6 @@ if TYPE_CHECKING:
     from otelmig.trace.span import Trace
 
 __all__ = ["Account", "Outputs", "add_output_arguments"]
-
-_PIPED_WIDTH: Final = 100
-_CHECK_FAILED: Final = 1
-_NOTHING_FOUND: Final = 4
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,8 +76,8 @@ class Account:
         if findings.errors:
             return UsageError.exit_code
         if strict and self.conflicts:
-            return _CHECK_FAILED
-        return 0 if self.found else _NOTHING_FOUND
+            return CHECK_FAILED
+        return 0 if self.found else NOTHING_FOUND
 
 
 class Outputs:
@@ -94,6 +92,10 @@ class Outputs:
         from otelmig.otlp.settings import environment_exports  # noqa: PLC0415 - `--help` needs none of it
 
         self._arguments = arguments
+        if arguments.output is not None and is_stdout(arguments.output):
+            arguments.output = STDOUT
+            if arguments.json:
+                raise UsageError("-o - and --json would both write to standard output")
         self._delivery: Delivery | None = None
         if arguments.otlp is not None or environment_exports(environ):
             self._delivery = open_delivery(arguments, environ)
@@ -104,11 +106,12 @@ class Outputs:
         account = Account()
         summaries: list[dict[str, object]] = []
         target = self._arguments.output
-        stdout = Sink()
-        written = stdout if target == "-" else Sink(str(target))
+        stdout = Stdout()
+        written: Sink = stdout
         traces: Iterable[Trace] = findings.traces(options)
         if target is not None:
-            traces = _written(traces, target, account, written)
+            written = stdout if target == STDOUT else Sink(target)
+            traces = _written(traces, account, written)
         traces = _printed(traces, self._arguments, account, summaries, stdout)
         if self._delivery is None:
             for _ in traces:
@@ -136,66 +139,49 @@ class Outputs:
 
 def _deliver(delivery: Delivery, traces: Iterable[Trace]) -> None:
     """While a batch is on its way, and waits for the disk and the receiver, the next one is read and built."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only where there is an export
-
+    from otelmig.cli.carrier import carrier  # noqa: PLC0415 - only where there is an export
     from otelmig.otlp.delivery import PER_BATCH, Origin  # noqa: PLC0415 - the same
     from otelmig.otlp.parcel import Parcel  # noqa: PLC0415 - the same
 
     parcels = map(Parcel.of_trace, traces)
-    with ThreadPoolExecutor(max_workers=1) as carrier:
+    with carrier(delivery) as carry:
         on_its_way: Future[None] | None = None
-        try:
-            while batch := list(islice(parcels, PER_BATCH)):
-                if on_its_way is None:
-                    delivery.open_spool()
-                else:
-                    on_its_way.result()
-                on_its_way = carrier.submit(delivery.deliver, batch, Origin.TRACED)
-            if on_its_way is not None:
+        while batch := list(islice(parcels, PER_BATCH)):
+            if on_its_way is None:
+                delivery.open_spool()
+            else:
                 on_its_way.result()
-        except KeyboardInterrupt:
-            delivery.interrupt()
-            raise
-    delivery.deliver_leftovers()
+            on_its_way = carry(delivery.deliver, batch, Origin.TRACED)
+        if on_its_way is not None:
+            on_its_way.result()
+        carry(delivery.deliver_leftovers).result()
 
 
-def _written(traces: Iterable[Trace], target: str, account: Account, sink: Sink) -> Iterator[Trace]:
-    """Pass the traces on, each written to ``target`` as a line; a file appears only once it is whole."""
+def _written(traces: Iterable[Trace], account: Account, sink: Sink) -> Iterator[Trace]:
+    """Pass the traces on, each written to ``sink`` as a line."""
     from otelmig.otlp.json_lines import json_line  # noqa: PLC0415 - only where it is asked for
 
-    partial = Path(f"{target}.partial")
     count = 0
     with ExitStack() as stack:
-        file: BinaryIO | None = None
-        with sink.guarded():
-            file = sys.stdout.buffer if target == "-" else stack.enter_context(_partial(partial))
+        archive: Archive | None = None
+        if not isinstance(sink, Stdout):
+            with sink.guarded():
+                archive = stack.enter_context(Archive(Path(sink.name)))
+        file = sys.stdout.buffer if archive is None else archive.file
         for trace in traces:
-            if file is not None and sink.alive:
+            if sink.alive:
                 line = json_line(trace)
                 with sink.guarded():
                     file.write(line)
                     count += 1
             yield trace
-        if file is not None and sink.alive:
+        if sink.alive:
             with sink.guarded():
                 file.flush()
-                if target != "-":
-                    partial.replace(target)
+                if archive is not None:
+                    archive.finish()
     if sink.alive:
         account.written = (count, sink.name)
-
-
-@contextmanager
-def _partial(path: Path) -> Iterator[BinaryIO]:
-    """A file to be renamed once it is whole; if it is not, it does not stay and take up space."""
-    file = path.open("wb")
-    try:
-        yield file
-    finally:
-        with suppress(OSError):  # of what could not be written, which was said
-            file.close()
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
 
 
 def _printed(
@@ -203,10 +189,10 @@ def _printed(
     arguments: argparse.Namespace,
     account: Account,
     summaries: list[dict[str, object]],
-    stdout: Sink,
+    stdout: Stdout,
 ) -> Iterator[Trace]:
     """Pass the traces on, each printed as a waterfall or summed up."""
-    quiet = arguments.quiet or arguments.output == "-"
+    quiet = arguments.quiet or arguments.output == STDOUT
     for trace in traces:
         account.found += 1
         account.conflicts += trace.root.attributes.get("otelmig.clock.status") == "conflict"
@@ -219,11 +205,11 @@ def _printed(
         yield trace
 
 
-def _print_waterfall(trace: Trace, arguments: argparse.Namespace, stdout: Sink, *, first: bool) -> None:
+def _print_waterfall(trace: Trace, arguments: argparse.Namespace, stdout: Stdout, *, first: bool) -> None:
     from otelmig.views.waterfall import render_waterfall  # noqa: PLC0415 - only where it is asked for
 
     terminal = sys.stdout.isatty()
-    width = arguments.width or shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
+    width = arguments.width or shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
     color = arguments.color == "always" or (
         arguments.color == "auto" and terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otelmig.cli.exit_codes import NOTHING_FOUND
 from otelmig.cli.export_options import add_export_arguments, given_files, open_delivery, say_waiting
-from otelmig.cli.sink import Sink, counted
+from otelmig.cli.sink import Stdout, counted
+from otelmig.cli.standard_streams import say, say_account
 from otelmig.errors import ExportError, InputError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.otlp.delivery import Delivery
     from otelmig.otlp.parcel import Parcel
@@ -31,7 +32,6 @@ examples:
   otelmig send migrations.jsonl.gz --otlp http://collector:4318
   otelmig send migrations.jsonl --dry-run
 """
-_NOTHING_FOUND: Final = 4
 _LONGEST_LINE: Final = 64 << 20
 _TOO_LONG: Final = "the line is too long"
 _CUT_OFF: Final = "the line is cut off"
@@ -54,7 +54,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send what was named."""
-    from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.cli.carrier import carrier  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - the same
 
     files = [Path(file) for file in given_files(arguments)]
     spools = [path for path in files if path.is_dir()]
@@ -70,13 +71,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(arguments, delivery, archives, from_spool=not files)
     delivery.preflight()
-    with delivery:
+    with delivery, carrier(delivery) as carry:
+        delivery.open_spool()
         if files:
-            delivery.deliver(archives.parcels(), Origin.ARCHIVE)
-        readable = bool(files) or delivery.deliver_spool()
+            carry(delivery.deliver, archives.parcels(), Origin.ARCHIVE).result()
+        readable = bool(files) or carry(delivery.deliver_spool).result()
     account = delivery.account
     given = sum(each.traces for each in account.given)
-    stdout = Sink()
+    stdout = Stdout()
     if arguments.json:
         document = {
             "schema": "otelmig.send/1",
@@ -86,18 +88,15 @@ def run(arguments: argparse.Namespace) -> int:
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
     say_waiting(delivery)
-    print(f"{counted(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}", file=sys.stderr)
-    if stdout.failed or account.evicted.traces or not (account.complete and readable):
-        return ExportError.exit_code
-    if archives.errors:
-        return UsageError.exit_code
-    return 0 if given or not files else _NOTHING_FOUND
+    say_account(f"{counted(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}")
+    complete = account.complete and readable and not (stdout.failed or account.evicted.traces)
+    return archives.exit_code(given, complete=complete)
 
 
 class _Archives:
     """The lines of the files that were named."""
 
-    def __init__(self, paths: Iterable[Path], delivery: Delivery) -> None:
+    def __init__(self, paths: Sequence[Path], delivery: Delivery) -> None:
         self.errors: list[InputError] = []
         self._paths = paths
         self._delivery = delivery
@@ -113,7 +112,7 @@ class _Archives:
                 file = open_input(path)
             except InputError as error:
                 self.errors.append(error)
-                print(f"otelmig: {error}", file=sys.stderr)
+                say(str(error))
                 continue
             for number, (line, flaw) in enumerate(_lines(file.chunks()), 1):
                 if not line.strip() and flaw != _TOO_LONG:
@@ -124,20 +123,25 @@ class _Archives:
                     self._break(f"{file.name}:{number}: {flaw or error}")
             for damage in file.damage:
                 self.errors.append(InputError(damage))
-                print(f"otelmig: {damage}", file=sys.stderr)
+                say(damage)
 
     def _break(self, what: str) -> None:
         self._broken += 1
         self._delivery.account.break_line()
         if self._broken <= _SAID:
-            print(
-                f"otelmig: {what}{'; more such lines are only counted' if self._broken == _SAID else ''}",
-                file=sys.stderr,
-            )
+            say(f"{what}{'; more such lines are only counted' if self._broken == _SAID else ''}")
 
     def words(self) -> str:
         """What the account line says of inputs that were not read."""
         return f"; {counted(len(self.errors), 'input')} not read" if self.errors else ""
+
+    def exit_code(self, found: int, *, complete: bool) -> int:
+        """What the shell is told of a run that found so many; ``complete``: nothing of it is, or would be, left."""
+        if not complete:
+            return ExportError.exit_code
+        if self.errors:
+            return UsageError.exit_code
+        return 0 if found or not self._paths else NOTHING_FOUND
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
@@ -161,17 +165,14 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
 def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:
     found, known = delivery.plan(None if from_spool else archives.parcels())
     broken = delivery.account.not_exported.traces
-    stdout = Sink()
+    stdout = Stdout()
     if arguments.json:
         plan = {"endpoint": delivery.place, "found": found + broken, "already_delivered": known, "broken_line": broken}
         document = {"schema": "otelmig.send/1", "dry_run": plan, "errors": [str(error) for error in archives.errors]}
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
-    print(
+    say_account(
         f"{counted(found + broken, 'trace' if from_spool else 'line')} found, {found - known} would be sent to "
-        f"{delivery.place}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}",
-        file=sys.stderr,
+        f"{delivery.place}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}"
     )
-    if stdout.failed:
-        return ExportError.exit_code
-    return UsageError.exit_code if archives.errors else 0
+    return archives.exit_code(found + broken, complete=not (broken or stdout.failed))

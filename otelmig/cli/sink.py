@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from otelmig.cli.standard_streams import say, to_nowhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["STDOUT", "Sink", "counted"]
-
-STDOUT: Final = "stdout"
+__all__ = ["Sink", "Stdout", "counted"]
 
 
 class Sink:
-    """Standard output, or a file, by its name in messages."""
+    """A file, by its name in messages."""
 
-    def __init__(self, name: str = STDOUT) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
         self.failed = False
@@ -32,15 +32,22 @@ class Sink:
         except OSError as error:
             if self.alive and not isinstance(error, BrokenPipeError):
                 self.failed = True
-                print(f"otelmig: cannot write {self.name}: {os.strerror(error.errno or 0)}", file=sys.stderr)
-            self.alive = False
-            if self.name == STDOUT:  # the buffer still has what could not be written: let it go
-                null = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(null, sys.stdout.fileno())
-                os.close(null)
+                say(f"cannot write {self.name}: {os.strerror(error.errno or 0)}")
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Write nothing more to it."""
+        self.alive = False
+
+
+class Stdout(Sink):
+    """Standard output."""
+
+    def __init__(self) -> None:
+        super().__init__("stdout")
 
     def print(self, text: str, *, flush: bool = False) -> None:
-        """Print a text to standard output."""
+        """Print a text."""
         if self.alive:
             with self.guarded():
                 print(text, flush=flush)
@@ -49,6 +56,11 @@ class Sink:
         """Have everything that was printed out of the buffer: only then it is known whether that works."""
         with self.guarded():
             sys.stdout.flush()
+
+    def give_up(self) -> None:
+        """Write nothing more to it, nor what the buffer still has."""
+        super().give_up()
+        to_nowhere(sys.stdout.fileno())
 
 
 def counted(number: int, noun: str) -> str:

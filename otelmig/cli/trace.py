@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,8 @@ from otelmig.cli.evidence_options import add_evidence_arguments, anchors, hosts,
 from otelmig.cli.export_options import given_files
 from otelmig.cli.log_options import add_reading_arguments, reading_options
 from otelmig.cli.output_options import Outputs, add_output_arguments
+from otelmig.cli.standard_streams import say, say_account
+from otelmig.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -71,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         anchors=anchors(arguments),
         reading=reading_options(arguments),
         clock=clock_options(arguments),
+        environ=os.environ,
     )
 
 
@@ -83,29 +85,36 @@ def trace_files(
     anchors: Mapping[str, Anchor],
     reading: ReadingOptions | None = None,
     clock: ClockOptions | None = None,
+    environ: Mapping[str, str],
 ) -> int:
     """Read ``files``, put the traces out as ``arguments`` say, and give the account; the result is the exit code."""
     from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
 
-    outputs = Outputs(arguments, os.environ)
     paths = [Path(file) for file in files]
+    if arguments.output is not None and any(_same(Path(arguments.output), path) for path in paths):
+        raise UsageError(f"-o {arguments.output} would replace a log that is read")
+    outputs = Outputs(arguments, environ)
     size = sum(path.stat().st_size for path in paths if path.is_file())
     if size > _WORTH_SAYING:
-        print(f"otelmig: reading {len(paths)} files, {size / 1e9:.1f} GB", file=sys.stderr)
+        say(f"reading {len(paths)} files, {size / 1e9:.1f} GB")
     findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, clock=clock, whole=False)
     for error in findings.errors:
-        print(f"otelmig: {error}", file=sys.stderr)
+        say(str(error))
     said = list(dict.fromkeys(findings.notes))
     for note in said:
-        print(f"otelmig: {note}", file=sys.stderr)
+        say(note)
     account = outputs.put_out(findings, options)
     for note in dict.fromkeys(findings.notes):
         if note not in said:
-            print(f"otelmig: {note}", file=sys.stderr)
+            say(note)
     if not account.found and findings.inputs:
-        print("otelmig: no migration in these logs; otelmig doctor FILE... says what they can tell", file=sys.stderr)
-    print(account.line(findings), file=sys.stderr)
+        say("no migration in these logs; otelmig doctor FILE... says what they can tell")
+    say_account(account.line(findings))
     return account.exit_code(findings, strict=arguments.strict)
+
+
+def _same(output: Path, path: Path) -> bool:
+    return output.is_file() and path.is_file() and output.samefile(path)
 
 
 def _options(arguments: argparse.Namespace, environ: Mapping[str, str]) -> TraceOptions:
