@@ -46,7 +46,7 @@ class Process:
     name: str
     """The base name of its log, with ``[WRITER]`` or ``#2`` where several processes wrote to it."""
     inputs: tuple[str, ...]
-    """The keys of the inputs that it was read from: its log, its event stream."""
+    """The keys of the inputs that it was read from: its log first, if there is one, then what was given beside it."""
     observations: tuple[Observation, ...]
     """In the order in which they were logged; all stamps are on this process's clock."""
     domain: ClockDomain
@@ -66,6 +66,8 @@ class Process:
     """Where its transport stamped its lines too."""
     host: Host | None = None
     """The machine, where its transport names it."""
+    event_stream: str | None = None
+    """The key of the event stream among its inputs."""
     assumed: tuple[str, ...] = ()
     """What its stamps leave out and had to be assumed (a year, a zone)."""
     notes: tuple[str, ...] = ()

@@ -65,6 +65,15 @@ def test_old_releases_print_no_downtime() -> None:
     assert "recommendation" in together
 
 
+def test_only_an_event_stream_replaces_an_event_stream() -> None:
+    """What else is given beside a log, such as a crash report, carries no events: the advice stands."""
+    folder = CORPUS / "v48.0-seccomp"
+    alone = _examined(folder / "source.log")["source.log"]
+    beside = _examined(folder / "source.log", folder / "source.stderr")["source.log"]
+    assert any("when the vCPUs stopped" in missing for missing in _remedies(alone))
+    assert _remedies(beside) == _remedies(alone)
+
+
 def test_coarse_stamps(tmp_path: Path) -> None:
     """After a day of uptime the default stamp is 8 ms wide: the event monitor or a wall clock would be exact."""
     log = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()

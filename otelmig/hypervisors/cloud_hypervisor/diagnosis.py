@@ -101,7 +101,7 @@ def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> D
         sides=sides,
         last_release=last_release(side.process.dialect for side in sides),
         event_stream=reader is None,
-        with_stream=not stream and any(len(side.process.inputs) > 1 for side in sides),
+        with_stream=not stream and any(side.process.event_stream is not None for side in sides),
     )
     versions = sorted({side.process.version or side.process.dialect for side in sides})
     boot = reading.last is not None and reading.last.domain is ClockDomain.BOOTTIME
@@ -286,7 +286,7 @@ def _stream_alone(facts: _Facts) -> Iterator[Gap]:
             missing="whether these events were a migration: until v51 no event says so, and a snapshot looks the same",
             remedy="give the log too, at -v",
         )
-    elif all(len(side.process.inputs) == 1 for side in facts.sides):
+    elif all(side.process.inputs[0] == facts.log.key for side in facts.sides):
         yield Gap(
             missing="the other host, sizes, the downtime by the hypervisor's word, and errors: no event carries them",
             remedy="give the log too, at -v",

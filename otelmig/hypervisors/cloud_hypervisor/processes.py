@@ -254,6 +254,7 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
         in_turn=None if content.taken_in_turns else f"{log.log.key}\n{content.writer}",
         zero=None if content.zero_ns is None else Zero(ns=content.zero_ns, origin=content.receipts or "receipt"),
         host=content.host,
+        event_stream=None if stream is None else stream[0].log.key,
         assumed=log.assumed if content.domain is ClockDomain.REALTIME else (),
         notes=tuple(notes),
     )
@@ -280,5 +281,6 @@ def _stream_process(stream: _Stream, note: str) -> Process:
         vcpus_resume_first=False,
         last_ns=max((seen.stamp.ns for seen in stream.events), default=0),
         last_written_ns=stream.log.mtime_ns,
+        event_stream=stream.log.key,
         notes=(f"{stream.log.name}: {note}",) if note else (),
     )
