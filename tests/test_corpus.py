@@ -116,7 +116,7 @@ def test_rollback_after_a_failed_postcopy() -> None:
 
 
 def test_a_guest_dies_with_the_destination_that_has_it() -> None:
-    """The log ends at the resume; the crash report beside it says that the process was killed, and the guest with it."""
+    """The log ends at the resume; the crash report beside it says that the process was killed, guest and all."""
     folder = CORPUS / "v48.0-seccomp"
     (trace,) = traced([*inputs(folder.name), *folder.glob("*.stderr")])
     assert trace.root.attributes["vm.migration.result"] == "success"

@@ -20,7 +20,7 @@ from otelmig.trace.guest import guest_after
 from otelmig.trace.identity import identity_of
 from otelmig.trace.moment import Timeline
 from otelmig.trace.redaction import redact
-from otelmig.trace.semconv import SERVICE_NAMESPACE
+from otelmig.trace.semconv import SERVICE_NAMESPACE, dialect_attribute, version_attribute
 from otelmig.trace.source import add_wait, migration, phase
 from otelmig.trace.span import Link, Span, SpanEvent, Trace
 from otelmig.trace.state_transfer import state_transfer_attributes
@@ -258,11 +258,11 @@ def _resource(side: Side, found: Migration, options: TraceOptions) -> dict[str, 
         "service.name": f"migration-{side.role}",
         "service.namespace": SERVICE_NAMESPACE,
         "vm.migration.role": str(side.role),
-        f"{process.system}.log.dialect": process.dialect,
+        dialect_attribute(process.system): process.dialect,
     }
     if process.version is not None:
         resource["service.version"] = process.version
-        resource[f"{process.system}.version"] = process.version
+        resource[version_attribute(process.system)] = process.version
     if side.role in options.hosts:
         resource["host.name"] = options.hosts[side.role]
         resource["otelmig.host.origin"] = "option"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.side import Role
+from otelmig.trace.semconv import dialect_attribute
 from otelmig.views.clock_text import blackout_text, clock_lines
 from otelmig.views.quantity import duration, number, size
 from otelmig.views.summary import start_time
@@ -82,10 +83,11 @@ def _guest(trace: Trace) -> str:
 
 def _figures(trace: Trace) -> str:
     root = trace.root.attributes
+    dialect = dialect_attribute(str(root.get("vm.migration.system.name")))
     versions = [
-        f"{role} {trace.resources[role].get('service.version', trace.resources[role]['cloud_hypervisor.log.dialect'])}"
+        f"{role} {found.get('service.version') or found.get(dialect, 'of an unknown release')}"
         for role in Role
-        if role in trace.resources
+        if (found := trace.resources.get(role)) is not None
     ]
     parts = [" -> ".join(versions), duration(trace.root.duration_ns)]
     if "vm.migration.memory.size" in root:
@@ -142,7 +144,7 @@ def _convergence(trace: Trace) -> Iterator[str]:
     reason = None if precopy is None else precopy.attributes.get("vm.migration.convergence.reason")
     if precopy is None or reason is None:
         return
-    text = f"converged: {_REASONS[str(reason)]}"
+    text = f"converged: {_REASONS.get(str(reason), reason)}"
     if reason == "timeout_cancelled":
         text = "not converged: it did not meet the target within the timeout"
     estimate = number(precopy.attributes.get("vm.migration.downtime.estimated")) * 1e9
