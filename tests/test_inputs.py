@@ -65,6 +65,7 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
         "kubectl logs --prefix": lambda log, _: _prefixed(log, b"[pod/vm-0/vmm] "),
         "journald short-full": lambda log, _: _prefixed(log, b"Thu 2026-05-21 06:02:15 UTC host-a ch[12]: "),
         "journald short-unix": lambda log, _: _prefixed(log, b"1779343335.542701 host-a ch[12]: "),
+        "docker json-file of syslog of cri": lambda log, _: _in_docker(_prefixed(_prefixed(log, _POD), _FORWARDED)),
         "syslog with priority": lambda log, _: _prefixed(log, b"<30>May 21 06:02:15 host-a ch[12]: "),
     }
 
@@ -72,6 +73,16 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
 def _prefixed(log: bytes, prefix: bytes) -> bytes:
     """Each line as a transport shows it that only puts something before it."""
     return b"".join(prefix + line + b"\n" for line in transports.lf_only(log).split(b"\n")[:-1])
+
+
+_POD = b"2026-05-21T06:02:15.542701123Z stdout F "
+_FORWARDED = b"<30>May 21 06:02:15 host-a ch[12]: "
+
+
+def _in_docker(lines: bytes) -> bytes:
+    """Each line as Docker's json-file driver writes it."""
+    entries = [{"log": f"{line}\n", "stream": "stdout"} for line in lines.decode().split("\n")[:-1]]
+    return "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()
 
 
 _CARRIERS = _carriers()

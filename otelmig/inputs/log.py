@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.journal import export_lines, is_export, is_json, json_lines
 from otelmig.inputs.line import Line
-from otelmig.inputs.transports import transports_of
+from otelmig.inputs.transports import DEEPEST, transports_of
 from otelmig.observation import Where
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ __all__ = ["InputLog"]
 _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 """A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
 _NONE: Final = re.compile(rb"(?!)")
-_DEEPEST: Final = 3
-"""How often a line is unwrapped: a container's log, collected by another program, forwarded."""
 _PIECES: Final = 64
 _FIRST: Final = 100
 """So many lines are the beginning of a log."""
@@ -133,7 +131,7 @@ def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
     """``line`` without what its transports put around it; as it is, if none of them carried it."""
     text, writers, receipt, host = line.text, [], line.receipt, line.host
     carrier = None
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         wrapped = _wrapped(text, carriers)
         if wrapped is None:
             break

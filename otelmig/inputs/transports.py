@@ -18,9 +18,11 @@ from otelmig.inputs.line import Host, Receipt
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["TRANSPORTS", "Transport", "Wrapped", "rfc3339_ns", "transports_of"]
+__all__ = ["DEEPEST", "Transport", "Wrapped", "transports_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DEEPEST: Final = 3
+"""How often a line is wrapped at most: a container's log, collected by another program, forwarded."""
 _SAMPLE: Final = 200
 """So many lines at the beginning of a file say how it was carried,"""
 _GLANCE: Final = 12
@@ -51,7 +53,7 @@ class Transport:
     """The line inside; None if the text is not carried so."""
 
 
-def rfc3339_ns(text: str) -> int | None:
+def _rfc3339_ns(text: str) -> int | None:
     """The end of the interval that an RFC 3339 time with any number of decimals stands for; None if it is no time."""
     zone = re.search(r"(?:Z|[+-]\d\d:?\d\d)$", text)
     if zone is None:
@@ -69,7 +71,7 @@ def rfc3339_ns(text: str) -> int | None:
 
 
 def _receipt(text: str, origin: str) -> Receipt | None:
-    ns = rfc3339_ns(text)
+    ns = _rfc3339_ns(text)
     return None if ns is None else Receipt(ns=ns, origin=origin)
 
 
@@ -111,7 +113,7 @@ def _pattern(name: str, pattern: str) -> Transport:
     return Transport(name=name, unwrap=unwrap)
 
 
-TRANSPORTS: Final[Sequence[Transport]] = (
+_TRANSPORTS: Final[Sequence[Transport]] = (
     Transport(name="docker json-file", unwrap=_docker_json),
     _pattern("cri", rf"(?P<time>{_RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
     _pattern("docker timestamps", r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
@@ -140,17 +142,19 @@ TRANSPORTS: Final[Sequence[Transport]] = (
 
 def transports_of(head: str) -> tuple[Transport, ...]:
     """The transports that carry lines of a file that begins like this, the most frequent first."""
-    counts = dict.fromkeys(range(len(TRANSPORTS)), 0)
+    counts = dict.fromkeys(range(len(_TRANSPORTS)), 0)
     lines = head.split("\n", _SAMPLE)[:_SAMPLE]
-    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in TRANSPORTS):
+    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in _TRANSPORTS):
         return ()
     for text in lines:
         inner = text
-        for _ in range(2):  # wrapped once, or twice
-            found = ((number, each.unwrap(inner)) for number, each in enumerate(TRANSPORTS))
+        for _ in range(DEEPEST):
+            found = ((number, each.unwrap(inner)) for number, each in enumerate(_TRANSPORTS))
             number, wrapped = next(((number, each) for number, each in found if each is not None), (-1, None))
             if wrapped is None:
                 break
             counts[number] += 1
             inner = wrapped.text
-    return tuple(TRANSPORTS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number])
+    return tuple(
+        _TRANSPORTS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number]
+    )
