@@ -84,7 +84,7 @@ class Kind(StrEnum):
     SEND_FAILURE_ANNOUNCED = auto()
     """The event of the failure."""
     PEER_REPORTED_ERROR = auto()
-    """The source read a refusal from the destination."""
+    """The source read from the destination that it refuses, or gives up; ``error``, ``error_type`` where known."""
     CANCEL_REQUESTED = auto()
     """Somebody asked the source to stop migrating."""
     SEND_CANCELLED = auto()

@@ -72,6 +72,7 @@ def _end(story: Story, side: Side) -> Moment:
             Kind.SEND_FAILED,
             Kind.SEND_FAILURE_ANNOUNCED,
             Kind.SEND_CANCELLED,
+            Kind.SEND_FINISHED,
         )
     ]
     ends.append(story.on_source(side.resumed))
@@ -90,7 +91,7 @@ def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, en
     elif stopped is not None:
         cursor = stopped.end
         if side.mode is Mode.POSTCOPY:
-            drained = story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
+            drained = story.failure or story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
             if drained.ns > cursor.ns:
                 root.children.append(Draft("postcopy", cursor, drained))
                 cursor = drained

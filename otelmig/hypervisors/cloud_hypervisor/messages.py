@@ -103,9 +103,9 @@ def _known(releases: Releases, *forms: str) -> tuple[Row, ...]:
     return tuple(_row(Kind.KNOWN, releases, form) for form in forms)
 
 
-def _refused(text: str, kind: str) -> Row:
-    """v36.0-v40.0: the source says which request the destination answered with an error."""
-    return _row(Kind.PEER_REPORTED_ERROR, _V36_40, text, constants={"error": text, "error_type": kind})
+def _refused(text: str, kind: str, releases: Releases = _V36_40) -> Row:
+    """The source says which request the destination answered with an error, or that it wants no more pages."""
+    return _row(Kind.PEER_REPORTED_ERROR, releases, text, constants={"error": text, "error_type": kind})
 
 
 TABLE: Final[tuple[Row, ...]] = (
@@ -240,12 +240,7 @@ TABLE: Final[tuple[Row, ...]] = (
         _V53,
         "Postcopy: destination closed the fault connection \N{EM DASH} drain complete",
     ),
-    _row(
-        Kind.POSTCOPY_DRAINED,
-        _V53,
-        "Postcopy: received Abandon, exiting serve loop",
-        constants={"abandoned": True},
-    ),
+    _refused("Postcopy: received Abandon, exiting serve loop", "postcopy_failed", _V53),
     _row(Kind.PEER_REPORTED_ERROR, _V53, "Receiver reported error: aborting migration"),
     _refused("Error starting migration", "config_rejected"),
     _refused("Error during config migration", "config_rejected"),
