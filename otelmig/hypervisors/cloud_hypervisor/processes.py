@@ -11,6 +11,7 @@ from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent, is_event_s
 from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
 from otelmig.hypervisors.cloud_hypervisor.log import read_log
 from otelmig.hypervisors.cloud_hypervisor.progress import Progress, is_progress, joined, read_progress
+from otelmig.hypervisors.cloud_hypervisor.reasons import NO_EVENT
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.streams import event_observations, fit, merged
@@ -185,7 +186,7 @@ def _read_stream(log: InputLog) -> list[_Stream | NotUnderstood]:
     events: list[MonitorEvent] = []
     for item in monitor_events(log.text(), log.name):
         if not isinstance(item, MonitorEvent):
-            found.append(NotUnderstood(where=item, reason="no event in this JSON"))
+            found.append(NotUnderstood(where=item, reason=NO_EVENT))
             continue
         if (item.source, item.name) == ("vmm", "starting") and events:
             found.append(_Stream(log=log, events=tuple(event_observations(events))))
