@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from otelmig.observation import Observation, Where
     from otelmig.stamp import ClockDomain
 
-__all__ = ["NotUnderstood", "Process", "Remark", "Zero"]
+__all__ = ["NotUnderstood", "Process", "Remark"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,15 +26,6 @@ class Remark:
     """What a person should know about an input that no process came of."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Zero:
-    """When a process's own clock can have read zero, at the latest, and what says so."""
-
-    ns: int
-    """Unix epoch."""
-    origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +53,8 @@ class Process:
     """When it wrote its last line, at the latest (Unix epoch): when its log was last written."""
     in_turn: str | None = None
     """Processes with the same text here wrote to one log, one after the other, in the order in which they are given."""
-    zero: Zero | None = None
-    """Where its transport stamped its lines too."""
+    zero_ns: int | None = None
+    """When its clock can have read zero, at the latest (Unix epoch), by its transport's stamps or its statistics."""
     host: Host | None = None
     """The machine, where its transport names it."""
     event_stream: str | None = None

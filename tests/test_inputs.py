@@ -120,10 +120,19 @@ def test_same_story_by_any_transport(carrier: str, name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("carrier", "host"),
-    [("journalctl -o json", True), ("journalctl -o export", True), ("syslog iso", True), ("cri", False)],
+    [
+        ("journalctl -o json", True),
+        ("journalctl -o export", True),
+        ("journald short-iso-precise", True),
+        ("syslog iso", True),
+        ("syslog", True),
+        ("cri", False),
+        ("docker json-file", False),
+        ("docker timestamps", False),
+    ],
 )
 def test_receipts_place_the_trace(carrier: str, tmp_path: Path, *, host: bool) -> None:
-    """A transport that stamps lines says when a log without a wall clock was written, and on which host."""
+    """A transport that stamps lines in full says when a log without a wall clock was written; some name the host."""
     for role, log in _logs("v53.0-basicv").items():
         (tmp_path / f"{role}.log").write_bytes(_CARRIERS[carrier](log, role))
     (trace,) = trace_migrations(sorted(tmp_path.iterdir()))

@@ -129,7 +129,7 @@ _NOWHERE: Final = Where(file="", line=0)
 
 def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
     """``line`` without what its transports put around it; as it is, if none of them carried it."""
-    text, writers, receipt, host = line.text, [], line.receipt, line.host
+    text, writers, received_ns, host = line.text, [], line.received_ns, line.host
     carrier = None
     for _ in range(DEEPEST):
         wrapped = _wrapped(text, carriers)
@@ -138,7 +138,7 @@ def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
         text, carrier = wrapped.text, wrapped
         if wrapped.writer:
             writers.append(wrapped.writer)
-        receipt, host = receipt or wrapped.receipt, wrapped.host or host
+        received_ns, host = received_ns or wrapped.received_ns, wrapped.host or host
     if carrier is None:
         return line
     if carrier.partial:
@@ -155,7 +155,7 @@ def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
         text=text.removesuffix("#015").rstrip("\r\n"),  # how rsyslog writes the CR of a record's end
         where=line.where,
         writer=writer,
-        receipt=receipt,
+        received_ns=received_ns,
         host=host,
         following=following,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.line import Host, Receipt
+from otelmig.inputs.line import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ class Wrapped:
     text: str
     """What the hypervisor wrote."""
     writer: str = ""
-    receipt: Receipt | None = None
+    received_ns: int | None = None
     host: Host | None = None
     partial: bool = False
     """Whether the line goes on in the transport's next one."""
@@ -70,11 +70,6 @@ def _rfc3339_ns(text: str) -> int | None:
     return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + 10**9 - 1
 
 
-def _receipt(text: str, origin: str) -> Receipt | None:
-    ns = _rfc3339_ns(text)
-    return None if ns is None else Receipt(ns=ns, origin=origin)
-
-
 def _docker_json(text: str) -> Wrapped | None:
     if not text.startswith('{"log":'):
         return None
@@ -85,8 +80,8 @@ def _docker_json(text: str) -> Wrapped | None:
     match entry:
         case {"log": str(log), **rest}:
             inner = log.rstrip("\r\n")
-            receipt = _receipt(str(rest.get("time", "")), "docker")
-            return Wrapped(text=inner, receipt=receipt, partial=not log.endswith("\n"))
+            received_ns = _rfc3339_ns(str(rest.get("time", "")))
+            return Wrapped(text=inner, received_ns=received_ns, partial=not log.endswith("\n"))
         case _:
             return None
 
@@ -105,7 +100,7 @@ def _pattern(name: str, pattern: str) -> Transport:
         return Wrapped(
             text=text[match.end() :],
             writer="/".join(part for part in (host, writer) if part),
-            receipt=_receipt(given.get("time") or "", name.partition(" ")[0]),
+            received_ns=_rfc3339_ns(given.get("time") or ""),
             host=None if host is None else Host(name=host),
             partial=given.get("partial") == "P",
         )

@@ -259,7 +259,7 @@ ATTRIBUTES: Final = _rows(
         "root",
         (
             "where absolute time came from: `wallclock`, `partial_wallclock` (year, date or zone assumed), "
-            "`peer_wallclock`, `anchor`, `receipt` (journal, container), `file_time`"
+            "`peer_wallclock`, `anchor`, `receipt` (journal, syslog, container, statistics), `file_time`"
         ),
     ),
     (

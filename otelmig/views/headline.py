@@ -50,7 +50,7 @@ def headline(trace: Trace) -> Iterator[tuple[str, str]]:
         "wallclock": "by the log's wall clock",
         "partial_wallclock": "by the log's wall clock, completed: see the notes",
         "peer_wallclock": "by the other log's wall clock",
-        "receipt": "by when the journal or the container took the lines over",
+        "receipt": "by the stamps of the journal, syslog, the container runtime or the statistics",
         "anchor": "by the given anchor",
         "file_time": "by file times: approximate",
     }.get(str(root.get("otelmig.clock.epoch.origin")), "")

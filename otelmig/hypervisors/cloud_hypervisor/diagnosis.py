@@ -80,6 +80,11 @@ class _Facts:
     def wall(self) -> bool:
         return self.reading.last is not None and self.reading.last.domain is ClockDomain.REALTIME
 
+    @property
+    def dated(self) -> bool:
+        """Whether something besides the lines says when they were written."""
+        return any(side.process.zero_ns is not None for side in self.sides)
+
     def has(self, *kinds: Kind) -> bool:
         return any(self.reading.kinds[kind] for kind in kinds)
 
@@ -223,7 +228,7 @@ def _resolution(facts: _Facts) -> Iterator[Gap]:
 
 
 def _wall_clock(facts: _Facts) -> Iterator[Gap]:
-    if facts.wall or facts.event_stream or not facts.level or any(side.process.zero for side in facts.sides):
+    if facts.wall or facts.event_stream or not facts.level or facts.dated:
         return
     if facts.last_release >= _V52:
         yield Gap(

@@ -16,7 +16,7 @@ from otelmig.hypervisors.cloud_hypervisor.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.streams import event_observations, fit, merged
 from otelmig.observation import Kind
-from otelmig.process import NotUnderstood, Process, Remark, Zero
+from otelmig.process import NotUnderstood, Process, Remark
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
         last_ns=content.last_ns,
         last_written_ns=log.log.mtime_ns,
         in_turn=None if content.taken_in_turns else f"{log.log.key}\n{content.writer}",
-        zero=None if content.zero_ns is None else Zero(ns=content.zero_ns, origin=content.receipts or "receipt"),
+        zero_ns=content.zero_ns,
         host=content.host,
         event_stream=None if stream is None else stream[0].log.key,
         assumed=log.assumed if content.domain is ClockDomain.REALTIME else (),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
 from otelmig.hypervisors.cloud_hypervisor.releases import FORK, since
 from otelmig.observation import Kind, Observation, Value, Where
-from otelmig.process import NotUnderstood, Process, Zero
+from otelmig.process import NotUnderstood, Process
 from otelmig.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:
@@ -214,7 +214,9 @@ def _with(process: Process, progress: Progress) -> Process:
                 observations.insert(at, moved._replace(stamp=start.stamp))
         elif seen.kind in _ENDED.values() and has.isdisjoint({*_ENDED.values(), Kind.COMPLETED}):
             observations.append(moved)
-    zero = process.zero
+    zero_ns = process.zero_ns
     if process.domain is ClockDomain.BOOTTIME:
-        zero = Zero(ns=progress.begin_ms * _MS - start.stamp.lo_ns, origin="statistics")
-    return replace(process, observations=tuple(observations), zero=zero, inputs=(*process.inputs, progress.log.key))
+        zero_ns = progress.begin_ms * _MS - start.stamp.lo_ns
+    return replace(
+        process, observations=tuple(observations), zero_ns=zero_ns, inputs=(*process.inputs, progress.log.key)
+    )
