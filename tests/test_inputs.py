@@ -17,6 +17,8 @@ import transports
 from forest import CORPUS, check_forest, traced
 from restamp import shifted
 
+from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
+from otelmig.inputs import open_input
 from otelmig.inputs.compression import compression_of
 from otelmig.pipeline import read_findings, trace_migrations
 
@@ -300,6 +302,18 @@ def test_threads_that_overtake_each_other(name: str, tmp_path: Path) -> None:
         (tmp_path / f"{role}.log").write_bytes(b"".join(lines))
     names = [[span for span, *_ in trace] for trace in _shape(traced(sorted(tmp_path.iterdir())))]
     assert names == [[span for span, *_ in trace] for trace in _plain(name)[0]]
+
+
+def test_a_line_that_is_wanted_twice_is_given_once(tmp_path: Path) -> None:
+    """A message and the mark of a report in one line, or the mark twice, make one line with its own number."""
+    mark, message = "==== Possible seccomp violation ====", " -- Migration complete"
+    lines = [message, f"{message} {mark}", "between", f"{mark} {mark}", message, "after", f"{message} {mark} {mark}"]
+    path = tmp_path / "source.log"
+    path.write_text("".join(f"{line}\n" for line in [*lines, mark]))
+    given = open_input(path).lines(wanted((" -- ",)))
+    assert [(line.where.line, line.text) for line in given] == [
+        (number, line) for number, line in enumerate([*lines, mark], start=1) if line not in ("between", "after")
+    ]
 
 
 def test_an_unknown_format_is_named(otelmig: Otelmig, tmp_path: Path) -> None:
