@@ -66,7 +66,7 @@ class Findings:
     def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
         """The same, each with the migration that it shows."""
         for found in self.migrations:
-            yield found, build_trace(found, self.epochs[id(_reference(found).process)], options)
+            yield found, build_trace(found, self.epochs[id(found.reference.process)], options)
         for found, epoch in self.later():
             yield found, build_trace(found, epoch, options)
 
@@ -263,16 +263,8 @@ def _order(process: Process) -> tuple[str, str, int]:
     return process.name, first.stamp.text, len(process.observations)
 
 
-def _reference(found: Migration) -> Side:
-    """The side whose clock is the trace's timeline."""
-    side = found.source or found.destination
-    if side is None:
-        raise UsageError("a migration without sides")
-    return side
-
-
 def _reference_start(found: Migration, known: Mapping[int, Epoch]) -> tuple[int, str, int]:
-    side = _reference(found)
+    side = found.reference
     return side.observations[0].stamp.ns + known[id(side.process)].ns, side.name, side.attempt
 
 
