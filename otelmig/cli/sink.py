@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["STDOUT", "Sink", "counted"]
+__all__ = ["Sink", "counted"]
 
-STDOUT: Final = "stdout"
+_STDOUT: Final = "stdout"
 
 
 class Sink:
     """Standard output, or a file, by its name in messages."""
 
-    def __init__(self, name: str = STDOUT) -> None:
+    def __init__(self, name: str = _STDOUT) -> None:
         self.name = name
         self.alive = True
         self.failed = False
@@ -34,7 +34,7 @@ class Sink:
                 self.failed = True
                 print(f"otelmig: cannot write {self.name}: {os.strerror(error.errno or 0)}", file=sys.stderr)
             self.alive = False
-            if self.name == STDOUT:  # the buffer still has what could not be written: let it go
+            if self.name == _STDOUT:  # the buffer still has what could not be written: let it go
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, sys.stdout.fileno())
                 os.close(null)

@@ -37,7 +37,6 @@ class Reading:
     levels: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     kinds: Counter[Kind] = field(default_factory=Counter)
-    first: Stamp | None = None
     last: Stamp | None = None
     coarsest_ns: int = 0
 
@@ -85,7 +84,6 @@ def _looks_like_ours(text: str) -> bool:
 
 def _take(found: Reading, line: Line, message: str, level: str, stamp: Stamp) -> None:
     found.levels[level] += 1
-    found.first = found.first or stamp
     found.last = stamp
     found.coarsest_ns = max(found.coarsest_ns, 2 * stamp.error_ns)
     meaning = meaning_of(message)
@@ -132,7 +130,6 @@ def read_every_event(log: InputLog) -> Reading:
         if not isinstance(item, MonitorEvent):
             found.account.not_understood(NO_EVENT, Sample(where=item, text=""))
             continue
-        found.first = found.first or item.stamp
         found.last = item.stamp
         found.events[item.name] += 1
         form = EVENTS.get((item.source, item.name))
