@@ -14,7 +14,7 @@ from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
 from otelmig.inputs import STDIN, InputLog, open_input, rotations
 from otelmig.pairing import pair_sides, unpaired
-from otelmig.process import NotUnderstood, Process, Remark
+from otelmig.process import NotUnderstood, Process, Remark, story_of
 from otelmig.reading import ReadingOptions
 from otelmig.stamp import ClockDomain
 from otelmig.trace.build import TraceOptions, build_trace
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from otelmig.side import Side
     from otelmig.trace.span import Trace
 
-__all__ = ["Findings", "diagnoses", "open_inputs", "read_findings", "trace_migrations"]
+__all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]
 
 
 _HELD: Final = 200
@@ -109,7 +109,7 @@ def read_findings(
 
     Unless the ``whole`` must be known before the first trace, migrations that cannot have a partner are read later.
     """
-    inputs, errors, notes = open_inputs(paths)
+    inputs, errors, notes = _open_inputs(paths)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or ReadingOptions()
     by_hypervisor = _by_hypervisor(inputs, options, errors)
@@ -206,7 +206,7 @@ class _Reading:
             if isinstance(item, Remark):
                 self.notes.append(item.text)
                 continue
-            story = hash(tuple((seen.kind, seen.stamp.text) for seen in item.observations))
+            story = story_of(item.observations)
             if story in self.stories:
                 self.notes.append(f"{item.name}: the same as {self.stories[story]}, read once")
                 continue
@@ -215,7 +215,7 @@ class _Reading:
             yield item
 
 
-def open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[InputError], list[str]]:
+def _open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[InputError], list[str]]:
     """The usable inputs, each once, in an order that does not depend on the caller's; what is not usable; notes."""
     files, errors, notes = [], [], []
     seen: set[Path] = set()

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from otelmig.inputs import Host
     from otelmig.observation import Observation, Where
     from otelmig.stamp import ClockDomain
 
-__all__ = ["NotUnderstood", "Process", "Remark"]
+__all__ = ["NotUnderstood", "Process", "Remark", "story_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +65,8 @@ class Process:
     """What its stamps leave out and had to be assumed (a year, a zone)."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it was read."""
+
+
+def story_of(observations: Iterable[Observation]) -> int:
+    """Tells a copy from another story: what was seen, and when, as printed."""
+    return hash(tuple((seen.kind, seen.stamp.text) for seen in observations))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from otelmig.side import Role
 from otelmig.trace.semconv import dialect_attribute
 from otelmig.views.clock_text import blackout_text, clock_lines
-from otelmig.views.quantity import duration, number, size
+from otelmig.views.quantity import duration, number, size, texts
 from otelmig.views.summary import start_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.trace.span import AttributeValue, Trace
+    from otelmig.trace.span import Trace
 
 __all__ = ["closing", "headline"]
 
@@ -25,11 +25,11 @@ _LOUD = {
     "unknown": "UNKNOWN: the evidence stops",
 }
 _REASONS = {
-    "no_dirty_memory": "no dirty memory was left",
-    "downtime_target_met": "target met",
-    "timeout_ignored": "timeout reached, the target was ignored",
-    "timeout_cancelled": "it did not converge within the timeout",
-    "iteration_limit": "the last round of this release was reached",
+    "no_dirty_memory": "converged: no dirty memory was left",
+    "downtime_target_met": "converged: target met",
+    "timeout_ignored": "converged: timeout reached, the target was ignored",
+    "timeout_cancelled": "not converged: it did not meet the target within the timeout",
+    "iteration_limit": "converged: the last round of this release was reached",
 }
 
 
@@ -127,16 +127,12 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     elif completeness == "inferred":
         text = "some phases are inferred from stamps: the log prints no breakdown of the downtime"
         yield f"{text} (otelmig doctor says which flag would)", "dim"
-    for doubt in _texts(root.get("otelmig.evidence.doubts")):
+    for doubt in texts(root.get("otelmig.evidence.doubts")):
         yield f"doubtful: {doubt}", "error"
-    reasons = _texts(root.get("otelmig.pairing.reasons"))
+    reasons = texts(root.get("otelmig.pairing.reasons"))
     if reasons:
         yield f"paired: {'; '.join(reasons)}" if len(trace.resources) > 1 else f"alone: {'; '.join(reasons)}", "dim"
     yield from ((note, "dim") for note in trace.notes)
-
-
-def _texts(value: AttributeValue | None) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()
 
 
 def _convergence(trace: Trace) -> Iterator[str]:
@@ -144,9 +140,7 @@ def _convergence(trace: Trace) -> Iterator[str]:
     reason = None if precopy is None else precopy.attributes.get("vm.migration.convergence.reason")
     if precopy is None or reason is None:
         return
-    text = f"converged: {_REASONS.get(str(reason), reason)}"
-    if reason == "timeout_cancelled":
-        text = "not converged: it did not meet the target within the timeout"
+    text = _REASONS.get(str(reason), f"converged: {reason}")
     estimate = number(precopy.attributes.get("vm.migration.downtime.estimated")) * 1e9
     if estimate:
         text += f" ({duration(estimate)} estimated)"

@@ -15,7 +15,7 @@ from otelmig.diagnosis import Diagnosis, Gap
 from otelmig.hypervisors.cloud_hypervisor.crash import is_crash
 from otelmig.hypervisors.cloud_hypervisor.events import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.line_account import read_every_answer, read_every_event, read_every_line
-from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
+from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_FORMAT, KNOWN_FORMS
 from otelmig.hypervisors.cloud_hypervisor.processes import is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.progress import is_progress
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose"]
 
-FLEET_FORMAT: Final = "{wallclock} cloud-hypervisor: {boottime}s: <{thread}> {level}:{location} -- {msg}"
+_FLEET_FORMAT: Final = f"{{wallclock}} {DEFAULT_FORMAT}"
 """What we recommend: the default line with a wall clock before it; every reader of the default line still works."""
 _MS: Final = 10**6
 _V51: Final = RELEASES.index("v51.0")
@@ -43,7 +43,7 @@ _V49: Final = RELEASES.index("v49.0")
 _V50: Final = RELEASES.index("v50.0")
 _MONITOR: Final = "--event-monitor path=FILE"
 _FLEET: Final = (
-    f"for a fleet, on both sides: -v {_MONITOR} --log-format '{FLEET_FORMAT}'; "
+    f"for a fleet, on both sides: -v {_MONITOR} --log-format '{_FLEET_FORMAT}'; "
     "-vv only for the one VM under study: it writes dirty tables inside the downtime"
 )
 _FLEET_OLD: Final = (
@@ -224,7 +224,7 @@ def _resolution(facts: _Facts) -> Iterator[Gap]:
         cost="a file of some 2 kB per migration; its stamps are exact to the nanosecond",
     )
     if facts.last_release >= _V52:
-        yield Gap(missing="the same", remedy=f"--log-format '{FLEET_FORMAT}'", cost="28 bytes a line")
+        yield Gap(missing="the same", remedy=f"--log-format '{_FLEET_FORMAT}'", cost="28 bytes a line")
 
 
 def _wall_clock(facts: _Facts) -> Iterator[Gap]:
@@ -233,7 +233,7 @@ def _wall_clock(facts: _Facts) -> Iterator[Gap]:
     if facts.last_release >= _V52:
         yield Gap(
             missing="absolute time: it comes from when the file was last written",
-            remedy=f"--log-format '{FLEET_FORMAT}'",
+            remedy=f"--log-format '{_FLEET_FORMAT}'",
             cost="28 bytes a line",
         )
     else:
