@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from otelmig.side import Side
 
-__all__ = ["ASSERTED", "SAME_VM", "agreements", "difference", "same_endpoint", "same_vm", "url_port", "was_answered"]
+__all__ = ["ASSERTED", "SAME_VM", "agreements", "difference", "same_endpoint", "same_vm", "was_answered"]
 
 ASSERTED: Final = "named by --pair"
 SAME_VM: Final = "same VM configuration"
@@ -78,7 +78,7 @@ def _stops_early(source: Side, destination: Side) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def url_port(url: str) -> int | None:
+def _url_port(url: str) -> int | None:
     """Return the port of ``tcp:HOST:PORT``, or None."""
     if not url.startswith("tcp:"):
         return None
@@ -101,7 +101,7 @@ def _ports_differ(source: Side, destination: Side) -> bool:
     urls = _urls(source, destination)
     if urls is None:
         return False
-    one, other = map(url_port, urls)
+    one, other = map(_url_port, urls)
     return one is not None and other is not None and one != other
 
 
@@ -110,8 +110,8 @@ def same_endpoint(source: Side, destination: Side) -> str | None:
     urls = _urls(source, destination)
     if urls is None:
         return None
-    port = url_port(urls[0])
-    if port is not None and port == url_port(urls[1]):
+    port = _url_port(urls[0])
+    if port is not None and port == _url_port(urls[1]):
         return f"same port {port}"
     return "same socket" if urls[0] == urls[1] else None
 

@@ -198,7 +198,7 @@ class _Draft:
             by_kind={kind: tuple(items) for kind, items in self.by_kind.items()},
             result=self._source_result(mode) if self.role is Role.SOURCE else self._destination_result(),
             mode=mode,
-            paused_before=self.paused_before and self.role is Role.SOURCE,
+            paused_before=self.paused_before,
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )

@@ -32,7 +32,7 @@ class Kind(StrEnum):
     PROCESS_EXITED = auto()
     """The VMM process ended by itself."""
     API_REQUEST = auto()
-    """Somebody asked the VMM to change the VM's state; ``request`` names the call."""
+    """Somebody asked the VMM to change the VM's state."""
     PROCESS_KILLED = auto()
     """What killed the process says so; ``by``."""
     KNOWN = auto()
@@ -84,9 +84,7 @@ class Kind(StrEnum):
     SEND_FAILURE_ANNOUNCED = auto()
     """The event of the failure."""
     PEER_REPORTED_ERROR = auto()
-    """The source read a refusal from the destination."""
-    CANCEL_REQUESTED = auto()
-    """Somebody asked the source to stop migrating."""
+    """The source read from the destination that it refuses, or gives up; ``error``, ``error_type`` where known."""
     SEND_CANCELLED = auto()
     """The source stopped because it was asked to."""
     TIMED_OUT = auto()

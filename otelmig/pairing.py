@@ -53,6 +53,11 @@ class Migration:
         """The sides that are there, source first."""
         return tuple(side for side in (self.source, self.destination) if side is not None)
 
+    @property
+    def reference(self) -> Side:
+        """The side whose clock is the trace's timeline: the source, if it is there."""
+        return self.sides[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:

@@ -14,7 +14,7 @@ from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
 from otelmig.inputs import STDIN, InputLog, open_input, rotations
 from otelmig.pairing import pair_sides, unpaired
-from otelmig.process import NotUnderstood, Process, Remark
+from otelmig.process import NotUnderstood, Process, Remark, story_of
 from otelmig.reading import ReadingOptions
 from otelmig.stamp import ClockDomain
 from otelmig.trace.build import TraceOptions, build_trace
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from otelmig.side import Side
     from otelmig.trace.span import Trace
 
-__all__ = ["Findings", "diagnoses", "open_inputs", "read_findings", "trace_migrations"]
+__all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]
 
 
 _HELD: Final = 200
@@ -66,7 +66,7 @@ class Findings:
     def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
         """The same, each with the migration that it shows."""
         for found in self.migrations:
-            yield found, build_trace(found, self.epochs[id(_reference(found).process)], options)
+            yield found, build_trace(found, self.epochs[id(found.reference.process)], options)
         for found, epoch in self.later():
             yield found, build_trace(found, epoch, options)
 
@@ -109,7 +109,7 @@ def read_findings(
 
     Unless the ``whole`` must be known before the first trace, migrations that cannot have a partner are read later.
     """
-    inputs, errors, notes = open_inputs(paths)
+    inputs, errors, notes = _open_inputs(paths)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or ReadingOptions()
     by_hypervisor = _by_hypervisor(inputs, options, errors)
@@ -206,7 +206,7 @@ class _Reading:
             if isinstance(item, Remark):
                 self.notes.append(item.text)
                 continue
-            story = hash(tuple((seen.kind, seen.stamp.text) for seen in item.observations))
+            story = story_of(item.observations)
             if story in self.stories:
                 self.notes.append(f"{item.name}: the same as {self.stories[story]}, read once")
                 continue
@@ -215,7 +215,7 @@ class _Reading:
             yield item
 
 
-def open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[InputError], list[str]]:
+def _open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[InputError], list[str]]:
     """The usable inputs, each once, in an order that does not depend on the caller's; what is not usable; notes."""
     files, errors, notes = [], [], []
     seen: set[Path] = set()
@@ -263,16 +263,8 @@ def _order(process: Process) -> tuple[str, str, int]:
     return process.name, first.stamp.text, len(process.observations)
 
 
-def _reference(found: Migration) -> Side:
-    """The side whose clock is the trace's timeline."""
-    side = found.source or found.destination
-    if side is None:
-        raise UsageError("a migration without sides")
-    return side
-
-
 def _reference_start(found: Migration, known: Mapping[int, Epoch]) -> tuple[int, str, int]:
-    side = _reference(found)
+    side = found.reference
     return side.observations[0].stamp.ns + known[id(side.process)].ns, side.name, side.attempt
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from otelmig.inputs import Host
     from otelmig.observation import Observation, Where
     from otelmig.stamp import ClockDomain
 
-__all__ = ["NotUnderstood", "Process", "Remark", "Zero"]
+__all__ = ["NotUnderstood", "Process", "Remark", "story_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +31,6 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Zero:
-    """When a process's own clock can have read zero, at the latest, and what says so."""
-
-    ns: int
-    """Unix epoch."""
-    origin: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """One run of a VMM, from its start (or where its log begins) to its end (or where its log ends)."""
 
@@ -46,7 +39,7 @@ class Process:
     name: str
     """The base name of its log, with ``[WRITER]`` or ``#2`` where several processes wrote to it."""
     inputs: tuple[str, ...]
-    """The keys of the inputs that it was read from: its log, its event stream."""
+    """The keys of the inputs that it was read from: its log first, if there is one, then what was given beside it."""
     observations: tuple[Observation, ...]
     """In the order in which they were logged; all stamps are on this process's clock."""
     domain: ClockDomain
@@ -62,11 +55,18 @@ class Process:
     """When it wrote its last line, at the latest (Unix epoch): when its log was last written."""
     in_turn: str | None = None
     """Processes with the same text here wrote to one log, one after the other, in the order in which they are given."""
-    zero: Zero | None = None
-    """Where its transport stamped its lines too."""
+    zero_ns: int | None = None
+    """When its clock can have read zero, at the latest (Unix epoch), by its transport's stamps or its statistics."""
     host: Host | None = None
     """The machine, where its transport names it."""
+    event_stream: str | None = None
+    """The key of the event stream among its inputs."""
     assumed: tuple[str, ...] = ()
     """What its stamps leave out and had to be assumed (a year, a zone)."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it was read."""
+
+
+def story_of(observations: Iterable[Observation]) -> int:
+    """Tells a copy from another story: what was seen, and when, as printed."""
+    return hash(tuple((seen.kind, seen.stamp.text) for seen in observations))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["ClockDomain", "Stamp"]
+__all__ = ["COARSE_NS", "ClockDomain", "Stamp"]
 
 
 class ClockDomain(StrEnum):
@@ -15,6 +15,10 @@ class ClockDomain(StrEnum):
     """CLOCK_REALTIME: nanoseconds since the Unix epoch; comparable between hosts but for their skew; may step."""
     BOOTTIME = "boottime"
     """A process's own monotonic clock, zero when its logger (or event monitor) started; never steps."""
+
+
+COARSE_NS: Final = 500_000
+"""A stamp with a larger half-width has a resolution of more than a millisecond: it places no part of a downtime."""
 
 
 class Stamp(NamedTuple):

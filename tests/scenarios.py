@@ -606,6 +606,12 @@ class _Migration:
         self._s(ms, "INFO", "vmm/src/lib.rs:1808", message, "migrate-send-postcopy")
         self._s_event(ms + 0.2, "postcopy-migration-completed")
 
+    def abandoned(self, ms: float) -> None:
+        """The destination says that it fetches no more pages."""
+        message = "Postcopy: received Abandon, exiting serve loop"
+        self._s(ms, "INFO", "vmm/src/lib.rs:1840", message, "migrate-send-postcopy")
+        self._s_event(ms + 0.2, "postcopy-migration-completed")
+
     def finished(self, ms: float = 1224) -> None:
         """The source lets go of the VM and exits."""
         if self.release >= 52:
@@ -1299,6 +1305,23 @@ def _pages_lost() -> Scenario:
     return _told(found, attempt)
 
 
+def _pages_abandoned(release: int, verbosity: int) -> Scenario:
+    """The destination tells the source that it fetches no more pages; to the source that is an end like another."""
+    found = _postcopy(release, verbosity)
+    found.until_completed()
+    found.prefault_lost(1800)
+    found.abandoned(1801)
+    found.finished(1804)
+    attempt = replace(
+        _POSTCOPY,
+        result="failure",
+        error_type="postcopy_failed",
+        erroring=frozenset({"migration", "postcopy", "prefault"}),
+        describes="received Abandon",
+    )
+    return _told(found, attempt)
+
+
 def _drain_fails() -> Scenario:
     """The source cannot serve a page: its process takes that for a failed migration and resumes its own copy."""
     found = _postcopy()
@@ -1357,6 +1380,8 @@ def _failures() -> dict[str, Scenario]:
         "v53.0-third-time-lucky": _third_time_lucky(),
         "v53.0-there-and-back": _there_and_back(),
         "v53.0-postcopy-source-lost": _pages_lost(),
+        "v53.0-postcopy-abandoned": _pages_abandoned(53, 2),
+        "head-postcopy-abandoned": _pages_abandoned(_HEAD, 1),
         "v53.0-postcopy-drain-fails": _drain_fails(),
     }
 

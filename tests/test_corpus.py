@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forest import RECORDINGS, check_forest, inputs, traced, truth
+from forest import CORPUS, RECORDINGS, check_forest, inputs, traced, truth
 from golden_text import GOLDEN, golden_text
 
 if TYPE_CHECKING:
@@ -113,6 +113,16 @@ def test_rollback_after_a_failed_postcopy() -> None:
     assert trace.root.attributes["error.type"] == "restore_failed"
     assert trace.root.attributes["vm.migration.guest.location"] == "source"
     assert trace.root.attributes["vm.migration.guest.running"] is True
+
+
+def test_a_guest_dies_with_the_destination_that_has_it() -> None:
+    """The log ends at the resume; the crash report beside it says that the process was killed, guest and all."""
+    folder = CORPUS / "v48.0-seccomp"
+    (trace,) = traced([*inputs(folder.name), *folder.glob("*.stderr")])
+    assert trace.root.attributes["vm.migration.result"] == "success"
+    assert trace.root.attributes["vm.migration.guest.location"] == "none"
+    assert trace.root.attributes["vm.migration.guest.running"] is False
+    assert trace.root.attributes["otelmig.evidence.guest"] == "destination.stderr:2"
 
 
 def test_a_killed_source_is_unknown_and_its_peer_says_so() -> None:

@@ -10,6 +10,8 @@ from command_run import run_command
 from forest import CORPUS, RECORDINGS, inputs
 from restamp import aged
 
+from otelmig.pipeline import read_findings
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -65,6 +67,15 @@ def test_old_releases_print_no_downtime() -> None:
     assert "recommendation" in together
 
 
+def test_only_an_event_stream_replaces_an_event_stream() -> None:
+    """What else is given beside a log, such as a crash report, carries no events: the advice stands."""
+    folder = CORPUS / "v48.0-seccomp"
+    alone = _examined(folder / "source.log")["source.log"]
+    beside = _examined(folder / "source.log", folder / "source.stderr")["source.log"]
+    assert any("when the vCPUs stopped" in missing for missing in _remedies(alone))
+    assert _remedies(beside) == _remedies(alone)
+
+
 def test_coarse_stamps(tmp_path: Path) -> None:
     """After a day of uptime the default stamp is 8 ms wide: the event monitor or a wall clock would be exact."""
     log = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()
@@ -117,6 +128,35 @@ def test_what_is_not_understood_is_shown_redacted(otelmig: Otelmig, tmp_path: Pa
     assert "secret" not in done.stdout
     assert "abc" not in done.stdout
     assert done.stderr.splitlines()[-1] == "1 input, 53 lines: 25 used, 27 about other things, 1 not understood"
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "reason"),
+    [
+        (
+            "source.log",
+            b"2026-13-45T15:31:00.000000Z cloud-hypervisor:  20.100000s: <vmm> INFO:a.rs:1 -- Migration complete",
+            "an impossible time",
+        ),
+        (
+            "source.log",
+            b"cloud-hypervisor: yesterday: <vmm> INFO:a.rs:1 -- Migration complete",
+            "no known line form",
+        ),
+        (
+            "source.log",
+            b"cloud-hypervisor:  20.100000s: <vmm> INFO:a.rs:1 -- Migration took a walk",
+            "no known form of this message",
+        ),
+        ("source.events.json", b'{"not": "an event"}', "no event in this JSON"),
+    ],
+)
+def test_one_reason_for_one_line(file: str, line: bytes, reason: str, tmp_path: Path) -> None:
+    """What the account of a trace calls a line that it did not understand, doctor calls it too."""
+    data = (CORPUS / "v53.0-twohosts" / file).read_bytes()
+    (tmp_path / file).write_bytes(data + line + b"\r\n")
+    assert read_findings([tmp_path / file]).not_understood == {reason: 1}
+    assert _examined(tmp_path / file)[file]["lines"]["not_understood"] == {reason: 1}
 
 
 def test_nothing_usable(otelmig: Otelmig, tmp_path: Path) -> None:

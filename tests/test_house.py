@@ -11,6 +11,7 @@ import pytest
 from readme_parts import README, rendered
 
 import otelmig
+from otelmig.hypervisors import hypervisors
 from otelmig.trace.semconv import ATTRIBUTES
 
 _PACKAGE = Path(otelmig.__file__).parent
@@ -37,6 +38,18 @@ def test_layers(path: Path) -> None:
     assert not any(part.startswith("_") and part != "__future__" for name in imported for part in name.split("."))
     if folder in ("trace", "clock", "views", "otlp", "assembly.py"):
         assert not any(name.startswith("otelmig.hypervisors.") for name in imported)
+
+
+_NAMES_A_HYPERVISOR = {"trace/semconv.py"}
+"""The attribute table names what each hypervisor's resources carry."""
+
+
+@pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
+def test_only_its_package_names_a_hypervisor(path: Path) -> None:
+    """A second hypervisor is a package and a line in the registry: nothing else knows the first one by its name."""
+    place = path.relative_to(_PACKAGE)
+    named = any(each.system in path.read_text() for each in hypervisors())
+    assert named == (str(place) in _NAMES_A_HYPERVISOR) or place.parts[0] == "hypervisors"
 
 
 @pytest.mark.parametrize("statement", ["import otelmig", "from otelmig.cli.main import build_parser; build_parser()"])

@@ -17,6 +17,8 @@ import transports
 from forest import CORPUS, check_forest, traced
 from restamp import shifted
 
+from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
+from otelmig.inputs import open_input
 from otelmig.inputs.compression import compression_of
 from otelmig.pipeline import read_findings, trace_migrations
 
@@ -65,6 +67,7 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
         "kubectl logs --prefix": lambda log, _: _prefixed(log, b"[pod/vm-0/vmm] "),
         "journald short-full": lambda log, _: _prefixed(log, b"Thu 2026-05-21 06:02:15 UTC host-a ch[12]: "),
         "journald short-unix": lambda log, _: _prefixed(log, b"1779343335.542701 host-a ch[12]: "),
+        "docker json-file of syslog of cri": lambda log, _: _in_docker(_prefixed(_prefixed(log, _POD), _FORWARDED)),
         "syslog with priority": lambda log, _: _prefixed(log, b"<30>May 21 06:02:15 host-a ch[12]: "),
     }
 
@@ -72,6 +75,16 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
 def _prefixed(log: bytes, prefix: bytes) -> bytes:
     """Each line as a transport shows it that only puts something before it."""
     return b"".join(prefix + line + b"\n" for line in transports.lf_only(log).split(b"\n")[:-1])
+
+
+_POD = b"2026-05-21T06:02:15.542701123Z stdout F "
+_FORWARDED = b"<30>May 21 06:02:15 host-a ch[12]: "
+
+
+def _in_docker(lines: bytes) -> bytes:
+    """Each line as Docker's json-file driver writes it."""
+    entries = [{"log": f"{line}\n", "stream": "stdout"} for line in lines.decode().split("\n")[:-1]]
+    return "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()
 
 
 _CARRIERS = _carriers()
@@ -109,10 +122,19 @@ def test_same_story_by_any_transport(carrier: str, name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("carrier", "host"),
-    [("journalctl -o json", True), ("journalctl -o export", True), ("syslog iso", True), ("cri", False)],
+    [
+        ("journalctl -o json", True),
+        ("journalctl -o export", True),
+        ("journald short-iso-precise", True),
+        ("syslog iso", True),
+        ("syslog", True),
+        ("cri", False),
+        ("docker json-file", False),
+        ("docker timestamps", False),
+    ],
 )
 def test_receipts_place_the_trace(carrier: str, tmp_path: Path, *, host: bool) -> None:
-    """A transport that stamps lines says when a log without a wall clock was written, and on which host."""
+    """A transport that stamps lines in full says when a log without a wall clock was written; some name the host."""
     for role, log in _logs("v53.0-basicv").items():
         (tmp_path / f"{role}.log").write_bytes(_CARRIERS[carrier](log, role))
     (trace,) = trace_migrations(sorted(tmp_path.iterdir()))
@@ -280,6 +302,18 @@ def test_threads_that_overtake_each_other(name: str, tmp_path: Path) -> None:
         (tmp_path / f"{role}.log").write_bytes(b"".join(lines))
     names = [[span for span, *_ in trace] for trace in _shape(traced(sorted(tmp_path.iterdir())))]
     assert names == [[span for span, *_ in trace] for trace in _plain(name)[0]]
+
+
+def test_a_line_that_is_wanted_twice_is_given_once(tmp_path: Path) -> None:
+    """A message and the mark of a report in one line, or the mark twice, make one line with its own number."""
+    mark, message = "==== Possible seccomp violation ====", " -- Migration complete"
+    lines = [message, f"{message} {mark}", "between", f"{mark} {mark}", message, "after", f"{message} {mark} {mark}"]
+    path = tmp_path / "source.log"
+    path.write_text("".join(f"{line}\n" for line in [*lines, mark]))
+    given = open_input(path).lines(wanted((" -- ",)))
+    assert [(line.where.line, line.text) for line in given] == [
+        (number, line) for number, line in enumerate([*lines, mark], start=1) if line not in ("between", "after")
+    ]
 
 
 def test_an_unknown_format_is_named(otelmig: Otelmig, tmp_path: Path) -> None:

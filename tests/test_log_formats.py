@@ -118,6 +118,14 @@ def test_glog_says_what_it_assumed(otelmig: Otelmig, tmp_path: Path) -> None:
     assert "2026-11-23T14:30:11" in done.stdout
 
 
+def test_a_time_without_a_date_names_no_option(otelmig: Otelmig, tmp_path: Path) -> None:
+    """No year helps a time that prints no month: nothing is advised."""
+    text = "{hour}:{minute}:{second}.{micros} <{thread}> {level} {location} -- {msg}"
+    done = otelmig("trace", *_rewritten("v53.0-twohosts", text, tmp_path), "--log-format", text, "-q")
+    assert "its times have no date: taken from when the file was last written\n" in done.stderr
+    assert "--log-year" not in done.stderr
+
+
 def test_a_format_without_time_is_refused(otelmig: Otelmig, tmp_path: Path) -> None:
     """Lines that do not say when they were written cannot be traced; one line says so."""
     paths = _rewritten("v53.0-twohosts", "{level} {location} -- {msg}", tmp_path)

@@ -1,9 +1,9 @@
 """Where absolute time comes from, for logs that count from the start of their process.
 
 Processes that took part in one migration are tied by its clock offset, so one known epoch serves them all: a wall
-clock in either log, an instant that the user gives (``--anchor``), the times at which a journal or a container
-runtime took the lines over, or those at which the files were last written, each a bound on its last line. Which it
-was is said in the trace.
+clock in either log, an instant that the user gives (``--anchor``), the times at which a journal, syslog or a container
+runtime took the lines over (or at which the migration's statistics began), or those at which the files were last
+written, each a bound on its last line. Which it was is said in the trace.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class EpochOrigin(StrEnum):
     """The log's wall clock, of which a year, a date or a zone had to be assumed."""
     ANCHOR = "anchor"
     RECEIPT = "receipt"
-    """When the journal or the container runtime took the lines over."""
+    """When the journal, syslog or the container runtime took the lines over; when the statistics began."""
     FILE_TIME = "file_time"
 
 
@@ -83,9 +83,9 @@ def epochs(processes: Iterable[Process], ties: Iterable[Tie], anchors: Mapping[i
     for key, anchor in anchors.items():
         found.setdefault(key, Epoch(ns=_grid(anchor.ns), origin=EpochOrigin.ANCHOR, error_ns=anchor.error_ns))
     found |= {
-        key: Epoch(ns=_grid(process.zero.ns), origin=EpochOrigin.RECEIPT)
+        key: Epoch(ns=_grid(process.zero_ns), origin=EpochOrigin.RECEIPT)
         for key, process in by_id.items()
-        if key not in found and process.zero is not None
+        if key not in found and process.zero_ns is not None
     }
     neighbours: dict[int, list[tuple[int, int, int | None]]] = defaultdict(list)
     for tie in ties:

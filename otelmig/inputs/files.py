@@ -102,8 +102,11 @@ class InputFile:
                         near = True
                         mark = block.find(wanted.mark, position, until) if mark < 0 else mark
                         continue
-                    if match is None and mark < 0:
-                        break
+                    if match is None and mark < position:
+                        if mark < 0:
+                            break
+                        mark = block.find(wanted.mark, position, until)  # it stood in a line that was given
+                        continue
                     start, stop = (mark, mark) if match is None else match.span()
                     begin = block.rfind(b"\n", position, start) + 1 or position
                     end = block.find(b"\n", stop, until)

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.line import Host, Line, Receipt
+from otelmig.inputs.line import Host, Line
 from otelmig.observation import Where
 
 if TYPE_CHECKING:
@@ -193,13 +193,13 @@ def _message(fields: Mapping[str, str] | None, where: Where) -> Line | None:
         text=message.rstrip("\r\n"),
         where=where,
         writer="/".join(part for part in (host, f"{who}[{pid}]", fields.get("_BOOT_ID")) if part),
-        receipt=_receipt(fields),
+        received_ns=_received_ns(fields),
         host=Host(name=host, id=fields.get("_MACHINE_ID")),
     )
 
 
-def _receipt(fields: Mapping[str, str]) -> Receipt | None:
+def _received_ns(fields: Mapping[str, str]) -> int | None:
     text = fields.get("__REALTIME_TIMESTAMP", "")
     if not (text.isascii() and text.isdigit() and len(text) < len("10000000000000000")):
         return None
-    return Receipt(ns=(int(text) + 1) * _MICROSECOND, origin="journald")
+    return (int(text) + 1) * _MICROSECOND

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from otelmig.observation import Where
 
-__all__ = ["Host", "Line", "Receipt"]
+__all__ = ["Host", "Line"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,16 +20,6 @@ class Host:
     name: str | None = None
     id: str | None = None
     """The machine id, where the transport carries it (journald)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """When a transport took a line over: at or after the moment at which it was written."""
-
-    ns: int
-    """Nanoseconds since the Unix epoch: the end of what the printed time stands for."""
-    origin: str
-    """The transport: ``journald``, ``syslog``, ``cri``, ``docker``."""
 
 
 class Line(NamedTuple):
@@ -42,7 +32,11 @@ class Line(NamedTuple):
     where: Where
     writer: str = ""
     """Who wrote it, where the transport says so (a process id, a container); empty where all lines are of one."""
-    receipt: Receipt | None = None
+    received_ns: int | None = None
+    """When its transport took it over (Unix epoch): at or after the moment at which it was written.
+
+    The end of what the printed time stands for.
+    """
     host: Host | None = None
     following: Callable[[], Iterable[str]] | None = None
     """The next lines of the same input, wrapped as they stand: what a record of several lines goes on with."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.journal import export_lines, is_export, is_json, json_lines
 from otelmig.inputs.line import Line
-from otelmig.inputs.transports import transports_of
+from otelmig.inputs.transports import DEEPEST, transports_of
 from otelmig.observation import Where
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ __all__ = ["InputLog"]
 _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 """A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
 _NONE: Final = re.compile(rb"(?!)")
-_DEEPEST: Final = 3
-"""How often a line is unwrapped: a container's log, collected by another program, forwarded."""
 _PIECES: Final = 64
 _FIRST: Final = 100
 """So many lines are the beginning of a log."""
@@ -131,16 +129,16 @@ _NOWHERE: Final = Where(file="", line=0)
 
 def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
     """``line`` without what its transports put around it; as it is, if none of them carried it."""
-    text, writers, receipt, host = line.text, [], line.receipt, line.host
+    text, writers, received_ns, host = line.text, [], line.received_ns, line.host
     carrier = None
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         wrapped = _wrapped(text, carriers)
         if wrapped is None:
             break
         text, carrier = wrapped.text, wrapped
         if wrapped.writer:
             writers.append(wrapped.writer)
-        receipt, host = receipt or wrapped.receipt, wrapped.host or host
+        received_ns, host = received_ns or wrapped.received_ns, wrapped.host or host
     if carrier is None:
         return line
     if carrier.partial:
@@ -157,7 +155,7 @@ def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
         text=text.removesuffix("#015").rstrip("\r\n"),  # how rsyslog writes the CR of a record's end
         where=line.where,
         writer=writer,
-        receipt=receipt,
+        received_ns=received_ns,
         host=host,
         following=following,
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.files import InputFile
 
-__all__ = ["base_name", "rotations"]
+__all__ = ["rotations"]
 
 _COMPRESSED: Final = re.compile(r"\.(?:gz|xz|zst|bz2)$")
 _NUMBERED: Final = re.compile(r"^(?P<base>.{1,512})\.(?P<number>\d{1,4})$")
@@ -24,7 +24,7 @@ _DATED: Final = re.compile(
 )
 
 
-def base_name(name: str) -> tuple[str, tuple[int, str]]:
+def _base_name(name: str) -> tuple[str, tuple[int, str]]:
     """The name of the log that ``name`` is a rotation of, and its age: the smaller, the earlier it was written."""
     plain = _COMPRESSED.sub("", name)
     if (numbered := _NUMBERED.match(plain)) is not None:
@@ -38,7 +38,7 @@ def rotations(files: Iterable[InputFile]) -> Iterable[tuple[str, Sequence[InputF
     """Yield each log's name, its files in the order in which they were written, and notes; copies are left out."""
     groups: dict[tuple[str, str], list[tuple[tuple[int, str], InputFile]]] = defaultdict(list)
     for file in files:
-        base, age = base_name(file.name)
+        base, age = _base_name(file.name)
         groups[str(file.path.parent), base].append((age, file))
     for (_, base), group in groups.items():
         ordered = sorted(group, key=lambda item: (item[0], item[1].compression is not None, item[1].name))

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.line import Host, Receipt
+from otelmig.inputs.line import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["TRANSPORTS", "Transport", "Wrapped", "rfc3339_ns", "transports_of"]
+__all__ = ["DEEPEST", "Transport", "Wrapped", "transports_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DEEPEST: Final = 3
+"""How often a line is wrapped at most: a container's log, collected by another program, forwarded."""
 _SAMPLE: Final = 200
 """So many lines at the beginning of a file say how it was carried,"""
 _GLANCE: Final = 12
@@ -36,7 +38,7 @@ class Wrapped:
     text: str
     """What the hypervisor wrote."""
     writer: str = ""
-    receipt: Receipt | None = None
+    received_ns: int | None = None
     host: Host | None = None
     partial: bool = False
     """Whether the line goes on in the transport's next one."""
@@ -51,7 +53,7 @@ class Transport:
     """The line inside; None if the text is not carried so."""
 
 
-def rfc3339_ns(text: str) -> int | None:
+def _rfc3339_ns(text: str) -> int | None:
     """The end of the interval that an RFC 3339 time with any number of decimals stands for; None if it is no time."""
     zone = re.search(r"(?:Z|[+-]\d\d:?\d\d)$", text)
     if zone is None:
@@ -68,11 +70,6 @@ def rfc3339_ns(text: str) -> int | None:
     return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + 10**9 - 1
 
 
-def _receipt(text: str, origin: str) -> Receipt | None:
-    ns = rfc3339_ns(text)
-    return None if ns is None else Receipt(ns=ns, origin=origin)
-
-
 def _docker_json(text: str) -> Wrapped | None:
     if not text.startswith('{"log":'):
         return None
@@ -83,8 +80,8 @@ def _docker_json(text: str) -> Wrapped | None:
     match entry:
         case {"log": str(log), **rest}:
             inner = log.rstrip("\r\n")
-            receipt = _receipt(str(rest.get("time", "")), "docker")
-            return Wrapped(text=inner, receipt=receipt, partial=not log.endswith("\n"))
+            received_ns = _rfc3339_ns(str(rest.get("time", "")))
+            return Wrapped(text=inner, received_ns=received_ns, partial=not log.endswith("\n"))
         case _:
             return None
 
@@ -103,7 +100,7 @@ def _pattern(name: str, pattern: str) -> Transport:
         return Wrapped(
             text=text[match.end() :],
             writer="/".join(part for part in (host, writer) if part),
-            receipt=_receipt(given.get("time") or "", name.partition(" ")[0]),
+            received_ns=_rfc3339_ns(given.get("time") or ""),
             host=None if host is None else Host(name=host),
             partial=given.get("partial") == "P",
         )
@@ -111,7 +108,7 @@ def _pattern(name: str, pattern: str) -> Transport:
     return Transport(name=name, unwrap=unwrap)
 
 
-TRANSPORTS: Final[Sequence[Transport]] = (
+_TRANSPORTS: Final[Sequence[Transport]] = (
     Transport(name="docker json-file", unwrap=_docker_json),
     _pattern("cri", rf"(?P<time>{_RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
     _pattern("docker timestamps", r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
@@ -140,17 +137,19 @@ TRANSPORTS: Final[Sequence[Transport]] = (
 
 def transports_of(head: str) -> tuple[Transport, ...]:
     """The transports that carry lines of a file that begins like this, the most frequent first."""
-    counts = dict.fromkeys(range(len(TRANSPORTS)), 0)
+    counts = dict.fromkeys(range(len(_TRANSPORTS)), 0)
     lines = head.split("\n", _SAMPLE)[:_SAMPLE]
-    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in TRANSPORTS):
+    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in _TRANSPORTS):
         return ()
     for text in lines:
         inner = text
-        for _ in range(2):  # wrapped once, or twice
-            found = ((number, each.unwrap(inner)) for number, each in enumerate(TRANSPORTS))
+        for _ in range(DEEPEST):
+            found = ((number, each.unwrap(inner)) for number, each in enumerate(_TRANSPORTS))
             number, wrapped = next(((number, each) for number, each in found if each is not None), (-1, None))
             if wrapped is None:
                 break
             counts[number] += 1
             inner = wrapped.text
-    return tuple(TRANSPORTS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number])
+    return tuple(
+        _TRANSPORTS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number]
+    )

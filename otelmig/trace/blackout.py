@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from otelmig.trace.moment import Moment
     from otelmig.trace.story import Story
 
-__all__ = ["Blackout", "blackout_draft", "blackout_of"]
+__all__ = ["Blackout", "blackout_attributes", "blackout_draft", "blackout_of"]
 
 _MS: Final = 10**6
 

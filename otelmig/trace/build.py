@@ -20,7 +20,7 @@ from otelmig.trace.guest import guest_after
 from otelmig.trace.identity import identity_of
 from otelmig.trace.moment import Timeline
 from otelmig.trace.redaction import redact
-from otelmig.trace.semconv import SERVICE_NAMESPACE
+from otelmig.trace.semconv import SERVICE_NAMESPACE, dialect_attribute, version_attribute
 from otelmig.trace.source import add_wait, migration, phase
 from otelmig.trace.span import Link, Span, SpanEvent, Trace
 from otelmig.trace.state_transfer import state_transfer_attributes
@@ -57,7 +57,7 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     """The trace of one migration; ``epoch`` is that of the source's clock (the destination's, if it stands alone)."""
     story = Story(source=found.source, destination=found.destination, timeline=Timeline(placement=found.placement))
     blackout = blackout_of(story, found.proof)
-    root = _tree(story, blackout)
+    root = _tree(story, found, blackout)
     _root_attributes(root, story, found, options)
     received = phase(root, "receive")
     if blackout is not None:
@@ -66,7 +66,7 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     root.attributes |= _epoch_attributes(epoch)
     if received is not None and found.placement is not None and found.proof is not None:
         root.attributes["otelmig.clock.status"] = str(found.placement.status)
-        received.attributes |= clock_attributes(story, found.proof, epoch)
+        received.attributes |= clock_attributes(story, found.placement, found.proof, epoch)
     elif found.source is not None and found.destination is None:
         root.attributes["otelmig.clock.status"] = str(ClockStatus.UNSYNCED)
     if found.placement is not None and found.placement.applied_ns != found.placement.estimate_ns:
@@ -76,9 +76,7 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     _count_unaccounted(root)
     if received is not None:
         _link(root)
-    side = found.source or found.destination
-    if side is None:
-        raise ValueError("a migration has at least one side")
+    side = found.reference
     identity = identity_of(side, parent=options.parent, name=_attempt_name(options, side))
     return Trace(
         trace_id=identity.trace_id,
@@ -105,35 +103,31 @@ def _attempt_name(options: TraceOptions, side: Side) -> str | None:
     return f"{options.migration_id}#{side.attempt}"
 
 
-def _tree(story: Story, blackout: Blackout | None) -> Draft:
-    received = receive(story)
-    if story.source is None:
-        if received is None:
-            raise ValueError("a story has at least one side")
+def _tree(story: Story, found: Migration, blackout: Blackout | None) -> Draft:
+    if found.source is None:
+        received = receive(story, found.reference)
         root = Draft("migration", received.start, received.end, role=Role.DESTINATION)
         root.children.append(received)
         root.error, error_type = received.error, received.attributes.get("error.type")
         if error_type is not None:
             root.attributes["error.type"] = error_type
         return root
-    root = migration(story, story.source)
+    root = migration(story, found.source)
     if blackout is not None:
         root.children.append(blackout_draft(blackout))
-    if received is not None:
-        root.children.append(received)
+    if found.destination is not None:
+        root.children.append(receive(story, found.destination))
     return root
 
 
 def _root_attributes(root: Draft, story: Story, found: Migration, options: TraceOptions) -> None:
-    side = found.source or found.destination
-    if side is None:
-        return
-    guest = guest_after(story.source, story.destination)
+    side = found.reference
+    guest = guest_after(found)
     attributes: dict[str, AttributeValue | None] = {
         "vm.migration.id": options.migration_id,
         "vm.migration.system.name": side.process.system,
         "vm.migration.mode": str(side.mode),
-        "vm.migration.result": str(_result(found)),
+        "vm.migration.result": str(side.result),
         "vm.migration.attempt": side.attempt,
         "vm.migration.guest.location": guest.location,
         "vm.migration.guest.running": guest.running,
@@ -145,17 +139,12 @@ def _root_attributes(root: Draft, story: Story, found: Migration, options: Trace
     attributes |= _source_attributes(story, options)
     root.attributes |= {name: value for name, value in attributes.items() if value is not None}
     received = phase(root, "receive")
-    for each, draft in ((found.source or found.destination, root), (found.destination, received)):
+    for each, draft in ((side, root), (found.destination, received)):
         if each is not None and draft is not None:
             draft.attributes |= _vm_attributes(each)
             draft.attributes["otelmig.clock.resolution"] = seconds(
                 2 * max(seen.stamp.error_ns for seen in each.observations)
             )
-
-
-def _result(found: Migration) -> Result:
-    side = found.source or found.destination
-    return Result.UNKNOWN if side is None else side.result
 
 
 def _completeness(root: Draft, found: Migration) -> str:
@@ -258,11 +247,11 @@ def _resource(side: Side, found: Migration, options: TraceOptions) -> dict[str, 
         "service.name": f"migration-{side.role}",
         "service.namespace": SERVICE_NAMESPACE,
         "vm.migration.role": str(side.role),
-        f"{process.system}.log.dialect": process.dialect,
+        dialect_attribute(process.system): process.dialect,
     }
     if process.version is not None:
         resource["service.version"] = process.version
-        resource[f"{process.system}.version"] = process.version
+        resource[version_attribute(process.system)] = process.version
     if side.role in options.hosts:
         resource["host.name"] = options.hosts[side.role]
         resource["otelmig.host.origin"] = "option"

@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["clock_attributes"]
 
 
-def clock_attributes(story: Story, proof: ClockProof, epoch: Epoch) -> dict[str, AttributeValue]:
+def clock_attributes(story: Story, placement: Placement, proof: ClockProof, epoch: Epoch) -> dict[str, AttributeValue]:
     """For ``receive``: what is known at the end of the downtime, what it assumes, and the lines that it rests on."""
-    placement = story.timeline.placement
-    if placement is None:
-        return {}
     domains = {side.process.domain for side in (story.source, story.destination) if side is not None}
     found: dict[str, AttributeValue] = {
         "otelmig.clock.status": str(placement.status),

@@ -19,11 +19,8 @@ __all__ = ["receive"]
 _ENDS: Final = (Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.PEER_LOST, Kind.RECEIVE_ABORTED)
 
 
-def receive(story: Story) -> Draft | None:
-    """The span ``receive`` with its children; None without a destination."""
-    side = story.destination
-    if side is None:
-        return None
+def receive(story: Story, side: Side) -> Draft:
+    """The span ``receive`` with its children."""
     start = _start(story, side)
     end, known = _end(story, side)
     span = Draft("receive", start, end, role=Role.DESTINATION, sequential=False)

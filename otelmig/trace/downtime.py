@@ -22,11 +22,8 @@ __all__ = ["downtime"]
 _MS: Final = 10**6
 
 
-def downtime(story: Story) -> Draft | None:
+def downtime(story: Story, side: Side) -> Draft | None:
     """The span ``downtime`` with its parts; None if the migration never stopped the guest (and never completed)."""
-    side = story.source
-    if side is None:
-        return None
     completed = side.first(Kind.COMPLETED)
     if completed is None:
         return _broken_off(story, side)

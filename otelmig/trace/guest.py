@@ -10,6 +10,7 @@ from otelmig.side import Result
 
 if TYPE_CHECKING:
     from otelmig.observation import Observation
+    from otelmig.pairing import Migration
     from otelmig.side import Side
 
 __all__ = ["Guest", "guest_after"]
@@ -26,15 +27,18 @@ class Guest:
     evidence: Observation | None
 
 
-def guest_after(source: Side | None, destination: Side | None) -> Guest:
+def guest_after(found: Migration) -> Guest:
     """What the two stories say of the guest's whereabouts."""
+    source, destination = found.source, found.destination
     if source is None:
-        return _by_destination(destination)
+        return _by_destination(found.reference)
     completed = source.first(Kind.COMPLETED, Kind.SEND_FINISHED)
     if completed is not None:
         return _completed(source, destination, completed)
     if source.result is Result.UNKNOWN:
-        return _by_destination(destination) if _arrived(destination) else _unknown(source, destination)
+        if destination is not None and _arrived(destination):
+            return _by_destination(destination)
+        return _unknown(source, destination)
     return _failed(source)
 
 
@@ -67,14 +71,12 @@ def _completed(source: Side, destination: Side | None, completed: Observation) -
     return Guest(location="destination", running=not paused, evidence=said or completed)
 
 
-def _arrived(destination: Side | None) -> bool:
-    return destination is not None and destination.first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED) is not None
+def _arrived(destination: Side) -> bool:
+    return destination.first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED) is not None
 
 
-def _by_destination(destination: Side | None) -> Guest:
+def _by_destination(destination: Side) -> Guest:
     """The destination alone: it knows if it has the guest; if it has not, it cannot know who has."""
-    if destination is None:
-        return Guest(location="unknown", running=None, evidence=None)
     if (paused := destination.first(Kind.PAUSED_STATE_RECEIVED)) is not None:
         return Guest(location="destination", running=False, evidence=paused)
     if destination.result is Result.SUCCESS:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ATTRIBUTES", "SCHEMA_URL", "SCOPE_NAME", "SERVICE_NAMESPACE", "Attribute", "attribute_table"]
+__all__ = [
+    "ATTRIBUTES",
+    "SCHEMA_URL",
+    "SCOPE_NAME",
+    "SERVICE_NAMESPACE",
+    "Attribute",
+    "attribute_table",
+    "dialect_attribute",
+    "version_attribute",
+]
 
 SCOPE_NAME: Final = "otelmig"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
@@ -250,7 +259,7 @@ ATTRIBUTES: Final = _rows(
         "root",
         (
             "where absolute time came from: `wallclock`, `partial_wallclock` (year, date or zone assumed), "
-            "`peer_wallclock`, `anchor`, `receipt` (journal, container), `file_time`"
+            "`peer_wallclock`, `anchor`, `receipt` (journal, syslog, container, statistics), `file_time`"
         ),
     ),
     (
@@ -316,6 +325,16 @@ ATTRIBUTES: Final = _rows(
         ),
     ),
 )
+
+
+def version_attribute(system: str) -> str:
+    """How the version of the hypervisor ``system`` is called."""
+    return f"{system}.version"
+
+
+def dialect_attribute(system: str) -> str:
+    """How the releases of the hypervisor ``system`` that print what a log contains are called."""
+    return f"{system}.log.dialect"
 
 
 def attribute_table() -> str:

@@ -31,7 +31,7 @@ def migration(story: Story, side: Side) -> Draft:
     end = _end(story, side)
     root = Draft("migration", start, end)
     root.kind = SpanKind.CLIENT
-    stopped = downtime(story)
+    stopped = downtime(story, side)
     memory_until = stopped.start if stopped is not None else (story.failure or story.evidence_ends or end)
     memory = precopy(story, memory_until)
     setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
@@ -72,6 +72,7 @@ def _end(story: Story, side: Side) -> Moment:
             Kind.SEND_FAILED,
             Kind.SEND_FAILURE_ANNOUNCED,
             Kind.SEND_CANCELLED,
+            Kind.SEND_FINISHED,
         )
     ]
     ends.append(story.on_source(side.resumed))
@@ -86,11 +87,11 @@ def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, en
         if stopped is not None and completed and end.ns > stopped.end.ns:
             root.children.append(Draft("postcopy", stopped.end, end))  # pages were left behind
     elif not completed and story.failure is not None:
-        _add_rollback(story, side, root, stopped, end)
+        _add_rollback(story.failure, root, stopped, story.on_source(side.resumed), end)
     elif stopped is not None:
         cursor = stopped.end
         if side.mode is Mode.POSTCOPY:
-            drained = story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
+            drained = story.failure or story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
             if drained.ns > cursor.ns:
                 root.children.append(Draft("postcopy", cursor, drained))
                 cursor = drained
@@ -98,15 +99,12 @@ def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, en
             root.children.append(Draft("cleanup", cursor, end))
 
 
-def _add_rollback(story: Story, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
+def _add_rollback(failure: Moment, root: Draft, stopped: Draft | None, resumed: Moment | None, end: Moment) -> None:
     """After a failure: until the guest runs again, if it was stopped; else only what is left to clean up."""
-    if story.failure is None:
-        return
-    resumed = story.on_source(side.resumed)
     until = end if stopped is None else resumed or end
-    if until.ns <= story.failure.ns:
+    if until.ns <= failure.ns:
         return
-    span = Draft("cleanup" if stopped is None else "rollback", story.failure, until)
+    span = Draft("cleanup" if stopped is None else "rollback", failure, until)
     if stopped is not None and resumed is None:
         span.attributes["otelmig.evidence.completeness"] = "partial"
     root.children.append(span)

@@ -11,10 +11,9 @@ if TYPE_CHECKING:
 
     from otelmig.side import Role
 
-__all__ = ["AttributeValue", "Attributes", "Link", "Span", "SpanEvent", "SpanKind", "Trace"]
+__all__ = ["AttributeValue", "Link", "Span", "SpanEvent", "SpanKind", "Trace"]
 
 AttributeValue = str | bool | int | float | tuple[str, ...]
-Attributes = "Mapping[str, AttributeValue]"
 
 
 class SpanKind(StrEnum):

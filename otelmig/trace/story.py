@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from otelmig.observation import Kind
 from otelmig.side import Result, Role
+from otelmig.stamp import COARSE_NS
 
 if TYPE_CHECKING:
     from otelmig.observation import Observation
     from otelmig.side import Side
     from otelmig.trace.moment import Moment, Timeline
 
-__all__ = ["COARSE_NS", "Story", "seconds"]
-
-COARSE_NS: Final = 500_000
-"""Stamps whose half-width is larger (a resolution of more than a millisecond) cannot place the parts of a downtime."""
+__all__ = ["Story", "seconds"]
 
 
 def seconds(ns: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.agreement import ASSERTED, SAME_VM
+from otelmig.clock.proof import ClockStatus
 from otelmig.side import Role
 from otelmig.views.quantity import duration, number
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from otelmig.trace.span import AttributeValue, Trace
 
-__all__ = ["blackout_text", "clock_lines", "drift_text", "step_text"]
+__all__ = ["blackout_text", "clock_lines", "drift_text"]
 
 
 def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
@@ -24,13 +25,13 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
         return
     found = receive.attributes
     status = found.get("otelmig.clock.status")
-    if status == "unsynced":
+    if status == ClockStatus.UNSYNCED:
         yield (
             "the offset between the wall clocks was not asked for, or nothing bounds it; stamps are as printed",
             "plain",
         )
         return
-    if status == "conflict":
+    if status == ClockStatus.CONFLICT:
         yield from ((text, "error") for text in _conflict(found))
         return
     yield _offset(found), "plain"
@@ -86,7 +87,7 @@ def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:
     worst = found.get("otelmig.clock.evidence.conflict")
     if worst is None:
         yield "CONFLICT: a wall clock was set while it was read, so no offset holds throughout"
-        yield step_text(found) or ""
+        yield _step_text(found) or ""
         return
     one, other = worst if isinstance(worst, tuple) else ("", "")
     excess = duration(number(found.get("otelmig.clock.conflict.excess")) * 1e9)
@@ -94,7 +95,7 @@ def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:
     count, total = found.get("otelmig.clock.conflict.constraints"), found.get("otelmig.clock.constraints")
     widening = duration(number(found.get("otelmig.clock.conflict.duration")) * 1e9)
     yield f"{count} of {total} constraints exclude another; all would hold if each were {widening} looser"
-    step = step_text(found)
+    step = _step_text(found)
     if step is not None:
         yield f"it would be explained by {step}"
     drift = found.get("otelmig.clock.drift.required")
@@ -102,7 +103,7 @@ def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:
     yield f"to think of: logs of different migrations, a clock that was set, a damaged stamp{slewed}"
 
 
-def step_text(found: Mapping[str, AttributeValue]) -> str | None:
+def _step_text(found: Mapping[str, AttributeValue]) -> str | None:
     """The step that explains a conflict, if one does."""
     lines = found.get("otelmig.clock.evidence.step")
     if not isinstance(lines, tuple):
@@ -129,9 +130,9 @@ def blackout_text(trace: Trace) -> str:
         return "none: the guest was paused before"
     if trace.first("downtime") is None:
         return "none: the guest was not stopped" if trace.root.role is Role.SOURCE else "not known without the source"
-    if root.get("otelmig.clock.status") == "conflict":
+    if root.get("otelmig.clock.status") == ClockStatus.CONFLICT:
         return "not known: the clocks contradict each other"
-    if len(trace.resources) > 1 and root.get("otelmig.clock.status") == "unsynced":
+    if len(trace.resources) > 1 and root.get("otelmig.clock.status") == ClockStatus.UNSYNCED:
         return "not known without the offset between the clocks"
     return "not known: when the guest ran again is not in these logs"
 

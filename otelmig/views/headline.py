@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.side import Role
+from otelmig.trace.semconv import dialect_attribute
 from otelmig.views.clock_text import blackout_text, clock_lines
-from otelmig.views.quantity import duration, number, size
+from otelmig.views.quantity import duration, number, size, texts
 from otelmig.views.summary import start_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.trace.span import AttributeValue, Trace
+    from otelmig.trace.span import Trace
 
 __all__ = ["closing", "headline"]
 
@@ -24,11 +25,11 @@ _LOUD = {
     "unknown": "UNKNOWN: the evidence stops",
 }
 _REASONS = {
-    "no_dirty_memory": "no dirty memory was left",
-    "downtime_target_met": "target met",
-    "timeout_ignored": "timeout reached, the target was ignored",
-    "timeout_cancelled": "it did not converge within the timeout",
-    "iteration_limit": "the last round of this release was reached",
+    "no_dirty_memory": "converged: no dirty memory was left",
+    "downtime_target_met": "converged: target met",
+    "timeout_ignored": "converged: timeout reached, the target was ignored",
+    "timeout_cancelled": "not converged: it did not meet the target within the timeout",
+    "iteration_limit": "converged: the last round of this release was reached",
 }
 
 
@@ -49,7 +50,7 @@ def headline(trace: Trace) -> Iterator[tuple[str, str]]:
         "wallclock": "by the log's wall clock",
         "partial_wallclock": "by the log's wall clock, completed: see the notes",
         "peer_wallclock": "by the other log's wall clock",
-        "receipt": "by when the journal or the container took the lines over",
+        "receipt": "by the stamps of the journal, syslog, the container runtime or the statistics",
         "anchor": "by the given anchor",
         "file_time": "by file times: approximate",
     }.get(str(root.get("otelmig.clock.epoch.origin")), "")
@@ -82,10 +83,11 @@ def _guest(trace: Trace) -> str:
 
 def _figures(trace: Trace) -> str:
     root = trace.root.attributes
+    dialect = dialect_attribute(str(root.get("vm.migration.system.name")))
     versions = [
-        f"{role} {trace.resources[role].get('service.version', trace.resources[role]['cloud_hypervisor.log.dialect'])}"
+        f"{role} {found.get('service.version') or found.get(dialect, 'of an unknown release')}"
         for role in Role
-        if role in trace.resources
+        if (found := trace.resources.get(role)) is not None
     ]
     parts = [" -> ".join(versions), duration(trace.root.duration_ns)]
     if "vm.migration.memory.size" in root:
@@ -125,16 +127,12 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     elif completeness == "inferred":
         text = "some phases are inferred from stamps: the log prints no breakdown of the downtime"
         yield f"{text} (otelmig doctor says which flag would)", "dim"
-    for doubt in _texts(root.get("otelmig.evidence.doubts")):
+    for doubt in texts(root.get("otelmig.evidence.doubts")):
         yield f"doubtful: {doubt}", "error"
-    reasons = _texts(root.get("otelmig.pairing.reasons"))
+    reasons = texts(root.get("otelmig.pairing.reasons"))
     if reasons:
         yield f"paired: {'; '.join(reasons)}" if len(trace.resources) > 1 else f"alone: {'; '.join(reasons)}", "dim"
     yield from ((note, "dim") for note in trace.notes)
-
-
-def _texts(value: AttributeValue | None) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()
 
 
 def _convergence(trace: Trace) -> Iterator[str]:
@@ -142,9 +140,7 @@ def _convergence(trace: Trace) -> Iterator[str]:
     reason = None if precopy is None else precopy.attributes.get("vm.migration.convergence.reason")
     if precopy is None or reason is None:
         return
-    text = f"converged: {_REASONS[str(reason)]}"
-    if reason == "timeout_cancelled":
-        text = "not converged: it did not meet the target within the timeout"
+    text = _REASONS.get(str(reason), f"converged: {reason}")
     estimate = number(precopy.attributes.get("vm.migration.downtime.estimated")) * 1e9
     if estimate:
         text += f" ({duration(estimate)} estimated)"

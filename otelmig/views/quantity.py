@@ -1,4 +1,4 @@
-"""Durations, sizes and rates as a person reads them."""
+"""An attribute's value as a person reads it: durations, sizes, rates, lists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from otelmig.trace.span import AttributeValue
 
-__all__ = ["duration", "number", "rate", "size"]
+__all__ = ["duration", "number", "rate", "size", "texts"]
 
 _MIB = 1 << 20
 
@@ -37,6 +37,11 @@ def rate(value: AttributeValue | None) -> str:
 def number(value: AttributeValue | None) -> float:
     """An attribute's number; 0 where there is none."""
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def texts(value: AttributeValue | None) -> tuple[str, ...]:
+    """An attribute's list of texts; empty where there is none."""
+    return value if isinstance(value, tuple) else ()
 
 
 def _is_number(value: AttributeValue | None) -> bool:

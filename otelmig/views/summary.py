@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from otelmig.side import Role
+from otelmig.views.quantity import texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,13 +88,9 @@ def summary(trace: Trace) -> dict[str, object]:
         "versions": {str(role): trace.resources.get(role, {}).get("service.version") for role in Role},
         "destination": {"restore_s": _seconds(trace.first("restore")), "resume_s": _seconds(trace.first("resume"))},
         "completeness": root.get("otelmig.evidence.completeness"),
-        "doubts": list(_texts(root.get("otelmig.evidence.doubts"))),
-        "pairing_reasons": list(_texts(root.get("otelmig.pairing.reasons"))),
+        "doubts": list(texts(root.get("otelmig.evidence.doubts"))),
+        "pairing_reasons": list(texts(root.get("otelmig.pairing.reasons"))),
     }
-
-
-def _texts(value: AttributeValue | None) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()
 
 
 def _interval(found: Mapping[str, AttributeValue], name: str) -> dict[str, object] | None:
@@ -110,12 +107,12 @@ def _interval(found: Mapping[str, AttributeValue], name: str) -> dict[str, objec
 def _conflict(clock: Mapping[str, AttributeValue]) -> dict[str, object] | None:
     if "otelmig.clock.conflict.duration" not in clock:
         return None
-    step = _texts(clock.get("otelmig.clock.evidence.step"))
+    step = texts(clock.get("otelmig.clock.evidence.step"))
     return {
         "duration_s": clock["otelmig.clock.conflict.duration"],
         "excess_s": clock["otelmig.clock.conflict.excess"],
         "constraints": clock["otelmig.clock.conflict.constraints"],
-        "evidence": list(_texts(clock["otelmig.clock.evidence.conflict"])),
+        "evidence": list(texts(clock["otelmig.clock.evidence.conflict"])),
         "step": None
         if not step
         else {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from otelmig.hypervisors.cloud_hypervisor.happens_before import constraints_between
 from otelmig.hypervisors.cloud_hypervisor.processes import is_beside_logs, is_one_sided, read_processes
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
+from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ __all__ = ["CloudHypervisor"]
 class CloudHypervisor:
     """The :class:`~otelmig.hypervisors.Hypervisor` of Cloud Hypervisor, v36.0 to HEAD."""
 
-    system = "cloud_hypervisor"
+    system = SYSTEM
 
     def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
         """Whether ``log`` holds a log record, an event or migration statistics of Cloud Hypervisor."""

@@ -15,7 +15,7 @@ from otelmig.diagnosis import Diagnosis, Gap
 from otelmig.hypervisors.cloud_hypervisor.crash import is_crash
 from otelmig.hypervisors.cloud_hypervisor.events import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.line_account import read_every_answer, read_every_event, read_every_line
-from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
+from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_FORMAT, KNOWN_FORMS
 from otelmig.hypervisors.cloud_hypervisor.processes import is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.progress import is_progress
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose"]
 
-FLEET_FORMAT: Final = "{wallclock} cloud-hypervisor: {boottime}s: <{thread}> {level}:{location} -- {msg}"
+_FLEET_FORMAT: Final = f"{{wallclock}} {DEFAULT_FORMAT}"
 """What we recommend: the default line with a wall clock before it; every reader of the default line still works."""
 _MS: Final = 10**6
 _V51: Final = RELEASES.index("v51.0")
@@ -43,7 +43,7 @@ _V49: Final = RELEASES.index("v49.0")
 _V50: Final = RELEASES.index("v50.0")
 _MONITOR: Final = "--event-monitor path=FILE"
 _FLEET: Final = (
-    f"for a fleet, on both sides: -v {_MONITOR} --log-format '{FLEET_FORMAT}'; "
+    f"for a fleet, on both sides: -v {_MONITOR} --log-format '{_FLEET_FORMAT}'; "
     "-vv only for the one VM under study: it writes dirty tables inside the downtime"
 )
 _FLEET_OLD: Final = (
@@ -80,6 +80,11 @@ class _Facts:
     def wall(self) -> bool:
         return self.reading.last is not None and self.reading.last.domain is ClockDomain.REALTIME
 
+    @property
+    def dated(self) -> bool:
+        """Whether something besides the lines says when they were written."""
+        return any(side.process.zero_ns is not None for side in self.sides)
+
     def has(self, *kinds: Kind) -> bool:
         return any(self.reading.kinds[kind] for kind in kinds)
 
@@ -101,7 +106,7 @@ def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> D
         sides=sides,
         last_release=last_release(side.process.dialect for side in sides),
         event_stream=reader is None,
-        with_stream=not stream and any(len(side.process.inputs) > 1 for side in sides),
+        with_stream=not stream and any(side.process.event_stream is not None for side in sides),
     )
     versions = sorted({side.process.version or side.process.dialect for side in sides})
     boot = reading.last is not None and reading.last.domain is ClockDomain.BOOTTIME
@@ -219,16 +224,16 @@ def _resolution(facts: _Facts) -> Iterator[Gap]:
         cost="a file of some 2 kB per migration; its stamps are exact to the nanosecond",
     )
     if facts.last_release >= _V52:
-        yield Gap(missing="the same", remedy=f"--log-format '{FLEET_FORMAT}'", cost="28 bytes a line")
+        yield Gap(missing="the same", remedy=f"--log-format '{_FLEET_FORMAT}'", cost="28 bytes a line")
 
 
 def _wall_clock(facts: _Facts) -> Iterator[Gap]:
-    if facts.wall or facts.event_stream or not facts.level or any(side.process.zero for side in facts.sides):
+    if facts.wall or facts.event_stream or not facts.level or facts.dated:
         return
     if facts.last_release >= _V52:
         yield Gap(
             missing="absolute time: it comes from when the file was last written",
-            remedy=f"--log-format '{FLEET_FORMAT}'",
+            remedy=f"--log-format '{_FLEET_FORMAT}'",
             cost="28 bytes a line",
         )
     else:
@@ -286,7 +291,7 @@ def _stream_alone(facts: _Facts) -> Iterator[Gap]:
             missing="whether these events were a migration: until v51 no event says so, and a snapshot looks the same",
             remedy="give the log too, at -v",
         )
-    elif all(len(side.process.inputs) == 1 for side in facts.sides):
+    elif all(side.process.inputs[0] == facts.log.key for side in facts.sides):
         yield Gap(
             missing="the other host, sizes, the downtime by the hypervisor's word, and errors: no event carries them",
             remedy="give the log too, at -v",

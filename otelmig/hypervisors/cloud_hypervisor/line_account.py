@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.diagnosis import LineAccount, Sample
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, MonitorEvent, monitor_events
-from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, is_family, meaning_of
+from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, meaning_of
 from otelmig.hypervisors.cloud_hypervisor.progress import is_progress, read_progress
+from otelmig.hypervisors.cloud_hypervisor.reasons import NO_EVENT, no_meaning, no_record
 from otelmig.observation import Kind
 from otelmig.process import NotUnderstood
 
@@ -25,8 +25,6 @@ _CONTINUED: Final = "further lines of a record"
 _OTHER: Final = "records about other things"
 _FOREIGN: Final = "lines of other programs"
 _EMPTY: Final = "empty lines"
-_UNKNOWN: Final = "no known line form"
-_NEW: Final = "no known form of this message"
 _REPORT: Final = 3
 """Lines of the SIGSYS handler's report, after its first."""
 
@@ -39,7 +37,6 @@ class Reading:
     levels: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     kinds: Counter[Kind] = field(default_factory=Counter)
-    first: Stamp | None = None
     last: Stamp | None = None
     coarsest_ns: int = 0
 
@@ -47,8 +44,8 @@ class Reading:
 def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
     """Read ``log`` whole."""
     found = Reading()
-    strangers: dict[str, list[Line]] = defaultdict(list)
-    counts: Counter[str] = Counter()
+    strangers: Counter[tuple[str, str]] = Counter()
+    samples: dict[tuple[str, str], Sample] = {}
     writers: set[str] = set()
     open_records: set[str] = set()
     report = 0
@@ -64,19 +61,20 @@ def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
         elif SECCOMP in line.text or report:
             report = _REPORT if SECCOMP in line.text else report - 1
             found.account.used += 1
-        elif line.writer in open_records and not _looks_like_ours(line.text):
+        elif line.writer in open_records and not reader.impossible and not _looks_like_ours(line.text):
             found.account.irrelevant[_CONTINUED] += 1
         else:
-            counts[line.writer] += 1
-            if len(strangers[line.writer]) < 1:
-                strangers[line.writer].append(line)
-    for writer, number in counts.items():
+            if reader.impossible:
+                writers.add(line.writer)
+            stranger = line.writer, no_record(reader)
+            strangers[stranger] += 1
+            samples.setdefault(stranger, Sample(where=line.where, text=line.text))
+    for (writer, reason), number in strangers.items():
         if writer and writer not in writers:
             found.account.irrelevant[_FOREIGN] += number
             continue
-        (sample,) = islice(strangers[writer], 1)
-        found.account.not_understood(_UNKNOWN, Sample(where=sample.where, text=sample.text))
-        found.account.unknown[_UNKNOWN] += number - 1
+        found.account.not_understood(reason, samples[writer, reason])
+        found.account.unknown[reason] += number - 1
     return found
 
 
@@ -86,15 +84,15 @@ def _looks_like_ours(text: str) -> bool:
 
 def _take(found: Reading, line: Line, message: str, level: str, stamp: Stamp) -> None:
     found.levels[level] += 1
-    found.first = found.first or stamp
     found.last = stamp
     found.coarsest_ns = max(found.coarsest_ns, 2 * stamp.error_ns)
     meaning = meaning_of(message)
     if meaning is None:
-        if is_family(message):
-            found.account.not_understood(_NEW, Sample(where=line.where, text=message))
-        else:
+        reason = no_meaning(message)
+        if reason is None:
             found.account.irrelevant[_OTHER] += 1
+        else:
+            found.account.not_understood(reason, Sample(where=line.where, text=message))
         return
     found.kinds[meaning.kind] += 1
     if meaning.event is not None:
@@ -130,9 +128,8 @@ def read_every_event(log: InputLog) -> Reading:
     found = Reading()
     for item in monitor_events(log.text(), log.name):
         if not isinstance(item, MonitorEvent):
-            found.account.not_understood("no event in this JSON", Sample(where=item, text=""))
+            found.account.not_understood(NO_EVENT, Sample(where=item, text=""))
             continue
-        found.first = found.first or item.stamp
         found.last = item.stamp
         found.events[item.name] += 1
         form = EVENTS.get((item.source, item.name))

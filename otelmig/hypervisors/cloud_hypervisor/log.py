@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, is_family, meaning_of, wanted
+from otelmig.hypervisors.cloud_hypervisor.lexicon import SECCOMP, meaning_of, wanted
+from otelmig.hypervisors.cloud_hypervisor.reasons import no_meaning, no_record
 from otelmig.hypervisors.cloud_hypervisor.writer import LogProcess, Writer
 from otelmig.observation import Kind
 from otelmig.process import NotUnderstood
@@ -13,7 +14,7 @@ from otelmig.process import NotUnderstood
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.hypervisors.cloud_hypervisor.records import Record, RecordReader
+    from otelmig.hypervisors.cloud_hypervisor.records import RecordReader
     from otelmig.inputs import InputLog, Line
 
 __all__ = ["read_log"]
@@ -33,7 +34,7 @@ def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUn
             continue
         meaning = None if record is None else meaning_of(record.message)
         if record is None or meaning is None:
-            reason = _not_understood(record, reader)
+            reason = no_record(reader) if record is None else no_meaning(record.message)
             if reason is not None:
                 yield NotUnderstood(where=line.where, reason=reason)
         elif meaning.kind is not _KNOWN:
@@ -49,13 +50,6 @@ def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | NotUn
         for process in writer.finish():
             process.one_of_several = len(writers) > 1
             yield process
-
-
-def _not_understood(record: Record | None, reader: RecordReader) -> str | None:
-    """Why a line that looks like ours says nothing; None if it only looked so."""
-    if record is None:
-        return "an impossible time" if reader.impossible else "no known line form"
-    return "no known form of this message" if is_family(record.message) else None
 
 
 def _killed(line: Line, writers: dict[tuple[str, str], Writer], last: Writer | None) -> None:

@@ -20,13 +20,29 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.observation import Kind
 
-__all__ = ["Row"]
+__all__ = ["VM_CALLS", "Row"]
 
 _MS: Final = 10**6
 _S: Final = 10**9
 _MIB: Final = 1 << 20
 _KIB: Final = 1 << 10
 _PAGE: Final = 4096
+
+
+VM_CALLS: Final = (
+    "VmBoot",
+    "VmCreate",
+    "VmDelete",
+    "VmPause",
+    "VmPowerButton",
+    "VmReboot",
+    "VmRestore",
+    "VmResume",
+    "VmShutdown",
+    "VmSnapshot",
+    "VmmShutdown",
+)
+"""API calls that change what the VM does."""
 
 
 def _rate(text: str) -> float | None:
@@ -46,7 +62,6 @@ _TYPES: Final[dict[str, tuple[str, Callable[[str], Value | None]]]] = {
     "hex": (r"[0-9a-f]{1,16}", lambda text: int(text, 16)),
     "bool": (r"true|false", lambda text: text == "true"),
     "word": (r"\w{1,64}", str),
-    "command": (r"\w{1,64}", str),
     "lower": (r"\w{1,64}", str.lower),
     "device": (r"[\w-]{1,64}", str),
     "url": (r"[^\r\n]{1,4096}?", str),
@@ -54,10 +69,7 @@ _TYPES: Final[dict[str, tuple[str, Callable[[str], Value | None]]]] = {
     "option": (r'None|Some\("(?:[^"\\\r\n]|\\.){0,4096}"\)', lambda text: text != "None"),
     "version": (r"v\d[\w.+-]{0,63}", str),
     "strategy": (r"Cancel|Ignore", str.lower),
-    "vm_call": (
-        r"(?:VmCreate|VmBoot|VmPause|VmResume|VmReboot|VmShutdown|VmDelete|VmPowerButton|VmRestore|VmSnapshot|VmmShutdown)\b",
-        str,
-    ),
+    "vm_call": (rf"(?:{'|'.join(VM_CALLS)})\b", str),
     "decimal_ms": (r"\d{1,12}(?:\.\d{1,6})?(?=ms)", lambda text: round(float(text) * _MS)),
     "float_s": (r"\d{1,9}(?:\.\d{1,9})?(?=s)", lambda text: round(float(text) * _S)),
     "percent": (r"\d{1,3}(?=%)", int),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import command_error_type, error_type
-from otelmig.hypervisors.cloud_hypervisor.message_form import Row
+from otelmig.hypervisors.cloud_hypervisor.message_form import VM_CALLS, Row
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.vm_config import vm_config_values
 from otelmig.observation import Kind
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from otelmig.observation import Value
 
-__all__ = ["COMMANDS", "FAMILIES", "TABLE"]
+__all__ = ["FAMILIES", "TABLE"]
 
 _V36_37: Final = until("v37.0")
 _V36_40: Final = until("v40.0")
@@ -36,7 +36,7 @@ _V53: Final = since("v53.0")
 _V53_ONLY: Final = until("v53.0", first="v53.0")
 _HEAD: Final = since("HEAD")
 
-COMMANDS: Final = (
+_COMMANDS: Final = (
     "Abandon",
     "Complete",
     "CompletePaused",
@@ -49,20 +49,6 @@ COMMANDS: Final = (
     "State",
 )
 """The requests of the migration protocol, as the destination names them."""
-_CALLS: Final = (
-    "VmBoot",
-    "VmCreate",
-    "VmDelete",
-    "VmPause",
-    "VmPowerButton",
-    "VmReboot",
-    "VmRestore",
-    "VmResume",
-    "VmShutdown",
-    "VmSnapshot",
-    "VmmShutdown",
-)
-"""API calls that change what the VM does."""
 _CONTEXT: Final = (
     "bw={bandwidth:mib_per_s}MiB/s "
     "transfer={transfer_ns:decimal_s}s overhead={overhead_ns:ms}ms est_downtime={estimate_ns:ms}ms "
@@ -103,9 +89,9 @@ def _known(releases: Releases, *forms: str) -> tuple[Row, ...]:
     return tuple(_row(Kind.KNOWN, releases, form) for form in forms)
 
 
-def _refused(text: str, kind: str) -> Row:
-    """v36.0-v40.0: the source says which request the destination answered with an error."""
-    return _row(Kind.PEER_REPORTED_ERROR, _V36_40, text, constants={"error": text, "error_type": kind})
+def _refused(text: str, kind: str, releases: Releases = _V36_40) -> Row:
+    """The source says which request the destination answered with an error, or that it wants no more pages."""
+    return _row(Kind.PEER_REPORTED_ERROR, releases, text, constants={"error": text, "error_type": kind})
 
 
 TABLE: Final[tuple[Row, ...]] = (
@@ -115,8 +101,8 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         Kind.API_REQUEST,
         ALL,
-        "API request event: {request:vm_call}{:any}",
-        heads=tuple(f"API request event: {call}" for call in _CALLS),
+        "API request event: {:vm_call}{:any}",
+        heads=tuple(f"API request event: {call}" for call in VM_CALLS),
     ),
     _row(Kind.VM_CONFIG, ALL, "Booting VM from config: Mutex { data: VmConfig {{config:any}", derived=_config),
     # source: the request and the start
@@ -129,7 +115,7 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(Kind.SEND_REQUESTED, _V38_51, _SEND + " }"),
     _row(Kind.SEND_REQUESTED, _V52_ONLY, f"{_SEND}, {_LIMITS} }}"),
     _row(Kind.SEND_REQUESTED, _V53_ONLY, f"{_SEND}, {_LIMITS}, {_V53_MORE} }}"),
-    _row(Kind.SEND_REQUESTED, _HEAD, f"{_SEND}, preserve_source: {{preserve_source:bool}}, {_LIMITS}, {_V53_MORE} }}"),
+    _row(Kind.SEND_REQUESTED, _HEAD, f"{_SEND}, preserve_source: {{:bool}}, {_LIMITS}, {_V53_MORE} }}"),
     _row(Kind.SEND_STARTED, _V36_51, "Sending migration: destination_url = {url:url}, local = {local:bool}"),
     _row(
         Kind.SEND_STARTED,
@@ -143,8 +129,8 @@ TABLE: Final[tuple[Row, ...]] = (
         "Sending migration: destination_url={url:url},local={local:bool},tls={tls:bool},downtime={target_ns:ms}ms,"
         "timeout={timeout_ns:s}s,timeout_strategy={strategy:strategy}",
     ),
-    _row(Kind.CONNECTING, _V43, "Connecting to TCP socket at {address:url}", constants={"transport": "tcp"}),
-    _row(Kind.CONNECTING, _V43, "Connecting to UNIX socket at {:quoted}", constants={"transport": "unix"}),
+    _row(Kind.CONNECTING, _V43, "Connecting to TCP socket at {:url}"),
+    _row(Kind.CONNECTING, _V43, "Connecting to UNIX socket at {:quoted}"),
     _row(Kind.TLS_ESTABLISHED, _V53, "TLS handshake (client-side/sender) successful"),
     _row(Kind.CPUID_GENERATED, _V36_52, "Generating guest CPUID for with physical address size: {:int}"),
     _row(Kind.CPUID_GENERATED, _V53, "Generating guest CPUID with physical address size: {:int}"),
@@ -164,7 +150,7 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         Kind.ITERATION_SENT,
         _V50,
-        f"iter={{iteration:int}},dur={{took_ns:ms}}ms,overhead={{overhead_ns:ms}}ms,{_FORK_FIGURES}",
+        f"iter={{iteration:int}},dur={{:ms}}ms,overhead={{overhead_ns:ms}}ms,{_FORK_FIGURES}",
         variant=FORK,
     ),
     _row(
@@ -218,7 +204,7 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         Kind.COMPLETED,
         _V50,
-        "Migration complete: downtime:{downtime_ns:ms}ms,total:{total_ns:float_s}s,iterations:{iterations:int}",
+        "Migration complete: downtime:{downtime_ns:ms}ms,total:{total_ns:float_s}s,iterations:{:int}",
         variant=FORK,
     ),
     _row(
@@ -240,12 +226,7 @@ TABLE: Final[tuple[Row, ...]] = (
         _V53,
         "Postcopy: destination closed the fault connection \N{EM DASH} drain complete",
     ),
-    _row(
-        Kind.POSTCOPY_DRAINED,
-        _V53,
-        "Postcopy: received Abandon, exiting serve loop",
-        constants={"abandoned": True},
-    ),
+    _refused("Postcopy: received Abandon, exiting serve loop", "postcopy_failed", _V53),
     _row(Kind.PEER_REPORTED_ERROR, _V53, "Receiver reported error: aborting migration"),
     _refused("Error starting migration", "config_rejected"),
     _refused("Error during config migration", "config_rejected"),
@@ -263,8 +244,6 @@ TABLE: Final[tuple[Row, ...]] = (
         variant=FORK,
     ),
     _row(Kind.SEND_FAILED, ALL, "Migration failed: {error:any}", derived=_failure, goes_on=True),
-    _row(Kind.CANCEL_REQUESTED, _V50, "Will cancel ongoing live-migration", variant=FORK),
-    _row(Kind.CANCEL_REQUESTED, _V50, "Cancelling migration now", variant=FORK),
     _row(Kind.SEND_CANCELLED, _V50, "Migration cancelled", variant=FORK),
     _row(Kind.TIMED_OUT, _V50, "Migration timed out after {:rest}", variant=FORK),
     _row(Kind.RESUMED_AFTER_FAILURE, _V53, "Resumed VM successfully after failed migration"),
@@ -294,8 +273,8 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         Kind.COMMAND_RECEIVED,
         _V36_49,
-        "{command:command} Command Received",
-        heads=tuple(f"{command} Command Received" for command in COMMANDS if command != "Abandon"),
+        "{command:word} Command Received",
+        heads=tuple(f"{command} Command Received" for command in _COMMANDS if command != "Abandon"),
     ),
     _row(Kind.COMMAND_RECEIVED, ALL, "Abandon Command Received", constants={"command": "Abandon"}),
     _row(Kind.COMMAND_RECEIVED, until("v52.0", first="v50.0"), "Command {command:word} received"),
@@ -326,7 +305,7 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         Kind.FINAL_STATE_TIMED,
         _V52,
-        "Migration (incoming): Receiving final state and resuming the VM took {took_ns:ms}ms",
+        "Migration (incoming): Receiving final state and resuming the VM took {:ms}ms",
     ),
     _row(Kind.PAUSED_STATE_RECEIVED, _V52, "Migration (incoming): Receiving final state of a paused VM"),
     _row(
@@ -347,12 +326,11 @@ TABLE: Final[tuple[Row, ...]] = (
         "ReceiveAdditionalConnections was not cleaned up! Either cleanup() was never called (programming error) "
         "or it failed before completing.",
     ),
-    _row(Kind.PREFAULT_STARTED, _V53, "UFFD: spawning handler for {regions:int} region(s)"),
+    _row(Kind.PREFAULT_STARTED, _V53, "UFFD: spawning handler for {:int} region(s)"),
     _row(
         Kind.PREFAULT_DONE,
         _V53,
-        "UFFD handler: prefault done in {:any} \N{EM DASH} prefaulted={prefaulted:int} served={served:int} "
-        "total={pages:int}",
+        "UFFD handler: prefault done in {:any} \N{EM DASH} prefaulted={:int} served={:int} total={:int}",
     ),
     _row(Kind.PREFAULT_FAILED, _V53, "UFFD prefault: abandoning background prefault after error"),
     _row(Kind.PREFAULT_ERROR, _V53, "UFFD prefault: source error at {:word}: {error:rest}"),
@@ -418,6 +396,8 @@ TABLE: Final[tuple[Row, ...]] = (
     *(
         _row(Kind.KNOWN, _V50, form, variant=FORK)
         for form in (
+            "Will cancel ongoing live-migration",
+            "Cancelling migration now",
             "Increasing auto-converge: {:int}%",
             "Entering downtime phase",
             "stopping vcpu throttling thread",

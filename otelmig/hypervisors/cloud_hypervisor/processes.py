@@ -11,11 +11,12 @@ from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent, is_event_s
 from otelmig.hypervisors.cloud_hypervisor.lexicon import wanted
 from otelmig.hypervisors.cloud_hypervisor.log import read_log
 from otelmig.hypervisors.cloud_hypervisor.progress import Progress, is_progress, joined, read_progress
+from otelmig.hypervisors.cloud_hypervisor.reasons import NO_EVENT
 from otelmig.hypervisors.cloud_hypervisor.records import reader_for
-from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases, since, until
+from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, SYSTEM, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.streams import event_observations, fit, merged
 from otelmig.observation import Kind
-from otelmig.process import NotUnderstood, Process, Remark, Zero
+from otelmig.process import NotUnderstood, Process, Remark, story_of
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["is_beside_logs", "is_one_sided", "read_processes"]
 
-_SYSTEM: Final = "cloud_hypervisor"
 _FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
 _WITHOUT_VERSION: Final = until("v51.0")
 _LAST_WITH_VCPUS_FIRST: Final = RELEASES.index("v51.0")
@@ -71,14 +71,15 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
             if isinstance(named, NotUnderstood):
                 yield named
             elif found:
-                first = told.setdefault(_story(named.content.observations), named)
+                first = told.setdefault(story_of(named.content.observations), named)
                 if first is named:
                     logs.append(named)
                 else:
                     yield Remark(text=f"{named.name}: the same as {first.name}, read once")
             else:
                 yield _process(named, None)
-    streams = {_story(each.events): each for each in reversed(found) if isinstance(each, _Stream)}
+    # what fits one of two copies fits the other, so only one may be asked
+    streams = {story_of(each.events): each for each in reversed(found) if isinstance(each, _Stream)}
     with_events = _joined(logs, list(reversed(streams.values())))
     with_statistics = joined(
         with_events,
@@ -86,11 +87,6 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
     )
     yield from crashed(with_statistics, [each for each in found if isinstance(each, Crash)])
     yield from _silent(found, logs)
-
-
-def _story(observations: Iterable[Observation]) -> int:
-    """Tells a copy from another story; what fits one of two copies fits the other, so only one may be asked."""
-    return hash(tuple((seen.kind, seen.stamp.text) for seen in observations))
 
 
 def is_beside_logs(log: InputLog) -> bool:
@@ -185,7 +181,7 @@ def _read_stream(log: InputLog) -> list[_Stream | NotUnderstood]:
     events: list[MonitorEvent] = []
     for item in monitor_events(log.text(), log.name):
         if not isinstance(item, MonitorEvent):
-            found.append(NotUnderstood(where=item, reason="no event in this JSON"))
+            found.append(NotUnderstood(where=item, reason=NO_EVENT))
             continue
         if (item.source, item.name) == ("vmm", "starting") and events:
             found.append(_Stream(log=log, events=tuple(event_observations(events))))
@@ -241,7 +237,7 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
         notes.append(f"{log.name}: several processes write to this log; their lines were told apart by their times")
     notes += [f"{log.name}: its times have {each}" for each in log.assumed if content.domain is ClockDomain.REALTIME]
     return Process(
-        system=_SYSTEM,
+        system=SYSTEM,
         name=log.name,
         inputs=(log.log.key,) if stream is None else (log.log.key, stream[0].log.key),
         observations=observations,
@@ -252,8 +248,9 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
         last_ns=content.last_ns,
         last_written_ns=log.log.mtime_ns,
         in_turn=None if content.taken_in_turns else f"{log.log.key}\n{content.writer}",
-        zero=None if content.zero_ns is None else Zero(ns=content.zero_ns, origin=content.receipts or "receipt"),
+        zero_ns=content.zero_ns,
         host=content.host,
+        event_stream=None if stream is None else stream[0].log.key,
         assumed=log.assumed if content.domain is ClockDomain.REALTIME else (),
         notes=tuple(notes),
     )
@@ -270,7 +267,7 @@ def _releases(content: LogProcess) -> Releases:
 
 def _stream_process(stream: _Stream, note: str) -> Process:
     return Process(
-        system=_SYSTEM,
+        system=SYSTEM,
         name=stream.log.name,
         inputs=(stream.log.key,),
         observations=stream.events,
@@ -280,5 +277,6 @@ def _stream_process(stream: _Stream, note: str) -> Process:
         vcpus_resume_first=False,
         last_ns=max((seen.stamp.ns for seen in stream.events), default=0),
         last_written_ns=stream.log.mtime_ns,
+        event_stream=stream.log.key,
         notes=(f"{stream.log.name}: {note}",) if note else (),
     )

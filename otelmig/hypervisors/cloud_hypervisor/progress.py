@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
-from otelmig.hypervisors.cloud_hypervisor.releases import FORK, since
+from otelmig.hypervisors.cloud_hypervisor.releases import FORK, SYSTEM, since
 from otelmig.observation import Kind, Observation, Value, Where
-from otelmig.process import NotUnderstood, Process, Zero
+from otelmig.process import NotUnderstood, Process
 from otelmig.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from otelmig.inputs import InputLog
 
-__all__ = ["Progress", "is_progress", "joined", "progress_process", "read_progress"]
+__all__ = ["Progress", "is_progress", "joined", "read_progress"]
 
 _MS: Final = 10**6
 _PAGE: Final = 4096
@@ -152,10 +152,10 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
         yield _seen(kind, stamp, where, error=error, error_type=None if error is None else error_type(error))
 
 
-def progress_process(progress: Progress) -> Process:
+def _alone(progress: Progress) -> Process:
     """Statistics without a log: a source of its own."""
     return Process(
-        system="cloud_hypervisor",
+        system=SYSTEM,
         name=progress.log.name,
         inputs=(progress.log.key,),
         observations=tuple(progress.observations),
@@ -177,7 +177,7 @@ def joined(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iter
         if len(fits) == 1:
             taken.setdefault(fits[0], []).append(progress)
         else:
-            yield progress_process(progress)
+            yield _alone(progress)
     for at, process in enumerate(given):
         found = process
         for progress in taken.get(at, ()):
@@ -214,7 +214,9 @@ def _with(process: Process, progress: Progress) -> Process:
                 observations.insert(at, moved._replace(stamp=start.stamp))
         elif seen.kind in _ENDED.values() and has.isdisjoint({*_ENDED.values(), Kind.COMPLETED}):
             observations.append(moved)
-    zero = process.zero
+    zero_ns = process.zero_ns
     if process.domain is ClockDomain.BOOTTIME:
-        zero = Zero(ns=progress.begin_ms * _MS - start.stamp.lo_ns, origin="statistics")
-    return replace(process, observations=tuple(observations), zero=zero, inputs=(*process.inputs, progress.log.key))
+        zero_ns = progress.begin_ms * _MS - start.stamp.lo_ns
+    return replace(
+        process, observations=tuple(observations), zero_ns=zero_ns, inputs=(*process.inputs, progress.log.key)
+    )

@@ -137,8 +137,8 @@ class RecordReader:
         if year is None and month is not None and self.options.year is not None:
             time = replace(time, date=(self.options.year, *time.date[1:]))
         elif year is None:
-            what = "no date" if month is None else "no year"
-            self.assumed.add(f"{what}: taken from when the file was last written (--log-year)")
+            missing, remedy = ("no date", "") if month is None else ("no year", " (--log-year)")
+            self.assumed.add(f"{missing}: taken from when the file was last written{remedy}")
         return calendar_stamp(time, latest, zone or UTC)
 
 

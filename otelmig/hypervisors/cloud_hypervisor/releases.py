@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["AFTER_HEAD", "ALL", "DRAFT", "FORK", "HEAD", "RELEASES", "Releases", "last_release", "since", "until"]
+__all__ = ["AFTER_HEAD", "ALL", "DRAFT", "FORK", "RELEASES", "SYSTEM", "Releases", "last_release", "since", "until"]
 
-HEAD: Final = "HEAD"
+SYSTEM: Final = "cloud_hypervisor"
+"""As ``vm.migration.system.name`` names the hypervisor."""
+_HEAD: Final = "HEAD"
 """Commit ae44c2971 of 2026-08-22, after v53.0; what a build names ``v53.0-NNN-gHASH``."""
 
 RELEASES: Final = (
     *(f"v{major}.0" for major in range(36, 54)),
-    HEAD,
+    _HEAD,
 )
 """Main releases in order of their tags; a point release counts as its main release.
 

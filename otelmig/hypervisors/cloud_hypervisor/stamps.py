@@ -25,7 +25,6 @@ __all__ = [
     "f32_stamp",
     "fields_time",
     "glog_time",
-    "realtime_ns",
     "wallclock_stamp",
 ]
 
@@ -104,7 +103,7 @@ def calendar_stamp(given: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp
         if instant <= latest:
             found = instant
             break
-    ns = None if found is None else realtime_ns(found)
+    ns = None if found is None else _realtime_ns(found)
     if ns is None:
         return None
     if given.micros is None:
@@ -154,13 +153,13 @@ def fields_time(given: Mapping[str, str | None], prefix: str) -> CalendarTime:
 
 
 def _realtime(instant: datetime, text: str, error_ns: int) -> Stamp | None:
-    ns = realtime_ns(instant)
+    ns = _realtime_ns(instant)
     if ns is None:
         return None
     return Stamp(ns=ns, error_ns=error_ns, text=text, domain=ClockDomain.REALTIME)
 
 
-def realtime_ns(instant: datetime) -> int | None:
+def _realtime_ns(instant: datetime) -> int | None:
     """Nanoseconds since the Unix epoch; None for a time that no log can have been written at."""
     if instant.year not in _YEARS or instant.tzinfo is None:
         return None

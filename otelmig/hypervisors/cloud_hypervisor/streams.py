@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
 from otelmig.observation import Kind, Observation
-from otelmig.stamp import ClockDomain, Stamp
+from otelmig.stamp import COARSE_NS, ClockDomain, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,8 +30,6 @@ _LATEST_WRITE_NS: Final = 100 * 10**6
 """An event is stamped within this time after its line was (31 ms is the most seen)."""
 _LATEST_MONITOR_NS: Final = 10 * 10**9
 """The monitor is installed within this time after the logger (some milliseconds are usual)."""
-_COARSE_NS: Final = 500_000
-"""Lines known to less than this half-width give way to the event's own stamp: a resolution of one millisecond."""
 _EVENT_KINDS: Final = frozenset(
     kind for form in EVENTS.values() for kind in (form.kind, form.renamed) if kind is not None
 ) - {Kind.PROCESS_STARTED, Kind.KNOWN}
@@ -80,7 +78,7 @@ def fit(log: Sequence[Observation], events: Sequence[Observation]) -> Fit | None
     found = _fit_lines(log, lines, events) if lines else _fit_order(log, events)
     if found is None or found.lo_ns > found.hi_ns:
         return None
-    if log[0].stamp.domain is ClockDomain.BOOTTIME and not -_COARSE_NS <= found.hi_ns <= _LATEST_MONITOR_NS:
+    if log[0].stamp.domain is ClockDomain.BOOTTIME and not -COARSE_NS <= found.hi_ns <= _LATEST_MONITOR_NS:
         return None
     return found
 
@@ -182,7 +180,7 @@ def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit
     result = []
     for seen in log:
         own = pending[seen.kind].pop(0) if seen.kind in _EVENT_KINDS and pending[seen.kind] else None
-        if own is not None and seen.stamp.error_ns > max(_COARSE_NS, own.stamp.error_ns):
+        if own is not None and seen.stamp.error_ns > max(COARSE_NS, own.stamp.error_ns):
             result.append(own._replace(thread=seen.thread, text=seen.text))
         else:
             result.append(seen)

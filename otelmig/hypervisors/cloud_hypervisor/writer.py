@@ -77,8 +77,6 @@ class LogProcess:
     last_ns: int = 0
     zero_ns: int | None = None
     """The latest Unix time at which the process's clock can have read zero, by its transport."""
-    receipts: str | None = None
-    """The transport that says so."""
     begun: bool = False
     """Whether anything but the process's own start was seen."""
     ended: bool = False
@@ -93,10 +91,9 @@ class LogProcess:
         """What a transport says besides: the host, and a time after the line was written."""
         if line.host is not None:
             self.host = line.host
-        if line.receipt is not None and stamp.domain is ClockDomain.BOOTTIME:
-            zero_ns = line.receipt.ns - stamp.lo_ns
+        if line.received_ns is not None and stamp.domain is ClockDomain.BOOTTIME:
+            zero_ns = line.received_ns - stamp.lo_ns
             self.zero_ns = zero_ns if self.zero_ns is None else min(self.zero_ns, zero_ns)
-            self.receipts = line.receipt.origin
 
     def narrow(self, releases: Releases) -> None:
         """Only ``releases`` print what was seen, unless that leaves none (a patched build)."""
@@ -139,7 +136,7 @@ class Writer:
             process.narrow(record.releases)
         if meaning.variant is not None:
             process.variants.add(meaning.variant)
-        if line.host is not None or line.receipt is not None:
+        if line.host is not None or line.received_ns is not None:
             process.carried(line, stamp)
         seen = _observation(line, record, meaning, track, reader)
         kind = seen.kind
