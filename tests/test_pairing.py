@@ -283,3 +283,17 @@ def test_a_lost_command_counts_for_no_other(tmp_path: Path) -> None:
     assert receive.attributes["otelmig.clock.status"] == "bounded"
     lo, hi = (float(str(receive.attributes[f"otelmig.clock.offset.{end}"])) for end in ("min", "max"))
     assert lo <= SCENARIOS["v48.0-tcp"].attempts[0].clock_offset_s <= hi
+
+
+def test_a_stream_that_fits_two_logs_is_neither_s(tmp_path: Path) -> None:
+    """One log is not taken for the stream's only because it leaves the shift a little less room than the other."""
+    recording = CORPUS / "v53.0-dirty"
+    log = (recording / "source.log").read_bytes()
+    looser = b"".join(line for line in log.splitlines(keepends=True) if b"Generating guest CPUID" not in line)
+    (tmp_path / "one.log").write_bytes(log)
+    (tmp_path / "other.log").write_bytes(shifted(looser, 123_457))
+    (tmp_path / "events.json").write_bytes((recording / "source.events.json").read_bytes())
+    findings = read_findings(sorted(tmp_path.iterdir()))
+    notes = {note for trace in findings.traces(TraceOptions()) for note in trace.notes}
+    assert "events.json: fits several logs, so it is read by itself" in notes
+    assert _pairs(findings) == {("one.log", None), ("other.log", None), ("events.json", None)}
