@@ -202,3 +202,16 @@ def test_what_the_tables_cost(log: bytes, tmp_path: Path) -> None:
     wanted = sum(_tables_us(log, b"migration-worker"))
     found = _of_source(tmp_path, log).root.attributes.get("vm.migration.logging.duration", 0)
     assert found == pytest.approx(wanted / 1e6, abs=1e-5)
+
+
+# --- the outcome ----------------------------------------------------------------------------------------------------
+
+
+def test_a_destination_that_was_told_to_abandon(tmp_path: Path) -> None:
+    """Until v49 nothing else says that it failed; by its own log alone nobody knows where the guest is."""
+    log = SCENARIOS["v45.0-state-rejected"].files["destination.log"]
+    abandoned = b"cloud-hypervisor: 1.950000s: <vmm> INFO:vmm/src/lib.rs:2147 -- Abandon Command Received\r\n"
+    root = _trace_of(tmp_path, {"destination.log": log + abandoned}).root
+    assert root.attributes["vm.migration.result"] == "failure"
+    assert root.attributes["error.type"] == "receive_failed"
+    assert root.attributes["vm.migration.guest.location"] == "unknown"
