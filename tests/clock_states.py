@@ -45,7 +45,7 @@ class State:
         return read_findings(self.written(folder), pairs=pairs, clock=ClockOptions(mode=self.mode))
 
 
-def moved_from(log: bytes, number: int, milliseconds: int, until: int | None = None) -> bytes:
+def moved_from(log: bytes, number: int, milliseconds: float, until: int | None = None) -> bytes:
     """``log`` with the wall clock of the lines from ``number`` (1 on) ``until`` another set by ``milliseconds``."""
     lines = log.splitlines(keepends=True)
     for index in range(number - 1, len(lines) if until is None else until):

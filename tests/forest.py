@@ -68,7 +68,8 @@ def _check_trace(trace: Trace) -> None:
         assert span.start_ns % _MICROSECOND == span.end_ns % _MICROSECOND == 0
         assert set(span.attributes) <= _NAMES, set(span.attributes) - _NAMES
         assert all(span.start_ns <= event.time_ns <= span.end_ns for event in span.events)
-        assert all(link.span_id in by_id for link in span.links)
+        for link in span.links:
+            assert link.remote == (by_id[link.span_id].role is not span.role), "a link says that it crosses hosts"
         if span is not trace.root:
             _check_child(span, by_id[span.parent_id or ""])
     downtime = trace.first("downtime")

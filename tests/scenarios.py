@@ -661,6 +661,12 @@ class _Migration:
             message = "Resumed VM successfully after failed migration"
             self._s(ms + 3.4, "INFO", "vmm/src/lib.rs:2002", message, "vmm")
 
+    def resume_fails(self, ms: float) -> None:
+        """The way back from a failure fails too: the guest stays where it is, and stands still."""
+        self._s_event(ms, "resuming", "vmm")
+        message = "Failed resuming VM after failed migration: Cannot resume VM: Failed to resume vCPUs"
+        self._s(ms + 2, "ERROR", "vmm/src/lib.rs:2007", message, "vmm")
+
     def rejected(self, ms: float, command: str, text: str, *, announced: bool = True) -> None:
         """The destination answers ``command`` with an error (v50.0 on says so)."""
         if self.release >= 50:
@@ -1419,5 +1425,31 @@ def _forked() -> dict[str, Scenario]:
     }
 
 
-SCENARIOS: Final[Mapping[str, Scenario]] = _successes() | _failures() | _forked()
+def _cannot_resume() -> Scenario:
+    """The destination rejects the state, and the source cannot let the guest run again."""
+    found = _pair(53)
+    found.until_snapshot()
+    found.state_received()
+    found.rejected(1190, "State", "Failed to receive migratable component snapshot")
+    found.failed(1191.2, _worded(53, "Error during state migration"), reported=True)
+    found.resume_fails(1192.4)
+    return _told(found, replace(_STATE_REJECTED, guest_running=False, rollback_ms=None))
+
+
+def _paused_guest_stays() -> Scenario:
+    """The migration of a guest that the operator had paused fails: it stands at the source as it did before."""
+    found = _paused_by_operator(_pair(53, 2, paused_before=True))
+    found.until_config()
+    found.first_pass()
+    found.source.killed(found.start_ms + 1010)
+    found.destination.killed(found.start_ms + 600)
+    found.failed(600.8, _worded(53, _RESET_IN_TRANSFER))
+    return _told(found, replace(_IN_FIRST_PASS, guest_running=False, describes="Connection reset by peer"))
+
+
+def _standing_still() -> dict[str, Scenario]:
+    return {"v53.0-resume-fails": _cannot_resume(), "v53.0-paused-fails": _paused_guest_stays()}
+
+
+SCENARIOS: Final[Mapping[str, Scenario]] = _successes() | _failures() | _forked() | _standing_still()
 """By name, the release first."""

@@ -18,7 +18,6 @@ from otlp_receiver import http_receiver
 
 from otelmig.otlp.json_lines import json_line
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
 from otelmig.views.waterfall import render_waterfall
 
 if TYPE_CHECKING:
@@ -285,5 +284,8 @@ def test_each_side_alone(name: str) -> None:
         check_forest([trace])
         assert trace.root.kind == kind
         assert trace.root.attributes["otelmig.evidence.completeness"] == "partial"
-        render_waterfall(trace, width=80, color=False)
-        assert TraceOptions().addresses
+        assert set(trace.resources) == {role}
+        text = render_waterfall(trace, width=80, color=False)
+        assert "evidence is partial: a side is missing" in text
+        assert ("receive  (dest.)" in text) == (role == "destination")
+        assert ("\ndowntime " in text) == (role == "source")

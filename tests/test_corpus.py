@@ -148,3 +148,15 @@ def test_writing_dirty_tables_is_accounted() -> None:
 def test_connections_are_counted(name: str, expected: int) -> None:
     """Several connections carry memory: their number is the requested one."""
     assert _traces(name)[-1].root.attributes["vm.migration.connection.count"] == expected
+
+
+def test_a_guest_whose_destination_was_killed_is_gone() -> None:
+    """Both processes were killed right after the migration completed: it succeeded, and nobody has the guest."""
+    folder = CORPUS / "v48.0-seccomp"
+    (trace,) = traced([*inputs(folder.name), *sorted(folder.glob("*.stderr"))])
+    check_forest([trace])
+    root = trace.root.attributes
+    assert root["vm.migration.result"] == "success"
+    assert root["vm.migration.guest.location"] == "none"
+    assert root["vm.migration.guest.running"] is False
+    assert root["otelmig.evidence.guest"] == "destination.stderr:2"

@@ -9,11 +9,13 @@ import lzma
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 import transports
+from command_run import run_command
 from forest import CORPUS, check_forest, traced
 from restamp import shifted
 
@@ -333,3 +335,104 @@ def test_quoted_lines_are_nobody_s(tmp_path: Path) -> None:
     findings = read_findings([tmp_path / "source.log"])
     assert len(findings.migrations) == 1
     assert findings.not_understood == {"no known line form": 2}
+
+
+@pytest.mark.parametrize("limit", [150, 220, 400])
+def test_lines_that_a_container_runtime_cut(limit: int, tmp_path: Path) -> None:
+    """CRI marks the pieces of a line with ``P``: they are one line again, and none is lost."""
+    for role, log in _logs("v53.0-dirty").items():
+        (tmp_path / f"{role}.log").write_bytes(transports.cri(log, began_ns=_BEGAN[role], limit=limit))
+    assert b" stderr P " in (tmp_path / "source.log").read_bytes()
+    paths = sorted(tmp_path.iterdir())
+    assert not read_findings(paths).not_understood
+    assert _shape(traced(paths)) == _plain("v53.0-dirty")[0]
+
+
+def test_lines_longer_than_docker_keeps_whole(tmp_path: Path) -> None:
+    """A configuration of more than 16 KiB comes in pieces; what it says at its end is known all the same."""
+    log = _logs("v53.0-basicv")["source"]
+    long = log.replace(b"memory: MemoryConfig", b'disks: Some("%b"), memory: MemoryConfig' % (b"/dev/x " * 3_000))
+    assert max(map(len, long.splitlines())) > 1 << 14
+    (tmp_path / "source.log").write_bytes(transports.docker_json(long, began_ns=_BEGAN["source"]))
+    (trace,) = traced([tmp_path / "source.log"])
+    assert trace.root.attributes["vm.memory.size"] == 256 << 20
+
+
+_SINCE_START = re.compile(rb"cloud-hypervisor: +(\d+)\.(\d{6})s: ")
+
+
+def _received_at(log: bytes, began_ns: int, head: Callable[[int], str]) -> bytes:
+    """Each line after what ``head`` makes of the time at which it was written and, at once, received."""
+    ns, found = began_ns, b""
+    for line in transports.lf_only(log).splitlines(keepends=True):
+        if match := _SINCE_START.match(line):
+            ns = began_ns + int(match[1] + match[2]) * 1_000
+        found += head(ns).encode() + line
+    return found
+
+
+def _utc(ns: int, digits: int) -> str:
+    fraction = f".{ns % 10**9:09d}"[: digits + 1] if digits else ""
+    return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+def _epoch_ns(log: bytes, folder: Path) -> int:
+    """When the process's clock read zero, by its transport."""
+    (folder / "source.log").write_bytes(log)
+    (trace,) = trace_migrations([folder / "source.log"])
+    assert trace.root.attributes["otelmig.clock.epoch.origin"] == "receipt"
+    return int(str(trace.root.attributes["otelmig.clock.epoch.shift"]))
+
+
+@pytest.mark.parametrize("digits", [0, 3, 6, 9])
+def test_a_receipt_is_not_before_the_line(digits: int, tmp_path: Path) -> None:
+    """A printed time is cut: the line came up to one last digit later, never earlier than it was written."""
+    began_ns = _BEGAN["source"] + 123_457_000
+    log = _received_at(_logs("v53.0-dirty")["source"], began_ns, lambda ns: f"{_utc(ns, digits)} stderr F ")
+    assert 0 <= _epoch_ns(log, tmp_path) - began_ns <= 10 ** (9 - digits) + 1_000
+
+
+def test_a_journal_s_receipt_is_not_before_the_line(tmp_path: Path) -> None:
+    """The times of journald are cut to microseconds."""
+    began_ns = _BEGAN["source"] + 123_457_900
+    lines = _received_at(_logs("v53.0-dirty")["source"], began_ns, lambda ns: f"{ns // 1_000}\t").splitlines()
+    names = ("__REALTIME_TIMESTAMP", "MESSAGE")
+    entries = (dict(zip(names, line.decode().split("\t", 1), strict=True)) for line in lines)
+    log = "".join(json.dumps(entry | {"_PID": "1"}) + "\n" for entry in entries).encode()
+    assert 0 <= _epoch_ns(log, tmp_path) - began_ns <= 2_000
+
+
+def test_the_earliest_receipt_counts(tmp_path: Path) -> None:
+    """A runtime that was busy took some lines over seconds late: those that it took over at once say when it was."""
+    began_ns = _BEGAN["source"]
+    log = _received_at(
+        _logs("v53.0-dirty")["source"],
+        began_ns,
+        lambda ns: f"{_utc(ns + (3 * 10**9 if ns // 1_000_000 % 2 else 0), 9)} stderr F ",
+    )
+    assert 0 <= _epoch_ns(log, tmp_path) - began_ns <= 2_000
+
+
+def test_the_host_is_the_one_that_wrote_the_line(tmp_path: Path) -> None:
+    """A syslog that was forwarded to a collector: the collector's name is not the host's."""
+    for role, log in _logs("v53.0-basicv").items():
+        own = _CARRIERS["syslog iso"](log, role)
+        (tmp_path / f"{role}.log").write_bytes(_prefixed(own, b"2026-05-21T06:02:15.542701+00:00 collector relay[7]: "))
+    (trace,) = traced(sorted(tmp_path.iterdir()))
+    names = {role: resource["host.name"] for role, resource in trace.resources.items()}
+    assert names == {"source": "source-host", "destination": "destination-host"}
+
+
+@pytest.mark.parametrize("output", [("-o", "-"), ("--json",), ()])
+def test_a_host_named_by_its_address(output: tuple[str, ...], tmp_path: Path) -> None:
+    """Some syslogs give an address for the host: it leaves the machine unless ``--no-addresses`` is given."""
+    address = "198.51.100.77"
+    for role, log in _logs("v53.0-basicv").items():
+        carried = transports.syslog_rfc3339(log, began_ns=_BEGAN[role], host=address, pid=_IDS[role])
+        (tmp_path / f"{role}.log").write_bytes(carried)
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    if output == ("-o", "-"):
+        assert address in run_command(["trace", *output, *paths]).stdout
+    kept = run_command(["trace", *output, "--no-addresses", *paths])
+    assert kept.code == 0
+    assert address not in kept.stdout + kept.stderr

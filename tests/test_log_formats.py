@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from forest import CORPUS, check_forest
+from restamp import from_request, shifted
+from scenarios import SCENARIOS
 
 from otelmig.errors import UsageError
 from otelmig.hypervisors.cloud_hypervisor.lexicon import meaning_of
@@ -15,6 +19,7 @@ from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_FORMAT, KNOW
 from otelmig.hypervisors.cloud_hypervisor.records import RecordReader
 from otelmig.pipeline import trace_migrations
 from otelmig.reading import ReadingOptions
+from otelmig.side import Role
 from otelmig.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -132,3 +137,65 @@ def test_a_format_without_time_is_refused(otelmig: Otelmig, tmp_path: Path) -> N
     done = otelmig("trace", *paths, "--log-format", "{level} {location} -- {msg}")
     assert done.returncode == 2
     assert "do not say when they were written" in done.stderr
+
+
+_GLOG = "{levelchar}{glog} {tid} {location}] {msg}"
+
+
+@pytest.mark.parametrize(
+    ("printed", "written", "expected"),
+    [
+        (b"1231", datetime(2027, 1, 2, tzinfo=UTC), "2026-12-31"),
+        (b"0101", datetime(2027, 1, 2, tzinfo=UTC), "2027-01-01"),
+        (b"0229", datetime(2025, 3, 1, tzinfo=UTC), "2024-02-29"),
+        (b"0229", datetime(2028, 2, 1, tzinfo=UTC), "2024-02-29"),
+    ],
+)
+def test_a_year_that_is_not_printed(printed: bytes, written: datetime, expected: str, tmp_path: Path) -> None:
+    """It is the last in which there was such a day before the file was written."""
+    paths = _rewritten("v53.0-twohosts", _GLOG, tmp_path)
+    for path in paths:
+        path.write_bytes(re.sub(rb"(?m)^([A-Z])1123 ", rb"\g<1>%b " % printed, path.read_bytes()))
+        os.utime(path, (written.timestamp(),) * 2)
+    (trace,) = trace_migrations(paths)
+    check_forest([trace])
+    assert datetime.fromtimestamp(trace.root.start_ns // 10**9, UTC).date().isoformat() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "unit_ns"),
+    [
+        ("{wallclock} {msg}", "2026-05-21T06:02:15Z x", 10**9),
+        ("{wallclock} {msg}", "2026-05-21T06:02:15.542Z x", 10**6),
+        ("{wallclock} {msg}", "2026-05-21T06:02:15.542701Z x", 10**3),
+        ("{year}-{month}-{day} {hour}:{minute}:{second} {msg}", "2026-05-21 06:02:15 x", 10**9),
+        ("{year}-{month}-{day} {hour}:{minute}:{second}.{micros} {msg}", "2026-05-21 06:02:15.542701 x", 10**3),
+    ],
+)
+def test_a_stamp_holds_all_that_is_printed_so(text: str, line: str, unit_ns: int) -> None:
+    """A printed time is cut, so what it stands for goes from there to just before the next."""
+    reader = RecordReader(forms=[compile_log_format(text)], options=ReadingOptions(), mtime_ns=_AT_NS + 3600 * 10**9)
+    record = reader.record(line)
+    assert record is not None
+    printed_ns = _AT_NS // unit_ns * unit_ns
+    assert record.stamp.lo_ns <= printed_ns
+    assert record.stamp.hi_ns >= printed_ns + unit_ns - 1
+
+
+@pytest.mark.parametrize("uptime_s", [150, 1_500])
+@pytest.mark.parametrize(
+    ("name", "dialect", "exact"),
+    [("v36.0-tunnel", "v36.0..v37.0", True), ("v45.0-tcp", "v43.0..v51.0", False), ("v53.0-tcp", "v53.0", False)],
+)
+def test_stamps_that_look_alike_in_all_releases(
+    name: str, dialect: str, uptime_s: int, tmp_path: Path, *, exact: bool
+) -> None:
+    """From 100 s on v36 to v48 print what later ones print: exact if the rest of the log tells, else 32-bit floats."""
+    log = from_request(shifted(SCENARIOS[name].files["source.log"], uptime_s * 10**6))
+    (tmp_path / "source.log").write_bytes(log)
+    (trace,) = trace_migrations([tmp_path / "source.log"])
+    assert str(trace.resources[Role.SOURCE]["cloud_hypervisor.log.dialect"]).startswith(dialect)
+    resolution = trace.root.attributes["otelmig.clock.resolution"]
+    assert isinstance(resolution, float)
+    last_bit = 2.0 ** (uptime_s.bit_length() - 24)
+    assert resolution == 2e-6 if exact else last_bit < resolution < last_bit + 2e-6

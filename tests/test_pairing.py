@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from clock_states import moved_from
 from forest import CORPUS, check_forest, inputs
 from restamp import aged, aged_events, from_request, on_port, shifted, until_shutdown
+from scenarios import SCENARIOS
 
 from otelmig.errors import UsageError
 from otelmig.pipeline import read_findings
 from otelmig.trace.build import TraceOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from otelmig.pipeline import Findings
@@ -157,3 +162,138 @@ def test_an_old_source_process(tmp_path: Path, days: int) -> None:
         assert blackout is not None
         evidence.append(str(blackout.attributes["otelmig.evidence.start"]).partition(":")[0])
     assert evidence == ["source.log", "events.json"]
+
+
+def _scenario(folder: Path, name: str, **changes: Callable[[bytes], bytes]) -> list[Path]:
+    """The logs of a scenario, some of them changed."""
+    paths = []
+    for role in ("source", "destination"):
+        path = folder / f"{role}.log"
+        path.write_bytes(changes.get(role, bytes)(SCENARIOS[name].files[path.name]))
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("printed", "other", "fits"),
+    [
+        (b"restore:42ms", b"restore:47ms", True),
+        (b"restore:42ms", b"restore:60ms", False),
+        (b"resume:4ms", b"resume:9ms", True),
+        (b"resume:4ms", b"resume:40ms", False),
+    ],
+)
+def test_work_that_does_not_fit_into_the_wait(printed: bytes, other: bytes, tmp_path: Path, *, fits: bool) -> None:
+    """The source waited 49 ms for state and restore and 8 ms for the resume, in milliseconds that may be one off."""
+    paths = _scenario(tmp_path, "v53.0-tls", destination=lambda log: log.replace(printed, other))
+    findings = read_findings(paths)
+    assert (_pairs(findings) == {("source.log", "destination.log")}) == fits
+    why = "destination.log: the destination's work does not fit into the source's times"
+    assert any(why in note for note in findings.notes) != fits
+
+
+_MEMORY = b"cloud-hypervisor:   1.91%d000s: <vmm> DEBUG:vmm/src/lib.rs:3040 -- Command 'Memory' received\r\n"
+
+
+@pytest.mark.parametrize(("more", "fits"), [(0, True), (1, True), (2, False)])
+def test_passes_after_the_running_ones(more: int, tmp_path: Path, *, fits: bool) -> None:
+    """Two passes while the guest runs, the final delta, and one more after the snapshot: not a fifth."""
+
+    def sent_more(log: bytes) -> bytes:
+        at = log.rindex(b"\n", 0, log.index(b"Command 'State' received")) + 1
+        return log[:at] + b"".join(_MEMORY % number for number in range(2, 2 + more)) + log[at:]
+
+    findings = read_findings(_scenario(tmp_path, "v53.0-tls", destination=sent_more))
+    assert (_pairs(findings) == {("source.log", "destination.log")}) == fits
+    assert any("another number of memory passes" in note for note in findings.notes) != fits
+
+
+_WALL = re.compile(rb"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+def _later(log: bytes, by: timedelta) -> bytes:
+    """A log on a wall clock that is ahead by so much."""
+
+    def move(match: re.Match[bytes]) -> bytes:
+        at = datetime.fromisoformat(match[0].decode()) + by
+        return at.isoformat(timespec="microseconds").replace("+00:00", "Z").encode()
+
+    return _WALL.sub(move, log)
+
+
+_SECOND = timedelta(seconds=1)
+_SYNCHRONISED = {"source": 0 * _SECOND, "destination": 1.25 * _SECOND}
+"""What makes the two processes' clocks one."""
+
+
+def _migrated(folder: Path, count: int, every: timedelta, ahead: timedelta) -> list[Path]:
+    """So many equal migrations, one ``every`` so often; the destinations' clock is ``ahead`` of the sources'."""
+    paths = []
+    for number in range(count):
+        for role, by in _SYNCHRONISED.items():
+            path = folder / f"{number:02}-{role}.log"
+            more = ahead if role == "destination" else 0 * _SECOND
+            path.write_bytes(_later(SCENARIOS["v52.0-wallclock"].files[f"{role}.log"], by + number * every + more))
+            paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize(("ahead_s", "told_apart"), [(0.0, True), (0.9, True), (-0.9, True), (20.0, False)])
+def test_wall_clocks_tell_equal_migrations_apart(ahead_s: float, tmp_path: Path, *, told_apart: bool) -> None:
+    """Any offset is possible, but those of synchronised hosts are small: where all are large, nobody guesses."""
+    findings = read_findings(_migrated(tmp_path, 2, 3_600 * _SECOND, ahead_s * _SECOND))
+    wanted = {(f"0{number}-source.log", f"0{number}-destination.log") for number in range(2)}
+    assert (_pairs(findings) == wanted) == told_apart
+    assert told_apart or all(None in pair for pair in _pairs(findings))
+
+
+def test_the_nearest_are_compared_first(tmp_path: Path) -> None:
+    """Of more equal migrations than are compared with each source its own is among those that are."""
+    paths = _migrated(tmp_path, 34, 3_600 * _SECOND, 0 * _SECOND)
+    findings = read_findings(paths[::-1])
+    wanted = {(f"{number:02}-source.log", f"{number:02}-destination.log") for number in range(34)}
+    assert _pairs(findings) == wanted
+
+
+@pytest.mark.parametrize(("by_ms", "paired"), [(500, True), (5_000, False)])
+def test_a_clock_that_was_set_by_much_is_another_migration_s(by_ms: int, tmp_path: Path, *, paired: bool) -> None:
+    """Nothing names the VM, so what one step reconciles is one migration only if the step is a small one."""
+    source, destination = _migrated(tmp_path, 1, _SECOND, 0 * _SECOND)
+    log = destination.read_bytes()
+    destination.write_bytes(moved_from(log, log[: log.index(b"resuming")].count(b"\n") + 1, by_ms))
+    findings = read_findings([source, destination])
+    assert (len(findings.migrations) == 1) == paired
+    assert any("no clock offset fits" in note for note in findings.notes) != paired
+
+
+def test_a_lost_command_counts_for_no_other(tmp_path: Path) -> None:
+    """Until v51 the receipts of Memory are counted: with one of them lost, those after it are not taken for it."""
+
+    def second_lost(log: bytes) -> bytes:
+        lines = log.splitlines(keepends=True)
+        receipts = [number for number, line in enumerate(lines) if b"Memory Command Received" in line]
+        assert len(receipts) == 3
+        return b"".join(line for number, line in enumerate(lines) if number != receipts[1])
+
+    findings = read_findings(_scenario(tmp_path, "v48.0-tcp", destination=second_lost))
+    assert _pairs(findings) == {("source.log", "destination.log")}
+    (trace,) = findings.traces(TraceOptions())
+    receive = trace.first("receive")
+    assert receive is not None
+    assert receive.attributes["otelmig.clock.status"] == "bounded"
+    lo, hi = (float(str(receive.attributes[f"otelmig.clock.offset.{end}"])) for end in ("min", "max"))
+    assert lo <= SCENARIOS["v48.0-tcp"].attempts[0].clock_offset_s <= hi
+
+
+def test_a_stream_that_fits_two_logs_is_neither_s(tmp_path: Path) -> None:
+    """One log is not taken for the stream's only because it leaves the shift a little less room than the other."""
+    recording = CORPUS / "v53.0-dirty"
+    log = (recording / "source.log").read_bytes()
+    looser = b"".join(line for line in log.splitlines(keepends=True) if b"Generating guest CPUID" not in line)
+    (tmp_path / "one.log").write_bytes(log)
+    (tmp_path / "other.log").write_bytes(shifted(looser, 123_457))
+    (tmp_path / "events.json").write_bytes((recording / "source.events.json").read_bytes())
+    findings = read_findings(sorted(tmp_path.iterdir()))
+    notes = {note for trace in findings.traces(TraceOptions()) for note in trace.notes}
+    assert "events.json: fits several logs, so it is read by itself" in notes
+    assert _pairs(findings) == {("one.log", None), ("other.log", None), ("events.json", None)}

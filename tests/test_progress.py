@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BEGIN = 1_780_000_000_000
+_MS = 10**6
 
 
 def _answer(after_ms: int, state: dict[str, Any], passes: int = 0, **more: object) -> dict[str, Any]:
@@ -123,3 +124,42 @@ def test_damaged_statistics(tmp_path: Path) -> None:
     findings = read_findings([path])
     assert len(findings.migrations) == 1
     assert findings.not_understood == {"no migration statistics in this JSON": 3}
+
+
+def _finished(begin_ms: int, after_ms: int) -> dict[str, Any]:
+    times = {"timestamp_begin_ms": begin_ms, "timestamp_snapshot_ms": begin_ms + after_ms}
+    return _answer(after_ms, {"Finished": {}}, 2) | times
+
+
+def test_statistics_say_when_a_log_was_written(tmp_path: Path) -> None:
+    """After three days of uptime a stamp since start is worth 16 ms: the process started so much earlier at most.
+
+    Its log has the request at 259,202.0005 s, the statistics have it in whole milliseconds.
+    """
+    started_ns = 1_780_000_000_123 * _MS + 456_000
+    began_ns = started_ns + 259_202_000 * _MS + 500_000
+    (tmp_path / "source.log").write_bytes(SCENARIOS["v53.0-old-source"].files["source.log"])
+    _written(tmp_path / "progress.jsonl", _finished(began_ns // _MS, 1300))
+    (trace,) = trace_migrations(sorted(tmp_path.iterdir()))
+    check_forest([trace])
+    assert trace.root.attributes["otelmig.clock.epoch.origin"] == "receipt"
+    shift = int(str(trace.root.attributes["otelmig.clock.epoch.shift"]))
+    assert -_MS <= shift - started_ns <= 17 * _MS
+
+
+@pytest.mark.parametrize("name", ["cyberus-success", "v50.0-tcp"])
+def test_statistics_say_how_it_ended(name: str, tmp_path: Path) -> None:
+    """A log that stops in the snapshot knows no end; the answers of the source's process do, and when it was."""
+    log = SCENARIOS[name].files["source.log"]
+    (tmp_path / "source.log").write_bytes(log[: log.rindex(b"\n", 0, log.index(b"snapshotting")) + 1])
+    (alone,) = trace_migrations([tmp_path / "source.log"])
+    assert alone.root.attributes["vm.migration.result"] == "unknown"
+    begin_ms = alone.root.start_ns // _MS if name == "cyberus-success" else _BEGIN
+    running = _answer(900, _ongoing("Completing"), 2) | {"timestamp_begin_ms": begin_ms}
+    running |= {"timestamp_snapshot_ms": begin_ms + 1200}
+    _written(tmp_path / "progress.jsonl", running, _finished(begin_ms, 1300))
+    (trace,) = trace_migrations(sorted(tmp_path.iterdir()))
+    check_forest([trace])
+    assert trace.root.attributes["vm.migration.result"] == "success"
+    assert trace.root.attributes["vm.migration.guest.location"] == "destination"
+    assert begin_ms + 1200 <= trace.root.end_ns / _MS <= begin_ms + 1302

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from clock_states import moved_from
 from forest import CORPUS, RECORDINGS, check_forest, inputs
+from scenarios import SCENARIOS
 
 from otelmig.clock.setting import settings_of
 from otelmig.pipeline import read_findings
@@ -64,3 +65,16 @@ def test_the_printed_downtime_tells_without_a_monotonic_clock(by_ms: int, tmp_pa
     for found in read_findings([tmp_path / name for name in _LOGS]).migrations:
         if found.source is not None:
             assert settings_of(found.source)
+
+
+@pytest.mark.parametrize(("short_us", "was_set"), [(0, False), (30, False), (200, True)])
+def test_a_clock_that_is_slewed_is_not_set(short_us: int, tmp_path: Path, *, was_set: bool) -> None:
+    """The stamps around a downtime of 103 ms may be 500 ppm of it nearer: so slow a clock may be made to run."""
+    log = SCENARIOS["v52.0-wallclock"].files["source.log"]
+    between_ms = 1220.2 - 1115.2
+    at = log[: log.index(b"Migration completed after")].count(b"\n") + 1
+    log = moved_from(log, at, 103 - between_ms - short_us / 1e3)
+    (tmp_path / "source.log").write_bytes(log)
+    (found,) = read_findings([tmp_path / "source.log"]).migrations
+    assert found.source is not None
+    assert bool(settings_of(found.source)) == was_set
