@@ -13,7 +13,7 @@ from otelmig.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["GRPC", "HTTP", "JSON", "PROTOCOLS", "Settings", "environment_exports"]
+__all__ = ["GRPC", "HTTP", "JSON", "PROTOCOLS", "Settings", "environment_exports", "without_credentials"]
 
 HTTP: Final = "http/protobuf"
 JSON: Final = "http/json"
@@ -147,10 +147,12 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
     try:
         parts = urlsplit(url)
         complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        url.encode()  # what is no UTF-8 in an argument is no text either
+        (parts.hostname or "").encode("idna")  # an empty label, or one that is too long
     except ValueError:
         complete = False
     if not complete:
-        raise UsageError(f"not an OTLP endpoint: {_shown(url)!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
+        raise UsageError(f"not an OTLP endpoint: {without_credentials(url)!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
     if protocol == GRPC:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     if given is not None:
@@ -160,7 +162,7 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
     return parts._replace(path=parts.path.rstrip("/") + _TRACES_PATH).geturl()
 
 
-def _shown(url: str) -> str:
+def without_credentials(url: str) -> str:
     """A malformed URL without what may be a credential: neither what is before an @ nor what is after a ?."""
     base = re.split(r"[?#]", url, maxsplit=1)[0]
     if "@" in url and "@" not in base:  # nobody can say where it ends
