@@ -90,6 +90,8 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
         client_key=arguments.client_key,
         insecure=arguments.insecure,
     )
+    for warning in settings.warnings:
+        print(f"otelmig: {warning}", file=sys.stderr)
     if settings.protocol == GRPC:  # its library knows the small letters only
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
             if name in environ and name.lower() not in environ:
