@@ -303,9 +303,9 @@ def test_busy_for_longer_than_allowed(tmp_path: Path) -> None:
     assert clock.pauses == []
 
 
-def _retry_info(seconds: int) -> tuple[tuple[str, bytes], ...]:
+def _retry_info(seconds: int, nanos: int = 0) -> tuple[tuple[str, bytes], ...]:
     status = Status(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
-    status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=seconds)))
+    status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=seconds, nanos=nanos)))
     return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
@@ -314,6 +314,7 @@ def _retry_info(seconds: int) -> tuple[tuple[str, bytes], ...]:
     [
         (grpc.StatusCode.RESOURCE_EXHAUSTED, _retry_info(4), [4.0], "2 exported"),
         (grpc.StatusCode.UNAVAILABLE, _retry_info(4), [4.0], "2 exported"),
+        (grpc.StatusCode.UNAVAILABLE, _retry_info(0, 500_000_000), [0.5], "2 exported"),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, (), [], "0 exported, 2 spooled (2 receiver busy)"),
         (grpc.StatusCode.ABORTED, (), None, "2 exported, 2 re-sent"),
         (grpc.StatusCode.INVALID_ARGUMENT, (), [], "2 exported"),
