@@ -86,14 +86,16 @@ def test_date_that_is_none(year: str, tmp_path: Path) -> None:
         assert delivered(parcels(2), receiver.url, tmp_path).words() == "2 exported"
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
-def test_interim_answers(secure: bool, tmp_path: Path) -> None:  # noqa: FBT001 - the parameter of the table
+@pytest.mark.parametrize("way", ["plain", "TLS", "proxy"])
+def test_interim_answers(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a receiver says on its way to the answer is passed over, and the connection serves on."""
     given = parcels(110)
-    certificate = str(_CERTIFICATES / "ca.pem") if secure else None
-    with http_receiver(tls=_context() if secure else None) as receiver:
+    with http_receiver(tls=_context() if way == "TLS" else None) as receiver:
         receiver.reply = Reply(raw=_EARLY + _TAKEN)
-        account = delivered(given, receiver.url, tmp_path, certificate=certificate)
+        if way == "proxy":
+            monkeypatch.setenv("http_proxy", receiver.url)
+        url = "http://collector.invalid" if way == "proxy" else receiver.url
+        account = delivered(given, url, tmp_path, certificate=str(_CERTIFICATES / "ca.pem"))
         assert account.words() == "110 exported"
         assert len(receiver.requests) == 3
         check_delivered(given, receiver, [account])

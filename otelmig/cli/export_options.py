@@ -68,7 +68,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     """The delivery that was asked for; nothing is sent yet.
 
     Raises:
-        UsageError: an option or a variable is malformed, a certificate cannot be read.
+        UsageError: an option or a variable that has no default is malformed, a certificate or the proxy cannot be used.
     """
     # the exporters cost more to load than a trace to make
     from otelmig.otlp.courier import Courier  # noqa: PLC0415 - see above

@@ -51,7 +51,7 @@ _GRACE_S: Final = 0.2
 """For the exchange to say itself that its time is over, and why."""
 _LARGEST_ANSWER: Final = 1 << 16
 _LONGEST_WAIT_S: Final = 86_400.0
-_PROVED_WRONG: Final = ("certificate", "unknown ca", "handshake failure", "access denied")
+_CERTIFICATE_ALERTS: Final = ("certificate", "unknown ca", "handshake failure", "access denied")
 """Words of alerts about the sender's own certificate, which TLS 1.3 looks at when the sender's handshake is done."""
 _UNREACHED: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
 
@@ -306,7 +306,7 @@ def _is_refused_certificate(error: BaseException) -> bool:
     if not isinstance(error, ssl.SSLError):
         return False
     alert = str(error.reason).replace("_", " ").lower()
-    return "alert" in alert and any(words in alert for words in _PROVED_WRONG)
+    return "alert" in alert and any(words in alert for words in _CERTIFICATE_ALERTS)
 
 
 def _tls_reason(error: BaseException) -> str:
