@@ -57,6 +57,8 @@ class Reply:
     """Besides a content type that fits."""
     body: bytes | None = None
     """Instead of an OTLP response."""
+    raw: bytes | None = None
+    """HTTP's answer from the first byte to the last, instead of a proper one."""
     code: grpc.StatusCode = grpc.StatusCode.OK
     details: str = ""
     trailers: tuple[tuple[str, bytes], ...] = ()
@@ -157,6 +159,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = (b"{}" if kind == "application/json" else b"") if reply.body is None else reply.body
         if reply.hangs:
             self.server.receiver.go_on.wait()
+        if reply.raw is not None:
+            self.wfile.write(reply.raw)
+            return
         with suppress(ConnectionError):
             self.send_response(reply.status)
             for name, value in ({"Content-Type": kind} | reply.headers).items():

@@ -30,7 +30,7 @@ from otelmig.otlp.settings import Settings
 from otelmig.otlp.transport import open_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from conftest import Otelmig
     from otlp_receiver import Receiver
@@ -303,9 +303,9 @@ def test_busy_for_longer_than_allowed(tmp_path: Path) -> None:
     assert clock.pauses == []
 
 
-def _retry_info(seconds: int) -> tuple[tuple[str, bytes], ...]:
+def _retry_info(seconds: int, nanos: int = 0) -> tuple[tuple[str, bytes], ...]:
     status = Status(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
-    status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=seconds)))
+    status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=seconds, nanos=nanos)))
     return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
@@ -314,6 +314,7 @@ def _retry_info(seconds: int) -> tuple[tuple[str, bytes], ...]:
     [
         (grpc.StatusCode.RESOURCE_EXHAUSTED, _retry_info(4), [4.0], "2 exported"),
         (grpc.StatusCode.UNAVAILABLE, _retry_info(4), [4.0], "2 exported"),
+        (grpc.StatusCode.UNAVAILABLE, _retry_info(0, 500_000_000), [0.5], "2 exported"),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, (), [], "0 exported, 2 spooled (2 receiver busy)"),
         (grpc.StatusCode.ABORTED, (), None, "2 exported, 2 re-sent"),
         (grpc.StatusCode.INVALID_ARGUMENT, (), [], "2 exported"),
@@ -368,7 +369,11 @@ def test_grpc_unavailable(
 def test_grpc_behind_a_gateway(status: str, copies: int, tmp_path: Path) -> None:
     """A gateway that answers in HTTP is busy, and not the wrong place."""
     said: list[str] = []
-    with _gateway(status.encode()) as url:
+
+    def say(near: socket.socket, stream: int) -> None:
+        near.sendall(_frame(1, 5, stream, b"\x08\x03" + status.encode()))
+
+    with _gateway(say) as url:
         settings = Settings.of({}, url=url, protocol="grpc")
         transport = open_transport(settings)
         answer = transport.send(parcels(1)[0].body, 2)
@@ -379,24 +384,46 @@ def test_grpc_behind_a_gateway(status: str, copies: int, tmp_path: Path) -> None
     assert f"answered {status}" in said[0]
 
 
+def test_grpc_over_tls_that_breaks_in_mid_exchange() -> None:
+    """It is a connection that broke, and no wrong TLS: tried again, and counted, as nobody knows what arrived."""
+
+    def answer(near: socket.socket, _: int) -> None:
+        os.write(near.fileno(), b"\x17\x03\x03\x00\x20" + b"g" * 32)
+
+    context = _server_context(mutual=False)
+    context.set_alpn_protocols(["h2"])
+    with _gateway(answer, context) as url:
+        settings = Settings.of(
+            {}, url=url.replace("http:", "https:"), protocol="grpc", certificate=_TRUSTED["certificate"]
+        )
+        transport = open_transport(settings)
+        found = transport.send(parcels(1)[0].body, 5)
+        transport.close()
+    assert (found.reason, found.retryable, found.maybe_taken) == (Reason.CONNECTION_LOST, True, True)
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """One of HTTP/2."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
 @contextmanager
-def _gateway(status: bytes) -> Iterator[str]:
-    """A server that speaks HTTP/2 and answers every request with a status of HTTP and no word of gRPC."""
+def _gateway(answer: Callable[[socket.socket, int], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server that speaks HTTP/2 and no gRPC: the headers of each request are followed by ``answer``."""
     listener = socket.create_server(("127.0.0.1", 0))
 
-    def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-        return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
-
-    def serve(near: socket.socket) -> None:
-        with suppress(OSError), near, near.makefile("rb") as words:
-            near.sendall(frame(4, 0, 0))
-            words.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
-            while len(head := words.read(9)) == 9:
-                words.read(int.from_bytes(head[:3], "big"))
-                if head[3] == 4 and not head[4]:
-                    near.sendall(frame(4, 1, 0))
-                if head[3] == 1:
-                    near.sendall(frame(1, 5, int.from_bytes(head[5:], "big"), b"\x08\x03" + status))
+    def serve(given: socket.socket) -> None:
+        with suppress(OSError):
+            near = tls.wrap_socket(given, server_side=True) if tls is not None else given
+            with near, near.makefile("rb") as words:
+                near.sendall(_frame(4, 0, 0))
+                words.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+                while len(head := words.read(9)) == 9:
+                    words.read(int.from_bytes(head[:3], "big"))
+                    if head[3] == 4 and not head[4]:
+                        near.sendall(_frame(4, 1, 0))
+                    if head[3] == 1:
+                        answer(near, int.from_bytes(head[5:], "big"))
 
     def listen() -> None:
         with suppress(OSError):
@@ -493,6 +520,7 @@ def test_tls(protocol: str, mutual: bool, options: dict[str, str], good: bool, t
             assert account.spooled.traces == 2
             assert not receiver.requests
             assert said
+            assert mutual or account.reasons == {Reason.TLS: account.spooled}
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])

@@ -128,12 +128,10 @@ def test_grpc_endpoints(environ: dict[str, str], given: str | None, insecure: bo
 @pytest.mark.parametrize(
     ("environ", "options", "expected"),
     [
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/xml"}, {}, "http/xml"),
-        ({"OTEL_EXPORTER_OTLP_COMPRESSION": "zstd"}, {}, "zstd"),
-        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, {}, "OTEL_EXPORTER_OTLP_TIMEOUT=10s: want a positive number of milli"),
-        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "0"}, {}, "positive"),
         ({}, {"timeout_s": -1}, "--timeout -1: want a positive number of seconds"),
+        ({}, {"timeout_s": 0.0}, "--timeout 0.0: want a positive number of seconds"),
         ({}, {"timeout_s": float("nan")}, "positive"),
+        ({}, {"timeout_s": float("inf")}, "positive"),
         ({"OTEL_EXPORTER_OTLP_HEADERS": "hunter2"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: want key=value"),
         ({"OTEL_EXPORTER_OTLP_HEADERS": "a=hunter2%0Ax"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: want key=value"),
         ({}, {"headers": ["=hunter2"]}, "--header: want key=value"),
@@ -150,13 +148,76 @@ def test_wrong_settings(environ: dict[str, str], options: dict[str, Any], expect
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "attribute", "default", "wanted"),
+    [
+        ("PROTOCOL", "http/xml", "protocol", "http/protobuf", "want one of http/protobuf, http/json, grpc"),
+        ("COMPRESSION", "zstd", "gzip", False, "want one of none, gzip"),
+        ("TIMEOUT", "10s", "timeout_s", 10.0, "want a number of milliseconds, 0 for no limit"),
+        ("TIMEOUT", "-5", "timeout_s", 10.0, "want a number of milliseconds, 0 for no limit"),
+        ("TIMEOUT", "inf", "timeout_s", 10.0, "want a number of milliseconds, 0 for no limit"),
+        ("TIMEOUT", "nan", "timeout_s", 10.0, "want a number of milliseconds, 0 for no limit"),
+    ],
+)
+def test_malformed_variable(name: str, text: str, attribute: str, default: object, wanted: str) -> None:
+    """It is said and passed over, as the specification wants it: the general one holds, or the default."""
+    full = f"OTEL_EXPORTER_OTLP_{name}"
+    found = Settings.of({full: text})
+    assert getattr(found, attribute) == default
+    assert found.warnings == (f"{full}={text!r} is ignored: {wanted}",)
+    own = f"OTEL_EXPORTER_OTLP_TRACES_{name}"
+    good = {"protocol": "grpc", "gzip": "gzip", "timeout_s": "1500"}[attribute]
+    found = Settings.of({own: text, full: good})
+    assert getattr(found, attribute) == {"protocol": "grpc", "gzip": True, "timeout_s": 1.5}[attribute]
+    assert found.warnings == (f"{own}={text!r} is ignored: {wanted}",)
+
+
+def test_malformed_variables_are_said(otelmig: Otelmig) -> None:
+    """One line for each, and the export goes on."""
+    with http_receiver() as receiver:
+        done = otelmig(
+            *("trace", "-q", *map(str, inputs("v53.0-retry"))),
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+            OTEL_EXPORTER_OTLP_PROTOCOL="thrift",
+            OTEL_EXPORTER_OTLP_TIMEOUT="soon",
+            OTEL_TRACES_EXPORTER="Vendor",
+        )
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "otelmig: OTEL_EXPORTER_OTLP_PROTOCOL='thrift' is ignored: want one of http/protobuf, http/json, grpc",
+        "otelmig: OTEL_TRACES_EXPORTER='Vendor' is ignored: want otlp or none",
+        "otelmig: OTEL_EXPORTER_OTLP_TIMEOUT='soon' is ignored: want a number of milliseconds, 0 for no limit",
+        "2 migrations found, 2 exported; 0 lines not understood",
+    ]
+
+
+def test_names_of_variables_in_any_case() -> None:
+    """The values that the specification lists are read without regard to case and space around them."""
+    found = Settings.of({"OTEL_EXPORTER_OTLP_PROTOCOL": " GRPC ", "OTEL_EXPORTER_OTLP_COMPRESSION": "Gzip\t"})
+    assert (found.protocol, found.gzip, found.warnings) == ("grpc", True, ())
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("given_s", ["1e300", "9.3e9", None])
+def test_no_limit_of_time(protocol: str, given_s: str | None, otelmig: Otelmig) -> None:
+    """A time that is longer than any clock can count, or none, is a long one."""
+    environ = {"OTEL_EXPORTER_OTLP_TIMEOUT": "9223372036854775807"}
+    assert Settings.of(environ).timeout_s == Settings.of({"OTEL_EXPORTER_OTLP_TIMEOUT": "0"}).timeout_s == 2147483.647
+    with receiver_of(protocol)() as receiver:
+        given = ("trace", "-q", *inputs("v53.0-retry"), "--protocol", protocol, "--otlp", receiver.url)
+        done = otelmig(*given, *(("--timeout", given_s) if given_s else ()), **environ)
+    assert done.stderr == "2 migrations found, 2 exported; 0 lines not understood\n"
+
+
 def test_environment_that_wants_no_export() -> None:
     """An endpoint in the environment asks for an export, unless another variable says that there should be none."""
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}
     assert environment_exports(endpoint)
     assert environment_exports({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318"})
-    assert environment_exports(endpoint | {"OTEL_TRACES_EXPORTER": "console, otlp", "OTEL_SDK_DISABLED": "false"})
-    for less in ({"OTEL_SDK_DISABLED": "True"}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}):
+    assert environment_exports(endpoint | {"OTEL_TRACES_EXPORTER": "console, OTLP", "OTEL_SDK_DISABLED": "false"})
+    assert environment_exports(endpoint | {"OTEL_TRACES_EXPORTER": "of a vendor"})
+    others = ({"OTEL_TRACES_EXPORTER": "None"}, {"OTEL_TRACES_EXPORTER": "of a vendor,zipkin"})
+    for less in ({"OTEL_SDK_DISABLED": "True"}, *others, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}):
         assert not environment_exports(endpoint | less)
 
 

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = 3 * PER_BATCH
 _INTERRUPTED = 130
+_AS_AT_A_TERMINAL = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("otelmig", run_name="__main__", alter_sys=True)
+"""
+"""Whoever is started in the background inherits that interrupts are ignored."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +99,7 @@ def test_interrupted_while_another_process_has_the_spool(log: Path, tmp_path: Pa
 
 @contextmanager
 def _tracing(log: Path, receiver: Receiver, protocol: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "otelmig", "trace", "-q", str(log), "-o", str(folder / "archive.jsonl")]
+    command = [sys.executable, "-c", _AS_AT_A_TERMINAL, "trace", "-q", str(log), "-o", str(folder / "archive.jsonl")]
     command += ["--otlp", receiver.url, "--protocol", protocol, "--spool", str(folder / "spool"), "--timeout", "60"]
     process = subprocess.Popen(command)
     try:

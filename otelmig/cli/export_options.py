@@ -69,7 +69,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     """The delivery that was asked for; nothing is sent yet.
 
     Raises:
-        UsageError: an option or a variable is malformed, a certificate cannot be read.
+        UsageError: an option or a variable that has no default is malformed, a certificate or the proxy cannot be used.
     """
     # what speaks HTTP and protobuf costs more to load than a trace to make
     from otelmig.otlp.courier import Courier  # noqa: PLC0415 - see above
@@ -91,6 +91,8 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
         client_key=arguments.client_key,
         insecure=arguments.insecure,
     )
+    for warning in settings.warnings:
+        print(f"otelmig: {warning}", file=sys.stderr)
     if settings.protocol == GRPC:  # its library knows the small letters only
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
             if name in environ and name.lower() not in environ:

@@ -64,6 +64,8 @@ _UNREACHED: Final = {
 """Words of a connection that was never made, and what to say instead."""
 _BROKE: Final = ("closed", "reset", "goaway", "broken pipe", "stream removed", "terminat", "disconnect")
 """Words of a connection that broke, so that nobody knows what was taken."""
+_REMOVED: Final = "stream removed"
+"""What the library itself says of a request whose connection broke, with one of two codes."""
 _BUSY: Final = (
     "queue is full",
     "high memory usage",
@@ -134,7 +136,9 @@ class GrpcTransport:
                 retryable=True,
                 maybe_taken=status[1] not in _HTTP_REFUSALS,
             )
-        if code is grpc.StatusCode.UNAVAILABLE:
+        if code is grpc.StatusCode.UNAVAILABLE or (
+            code is grpc.StatusCode.UNKNOWN and said.startswith(_REMOVED) and not _trailers(error)
+        ):
             return self._unavailable(details, error)
         if any(words in said for words in _NO_GRPC):
             return Answer(failure=f"{place} does not speak gRPC: {details}", reason=Reason.NOT_OTLP)

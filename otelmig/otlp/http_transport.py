@@ -9,9 +9,9 @@ import socket
 import ssl
 import threading
 import time
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -19,11 +19,14 @@ import requests
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from requests.auth import HTTPBasicAuth
+from requests.utils import select_proxy
 
 from otelmig import __version__
 from otelmig.errors import UsageError
 from otelmig.otlp.account import Reason
-from otelmig.otlp.settings import JSON
+from otelmig.otlp.http_connection import ConnectionAdapter, HandshakeError, ReceiverSession
+from otelmig.otlp.settings import JSON, without_credentials
 from otelmig.otlp.transport import Answer, judged
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ _GRACE_S: Final = 0.2
 """For the exchange to say itself that its time is over, and why."""
 _LARGEST_ANSWER: Final = 1 << 16
 _LONGEST_WAIT_S: Final = 86_400.0
+_CERTIFICATE_ALERTS: Final = ("certificate", "unknown ca", "handshake failure", "access denied")
+"""Words of alerts about the sender's own certificate, which TLS 1.3 looks at when the sender's handshake is done."""
 _UNREACHED: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
 
 
@@ -55,18 +60,25 @@ class HttpTransport:
     """One session with one receiver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare a session; the certificates and keys have been checked."""
+        """Prepare a session; the certificates and keys have been checked.
+
+        Raises:
+            UsageError: the URL, a header or the proxy of the environment cannot be used.
+        """
         self._settings = settings
         self._kind = _CONTENT_TYPES[settings.protocol == JSON]
         self._session = self._new_session()
+        self._check()
 
     def _new_session(self) -> requests.Session:
         settings = self._settings
-        session = requests.Session()
+        session = ReceiverSession()
         parts = urlsplit(settings.url)
         # a callable that adds nothing keeps ~/.netrc from replacing the header that was asked for
         session.auth = (
-            (unquote(parts.username), unquote(parts.password or "")) if parts.username else lambda request: request
+            HTTPBasicAuth(unquote(parts.username).encode(), unquote(parts.password or "").encode())
+            if parts.username
+            else lambda request: request
         )
         if settings.client_certificate:
             session.cert = (
@@ -80,28 +92,42 @@ class HttpTransport:
             session.headers["Content-Encoding"] = "gzip"
         return session
 
+    def _check(self) -> None:
+        """See that a request can be made of the settings, and that there is a way for it."""
+        url, place = self._settings.url, self._settings.place
+        try:
+            request = self._session.prepare_request(requests.Request("POST", url))
+        except requests.exceptions.InvalidHeader as error:
+            raise UsageError("a header's value cannot be HTTP's: it begins with a space") from error
+        except ValueError as error:  # a host that is no name, and what else is no URL
+            raise UsageError(f"{place} cannot be used: it is no URL") from error
+        proxies = self._session.merge_environment_settings(url, {}, stream=True, verify=True, cert=None)["proxies"]
+        try:
+            ConnectionAdapter().get_connection_with_tls_context(request, verify=True, proxies=proxies)
+        except ValueError as error:  # no URL, an unknown scheme, or SOCKS without its library
+            shown = without_credentials(select_proxy(url, proxies) or "")
+            why = str(error) if isinstance(error, requests.exceptions.InvalidSchema) else "want http://HOST:PORT"
+            raise UsageError(f"cannot use the proxy {shown!r} to {place}: {why}") from error
+
     def send(self, body: bytes, timeout_s: float) -> Answer:
         """POST the request; what takes longer, from the host's name to the last byte, is left to itself.
 
         The session's own timeouts are for one read each: whoever answers byte by byte would hold it for ever.
         """
-        found: SimpleQueue[Answer | UsageError] = SimpleQueue()
+        found: Future[Answer] = Future()
 
         def work(session: requests.Session) -> None:
             try:
-                found.put(self._exchange(session, body, timeout_s))
-            except UsageError as error:
-                found.put(error)
+                found.set_result(self._exchange(session, body, timeout_s))
+            except Exception as error:  # noqa: BLE001 - none may be lost: it is raised again where it is waited for
+                found.set_exception(error)
 
         threading.Thread(target=work, args=(self._session,), daemon=True).start()
         try:
-            result = found.get(timeout=min(timeout_s + _GRACE_S, threading.TIMEOUT_MAX))
-        except Empty:
+            return found.result(timeout_s + _GRACE_S)
+        except TimeoutError:
             self._session = self._new_session()
             return self._late(timeout_s)
-        if isinstance(result, UsageError):
-            raise result
-        return result
 
     def _late(self, timeout_s: float) -> Answer:
         failure = f"{self._settings.place} did not answer within {timeout_s:.1f} s"
@@ -129,10 +155,10 @@ class HttpTransport:
             )
         except (requests.exceptions.Timeout, TimeoutError):
             return self._late(timeout_s)
-        except requests.exceptions.SSLError as error:
-            return Answer(failure=f"{place}: TLS failed ({_tls_reason(error)})", reason=Reason.TLS)
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader) as error:
-            raise UsageError(f"{place} cannot be used: {type(error).__name__}") from error
+        except requests.exceptions.InvalidHeader:  # of the answer: the request's have been looked at
+            return Answer(
+                failure=f"{place} answered with a malformed header", reason=Reason.RECEIVER_ERROR, maybe_taken=True
+            )
         except requests.exceptions.RequestException as error:
             return self._broken(error)
         except OSError as error:  # what the session passes on as it is: a certificate that it cannot use
@@ -147,7 +173,7 @@ class HttpTransport:
                 reason=Reason.NOT_OTLP,
             )
         for cause in _causes(error):
-            if isinstance(cause, ssl.SSLError):
+            if isinstance(cause, HandshakeError) or _is_refused_certificate(cause):
                 return Answer(failure=f"{place}: TLS failed ({_tls_reason(cause)})", reason=Reason.TLS)
             if isinstance(cause, socket.gaierror) or (isinstance(cause, OSError) and cause.errno in _UNREACHED):
                 why = (cause.strerror or "no such host").lower()
@@ -164,9 +190,10 @@ class HttpTransport:
     def _judge(self, response: requests.Response, content: bytes) -> Answer:
         place, status = self._settings.place, response.status_code
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if status < 200:  # noqa: PLR2004 - the class of interim answers, of which one seems to be the last
+            return self._no_receiver(str(status))
         if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
-            target = urlsplit(response.headers.get("Location", ""))
-            shown = target._replace(netloc=target.netloc.rpartition("@")[2], query="", fragment="").geturl()
+            shown = _shown_target(response.headers.get("Location", ""))
             return Answer(
                 failure=f"{place} redirects to {self._settings.redacted(shown) or 'somewhere else'} ({status}): "
                 "give that URL, redirects lose spans",
@@ -192,7 +219,9 @@ class HttpTransport:
         """Whether the body is an OTLP answer: an empty one is where it is protobuf, in JSON it is an object."""
         try:
             if self._settings.protocol == JSON:
-                found = ParseDict(_own_fields(json.loads(content)), ExportTraceServiceResponse())
+                found = ParseDict(
+                    _own_fields(json.loads(content)), ExportTraceServiceResponse(), ignore_unknown_fields=True
+                )
             else:
                 found = ExportTraceServiceResponse.FromString(content)
         except (DecodeError, ParseError, ValueError, RecursionError):
@@ -228,6 +257,15 @@ def _content(response: requests.Response, deadline: float) -> bytes:
     return bytes(found)
 
 
+def _shown_target(location: str) -> str:
+    """Where a redirect leads, without credentials; nothing if that is no URL."""
+    try:
+        target = urlsplit(location)
+    except ValueError:
+        return ""
+    return target._replace(netloc=target.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
 def _status_reason(status: int) -> Reason:
     known = {401: Reason.UNAUTHORIZED, 403: Reason.UNAUTHORIZED, 407: Reason.UNAUTHORIZED, 413: Reason.TOO_LARGE}
     known |= {404: Reason.NOT_OTLP, 405: Reason.NOT_OTLP, 415: Reason.NOT_OTLP}
@@ -242,7 +280,7 @@ def _retry_after_s(text: str | None) -> float | None:
         return None
     try:
         seconds = float(text) if text.strip().isdecimal() else _until_s(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(max(seconds, 0.0), _LONGEST_WAIT_S)
 
@@ -262,6 +300,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             seen.append(found)
             yield found
             waiting += [getattr(found, "reason", None), *found.args, found.__cause__, found.__context__]
+
+
+def _is_refused_certificate(error: BaseException) -> bool:
+    if not isinstance(error, ssl.SSLError):
+        return False
+    alert = str(error.reason).replace("_", " ").lower()
+    return "alert" in alert and any(words in alert for words in _CERTIFICATE_ALERTS)
 
 
 def _tls_reason(error: BaseException) -> str:

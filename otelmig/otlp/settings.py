@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 from otelmig.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["GRPC", "HTTP", "JSON", "PROTOCOLS", "Settings", "environment_exports"]
+__all__ = ["GRPC", "HTTP", "JSON", "PROTOCOLS", "Settings", "environment_exports", "without_credentials"]
 
 HTTP: Final = "http/protobuf"
 JSON: Final = "http/json"
@@ -24,7 +24,11 @@ _DEFAULT_ENDPOINTS: Final = {
     JSON: "http://localhost:4318",
     GRPC: "http://localhost:4317",
 }
+_COMPRESSIONS: Final = ("none", "gzip")
+_EXPORTERS: Final = frozenset({"otlp", "console", "zipkin", "jaeger", "logging", "none"})
 _DEFAULT_TIMEOUT_S: Final = 10.0
+_LONGEST_TIMEOUT_S: Final = (2**31 - 1) / 1000
+"""What the specification proposes for no limit."""
 _TRACES_PATH: Final = "/v1/traces"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -47,6 +51,8 @@ class Settings:
     certificate: str | None
     client_certificate: str | None
     client_key: str | None
+    warnings: Sequence[str] = ()
+    """One line for each variable that was passed over, because it is malformed."""
 
     @property
     def place(self) -> str:
@@ -92,29 +98,25 @@ class Settings:
         Raises:
             UsageError: a value is not one of OTLP's.
         """
-
-        def variable(name: str) -> str | None:
-            return environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}") or None
-
-        chosen = protocol or variable("PROTOCOL") or HTTP
-        if chosen not in PROTOCOLS:
-            raise UsageError(f"OTLP protocol {chosen!r} is not supported: want one of {', '.join(PROTOCOLS)}")
-        packing = compression or variable("COMPRESSION") or "none"
-        if packing not in ("none", "gzip"):
-            raise UsageError(f"OTLP compression {packing!r} is not supported: want gzip or none")
-        plain = insecure or (variable("INSECURE") or "").lower() == "true"
-        given = _decoded(variable("HEADERS") or "") | dict(_header(text, "--header") for text in headers)
+        variables = _Variables(environ)
+        chosen = protocol or variables.one_of("PROTOCOL", PROTOCOLS) or HTTP
+        packing = compression or variables.one_of("COMPRESSION", _COMPRESSIONS) or "none"
+        plain = insecure or (variables.text("INSECURE") or "").lower() == "true"
+        given = _decoded(variables.text("HEADERS") or "") | dict(_header(text, "--header") for text in headers)
         if chosen == GRPC and not all(_METADATA_NAME.fullmatch(key) for key in given):
             raise UsageError("a header's name cannot be gRPC's: want letters, digits and any of _-.")
+        if url is None:
+            variables.check_exporters()
         return cls(
             protocol=chosen,
             url=_url(url or None, chosen, environ, insecure=plain),
             headers=given,
-            timeout_s=_timeout_s(timeout_s, variable("TIMEOUT")),
+            timeout_s=_timeout_s(timeout_s) if timeout_s is not None else variables.timeout_s() or _DEFAULT_TIMEOUT_S,
             gzip=packing == "gzip",
-            certificate=certificate or variable("CERTIFICATE"),
-            client_certificate=client_certificate or variable("CLIENT_CERTIFICATE"),
-            client_key=client_key or variable("CLIENT_KEY"),
+            certificate=certificate or variables.text("CERTIFICATE"),
+            client_certificate=client_certificate or variables.text("CLIENT_CERTIFICATE"),
+            client_key=client_key or variables.text("CLIENT_KEY"),
+            warnings=tuple(variables.warnings),
         )
 
 
@@ -122,21 +124,61 @@ def environment_exports(environ: Mapping[str, str]) -> bool:
     """Whether the environment alone asks for an export: an endpoint is set and nothing says that it should not be."""
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
-    exporters = environ.get("OTEL_TRACES_EXPORTER")
-    if exporters and "otlp" not in (each.strip() for each in exporters.split(",")):
-        return False
-    return any(environ.get(name) for name in _ENDPOINTS)
+    known = {name.lower() for name in _exporters(environ)} & _EXPORTERS
+    return (not known or "otlp" in known) and any(environ.get(name) for name in _ENDPOINTS)
 
 
-def _timeout_s(given_s: float | None, milliseconds: str | None) -> float:
-    try:
-        seconds = given_s if given_s is not None else float(milliseconds) / 1000 if milliseconds else _DEFAULT_TIMEOUT_S
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        what = f"--timeout {given_s}" if given_s is not None else f"OTEL_EXPORTER_OTLP_TIMEOUT={milliseconds}"
-        raise UsageError(f"{what}: want a positive number of {'seconds' if given_s is not None else 'milliseconds'}")
-    return seconds
+def _exporters(environ: Mapping[str, str]) -> list[str]:
+    names = (name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(","))
+    return [name for name in names if name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    """An exporter's variables, the traces' own before the general one; a malformed one is as good as none."""
+
+    environ: Mapping[str, str]
+    warnings: list[str] = field(default_factory=list)
+
+    def _given(self, name: str) -> Iterator[tuple[str, str]]:
+        for full in (f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}"):
+            if self.environ.get(full, "").strip():
+                yield full, self.environ[full]
+
+    def text(self, name: str) -> str | None:
+        return next((text for _, text in self._given(name)), None)
+
+    def one_of(self, name: str, known: Sequence[str]) -> str | None:
+        for full, text in self._given(name):
+            if text.strip().lower() in known:
+                return text.strip().lower()
+            self._ignore(full, text, f"want one of {', '.join(known)}")
+        return None
+
+    def timeout_s(self) -> float | None:
+        for full, text in self._given("TIMEOUT"):
+            try:
+                seconds = float(text) / 1000
+            except ValueError:
+                seconds = -1.0
+            if 0 <= seconds < float("inf"):
+                return min(seconds or _LONGEST_TIMEOUT_S, _LONGEST_TIMEOUT_S)
+            self._ignore(full, text, "want a number of milliseconds, 0 for no limit")
+        return None
+
+    def check_exporters(self) -> None:
+        unknown = [name for name in _exporters(self.environ) if name.lower() not in _EXPORTERS]
+        if unknown:
+            self._ignore("OTEL_TRACES_EXPORTER", ",".join(unknown), "want otlp or none")
+
+    def _ignore(self, name: str, text: str, wanted: str) -> None:
+        self.warnings.append(f"{name}={text!r} is ignored: {wanted}")
+
+
+def _timeout_s(given_s: float) -> float:
+    if not 0 < given_s < float("inf"):
+        raise UsageError(f"--timeout {given_s}: want a positive number of seconds")
+    return min(given_s, _LONGEST_TIMEOUT_S)
 
 
 def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecure: bool) -> str:
@@ -147,10 +189,12 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
     try:
         parts = urlsplit(url)
         complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        url.encode()  # what is no UTF-8 in an argument is no text either
+        (parts.hostname or "").encode("idna")  # an empty label, or one that is too long
     except ValueError:
         complete = False
     if not complete:
-        raise UsageError(f"not an OTLP endpoint: {_shown(url)!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
+        raise UsageError(f"not an OTLP endpoint: {without_credentials(url)!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
     if protocol == GRPC:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     if given is not None:
@@ -160,7 +204,7 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
     return parts._replace(path=parts.path.rstrip("/") + _TRACES_PATH).geturl()
 
 
-def _shown(url: str) -> str:
+def without_credentials(url: str) -> str:
     """A malformed URL without what may be a credential: neither what is before an @ nor what is after a ?."""
     base = re.split(r"[?#]", url, maxsplit=1)[0]
     if "@" in url and "@" not in base:  # nobody can say where it ends

@@ -49,7 +49,7 @@ def open_transport(settings: Settings) -> Transport:
     """The transport for ``settings.protocol``; nothing is sent yet.
 
     Raises:
-        UsageError: a certificate or key cannot be used.
+        UsageError: a certificate or key, the URL, a header or the proxy cannot be used.
     """
     check_certificates(settings)
     if settings.protocol == GRPC:
