@@ -92,7 +92,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
         insecure=arguments.insecure,
     )
     for warning in settings.warnings:
-        print(f"otelmig: {warning}", file=sys.stderr)
+        say(warning)
     if settings.protocol == GRPC:  # its library knows the small letters only
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
             if name in environ and name.lower() not in environ:
