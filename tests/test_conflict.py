@@ -508,3 +508,36 @@ def test_a_destination_that_was_set_while_a_pass_was_running() -> None:
     assert found.step.lo_ns is not None
     assert found.step.hi_ns is not None
     assert found.step.lo_ns <= -size <= found.step.hi_ns
+
+
+def test_the_named_lines_hold_whichever_clock_was_set() -> None:
+    """The source's clock put on between its third and fourth message, or the destination's put back between its own."""
+    sent = [  # true times at the source and at the destination, and what the destination's clock was put back by
+        (0, 151, 0),
+        (218, 151, 0),
+        (153, 222, 20 * _MS),
+        (257, 222, 20 * _MS),
+    ]
+    blur = 245 * _US
+    ranks = {
+        at: rank for rank, at in enumerate(sorted({each for source, other, _ in sent for each in (source, other)}))
+    }
+    constraints = []
+    for source_at, destination_at, back in sent:
+        source = _end(between(2 * _HOUR + source_at - blur, 2 * _HOUR + source_at + blur), ranks[source_at])
+        reads = 2 * _HOUR + destination_at - back
+        destination = _end(between(reads - blur, reads + blur), ranks[destination_at])
+        if source_at < destination_at:
+            constraints.append(source_first("f", source, destination))
+        else:
+            constraints.append(destination_first("b", destination, source))
+    settable = [
+        SettableClock(on_source=True, order=lambda each: each.on_source.where.line),
+        SettableClock(on_source=False, order=lambda each: each.on_destination.where.line),
+    ]
+    first, _, _, last = constraints
+    for clocks_of, named in ((settable, (first, last)), (settable[1:], (constraints[1], constraints[2]))):
+        found = _conflict(constraints, 0, *clocks_of)
+        assert found is not None
+        assert found.step is not None
+        assert (found.step.last_before, found.step.first_after) == named

@@ -115,8 +115,12 @@ def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[
     if not splits:
         return None
     earliest, latest = min(splits, key=lambda split: split.first_ns), max(splits, key=lambda split: split.last_ns)
-    before = clock_bounds(_common([split.before for split in splits]), drift_ppb=drift_ppb)
-    after = clock_bounds(_common([split.after for split in splits]), drift_ppb=drift_ppb)
+    surely_before, surely_after = (
+        _common([split.before for split in splits]),
+        _common([split.after for split in splits]),
+    )
+    before = clock_bounds(surely_before, drift_ppb=drift_ppb)
+    after = clock_bounds(surely_after, drift_ppb=drift_ppb)
     first, last = earliest.first_ns, latest.last_ns
     lo, hi = _size(before, after, first, last) if first > -_FAR and last < _FAR else (None, None)
     if lo is None and hi is None:  # the two explanations have nothing in common, or no end in time
@@ -128,8 +132,8 @@ def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[
     return Step(
         lo_ns=lo,
         hi_ns=hi,
-        last_before=earliest.before[-1],
-        first_after=latest.after[0],
+        last_before=surely_before[-1],
+        first_after=surely_after[0],
         window_ns=(first, last),
         before=before,
         after=after,
