@@ -413,6 +413,17 @@ def test_the_earliest_receipt_counts(tmp_path: Path) -> None:
     assert 0 <= _epoch_ns(log, tmp_path) - began_ns <= 2_000
 
 
+def test_the_receipt_nearest_to_the_writer_counts(tmp_path: Path) -> None:
+    """A relay stamps what it forwards two seconds late, by a clock of its own: the runtime's stamp is inside."""
+    began_ns = _BEGAN["source"]
+
+    def relayed(ns: int) -> str:
+        return f"{_utc(ns + 2 * 10**9, 6)} collector relay[7]: {_utc(ns, 9)} stderr F "
+
+    log = _received_at(_logs("v53.0-dirty")["source"], began_ns, relayed)
+    assert 0 <= _epoch_ns(log, tmp_path) - began_ns <= 2_000
+
+
 def test_the_host_is_the_one_that_wrote_the_line(tmp_path: Path) -> None:
     """A syslog that was forwarded to a collector: the collector's name is not the host's."""
     for role, log in _logs("v53.0-basicv").items():

@@ -149,6 +149,8 @@ _GLOG = "{levelchar}{glog} {tid} {location}] {msg}"
         (b"0101", datetime(2027, 1, 2, tzinfo=UTC), "2027-01-01"),
         (b"0229", datetime(2025, 3, 1, tzinfo=UTC), "2024-02-29"),
         (b"0229", datetime(2028, 2, 1, tzinfo=UTC), "2024-02-29"),
+        (b"0229", datetime(2027, 7, 1, tzinfo=UTC), "2024-02-29"),
+        (b"0229", datetime(2104, 2, 1, tzinfo=UTC), "2096-02-29"),
     ],
 )
 def test_a_year_that_is_not_printed(printed: bytes, written: datetime, expected: str, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
         text, carrier = wrapped.text, wrapped
         if wrapped.writer:
             writers.append(wrapped.writer)
-        received_ns, host = received_ns or wrapped.received_ns, wrapped.host or host
+        received_ns, host = wrapped.received_ns or received_ns, wrapped.host or host
     if carrier is None:
         return line
     if carrier.partial:

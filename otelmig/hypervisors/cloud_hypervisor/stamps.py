@@ -36,6 +36,8 @@ _LATEST_BOOT_NS: Final = 10**18
 """31 years since the process started: a larger number is none that a process printed."""
 _YEARS: Final = range(2000, 2200)
 """A wall clock outside of these is not one that a migration was logged with."""
+_LEAP_GAP: Final = 8
+"""Years that can lie between two times of 29 February."""
 _S: Final = 10**9
 _FRACTION: Final = re.compile(r":\d\d(?:\.(\d{1,9}))?(?:Z|[+-])")
 _DATE: Final = ("year", "month", "day")
@@ -90,7 +92,7 @@ def calendar_stamp(given: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp
     if month is None or day is None:
         dates = [(each.year, each.month, each.day) for each in (latest, latest - timedelta(days=1))]
     elif year is None:
-        dates = [(each, month, day) for each in (latest.year, latest.year - 1, latest.year - 4)]
+        dates = [(each, month, day) for each in range(latest.year, latest.year - _LEAP_GAP - 1, -1)]
     else:
         dates = [(year, month, day)]
     found = None
