@@ -123,6 +123,23 @@ def test_archive_in_flight(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["format", "lock", "receipts"]
 
 
+def test_line_that_was_delivered_does_not_come_back(tmp_path: Path) -> None:
+    """Sent again out of an archive, a parcel does not wait because of a line that is still in an old segment."""
+    stuck, other, given = parcels(3)
+    with _open(tmp_path) as spool:
+        spool.store([stuck, other, given], _HERE, lines=True, sending=True)
+        spool.acknowledge([other, given], _HERE)
+        spool.store([given], _HERE, lines=False, sending=True)
+        spool.fail([given], _HERE, Reason.UNREACHABLE, uncertain=[True])
+    assert given.line in (tmp_path / "segment-00000001").read_bytes()
+    with _open(tmp_path) as spool:
+        assert [entry.ident for entry in spool.waiting()] == [stuck.ident]
+        entry = spool.entry(given.ident, _HERE)
+        assert entry is not None
+        assert entry.uncertain
+        assert (spool.delivered(other.ident, _HERE), spool.delivered(given.ident, _HERE)) == (other.digest, None)
+
+
 def test_read_only_file_system(tmp_path: Path) -> None:
     """A spool that was made and can no longer be written: one line, and everything is sent all the same."""
     directory = tmp_path / "small"
