@@ -200,18 +200,32 @@ def test_other_lines_are_no_traces(line: bytes) -> None:
         Parcel.of_line(line)
 
 
-def test_large_traces_are_divided() -> None:
-    """The pieces of a trace that is too large are small enough and hold all of its spans, each once."""
+@pytest.mark.parametrize("as_json", [False, True])
+def test_large_traces_are_divided(as_json: bool) -> None:  # noqa: FBT001 - drawn
+    """The requests for a trace that is too large are small enough as they are sent; all spans are there, each once."""
     spans = [{**_SPAN, "spanId": f"{number + 1:016x}"} for number in range(100)]
     document = {"resourceSpans": [{"resource": _RESOURCE, "scopeSpans": [{"scope": _SCOPE, "spans": spans}]}] * 2}
     parcel = Parcel.of_line(json.dumps(document).encode())
-    assert parcel.pieces(len(parcel.body)) == [parcel]
-    pieces = parcel.pieces(20_000)
-    assert all(len(piece.body) <= 20_000 for piece in pieces)
-    assert sum(piece.spans for piece in pieces) == parcel.spans == 200
-    found = [ExportTraceServiceRequest.FromString(piece.body).resource_spans[0] for piece in pieces]
+    whole_size = len(parcel.line if as_json else parcel.body)
+    assert parcel.requests(whole_size, as_json=as_json) == [parcel.line if as_json else parcel.body]
+    assert len(parcel.requests(whole_size - 1, as_json=as_json)) > 1
+    requests = parcel.requests(20_000, as_json=as_json)
+    assert all(len(request) <= 20_000 for request in requests)
+    read = parsed_line if as_json else ExportTraceServiceRequest.FromString
+    found = [read(request).resource_spans[0] for request in requests]
+    assert sum(len(each.scope_spans[0].spans) for each in found) == parcel.spans == 200
     whole = ExportTraceServiceRequest.FromString(parcel.body).resource_spans
     assert {str(each.resource) for each in found} == {str(each.resource) for each in whole}
     assert [span for each in found for span in each.scope_spans[0].spans] == [
         span for each in whole for span in each.scope_spans[0].spans
     ]
+
+
+@pytest.mark.parametrize("other", [r'"\ud800"', "1e999"])
+def test_large_line_that_cannot_be_divided(other: str) -> None:
+    """What is in an unknown field need not be anything that can be written again: the line is sent as it is."""
+    spans = [{**_SPAN, "spanId": f"{number + 1:016x}"} for number in range(9)]
+    line = json.dumps({"resourceSpans": [{"other": None, "scopeSpans": [{"spans": spans}]}]}).replace("null", other, 1)
+    parcel = Parcel.of_line(line.encode())
+    assert parcel.requests(1000, as_json=True) == [parcel.line]
+    assert parcel.requests(1000, as_json=False) == [parcel.body]

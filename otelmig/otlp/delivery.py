@@ -322,7 +322,7 @@ class Delivery:
         """What is posted: messages of protobuf that follow each other are one message."""
         if len(group) > 1:
             return [b"".join(parcel.body for parcel in group)]
-        return [piece.line if self._protocol == JSON else piece.body for piece in group[0].pieces(LARGEST_REQUEST)]
+        return group[0].requests(LARGEST_REQUEST, as_json=self._protocol == JSON)
 
     def _succeeded(self, group: Sequence[Parcel], origin: Origin) -> None:
         for parcel in group:

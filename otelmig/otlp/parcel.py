@@ -79,14 +79,20 @@ class Parcel:
             ident=ident, digest=_digest(body), spans=len(spans), line=line, body=body, estimated=_estimated(spans[0])
         )
 
-    def pieces(self, largest: int) -> list[Parcel]:
-        """Itself, or, if its body is larger than that many bytes, its spans in several parcels."""
-        if len(self.body) <= largest or self.spans == 1:
-            return [self]
-        share = -(-self.spans // (-(-len(self.body) // largest) + 1))
-        document = json.loads(self.line)
-        parts = [self._of(part, json_text(part)) for part in _divided(document, share)]
-        return [piece for part in parts for piece in (part.pieces(largest) if part.spans < self.spans else [part])]
+    def requests(self, largest: int, *, as_json: bool) -> list[bytes]:
+        """What is posted: itself, or, if that is larger than so many bytes, its spans in several requests.
+
+        A line that cannot be written again (a number that is too large, half a character) is not divided.
+        """
+        whole = self.line if as_json else self.body
+        if len(whole) <= largest or self.spans == 1:
+            return [whole]
+        share = -(-self.spans // (-(-len(whole) // largest) + 1))
+        try:
+            parts = [self._of(part, json_text(part)) for part in _divided(json.loads(self.line), share)]
+        except ValueError:
+            return [whole]
+        return [request for part in parts for request in part.requests(largest, as_json=as_json)]
 
 
 def _digest(body: bytes) -> str:
