@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from consignment import PROTOCOLS, Clock, check_delivered, delivered, delivery_to, parcels
 from forest import CORPUS, inputs
 from otlp_receiver import Reply, free_port, http_receiver, receiver_of
+from transports import journal_json
 
 from otelmig.otlp.courier import Courier
 from otelmig.otlp.delivery import PER_BATCH, Origin
@@ -330,6 +332,40 @@ def test_touched_log(otelmig: Otelmig, tmp_path: Path) -> None:
         assert sent.stderr == "1 trace found, 0 exported, 1 already delivered\n"
         assert len(receiver.requests) == 1
         assert otelmig("send", "--otlp", receiver.url).stderr == "0 traces found, 0 exported\n"
+
+
+def _received(log: Path, second_time: bool) -> None:  # noqa: FBT001 - of the table
+    """A log without a wall clock, as a journal got it."""
+    plain = (CORPUS / "v48.0-refused" / "source.log").read_bytes()
+    began_ns = 1_800_000_777 * 10**9 if second_time else 1_800_000_000 * 10**9
+    log.write_bytes(journal_json(plain, began_ns=began_ns, host="a", pid=7, machine_id="1" * 32, boot_id="2" * 32))
+
+
+def _undated(log: Path, second_time: bool) -> None:  # noqa: FBT001 - of the table
+    """A log whose wall clock has no date."""
+    dated = (CORPUS / "v53.0-wallclock" / "source.log").read_bytes()
+    log.write_bytes(re.sub(rb"(?m)^2026-11-23T([\d:.]+)Z \S+ <.*?> (\w+):\S+ --", rb"\1 \2", dated))
+    os.utime(log, (1_800_090_000, 1_800_090_000) if second_time else (1_800_000_000, 1_800_000_000))
+
+
+@pytest.mark.parametrize(("kind", "write"), [("receipt", _received), ("partial_wallclock", _undated)])
+def test_estimated_another_time(
+    kind: str, write: Callable[[Path, bool], None], otelmig: Otelmig, tmp_path: Path
+) -> None:
+    """A log that was received again, or whose date is another guess, gives a trace that the receiver has already."""
+    log = tmp_path / "source.log"
+    command = ("trace", "-q", "--json", log, "--log-format", "{hour}:{minute}:{second}.{micros} {level} {msg}")
+    with http_receiver() as receiver:
+        write(log, False)  # noqa: FBT003 - of the table
+        done = otelmig(*command, "--otlp", receiver.url)
+        write(log, True)  # noqa: FBT003 - of the table
+        again = otelmig(*command, "--otlp", receiver.url)
+        first, second = (json.loads(each.stdout)["migrations"][0] for each in (done, again))
+        assert (first["epoch_origin"], second["epoch_origin"]) == (kind, kind)
+        assert first["start"] != second["start"]
+        assert "1 exported" in done.stderr
+        assert "0 exported, 1 already delivered" in again.stderr
+        assert len(receiver.requests) == 1
 
 
 def test_tenants_of_one_url(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from otelmig.clock.epoch import EpochOrigin
 from otelmig.errors import InputError
 from otelmig.otlp.json_lines import encoded, json_text
 from otelmig.otlp.wire import request_bytes
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Parcel"]
 
 _ORIGIN: Final = "otelmig.clock.epoch.origin"
-_ESTIMATES: Final = frozenset({"file_time", "receipt"})
-"""Origins of absolute time that say when something was written or received, and not what the host's clock said."""
+_ESTIMATES: Final = frozenset(str(origin) for origin in EpochOrigin if origin.is_estimate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
