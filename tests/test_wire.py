@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode, urlsafe_b64encode
+from codecs import BOM_UTF8
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +23,7 @@ from otelmig.otlp.readable import readable_spans
 from otelmig.otlp.wire import request_bytes
 from otelmig.trace.span import Link, SpanEvent
 
+_OTHER_CODES = ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
 _VALUES: list[dict[str, Any]] = [
     {"stringValue": "ü\n\u0000"},
     {"stringValue": ""},
@@ -148,6 +151,9 @@ def test_every_field_of_the_protocol() -> None:
         ("spanId", "b7ad6b71 69203331"),
         ("spanId", 12),
         ("parentSpanId", "xyz"),
+        ("parentSpanId", "0"),
+        ("parentSpanId", "0" * 32),
+        ("parentSpanId", 0),
         ("name", 5),
         ("kind", "SPAN_KIND_SERVER"),
         ("kind", -1),
@@ -162,6 +168,11 @@ def test_every_field_of_the_protocol() -> None:
         ("attributes", [{"key": "x", "value": {"intValue": "one"}}]),
         ("attributes", [{"key": "x", "value": {"doubleValue": True}}]),
         ("attributes", [{"key": "x", "value": {"bytesValue": "*"}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": "AAAAA"}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": "AAA=="}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": "AA AA"}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": "ÄÄÄÄ"}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": 5}}]),
         ("attributes", [{"key": "x", "value": {"stringValue": "\ud800"}}]),
         ("events", "none"),
         ("links", [{"traceId": "1" * 32}]),
@@ -192,6 +203,7 @@ def test_wrong_values_are_errors(field: str, value: object) -> None:
         b'{"resourceSpans":' + b"[" * 100_000,
         b'{"resourceSpans":NaN}',
         b"\xff\xfe",
+        *(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [_SPAN]}]}]}).encode(name) for name in _OTHER_CODES),
     ],
 )
 def test_other_lines_are_no_traces(line: bytes) -> None:
@@ -219,6 +231,35 @@ def test_large_traces_are_divided(as_json: bool) -> None:  # noqa: FBT001 - draw
     assert [span for each in found for span in each.scope_spans[0].spans] == [
         span for each in whole for span in each.scope_spans[0].spans
     ]
+
+
+@given(st.binary(), st.booleans(), st.booleans())
+def test_bytes_in_either_alphabet(value: bytes, safe: bool, padded: bool) -> None:  # noqa: FBT001 - drawn
+    """Base64 with the letters of URLs, or without padding, is what protobuf's parser takes for the same bytes."""
+    text = (urlsafe_b64encode if safe else b64encode)(value).decode()
+    attribute = {"key": "x", "value": {"bytesValue": text if padded else text.rstrip("=")}}
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [{**_SPAN, "attributes": [attribute]}]}]}]}
+    request = ExportTraceServiceRequest.FromString(request_bytes(document))
+    assert request == parsed_line(json.dumps(document).encode())
+    assert request.resource_spans[0].scope_spans[0].spans[0].attributes[0].value.bytes_value == value
+
+
+def test_root_that_names_no_parent() -> None:
+    """A parent's id of nothing but zeros is none."""
+
+    def body(**fields: str) -> bytes:
+        span = {name: value for name, value in _SPAN.items() if name != "parentSpanId"} | fields
+        return request_bytes({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+
+    assert body(parentSpanId="0" * 16) == body(parentSpanId="") == body() != body(parentSpanId="1" * 16)
+
+
+def test_byte_order_mark_is_not_sent() -> None:
+    """The first line of a file may have one; a request has none (RFC 8259, 8.1), and the line is the same without."""
+    line = json.dumps(_DOCUMENT, ensure_ascii=False).encode()
+    assert Parcel.of_line(BOM_UTF8 + line) == Parcel.of_line(line)
+    with pytest.raises(InputError, match="not JSON"):
+        Parcel.of_line(BOM_UTF8 * 2 + line)
 
 
 @pytest.mark.parametrize("other", [r'"\ud800"', "1e999"])

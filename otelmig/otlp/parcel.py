@@ -6,6 +6,7 @@ Lines that otelmig writes hold one trace each; a line that somebody else wrote m
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -57,13 +58,14 @@ class Parcel:
 
     @classmethod
     def of_line(cls, line: bytes) -> Parcel:
-        """A line that was stored.
+        """A line that was stored, without the byte order mark that some editors begin a file with.
 
         Raises:
             InputError: why it is no OTLP/JSON line with spans in it.
         """
         try:
-            document = json.loads(line, parse_constant=_no_number)
+            line = line.removeprefix(BOM_UTF8)
+            document = json.loads(line.decode(), parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             raise InputError("not JSON") from error
         return cls._of(document, line)
