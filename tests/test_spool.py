@@ -404,6 +404,51 @@ def test_spool_that_cannot_be_made(otelmig: Otelmig, tmp_path: Path) -> None:
     assert down.stderr.splitlines()[-1] == last
 
 
+def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
+    """Its files can be written, but none can be added or removed: one line in the next runs, and all is sent."""
+    directory = tmp_path / "spool"
+    with http_receiver() as receiver:
+
+        def run() -> str:
+            done = subprocess.run(
+                [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url],
+                env=os.environ | {"OTELMIG_SPOOL": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
+                preexec_fn=_bound_by_permissions,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert done.returncode == 0
+            return done.stderr
+
+        take = receiver.take
+
+        def taking(body: bytes, headers: dict[str, str]) -> Reply:
+            if list(directory.glob("segment-*")):
+                directory.chmod(0o500)
+            return take(body, headers)
+
+        delivered(parcels(1), receiver.url, directory)  # there are receipts
+
+        receiver.take = taking  # type: ignore[method-assign]
+        last = "2 migrations found, 2 exported; 0 lines not understood\n"
+        assert run() == last
+        assert len(list(directory.glob("segment-*"))) == 1
+        said = f"cannot use the spool {directory}: permission denied; what is not delivered now is not kept"
+        assert run() == f"otelmig: {said}\n{last}"
+        directory.chmod(0o700)
+        receiver.take = take  # type: ignore[method-assign]
+        assert run() == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
+        assert not list(directory.glob("segment-*"))
+
+
+def _bound_by_permissions() -> None:
+    """Permission bits hold for the process that is about to start, also if it is root's."""
+    drop_from_bounding_set, dac_override = 24, 1
+    ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override)  # who is not root may not, and need not
+
+
 def _limited(size: int) -> None:
     """What the process that is about to start may write into one file."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

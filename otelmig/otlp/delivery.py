@@ -107,7 +107,7 @@ class Delivery:
             except SpoolVersionError as error:
                 self._bar(error)
                 return
-            except (SpoolError, OSError):
+            except SpoolError:
                 pass  # said when it is used
         answer = self._courier.preflight()
         if answer.failure is not None and not answer.of_request:  # what has no spans may be refused for that

@@ -194,8 +194,15 @@ class AppendFile:
             raise spool_error(self.path.parent, error) from error
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file.
+
+        Raises:
+            SpoolError: what was written may not be on the disk.
+        """
+        try:
+            os.close(self._descriptor)
+        except OSError as error:
+            raise spool_error(self.path.parent, error) from error
 
 
 def _sync_directory(path: Path) -> None:

@@ -338,14 +338,17 @@ class Spool:
     def _remove(self, paths: Iterable[Path]) -> None:
         """The oldest first: what a later one says of an earlier one's entries is needed until that is gone."""
         for path in paths:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise spool_error(self.directory, error) from error
             del self._sizes[path]
             self._paths.remove(path)
 
     def _close_segment(self) -> None:
         if self._segment is not None:
-            self._segment.close()
-            self._segment = None
+            segment, self._segment = self._segment, None
+            segment.close()
 
     def close(self) -> None:
         """Close the files and let others have the spool; what was delivered is not left behind.
@@ -357,9 +360,11 @@ class Spool:
             self._close_segment()
             self._compact()
         finally:
-            self._receipts.close()
-            if self._lock is not None:
-                os.close(self._lock)
+            try:
+                self._receipts.close()
+            finally:
+                if self._lock is not None:
+                    os.close(self._lock)
 
 
 def _record(kind: str, parcel: Parcel, endpoint: str, now_s: int, rest: bytes = b"") -> Record:
