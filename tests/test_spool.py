@@ -6,6 +6,7 @@ import ctypes
 import os
 import pwd
 import resource
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -441,6 +442,42 @@ def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
         receiver.take = take  # type: ignore[method-assign]
         assert run() == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
         assert not list(directory.glob("segment-*"))
+
+
+@pytest.mark.parametrize("at", [0, 55])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:  # noqa: FBT001 - drawn
+    """Whoever removes the spool of a run, or puts another in its place, is told that nothing is kept there."""
+    directory, away = tmp_path / "spool", tmp_path / "away"
+    said: list[str] = []
+    with http_receiver() as receiver:
+        take = receiver.take
+
+        def taking(body: bytes, headers: dict[str, str]) -> Reply:
+            if len(receiver.requests) == at + 1 and not away.exists():
+                directory.rename(away)
+                if replaced:
+                    shutil.copytree(away, directory)
+            return take(body, headers)
+
+        receiver.take = taking  # type: ignore[method-assign]
+        receiver.reply = Reply(status=400, takes=False)
+        account = delivered(parcels(60), receiver.url, directory, said)
+    assert away.exists()
+    assert account.words() == "0 exported, 60 not exported (60 rejected by receiver, 60 spool unavailable)"
+    assert not account.waiting.traces
+    words = f"the spool {directory} is not there any longer; what is not delivered now is not kept"
+    assert [text for text in said if "the spool" in text] == [words]
+
+
+def test_segment_that_is_removed(tmp_path: Path) -> None:
+    """Also of what earlier runs left it is known whether it is there."""
+    with _open(tmp_path) as spool:
+        spool.store(parcels(1), _HERE, lines=True, sending=False)
+    with _open(tmp_path) as spool:
+        assert spool.is_there
+        (tmp_path / "segment-00000001").unlink()
+        assert not spool.is_there
 
 
 def _bound_by_permissions() -> None:

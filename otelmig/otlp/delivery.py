@@ -92,6 +92,8 @@ class Delivery:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._spool is not None and not self._spool.is_there:
+            self._broke(SpoolError(f"the spool {self.directory} is not there any longer"))
         if self._spool is not None:
             for entry in self._spool.waiting():
                 self.account.waiting.add(entry.spans)
@@ -386,6 +388,9 @@ class Delivery:
         self._spool_failure = Reason.SPOOL_FULL if isinstance(error, SpoolFullError) else Reason.SPOOL_UNAVAILABLE
         self._say(f"{error}; what is not delivered now is not kept")
         if self._spool is not None:
+            if not self._spool.is_there:
+                self.account.lose_spooled()
+                self._kept.clear()
             with suppress(SpoolError):  # one line about it is enough
                 self._spool.close()
             self._spool = None

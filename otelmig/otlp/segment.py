@@ -186,6 +186,14 @@ class AppendFile:
             raise spool_error(self.path.parent, error) from error
         self.size += len(data)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether its path still leads to it: its directory may have been removed, or moved away."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
     def sync(self) -> None:
         """Have everything that was appended on the disk."""
         try:

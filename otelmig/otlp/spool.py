@@ -173,6 +173,15 @@ class Spool:
         """How many lines kept a trace once and are damaged, so that nobody knows which."""
         return len(self._lost)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether everything that it says it holds is still where it was written."""
+        try:
+            closed = all(path.exists() for path in self._paths)
+        except OSError:
+            return False
+        return closed and (self._segment is None or self._segment.is_there)
+
     def line(self, entry: Entry) -> bytes:
         """The line of an entry that is waiting.
 
