@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from consignment import PROTOCOLS, Clock, check_delivered, delivered, delivery_to, parcels
 from forest import CORPUS, inputs
 from otlp_receiver import Reply, free_port, http_receiver, receiver_of
+from transports import journal_json
 
 from otelmig.otlp.courier import Courier
 from otelmig.otlp.delivery import PER_BATCH, Origin
@@ -229,6 +231,91 @@ def test_what_is_kept_is_what_is_sent(tmp_path: Path) -> None:
         check_delivered([first], receiver, [account, again])
 
 
+def test_resend_that_fails_is_kept(otelmig: Otelmig) -> None:
+    """What the receiver had, and was to get again while it was down, waits and is delivered: counted as re-sent."""
+    logs, port = inputs("v53.0-twohosts"), free_port()
+    command = ("--otlp", f"http://127.0.0.1:{port}", "--timeout", "0.1")
+    with http_receiver(port):
+        assert otelmig("trace", "-q", *logs, "-o", "a.jsonl", *command).returncode == 0
+    down = otelmig("trace", "-q", *logs, "--resend", *command)
+    assert down.returncode == 3
+    assert "0 exported, 1 spooled (1 unreachable)" in down.stderr
+    with http_receiver(port) as receiver:
+        assert otelmig("send", *command).stderr == "1 trace found, 1 exported, 1 re-sent\n"
+        assert otelmig("send", *command).stderr == "0 traces found, 0 exported\n"
+        assert "0 exported, 1 already delivered" in otelmig("trace", "-q", *logs, *command).stderr
+        assert len(receiver.requests) == 1
+    archive = otelmig("send", "a.jsonl", "--resend", *command)
+    assert archive.stderr.splitlines()[-1] == "1 line found, 0 exported, 1 not exported (1 unreachable)"
+    with http_receiver(port) as receiver:
+        assert otelmig("send", *command).stderr == "0 traces found, 0 exported\n", "the archive keeps it"
+        assert otelmig("send", "a.jsonl", *command).stderr == "1 line found, 1 exported, 1 re-sent\n"
+
+
+def test_power_failure_of_a_resend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every sync it is either as before, or the trace waits and its second copy is counted."""
+    given, spool = parcels(3), tmp_path / "spool"
+    stuck = parcels(1, 99)  # so that what is delivered stays in its segment
+    synced: dict[str, bytes] = {}
+    states: list[dict[str, bytes]] = []
+    sync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        sync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_file():
+            synced[path.name] = path.read_bytes()
+            states.append(dict(synced))
+
+    with http_receiver() as receiver:
+        receiver.replies = [Reply(status=400, takes=False)]
+        delivered(stuck, receiver.url, spool)
+        delivered(given, receiver.url, spool)
+        synced |= {path.name: path.read_bytes() for path in spool.iterdir()}
+        monkeypatch.setattr(os, "fsync", noting)
+        receiver.reply = Reply(status=503, takes=False)
+        down = delivered(given, receiver.url, spool, resend=True, timeout_s=0.1)
+        assert down.words() == "0 exported, 3 spooled (3 receiver busy)"
+        monkeypatch.setattr(os, "fsync", sync)
+        receiver.reply = Reply()
+        found = []
+        for number, state in enumerate(states):
+            folder = tmp_path / str(number)
+            folder.mkdir(mode=0o700)
+            for name, content in state.items():
+                (folder / name).write_bytes(content)
+            before = len(receiver.taken)
+            found.append(delivered(given, receiver.url, folder).words())
+            assert (len(receiver.taken) > before) == (found[-1] == "3 exported, 3 re-sent")
+            assert delivered(given, receiver.url, folder).words() == "0 exported, 3 already delivered"
+    assert found == sorted(found), "first the one, then the other"
+    assert set(found) == {"0 exported, 3 already delivered", "3 exported, 3 re-sent"}
+
+
+def test_expired_receipt_and_a_receiver_that_is_down(tmp_path: Path) -> None:
+    """A trace whose receipt is forgotten is sent once more, and if that fails, it waits all the same."""
+    (given,) = parcels(1)
+    now = [1_000_000.0]
+
+    def opened() -> Spool:
+        return Spool(tmp_path, Bounds(age_s=100), now_s=lambda: now[0])
+
+    spool = opened()
+    spool.acknowledge([given, *parcels(3, 2)], "http://here/v1/traces")
+    now[0] += 90
+    spool.acknowledge(parcels(9, 20), "http://here/v1/traces")
+    spool.close()
+    now[0] += 20
+    spool = opened()
+    spool.tidy()
+    assert spool.delivered(given.ident, "http://here/v1/traces") is None
+    spool.store([given], "http://here/v1/traces", lines=True, sending=False)
+    spool.close()
+    spool = opened()
+    assert [(entry.ident, entry.uncertain) for entry in spool.waiting()] == [(given.ident, True)]
+    spool.close()
+
+
 def test_touched_log(otelmig: Otelmig, tmp_path: Path) -> None:
     """A log without a wall clock that was copied since: its trace has another time, and the receiver has it already."""
     log = tmp_path / "source.log"
@@ -245,6 +332,40 @@ def test_touched_log(otelmig: Otelmig, tmp_path: Path) -> None:
         assert sent.stderr == "1 trace found, 0 exported, 1 already delivered\n"
         assert len(receiver.requests) == 1
         assert otelmig("send", "--otlp", receiver.url).stderr == "0 traces found, 0 exported\n"
+
+
+def _received(log: Path, second_time: bool) -> None:  # noqa: FBT001 - of the table
+    """A log without a wall clock, as a journal got it."""
+    plain = (CORPUS / "v48.0-refused" / "source.log").read_bytes()
+    began_ns = 1_800_000_777 * 10**9 if second_time else 1_800_000_000 * 10**9
+    log.write_bytes(journal_json(plain, began_ns=began_ns, host="a", pid=7, machine_id="1" * 32, boot_id="2" * 32))
+
+
+def _undated(log: Path, second_time: bool) -> None:  # noqa: FBT001 - of the table
+    """A log whose wall clock has no date."""
+    dated = (CORPUS / "v53.0-wallclock" / "source.log").read_bytes()
+    log.write_bytes(re.sub(rb"(?m)^2026-11-23T([\d:.]+)Z \S+ <.*?> (\w+):\S+ --", rb"\1 \2", dated))
+    os.utime(log, (1_800_090_000, 1_800_090_000) if second_time else (1_800_000_000, 1_800_000_000))
+
+
+@pytest.mark.parametrize(("kind", "write"), [("receipt", _received), ("partial_wallclock", _undated)])
+def test_estimated_another_time(
+    kind: str, write: Callable[[Path, bool], None], otelmig: Otelmig, tmp_path: Path
+) -> None:
+    """A log that was received again, or whose date is another guess, gives a trace that the receiver has already."""
+    log = tmp_path / "source.log"
+    command = ("trace", "-q", "--json", log, "--log-format", "{hour}:{minute}:{second}.{micros} {level} {msg}")
+    with http_receiver() as receiver:
+        write(log, False)  # noqa: FBT003 - of the table
+        done = otelmig(*command, "--otlp", receiver.url)
+        write(log, True)  # noqa: FBT003 - of the table
+        again = otelmig(*command, "--otlp", receiver.url)
+        first, second = (json.loads(each.stdout)["migrations"][0] for each in (done, again))
+        assert (first["epoch_origin"], second["epoch_origin"]) == (kind, kind)
+        assert first["start"] != second["start"]
+        assert "1 exported" in done.stderr
+        assert "0 exported, 1 already delivered" in again.stderr
+        assert len(receiver.requests) == 1
 
 
 def test_tenants_of_one_url(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import pwd
 import resource
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -121,6 +122,23 @@ def test_archive_in_flight(tmp_path: Path) -> None:
             delivery.deliver(given, Origin.ARCHIVE)
         assert delivery.account.words() == "3 exported, 1 re-sent"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["format", "lock", "receipts"]
+
+
+def test_line_that_was_delivered_does_not_come_back(tmp_path: Path) -> None:
+    """Sent again out of an archive, a parcel does not wait because of a line that is still in an old segment."""
+    stuck, other, given = parcels(3)
+    with _open(tmp_path) as spool:
+        spool.store([stuck, other, given], _HERE, lines=True, sending=True)
+        spool.acknowledge([other, given], _HERE)
+        spool.store([given], _HERE, lines=False, sending=True)
+        spool.fail([given], _HERE, Reason.UNREACHABLE, uncertain=[True])
+    assert given.line in (tmp_path / "segment-00000001").read_bytes()
+    with _open(tmp_path) as spool:
+        assert [entry.ident for entry in spool.waiting()] == [stuck.ident]
+        entry = spool.entry(given.ident, _HERE)
+        assert entry is not None
+        assert entry.uncertain
+        assert (spool.delivered(other.ident, _HERE), spool.delivered(given.ident, _HERE)) == (other.digest, None)
 
 
 def test_read_only_file_system(tmp_path: Path) -> None:
@@ -385,6 +403,87 @@ def test_spool_that_cannot_be_made(otelmig: Otelmig, tmp_path: Path) -> None:
     assert down.returncode == 3
     last = "2 migrations found, 0 exported, 2 not exported (2 spool unavailable, 2 unreachable); 0 lines not understood"
     assert down.stderr.splitlines()[-1] == last
+
+
+def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
+    """Its files can be written, but none can be added or removed: one line in the next runs, and all is sent."""
+    directory = tmp_path / "spool"
+    with http_receiver() as receiver:
+
+        def run() -> str:
+            done = subprocess.run(
+                [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url],
+                env=os.environ | {"OTELMIG_SPOOL": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
+                preexec_fn=_bound_by_permissions,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert done.returncode == 0
+            return done.stderr
+
+        take = receiver.take
+
+        def taking(body: bytes, headers: dict[str, str]) -> Reply:
+            if list(directory.glob("segment-*")):
+                directory.chmod(0o500)
+            return take(body, headers)
+
+        delivered(parcels(1), receiver.url, directory)  # there are receipts
+
+        receiver.take = taking  # type: ignore[method-assign]
+        last = "2 migrations found, 2 exported; 0 lines not understood\n"
+        assert run() == last
+        assert len(list(directory.glob("segment-*"))) == 1
+        said = f"cannot use the spool {directory}: permission denied; what is not delivered now is not kept"
+        assert run() == f"otelmig: {said}\n{last}"
+        directory.chmod(0o700)
+        receiver.take = take  # type: ignore[method-assign]
+        assert run() == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
+        assert not list(directory.glob("segment-*"))
+
+
+@pytest.mark.parametrize("at", [0, 55])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:  # noqa: FBT001 - drawn
+    """Whoever removes the spool of a run, or puts another in its place, is told that nothing is kept there."""
+    directory, away = tmp_path / "spool", tmp_path / "away"
+    said: list[str] = []
+    with http_receiver() as receiver:
+        take = receiver.take
+
+        def taking(body: bytes, headers: dict[str, str]) -> Reply:
+            if len(receiver.requests) == at + 1 and not away.exists():
+                directory.rename(away)
+                if replaced:
+                    shutil.copytree(away, directory)
+            return take(body, headers)
+
+        receiver.take = taking  # type: ignore[method-assign]
+        receiver.reply = Reply(status=400, takes=False)
+        account = delivered(parcels(60), receiver.url, directory, said)
+    assert away.exists()
+    assert account.words() == "0 exported, 60 not exported (60 rejected by receiver, 60 spool unavailable)"
+    assert not account.waiting.traces
+    words = f"the spool {directory} is not there any longer; what is not delivered now is not kept"
+    assert [text for text in said if "the spool" in text] == [words]
+
+
+def test_segment_that_is_removed(tmp_path: Path) -> None:
+    """Also of what earlier runs left it is known whether it is there."""
+    with _open(tmp_path) as spool:
+        spool.store(parcels(1), _HERE, lines=True, sending=False)
+    with _open(tmp_path) as spool:
+        assert spool.is_there
+        (tmp_path / "segment-00000001").unlink()
+        assert not spool.is_there
+
+
+def _bound_by_permissions() -> None:
+    """Permission bits hold for the process that is about to start, also if it is root's."""
+    drop_from_bounding_set, dac_override = 24, 1
+    ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override)  # who is not root may not, and need not
 
 
 def _limited(size: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode, urlsafe_b64encode
+from codecs import BOM_UTF8
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +23,7 @@ from otelmig.otlp.readable import readable_spans
 from otelmig.otlp.wire import request_bytes
 from otelmig.trace.span import Link, SpanEvent
 
+_OTHER_CODES = ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
 _VALUES: list[dict[str, Any]] = [
     {"stringValue": "ü\n\u0000"},
     {"stringValue": ""},
@@ -148,6 +151,9 @@ def test_every_field_of_the_protocol() -> None:
         ("spanId", "b7ad6b71 69203331"),
         ("spanId", 12),
         ("parentSpanId", "xyz"),
+        ("parentSpanId", "0"),
+        ("parentSpanId", "0" * 32),
+        ("parentSpanId", 0),
         ("name", 5),
         ("kind", "SPAN_KIND_SERVER"),
         ("kind", -1),
@@ -162,6 +168,11 @@ def test_every_field_of_the_protocol() -> None:
         ("attributes", [{"key": "x", "value": {"intValue": "one"}}]),
         ("attributes", [{"key": "x", "value": {"doubleValue": True}}]),
         ("attributes", [{"key": "x", "value": {"bytesValue": "*"}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": "AAAAA"}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": "AAA=="}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": "AA AA"}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": "ÄÄÄÄ"}}]),
+        ("attributes", [{"key": "x", "value": {"bytesValue": 5}}]),
         ("attributes", [{"key": "x", "value": {"stringValue": "\ud800"}}]),
         ("events", "none"),
         ("links", [{"traceId": "1" * 32}]),
@@ -192,6 +203,7 @@ def test_wrong_values_are_errors(field: str, value: object) -> None:
         b'{"resourceSpans":' + b"[" * 100_000,
         b'{"resourceSpans":NaN}',
         b"\xff\xfe",
+        *(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [_SPAN]}]}]}).encode(name) for name in _OTHER_CODES),
     ],
 )
 def test_other_lines_are_no_traces(line: bytes) -> None:
@@ -200,18 +212,61 @@ def test_other_lines_are_no_traces(line: bytes) -> None:
         Parcel.of_line(line)
 
 
-def test_large_traces_are_divided() -> None:
-    """The pieces of a trace that is too large are small enough and hold all of its spans, each once."""
+@pytest.mark.parametrize("as_json", [False, True])
+def test_large_traces_are_divided(as_json: bool) -> None:  # noqa: FBT001 - drawn
+    """The requests for a trace that is too large are small enough as they are sent; all spans are there, each once."""
     spans = [{**_SPAN, "spanId": f"{number + 1:016x}"} for number in range(100)]
     document = {"resourceSpans": [{"resource": _RESOURCE, "scopeSpans": [{"scope": _SCOPE, "spans": spans}]}] * 2}
     parcel = Parcel.of_line(json.dumps(document).encode())
-    assert parcel.pieces(len(parcel.body)) == [parcel]
-    pieces = parcel.pieces(20_000)
-    assert all(len(piece.body) <= 20_000 for piece in pieces)
-    assert sum(piece.spans for piece in pieces) == parcel.spans == 200
-    found = [ExportTraceServiceRequest.FromString(piece.body).resource_spans[0] for piece in pieces]
+    whole_size = len(parcel.line if as_json else parcel.body)
+    assert parcel.requests(whole_size, as_json=as_json) == [parcel.line if as_json else parcel.body]
+    assert len(parcel.requests(whole_size - 1, as_json=as_json)) > 1
+    requests = parcel.requests(20_000, as_json=as_json)
+    assert all(len(request) <= 20_000 for request in requests)
+    read = parsed_line if as_json else ExportTraceServiceRequest.FromString
+    found = [read(request).resource_spans[0] for request in requests]
+    assert sum(len(each.scope_spans[0].spans) for each in found) == parcel.spans == 200
     whole = ExportTraceServiceRequest.FromString(parcel.body).resource_spans
     assert {str(each.resource) for each in found} == {str(each.resource) for each in whole}
     assert [span for each in found for span in each.scope_spans[0].spans] == [
         span for each in whole for span in each.scope_spans[0].spans
     ]
+
+
+@given(st.binary(), st.booleans(), st.booleans())
+def test_bytes_in_either_alphabet(value: bytes, safe: bool, padded: bool) -> None:  # noqa: FBT001 - drawn
+    """Base64 with the letters of URLs, or without padding, is what protobuf's parser takes for the same bytes."""
+    text = (urlsafe_b64encode if safe else b64encode)(value).decode()
+    attribute = {"key": "x", "value": {"bytesValue": text if padded else text.rstrip("=")}}
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [{**_SPAN, "attributes": [attribute]}]}]}]}
+    request = ExportTraceServiceRequest.FromString(request_bytes(document))
+    assert request == parsed_line(json.dumps(document).encode())
+    assert request.resource_spans[0].scope_spans[0].spans[0].attributes[0].value.bytes_value == value
+
+
+def test_root_that_names_no_parent() -> None:
+    """A parent's id of nothing but zeros is none."""
+
+    def body(**fields: str) -> bytes:
+        span = {name: value for name, value in _SPAN.items() if name != "parentSpanId"} | fields
+        return request_bytes({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+
+    assert body(parentSpanId="0" * 16) == body(parentSpanId="") == body() != body(parentSpanId="1" * 16)
+
+
+def test_byte_order_mark_is_not_sent() -> None:
+    """The first line of a file may have one; a request has none (RFC 8259, 8.1), and the line is the same without."""
+    line = json.dumps(_DOCUMENT, ensure_ascii=False).encode()
+    assert Parcel.of_line(BOM_UTF8 + line) == Parcel.of_line(line)
+    with pytest.raises(InputError, match="not JSON"):
+        Parcel.of_line(BOM_UTF8 * 2 + line)
+
+
+@pytest.mark.parametrize("other", [r'"\ud800"', "1e999"])
+def test_large_line_that_cannot_be_divided(other: str) -> None:
+    """What is in an unknown field need not be anything that can be written again: the line is sent as it is."""
+    spans = [{**_SPAN, "spanId": f"{number + 1:016x}"} for number in range(9)]
+    line = json.dumps({"resourceSpans": [{"other": None, "scopeSpans": [{"spans": spans}]}]}).replace("null", other, 1)
+    parcel = Parcel.of_line(line.encode())
+    assert parcel.requests(1000, as_json=True) == [parcel.line]
+    assert parcel.requests(1000, as_json=False) == [parcel.body]

@@ -39,6 +39,11 @@ class EpochOrigin(StrEnum):
     """When the journal, syslog or the container runtime took the lines over; when the statistics began."""
     FILE_TIME = "file_time"
 
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the same log, read elsewhere, later or with other options, may get another place."""
+        return self in (EpochOrigin.PARTIAL_WALLCLOCK, EpochOrigin.RECEIPT, EpochOrigin.FILE_TIME)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:

@@ -50,6 +50,11 @@ class Tally:
         self.traces -= 1
         self.spans -= spans
 
+    def join(self, other: Tally) -> None:
+        """Count what the other one counted, too."""
+        self.traces += other.traces
+        self.spans += other.spans
+
     def document(self) -> dict[str, int]:
         """As JSON."""
         return {"traces": self.traces, "spans": self.spans}
@@ -87,6 +92,13 @@ class Account:
         self.reasons[reason].take(spans)
         if not self.reasons[reason].traces:
             del self.reasons[reason]
+
+    def lose_spooled(self) -> None:
+        """What was on the disk is there no longer."""
+        lost, self.spooled = self.spooled, Tally()
+        if lost.traces:
+            self.not_exported.join(lost)
+            self.reasons.setdefault(Reason.SPOOL_UNAVAILABLE, Tally()).join(lost)
 
     def break_line(self) -> None:
         """Count a line of an archive that cannot be sent; what spans it held cannot be known."""

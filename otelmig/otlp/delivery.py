@@ -8,16 +8,14 @@ cannot be delivered stays in the spool.
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from otelmig.errors import InputError, SpoolError, SpoolFullError, SpoolVersionError
 from otelmig.otlp.account import Account, Reason
-from otelmig.otlp.parcel import Parcel
 from otelmig.otlp.settings import JSON
 from otelmig.otlp.spool import Bounds, Spool
 from otelmig.otlp.spool_directory import check_spool
+from otelmig.otlp.spool_session import SpoolSession, kept_parcel
 from otelmig.otlp.transport import Answer
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from otelmig.otlp.courier import Courier
+    from otelmig.otlp.parcel import Parcel
     from otelmig.otlp.segment import Entry
     from otelmig.otlp.settings import Settings
 
@@ -78,9 +77,7 @@ class Delivery:
         self._bounds = bounds or Bounds()
         self._resend = resend
         self._say = say
-        self._spool: Spool | None = None
-        self._spool_failure: Reason | None = None
-        self._barred: Answer | None = None
+        self._spool = SpoolSession(directory, self._bounds, say=say, evicted=self._evicted, gone=self._lose_kept)
         self._taken: dict[str, str] = {}  # digests of what was taken in this run, by ident
         self._kept: dict[str, Reason] = {}  # why what this run was asked for went into the spool, by ident
         self._settled: set[str] = set()  # what this run need not try again
@@ -92,23 +89,16 @@ class Delivery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._spool is not None:
-            for entry in self._spool.waiting():
-                self.account.waiting.add(entry.spans)
-            with suppress(SpoolError):  # the space of what was delivered is freed another time
-                self._spool.close()
+        for entry in self._spool.close():
+            self.account.waiting.add(entry.spans)
         self._courier.close()
 
     def preflight(self) -> None:
         """Say in one line what keeps everything from being delivered, before any work is done."""
-        if self.directory is not None:
-            try:
-                check_spool(self.directory)
-            except SpoolVersionError as error:
-                self._bar(error)
-                return
-            except (SpoolError, OSError):
-                pass  # said when it is used
+        self._spool.check()
+        if self._spool.bar is not None:
+            self._explain(f"not exported: {self._spool.bar}", Reason.SPOOL_UNAVAILABLE)
+            return
         answer = self._courier.preflight()
         if answer.failure is not None and not answer.of_request:  # what has no spans may be refused for that
             self._say(f"{answer.failure}{'; will be tried again' if answer.retryable else ''}")
@@ -117,7 +107,7 @@ class Delivery:
 
     def open_spool(self) -> None:
         """Open it, which may have to wait for another process, before the first delivery needs it."""
-        self._opened()
+        self._spool.opened()
 
     def interrupt(self) -> None:
         """Let the request that is under way be the last one; may be called while another thread delivers."""
@@ -142,22 +132,21 @@ class Delivery:
 
     def deliver_spool(self) -> bool:
         """Send everything that waits in the spool, whichever endpoint it was meant for; False: it cannot be used."""
-        spool = self._opened()
+        spool = self._spool.opened()
         if spool is None:
             return False
         waiting = spool.waiting()
-        self.deliver(self._parcels(spool, waiting), Origin.SPOOL)
-        with self._guarded():
-            if self._spool is not None:
-                done = [each for each in waiting if self._digest(each.ident) == each.digest]
-                superseded = [each for each in waiting if (each.ident, each.digest) in self._superseded]
-                spool.drop([*(each for each in done if each.endpoint != self._receiver), *superseded])
+        self.deliver(self._spool.parcels(waiting), Origin.SPOOL)
+        done = [each for each in waiting if self._digest(each.ident) == each.digest]
+        superseded = [each for each in waiting if (each.ident, each.digest) in self._superseded]
+        elsewhere = [each for each in done if each.endpoint != self._receiver]
+        self._spool.use(lambda spool: spool.drop([*elsewhere, *superseded]))
         return True
 
     def deliver_leftovers(self) -> None:
         """Once more what waits for this very endpoint, unless the endpoint itself refused it: it may be back."""
-        spool = self._opened()
-        if spool is None or self._barred is not None:
+        spool = self._spool.opened()
+        if spool is None:
             return
         waiting = [
             entry
@@ -165,7 +154,7 @@ class Delivery:
             if entry.reason not in _HELD and entry.ident not in self._settled
         ]
         if waiting and self._courier.refusal(at_last=True) is None:
-            self.deliver(self._parcels(spool, waiting), Origin.LEFTOVER)
+            self.deliver(self._spool.parcels(waiting), Origin.LEFTOVER)
 
     def document(self) -> dict[str, object]:
         """The delivery as JSON."""
@@ -187,7 +176,7 @@ class Delivery:
             spool = Spool(self.directory, self._bounds, read_only=True)
             kept = spool.waiting() if parcels is None else []
         found = known = 0
-        stored = (self._kept_parcel(spool, entry) for entry in kept if spool is not None)
+        stored = (kept_parcel(spool, entry) for entry in kept if spool is not None)
         given: Iterable[Parcel | None] = stored if parcels is None else parcels
         for parcel in given:
             if parcel is None:
@@ -201,28 +190,17 @@ class Delivery:
             self.account.break_line()
         return found, known
 
-    @staticmethod
-    def _kept_parcel(spool: Spool, entry: Entry) -> Parcel | None:
-        """What the spool holds; None if it is damaged."""
-        try:
-            parcel = Parcel.of_line(spool.line(entry))
-        except InputError:
-            return None
-        return parcel if (parcel.ident, parcel.digest) == (entry.ident, entry.digest) else None
-
     def _as_kept(self, parcel: Parcel) -> Parcel:
         """It, or what the spool has under its name: that may have arrived, so nothing else may follow it."""
-        spool = self._opened()
-        entry = None if spool is None else spool.entry(parcel.ident, self._receiver)
-        if spool is None or entry is None or entry.path is None or entry.digest == parcel.digest:
+        entry = self._entry(parcel)
+        if entry is None or entry.path is None or entry.digest == parcel.digest:
             return parcel
         if self._digest(parcel.ident) is not None:
             return parcel
-        return next(self._parcels(spool, [entry]), parcel)
+        return next(self._spool.parcels([entry]), parcel)
 
     def _known(self, parcel: Parcel, origin: Origin) -> bool:
         """Whether the receiver has something by that name: then it is counted here and not sent."""
-        self._opened()
         digest = self._digest(parcel.ident)
         if digest is None or self._resend:
             return False
@@ -241,43 +219,35 @@ class Delivery:
 
     def _digest(self, ident: str) -> str | None:
         """Of what the receiver is known to have taken by that name."""
+        spool = self._spool.opened()
         taken = self._taken.get(ident)
-        return self._spool.delivered(ident, self._receiver) if taken is None and self._spool is not None else taken
+        return spool.delivered(ident, self._receiver) if taken is None and spool is not None else taken
 
-    def _parcels(self, spool: Spool, entries: Iterable[Entry]) -> Iterator[Parcel]:
-        """The parcels that the spool holds; one that is damaged is said, counted and given up."""
-        for entry in entries:
-            if spool.entry(entry.ident, entry.endpoint) is not entry:
-                continue  # evicted, or delivered, in the meantime
-            with self._guarded():
-                parcel = self._kept_parcel(spool, entry)
-            if self._spool is None:
-                return
-            if parcel is not None:
-                yield parcel
-                continue
-            self._evicted(entry, Reason.BROKEN_LINE)
-            with self._guarded():
-                spool.drop([entry])
+    def _entry(self, parcel: Parcel) -> Entry | None:
+        """What the spool knows of one that the receiver is not known to have."""
+        spool = self._spool.opened()
+        return None if spool is None else spool.entry(parcel.ident, self._receiver)
 
     def _send(self, batch: Sequence[Parcel], origin: Origin) -> None:
         """One batch: on the disk, sent, recorded, counted."""
         if not batch or self._interrupted:
             return
-        refusal = self._barred or self._courier.refusal()
+        refusal = self._refusal()
         before = {parcel.ident: self._uncertain(parcel) for parcel in batch}
-        with self._guarded():
-            if self._spool is not None:
-                lines = origin is Origin.TRACED
-                self._spool.store(batch, self._receiver, lines=lines, sending=refusal is None)
+        lines, sending = origin is Origin.TRACED, refusal is None
+        self._spool.use(lambda spool: spool.store(batch, self._receiver, lines=lines, sending=sending))
         if refusal is not None:
             self._failed(batch, refusal, origin, before)
             return
         for group in self._one_by_one(batch) if self._protocol == JSON else [batch]:
             self._send_group(group, origin, before)
-        with self._guarded():
-            if self._spool is not None:
-                self._spool.sync_receipts()
+        self._spool.use(lambda spool: spool.sync_receipts())
+
+    def _refusal(self) -> Answer | None:
+        """Why nothing is sent at the moment; None if it is."""
+        if self._spool.bar is not None:
+            return Answer(failure=str(self._spool.bar), reason=Reason.SPOOL_UNAVAILABLE)
+        return self._courier.refusal()
 
     def _one_by_one(self, batch: Sequence[Parcel]) -> Iterator[Sequence[Parcel]]:
         """Each by itself, until an interrupt."""
@@ -288,7 +258,7 @@ class Delivery:
 
     def _uncertain(self, parcel: Parcel) -> bool:
         """Whether the receiver may have it: then sending it may make a copy."""
-        entry = self._spool.entry(parcel.ident, self._receiver) if self._spool is not None else None
+        entry = self._entry(parcel)
         return (entry is not None and entry.uncertain) or self._digest(parcel.ident) is not None
 
     def _send_group(self, group: Sequence[Parcel], origin: Origin, before: dict[str, bool]) -> None:
@@ -322,7 +292,7 @@ class Delivery:
         """What is posted: messages of protobuf that follow each other are one message."""
         if len(group) > 1:
             return [b"".join(parcel.body for parcel in group)]
-        return [piece.line if self._protocol == JSON else piece.body for piece in group[0].pieces(LARGEST_REQUEST)]
+        return group[0].requests(LARGEST_REQUEST, as_json=self._protocol == JSON)
 
     def _succeeded(self, group: Sequence[Parcel], origin: Origin) -> None:
         for parcel in group:
@@ -333,62 +303,25 @@ class Delivery:
                 self.account.not_because(reason, parcel.spans)
             asked_for = origin is not Origin.LEFTOVER or reason is not None
             (self.account.exported if asked_for else self.account.from_spool).add(parcel.spans)
-        with self._guarded():
-            if self._spool is not None:
-                self._spool.acknowledge(group, self._receiver)
+        self._spool.use(lambda spool: spool.acknowledge(group, self._receiver))
 
     def _failed(self, group: Sequence[Parcel], answer: Answer, origin: Origin, doubt: dict[str, bool]) -> None:
         self._explain(f"not exported: {answer.failure}", answer.reason)
-        with self._guarded():
-            if self._spool is not None:
-                uncertain = [doubt[parcel.ident] for parcel in group]
-                self._spool.fail(group, self._receiver, answer.reason, uncertain=uncertain)
+        uncertain = [doubt[parcel.ident] for parcel in group]
+        self._spool.use(lambda spool: spool.fail(group, self._receiver, answer.reason, uncertain=uncertain))
         if origin is Origin.LEFTOVER:
             return
         for parcel in group:
             if not answer.retryable:
                 self._settled.add(parcel.ident)
             self.account.because(answer.reason, parcel.spans)
-            if origin is not Origin.ARCHIVE and self._spool is not None:
+            if origin is not Origin.ARCHIVE and self._spool.opened() is not None:
                 self.account.spooled.add(parcel.spans)
                 self._kept[parcel.ident] = answer.reason
             else:
                 self.account.not_exported.add(parcel.spans)
-                if self._spool_failure is not None and self._spool_failure is not answer.reason:
-                    self.account.because(self._spool_failure, parcel.spans)
-
-    def _opened(self) -> Spool | None:
-        """The spool; None if there is none to be used."""
-        if self._spool is None and self.directory is not None and self._spool_failure is None and not self._barred:
-            try:
-                self._spool = Spool(self.directory, self._bounds, evicted=self._evicted, waiting=self._say)
-                self._spool.tidy()
-            except SpoolVersionError as error:
-                self._bar(error)
-            except SpoolError as error:
-                self._broke(error)
-        return self._spool
-
-    def _bar(self, error: SpoolVersionError) -> None:
-        """Nothing can be recorded, and what was already delivered cannot be known: nothing is sent."""
-        self._barred = Answer(failure=str(error), reason=Reason.SPOOL_UNAVAILABLE)
-        self._explain(f"not exported: {error}", Reason.SPOOL_UNAVAILABLE)
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Whatever happens to the spool, the delivery goes on."""
-        try:
-            yield
-        except SpoolError as error:
-            self._broke(error)
-
-    def _broke(self, error: SpoolError) -> None:
-        self._spool_failure = Reason.SPOOL_FULL if isinstance(error, SpoolFullError) else Reason.SPOOL_UNAVAILABLE
-        self._say(f"{error}; what is not delivered now is not kept")
-        if self._spool is not None:
-            with suppress(SpoolError):  # one line about it is enough
-                self._spool.close()
-            self._spool = None
+                if self._spool.failure not in (None, answer.reason):
+                    self.account.because(self._spool.failure, parcel.spans)
 
     def _evicted(self, entry: Entry, reason: Reason) -> None:
         if reason is Reason.BROKEN_LINE:
@@ -399,6 +332,11 @@ class Delivery:
         if entry.endpoint == self._receiver and self._kept.pop(entry.ident, None) is not None:
             self.account.spooled.take(entry.spans)
             self.account.not_exported.add(entry.spans)
+
+    def _lose_kept(self) -> None:
+        """Nothing is there of what this run kept."""
+        self.account.lose_spooled()
+        self._kept.clear()
 
     def _explain(self, text: str, reason: Reason) -> None:
         """Each kind of failure is said once."""

@@ -6,10 +6,12 @@ Lines that otelmig writes hold one trace each; a line that somebody else wrote m
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from otelmig.clock.epoch import EpochOrigin
 from otelmig.errors import InputError
 from otelmig.otlp.json_lines import encoded, json_text
 from otelmig.otlp.wire import request_bytes
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Parcel"]
 
 _ORIGIN: Final = "otelmig.clock.epoch.origin"
-_ESTIMATES: Final = frozenset({"file_time", "receipt"})
-"""Origins of absolute time that say when something was written or received, and not what the host's clock said."""
+_ESTIMATES: Final = frozenset(str(origin) for origin in EpochOrigin if origin.is_estimate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +58,14 @@ class Parcel:
 
     @classmethod
     def of_line(cls, line: bytes) -> Parcel:
-        """A line that was stored.
+        """A line that was stored, without the byte order mark that some editors begin a file with.
 
         Raises:
             InputError: why it is no OTLP/JSON line with spans in it.
         """
         try:
-            document = json.loads(line, parse_constant=_no_number)
+            line = line.removeprefix(BOM_UTF8)
+            document = json.loads(line.decode(), parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             raise InputError("not JSON") from error
         return cls._of(document, line)
@@ -79,14 +81,20 @@ class Parcel:
             ident=ident, digest=_digest(body), spans=len(spans), line=line, body=body, estimated=_estimated(spans[0])
         )
 
-    def pieces(self, largest: int) -> list[Parcel]:
-        """Itself, or, if its body is larger than that many bytes, its spans in several parcels."""
-        if len(self.body) <= largest or self.spans == 1:
-            return [self]
-        share = -(-self.spans // (-(-len(self.body) // largest) + 1))
-        document = json.loads(self.line)
-        parts = [self._of(part, json_text(part)) for part in _divided(document, share)]
-        return [piece for part in parts for piece in (part.pieces(largest) if part.spans < self.spans else [part])]
+    def requests(self, largest: int, *, as_json: bool) -> list[bytes]:
+        """What is posted: itself, or, if that is larger than so many bytes, its spans in several requests.
+
+        A line that cannot be written again (a number that is too large, half a character) is not divided.
+        """
+        whole = self.line if as_json else self.body
+        if len(whole) <= largest or self.spans == 1:
+            return [whole]
+        share = -(-self.spans // (-(-len(whole) // largest) + 1))
+        try:
+            parts = [self._of(part, json_text(part)) for part in _divided(json.loads(self.line), share)]
+        except ValueError:
+            return [whole]
+        return [request for part in parts for request in part.requests(largest, as_json=as_json)]
 
 
 def _digest(body: bytes) -> str:

@@ -1,8 +1,8 @@
 """A segment of the spool: records, one a line, appended; :mod:`otelmig.otlp.spool` says what they mean.
 
 A line without an end was being written when its process died. It is not read, and nothing is appended to its file.
-A line that changed on the disk fits its checksum no longer. If it kept a trace, that is lost, and its line is marked
-once that was counted: nothing else is ever written over.
+A line that changed on the disk fits its checksum no longer. If it kept a trace, that is lost, and its line is struck
+out once that was counted; so is a receipt that holds no longer. Nothing else is ever written over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zlib import crc32
 from otelmig.errors import SpoolError, SpoolFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 __all__ = [
@@ -31,9 +31,9 @@ __all__ = [
     "AppendFile",
     "Entry",
     "Record",
-    "give_up",
     "read_records",
     "spool_error",
+    "strike_out",
 ]
 
 KEPT: Final = "T"
@@ -42,7 +42,7 @@ FAILED: Final = "F"
 DROPPED: Final = "D"
 LOST: Final = "?"
 """Never written: a line that kept a trace, and whose head is damaged."""
-_GIVEN_UP: Final = b"X "
+_STRUCK: Final = b"X "
 _FIELDS: Final = 8
 _LINE: Final = b'"resourceSpans"'
 """What only a line that keeps a trace has in it."""
@@ -80,7 +80,9 @@ class Record(NamedTuple):
     endpoint: str
     rest: bytes = b""
     offset: int = 0
-    """Where ``rest`` begins in its file; of a lost one, where its line does."""
+    """Where ``rest`` begins in its file."""
+    line_offset: int = 0
+    """Where its line begins."""
 
     def encoded(self) -> bytes:
         """The line."""
@@ -117,10 +119,11 @@ def _record(line: bytes, offset: int) -> Record | None:
             endpoint=unquote(endpoint),
             rest=fields[-1],
             offset=offset + len(line) - 1 - len(fields[-1]),
+            line_offset=offset,
         )
-    if line.startswith(_GIVEN_UP) or _LINE not in line:
+    if line.startswith(_STRUCK) or _LINE not in line:
         return None
-    return Record(kind=LOST, time_s=0, ident="", digest="", spans=0, endpoint="", offset=offset)
+    return Record(kind=LOST, time_s=0, ident="", digest="", spans=0, endpoint="", line_offset=offset)
 
 
 def _check(head: bytes, rest: bytes) -> bytes:
@@ -128,16 +131,19 @@ def _check(head: bytes, rest: bytes) -> bytes:
     return b"%08x" % crc32(head if head.startswith(KEPT.encode()) else head + rest)
 
 
-def give_up(record: Record, path: Path) -> None:
-    """Mark the line of a lost record, so that it is counted once.
+def strike_out(path: Path, offsets: Iterable[int]) -> None:
+    """Mark the lines that begin there, so that they are not read again; on the disk when this returns.
 
     Raises:
-        SpoolError: it cannot be marked.
+        SpoolError: they cannot be marked.
     """
     try:
         with path.open("r+b") as file:
-            file.seek(record.offset)
-            file.write(_GIVEN_UP)
+            for offset in offsets:
+                file.seek(offset)
+                file.write(_STRUCK)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise spool_error(path.parent, error) from error
 
@@ -180,6 +186,14 @@ class AppendFile:
             raise spool_error(self.path.parent, error) from error
         self.size += len(data)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether its path still leads to it: its directory may have been removed, or moved away."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
     def sync(self) -> None:
         """Have everything that was appended on the disk."""
         try:
@@ -188,8 +202,15 @@ class AppendFile:
             raise spool_error(self.path.parent, error) from error
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file.
+
+        Raises:
+            SpoolError: what was written may not be on the disk.
+        """
+        try:
+            os.close(self._descriptor)
+        except OSError as error:
+            raise spool_error(self.path.parent, error) from error
 
 
 def _sync_directory(path: Path) -> None:

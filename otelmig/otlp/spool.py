@@ -12,10 +12,15 @@ the first span; the beginning of the SHA-256 of the protobuf form; how many span
 CRC-32 of all that, and of the rest if that is no LINE.
 
 - ``T ... LINE``: the OTLP/JSON line, as it was made or found, to be delivered to the endpoint;
-- ``S``: it is about to be sent (on the disk before the first byte leaves);
+- ``S``: it is about to be sent (on the disk before the first byte leaves), or was taken once and is to be sent again;
 - ``F ... 0|1 REASON``: that send failed; 1 if the receiver may have taken it all the same, then or earlier;
 - ``A``: the endpoint took it, as its answer proves;
 - ``D``: it is not kept any longer (evicted, or delivered elsewhere by ``otelmig send``).
+
+An ``A`` holds whatever the segments say of its parcel, also later on. So where a parcel that was taken is to be sent
+again (``--resend``, or its receipt expired), its new records come first (after a ``D``, so that no earlier ones count),
+then every ``A`` of it is struck out in its place (``X``), then it is sent. Killed before the stroke, it is as if nobody
+had asked; after it, the next run delivers. Every version passes over what is struck out.
 
 An ``S`` that nothing follows means that its process died in between: what is then sent again may be a second copy,
 identical to the first one, and is counted. Without a ``T`` the line is in an archive of the user's.
@@ -41,9 +46,9 @@ from otelmig.otlp.segment import (
     AppendFile,
     Entry,
     Record,
-    give_up,
     read_records,
     spool_error,
+    strike_out,
 )
 from otelmig.otlp.spool_directory import open_directory
 
@@ -168,6 +173,15 @@ class Spool:
         """How many lines kept a trace once and are damaged, so that nobody knows which."""
         return len(self._lost)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether everything that it says it holds is still where it was written."""
+        try:
+            closed = all(path.exists() for path in self._paths)
+        except OSError:
+            return False
+        return closed and (self._segment is None or self._segment.is_there)
+
     def line(self, entry: Entry) -> bytes:
         """The line of an entry that is waiting.
 
@@ -186,14 +200,21 @@ class Spool:
     def store(self, parcels: Sequence[Parcel], endpoint: str, *, lines: bool, sending: bool) -> None:
         """Have the ``lines`` of these, unless they are there, and that they are being sent, on the disk.
 
+        What the endpoint took by the same name counts no longer: whoever stores these wants them sent.
+
         Raises:
             SpoolError: they are not.
         """
         now_s = int(self._now_s())
+        again = {each.ident for each in parcels if self._receipts.remembers(each.ident, endpoint)}
+        over = [each for each in parcels if each.ident in again and self.entry(each.ident, endpoint) is None]
         fresh = [each for each in parcels if lines and not self._has_line(each, endpoint)]
-        records = [_record(KEPT, each, endpoint, now_s, each.line) for each in fresh]
-        records += [_record(SENDING, each, endpoint, now_s) for each in parcels if sending]
+        records = [_record(DROPPED, each, endpoint, now_s) for each in over]
+        records += [_record(KEPT, each, endpoint, now_s, each.line) for each in fresh]
+        records += [_record(SENDING, each, endpoint, now_s) for each in parcels if sending or each.ident in again]
         self._append(records, durable=True)
+        if again:
+            self._receipts.take_back(again, endpoint)
 
     def _has_line(self, parcel: Parcel, endpoint: str) -> bool:
         entry = self._entries.get((parcel.ident, endpoint))
@@ -259,7 +280,7 @@ class Spool:
     def tidy(self) -> None:
         """Let go of what is lost or too old, and of the space that nothing needs any more."""
         for record, path in self._lost:
-            give_up(record, path)
+            strike_out(path, [record.line_offset])
             self._evicted(Entry(ident="", digest="", spans=0, endpoint="", time_s=0), Reason.BROKEN_LINE)
         self._lost = []
         since_s = int(self._now_s()) - self._bounds.age_s
@@ -326,14 +347,17 @@ class Spool:
     def _remove(self, paths: Iterable[Path]) -> None:
         """The oldest first: what a later one says of an earlier one's entries is needed until that is gone."""
         for path in paths:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise spool_error(self.directory, error) from error
             del self._sizes[path]
             self._paths.remove(path)
 
     def _close_segment(self) -> None:
         if self._segment is not None:
-            self._segment.close()
-            self._segment = None
+            segment, self._segment = self._segment, None
+            segment.close()
 
     def close(self) -> None:
         """Close the files and let others have the spool; what was delivered is not left behind.
@@ -345,9 +369,11 @@ class Spool:
             self._close_segment()
             self._compact()
         finally:
-            self._receipts.close()
-            if self._lock is not None:
-                os.close(self._lock)
+            try:
+                self._receipts.close()
+            finally:
+                if self._lock is not None:
+                    os.close(self._lock)
 
 
 def _record(kind: str, parcel: Parcel, endpoint: str, now_s: int, rest: bytes = b"") -> Record:

@@ -55,8 +55,7 @@ def check_spool(directory: Path) -> bool:
     try:
         text = (directory / "format").read_text("utf-8", "replace")
     except FileNotFoundError:
-        names = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-        if names - {"lock", "format.partial"}:
+        if _names(directory) - {"lock", "format.partial"}:
             raise SpoolError(f"{directory} is no spool, and it is not empty") from None
         return False
     except OSError as error:
@@ -69,6 +68,15 @@ def check_spool(directory: Path) -> bool:
             f"a newer otelmig wrote the spool {directory} (format {number}): see --spool DIR and --no-spool"
         )
     return True
+
+
+def _names(directory: Path) -> set[str]:
+    try:
+        return {path.name for path in directory.iterdir()}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise spool_error(directory, error) from error
 
 
 def open_directory(directory: Path, waiting: Callable[[str], None]) -> int:

@@ -22,6 +22,8 @@ __all__ = ["message", "request_bytes", "string", "varint"]
 
 _TRACE_ID: Final = 16
 _SPAN_ID: Final = 8
+_NO_PARENT: Final = (None, "", "0" * 2 * _SPAN_ID)
+"""Of a root; the last is what some write that way."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 """Wire types."""
 _CONTINUED: Final = 0x80
@@ -31,6 +33,7 @@ _SHORT_TEXTS: Final = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_SH
 """What comes before a string of that size in an attribute: the value, and its string."""
 _DOUBLE: Final = struct.Struct("<BBBd").pack
 _Object = dict[str, Any]
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 _WRONG: Final = (TypeError, ValueError, KeyError, AttributeError, struct.error, RecursionError)
 """What a document of another shape raises somewhere below."""
 
@@ -88,7 +91,7 @@ def _span(given: _Object) -> bytes:
         _id(0x12, given["spanId"], _SPAN_ID),
         string(0x1A, get("traceState")),
     ]
-    if get("parentSpanId"):
+    if get("parentSpanId") not in _NO_PARENT:
         found.append(_id(0x22, given["parentSpanId"], _SPAN_ID))
     found += (string(0x2A, get("name")), _count(0x30, get("kind")))
     found += (_time(0x39, get("startTimeUnixNano")), _time(0x41, get("endTimeUnixNano")))
@@ -170,6 +173,12 @@ def _double(value: object) -> bytes:
     return b"\x21" + struct.pack("<d", float(value))
 
 
+def _base64(value: str) -> bytes:
+    """Of either alphabet, with or without padding, as the JSON form of protobuf allows."""
+    padding = "" if value.endswith("=") else "=" * (-len(value) % 4)
+    return base64.b64decode(value.translate(_URL_SAFE) + padding, validate=True)
+
+
 def _key_values(value: _Object) -> bytes:
     return b"".join(message(0x0A, _key_value(each)) for each in _list(value.get("values")))
 
@@ -183,7 +192,7 @@ _VALUES: Final[dict[str, Callable[[Any], bytes]]] = {
         0x2A, b"".join(message(0x0A, _any_value(each)) for each in _list(value.get("values")))
     ),
     "kvlistValue": lambda value: message(0x32, _key_values(value)),
-    "bytesValue": lambda value: message(0x3A, base64.b64decode(value, validate=True)),
+    "bytesValue": lambda value: message(0x3A, _base64(value)),
 }
 
 
