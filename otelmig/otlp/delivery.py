@@ -118,6 +118,8 @@ class Delivery:
         batch: dict[str, Parcel] = {}
         size = 0
         for given in parcels:
+            if self._interrupted:
+                return
             if given.ident in batch:
                 self._send(list(batch.values()), origin)
                 batch, size = {}, 0
