@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from otelmig.observation import Kind
+from otelmig.observation import Command, Kind
 from otelmig.side import Mode, Result
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def _lost_later(destination: Side) -> bool:
 
 def _stops_early(source: Side, destination: Side) -> bool:
     """Whether the destination's log goes on after this attempt without the state having arrived."""
-    arrived = destination.first(Kind.VM_CONFIG, Kind.RESTORING, Kind.ACCEPT_STOPPED) or destination.command("State")
+    arrived = destination.first(Kind.VM_CONFIG, Kind.RESTORING, Kind.ACCEPT_STOPPED) or destination.command(
+        Command.STATE
+    )
     return arrived is None and source.first(Kind.COMPLETED) is not None
 
 
@@ -130,7 +132,7 @@ def same_vm(source: Side, destination: Side) -> bool | None:
 
 def _passes_differ(source: Side, destination: Side) -> bool:
     """Whether the destination received fewer or more memory passes than the source can have sent."""
-    received = len(destination.commands("Memory"))
+    received = len(destination.commands(Command.MEMORY))
     if source.result is not Result.SUCCESS or source.connections > 1 or not received or source.mode is not Mode.PRECOPY:
         return False
     sent = source.iterations
@@ -196,7 +198,7 @@ def agreements(source: Side, destination: Side) -> list[str]:
         found.append(endpoint)
     if same_vm(source, destination):
         found.append(SAME_VM)
-    received = len(destination.commands("Memory"))
+    received = len(destination.commands(Command.MEMORY))
     if received and source.iterations:
         found.append(f"{source.iterations} running memory passes sent, {received} received in all")
     return found

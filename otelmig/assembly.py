@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.observation import Kind, Observation
+from otelmig.observation import Command, Kind, Observation
 from otelmig.side import Mode, Result, Role, Side, dirty_rounds_of
 
 if TYPE_CHECKING:
@@ -222,15 +222,15 @@ class _Draft:
 
     def _destination_result(self) -> Result:
         commands = self._commands()
-        if "Abandon" in commands or self._has(_NOT_RECEIVED):
+        if Command.ABANDON in commands or self._has(_NOT_RECEIVED):
             return Result.FAILURE
-        if self._has(_RECEIVED) or ("Complete" in commands and Kind.DEVICE_RESUMING in self.by_kind):
+        if self._has(_RECEIVED) or (Command.COMPLETE in commands and Kind.DEVICE_RESUMING in self.by_kind):
             return Result.SUCCESS
         return Result.UNKNOWN
 
     def _mode(self) -> Mode:
         asked = self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)
-        if any(seen.flag("local") for seen in asked) or "MemoryFd" in self._commands():
+        if any(seen.flag("local") for seen in asked) or Command.MEMORY_FD in self._commands():
             return Mode.LOCAL
         by_word = any(seen.word("mode") == "postcopy" for seen in asked)
         return Mode.POSTCOPY if by_word or self._has(_POSTCOPY) else Mode.PRECOPY

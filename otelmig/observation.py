@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from otelmig.stamp import Stamp
 
-__all__ = ["NO_VALUES", "Kind", "Observation", "Value", "Where"]
+__all__ = ["NO_VALUES", "Command", "Kind", "Observation", "Value", "Where"]
 
 Value = str | int | float | bool
 """A value printed in a message: times in ns, sizes in bytes, rates in bytes per second."""
@@ -114,7 +114,7 @@ class Kind(StrEnum):
     ACCEPTED = auto()
     """The source's main connection was accepted."""
     COMMAND_RECEIVED = auto()
-    """A request's header was read, its payload not yet; ``command`` is the protocol's word."""
+    """A request's header was read, its payload not yet; ``command`` is a :class:`Command`."""
     CPU_COMPATIBLE = auto()
     CPU_INCOMPATIBLE = auto()
     """The destination lacks a CPU feature that the guest may use; ``error``, ``error_type``."""
@@ -146,6 +146,27 @@ class Kind(StrEnum):
     """Fetching in the background was given up."""
     GUEST_PANICKED = auto()
     """The guest reported that it crashed."""
+
+
+class Command(StrEnum):
+    """What the source asks of the destination over their connection."""
+
+    START = auto()
+    CONFIG = auto()
+    """Here is the configuration of the VM: make room for it."""
+    MEMORY_FD = auto()
+    """Here is a descriptor of the guest's memory, which is on this host and is not copied."""
+    MEMORY = auto()
+    """Here is a pass of memory, or a share of one."""
+    STATE = auto()
+    """Here is the state of vCPUs and devices."""
+    COMPLETE = auto()
+    """Resume the guest."""
+    COMPLETE_PAUSED = auto()
+    """Be done, but leave the guest paused, as it was."""
+    PAGE_FAULT = auto()
+    ABANDON = auto()
+    INVALID = auto()
 
 
 class Where(NamedTuple):

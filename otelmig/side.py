@@ -12,7 +12,7 @@ from otelmig.observation import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from otelmig.observation import Observation
+    from otelmig.observation import Command, Observation
     from otelmig.process import Process
 
 __all__ = ["DirtyRound", "Mode", "Result", "Role", "Side", "dirty_rounds_of"]
@@ -110,12 +110,12 @@ class Side:
             if back_ns > 0:
                 yield back_ns, before, seen
 
-    def command(self, name: str) -> Observation | None:
-        """The first receipt of the protocol command ``name``."""
+    def command(self, name: Command) -> Observation | None:
+        """Its first receipt."""
         return next((seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name), None)
 
-    def commands(self, name: str) -> tuple[Observation, ...]:
-        """Every receipt of the protocol command ``name``."""
+    def commands(self, name: Command) -> tuple[Observation, ...]:
+        """Each receipt of it."""
         return tuple(seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.observation import Kind
+from otelmig.observation import Command, Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.trace.draft import Draft, DraftEvent
 from otelmig.trace.span import SpanKind
@@ -41,7 +41,7 @@ def _start(story: Story, side: Side) -> Moment:
     """Accepted; else the first request; else the CPUID line of Config; else whatever is there."""
     found = (
         story.destination_first(Kind.ACCEPTED)
-        or story.command("Start")
+        or story.command(Command.START)
         or story.destination_first(Kind.CPUID_GENERATED)
     )
     if found is not None:
@@ -74,7 +74,7 @@ def _memory(story: Story, side: Side, span: Draft) -> list[Draft]:
     acknowledged = _acknowledgements(story)
     found: list[Draft] = []
     for position, seen in enumerate(commands):
-        if seen.word("command") != "Memory":
+        if seen.word("command") != Command.MEMORY:
             continue
         start = story.timeline.at(Role.DESTINATION, seen)
         index = len(found)
@@ -111,7 +111,7 @@ def _acknowledgements(story: Story) -> list[Moment]:
 
 def _state_arrived(story: Story) -> Moment | None:
     """When the state request's header was read; else the nearest line after it."""
-    return story.command("State") or story.destination_first(Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING)
+    return story.command(Command.STATE) or story.destination_first(Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING)
 
 
 def _restore(story: Story, side: Side, span: Draft) -> Draft | None:
@@ -125,7 +125,7 @@ def _restore(story: Story, side: Side, span: Draft) -> Draft | None:
         took = (timed.number("receive_ns") or 0) + (timed.number("restore_ns") or 0)
         start = end.plus(-took, 2 * 10**6)
     elif arrived is not None:
-        completing = story.command("Complete")
+        completing = story.command(Command.COMPLETE)
         start, end, inferred = arrived, restored or completing or _broken_off(story, side, span), True
     else:
         return None
@@ -164,7 +164,7 @@ def _resume(story: Story, side: Side) -> Draft | None:
     elif resuming is not None and resumed is not None:
         start, end, inferred = resuming, resumed, True
     else:
-        complete, last = story.command("Complete"), story.destination_last(Kind.DEVICE_RESUMING)
+        complete, last = story.command(Command.COMPLETE), story.destination_last(Kind.DEVICE_RESUMING)
         if complete is None or last is None:
             return None
         start, end, inferred = complete, last, True

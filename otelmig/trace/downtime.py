@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.observation import Kind
+from otelmig.observation import Command, Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.trace.doubt import impossible_downtime
 from otelmig.trace.draft import Draft, DraftEvent, tiles
@@ -154,11 +154,11 @@ def _parts_by_stamps(story: Story, span: Draft, until: Moment | None = None) -> 
         if sent is not None and sent.ns > cursor.ns:
             parts.append(_final_delta(story, cursor, sent))
     if snapshotting is not None:
-        taken = snapshotted or story.command("State") or until
+        taken = snapshotted or story.command(Command.STATE) or until
         if taken is not None:
             parts.append(Draft("snapshot", snapshotting, taken))
             cursor = taken
-            if snapshotted is not None or story.command("State") is not None:
+            if snapshotted is not None or story.command(Command.STATE) is not None:
                 parts += _send_and_complete(story, span, cursor, until)
     for part in parts:
         part.attributes.setdefault("otelmig.evidence.completeness", "inferred")
@@ -168,7 +168,7 @@ def _parts_by_stamps(story: Story, span: Draft, until: Moment | None = None) -> 
 def _send_and_complete(story: Story, span: Draft, start: Moment, until: Moment | None) -> list[Draft]:
     """The border between sending the state and completing lies between the destination's two lines about it."""
     restored = story.destination_first(Kind.RESTORED)
-    resuming = story.command("Complete") or story.destination_first(Kind.VM_RESUMING)
+    resuming = story.command(Command.COMPLETE) or story.destination_first(Kind.VM_RESUMING)
     resuming_event = story.destination_first(Kind.VM_RESUMING) or resuming
     if until is not None and (resuming is None or resuming.ns >= until.ns):
         return [Draft("send", start, until)]

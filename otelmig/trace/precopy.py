@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.observation import Kind
+from otelmig.observation import Command, Kind
 from otelmig.side import Mode, Result, Role
 from otelmig.trace.draft import Draft, DraftEvent
 from otelmig.trace.story import seconds
@@ -84,12 +84,12 @@ def _began(story: Story, side: Side) -> bool:
         Kind.FINAL_DELTA_SENT,
         Kind.PRECOPY_CONVERGED,
     )
-    if side.first(*memory) is not None or story.command("Memory") is not None:
+    if side.first(*memory) is not None or story.command(Command.MEMORY) is not None:
         return True
     if side.first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED) is None or story.error_type in _BEFORE_MEMORY:
         return side.result is Result.SUCCESS
     destination = story.destination
-    commands_logged = destination is not None and destination.command("Start") is not None
+    commands_logged = destination is not None and destination.command(Command.START) is not None
     return side.connections > 1 or not commands_logged  # else Memory would be among them
 
 
@@ -107,7 +107,7 @@ def _start(story: Story, side: Side) -> Moment | None:
         seen, elapsed = min(printed, key=lambda found: found[0].stamp.ns - found[1])
         start = story.timeline.at(Role.SOURCE, seen).plus(-elapsed, _ELAPSED_ERROR_NS)
     else:
-        start = story.command("Memory") or story.source_last(Kind.CONNECTING)
+        start = story.command(Command.MEMORY) or story.source_last(Kind.CONNECTING)
     if start is None or handshake is None:
         return start or handshake or story.on_source(side.observations[0])
     return start.not_before(handshake)

@@ -11,7 +11,7 @@ from otelmig.side import Result, Role
 from otelmig.stamp import COARSE_NS
 
 if TYPE_CHECKING:
-    from otelmig.observation import Observation
+    from otelmig.observation import Command, Observation
     from otelmig.side import Side
     from otelmig.trace.moment import Moment, Timeline
 
@@ -55,8 +55,8 @@ class Story:
         """The last of the first of ``kinds`` that the destination has."""
         return None if self.destination is None else self.on_destination(self.destination.last(*kinds))
 
-    def command(self, name: str) -> Moment | None:
-        """When the destination received the command ``name``."""
+    def command(self, name: Command) -> Moment | None:
+        """When the destination received it first."""
         return None if self.destination is None else self.on_destination(self.destination.command(name))
 
     @cached_property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.constraint import Basis, Endpoint
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since, until
-from otelmig.observation import Kind
+from otelmig.observation import Command, Kind
 from otelmig.side import Mode, Result
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _memory_commands(source: Side, destination: Side) -> Sequence[Observation]:
     """The receipts of Memory that can be counted: none if other connections carry memory, or the counts disagree."""
     if source.connections > 1 or source.mode is not Mode.PRECOPY:
         return ()
-    received = destination.commands("Memory")
+    received = destination.commands(Command.MEMORY)
     if source.all(Kind.DIRTY_ROUND) and source.result is Result.SUCCESS:
         running = source.iterations
         final = _table_after_pause(source)
@@ -300,7 +300,7 @@ def _received(*kinds: Kind) -> Finder:
     return lambda _, destination: (_endpoint(destination.first(*kinds)),)
 
 
-def _command(name: str) -> Finder:
+def _command(name: Command) -> Finder:
     return lambda _, destination: (_endpoint(destination.command(name)),)
 
 
@@ -342,22 +342,22 @@ DESTINATION: Final = _table(
     ("ready", _received(Kind.RECEIVE_READY), ((since("v53.0"), _V),)),
     ("tls", _received(Kind.TLS_ESTABLISHED), ((since("v53.0"), _V),)),
     ("accepted", _received(Kind.ACCEPTED), ((since("v52.0"), _V),)),
-    ("start-received", _command("Start"), _COMMAND),
+    ("start-received", _command(Command.START), _COMMAND),
     ("protocol", _received(Kind.PROTOCOL_AGREED), ((since("v53.0"), _VV),)),
-    ("memory-fd-received", _command("MemoryFd"), _COMMAND),
-    ("config-received", _command("Config"), _COMMAND),
+    ("memory-fd-received", _command(Command.MEMORY_FD), _COMMAND),
+    ("config-received", _command(Command.CONFIG), _COMMAND),
     ("cpuid", _received(Kind.CPUID_GENERATED), _INFO),
     ("cpu-compatible", _received(Kind.CPU_COMPATIBLE), _INFO),
     ("memory-mapped", _received(Kind.MEMORY_MAPPED), _INFO),
     ("memory-received", _memory_received, _COMMAND),
     ("final-memory-received", _final_memory, _COMMAND),
-    ("state-received", _command("State"), _COMMAND),
+    ("state-received", _command(Command.STATE), _COMMAND),
     ("accept-stopped", _received(Kind.ACCEPT_STOPPED), ((until("v52.0", first="v52.0"), _V), (since("v53.0"), _VV))),
     ("vm-config", _received(Kind.VM_CONFIG), _INFO),
     ("restoring", _received(Kind.RESTORING), _EVENT),
     ("restored", _received(Kind.RESTORED, Kind.RESTORING), _EVENT),
     ("restore-timed", _received(Kind.STATE_RECEIVED), _TIMED),
-    ("complete-received", _command("Complete"), _COMMAND),
+    ("complete-received", _command(Command.COMPLETE), _COMMAND),
     ("resuming", _received(Kind.VM_RESUMING, Kind.PAUSED_STATE_RECEIVED), _EVENT),
     ("resumed", _received(Kind.VM_RESUMED, Kind.VM_RESUMING), _EVENT),
     ("resume-timed", _received(Kind.RESUME_TIMED), _TIMED),

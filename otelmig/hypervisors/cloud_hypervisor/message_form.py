@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from otelmig.observation import NO_VALUES, Value
+from otelmig.observation import NO_VALUES, Command, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.observation import Kind
 
-__all__ = ["VM_CALLS", "Row"]
+__all__ = ["COMMANDS", "VM_CALLS", "Row"]
 
 _MS: Final = 10**6
 _S: Final = 10**9
@@ -43,6 +43,19 @@ VM_CALLS: Final = (
     "VmmShutdown",
 )
 """API calls that change what the VM does."""
+COMMANDS: Final = {
+    "Abandon": Command.ABANDON,
+    "Complete": Command.COMPLETE,
+    "CompletePaused": Command.COMPLETE_PAUSED,
+    "Config": Command.CONFIG,
+    "Invalid": Command.INVALID,
+    "Memory": Command.MEMORY,
+    "MemoryFd": Command.MEMORY_FD,
+    "PageFault": Command.PAGE_FAULT,
+    "Start": Command.START,
+    "State": Command.STATE,
+}
+"""The requests of the migration protocol, as the destination names them."""
 
 
 def _rate(text: str) -> float | None:
@@ -69,6 +82,7 @@ _TYPES: Final[dict[str, tuple[str, Callable[[str], Value | None]]]] = {
     "option": (r'None|Some\("(?:[^"\\\r\n]|\\.){0,4096}"\)', lambda text: text != "None"),
     "version": (r"v\d[\w.+-]{0,63}", str),
     "strategy": (r"Cancel|Ignore", str.lower),
+    "command": (r"\w{1,64}", lambda text: COMMANDS.get(text, text)),
     "vm_call": (rf"(?:{'|'.join(VM_CALLS)})\b", str),
     "decimal_ms": (r"\d{1,12}(?:\.\d{1,6})?(?=ms)", lambda text: round(float(text) * _MS)),
     "float_s": (r"\d{1,9}(?:\.\d{1,9})?(?=s)", lambda text: round(float(text) * _S)),

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import command_error_type, error_type
-from otelmig.hypervisors.cloud_hypervisor.message_form import VM_CALLS, Row
+from otelmig.hypervisors.cloud_hypervisor.message_form import COMMANDS, VM_CALLS, Row
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, Releases, since, until
 from otelmig.hypervisors.cloud_hypervisor.vm_config import vm_config_values
-from otelmig.observation import Kind
+from otelmig.observation import Command, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,19 +36,6 @@ _V53: Final = since("v53.0")
 _V53_ONLY: Final = until("v53.0", first="v53.0")
 _HEAD: Final = since("HEAD")
 
-_COMMANDS: Final = (
-    "Abandon",
-    "Complete",
-    "CompletePaused",
-    "Config",
-    "Invalid",
-    "Memory",
-    "MemoryFd",
-    "PageFault",
-    "Start",
-    "State",
-)
-"""The requests of the migration protocol, as the destination names them."""
 _CONTEXT: Final = (
     "bw={bandwidth:mib_per_s}MiB/s "
     "transfer={transfer_ns:decimal_s}s overhead={overhead_ns:ms}ms est_downtime={estimate_ns:ms}ms "
@@ -273,12 +260,12 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         Kind.COMMAND_RECEIVED,
         _V36_49,
-        "{command:word} Command Received",
-        heads=tuple(f"{command} Command Received" for command in _COMMANDS if command != "Abandon"),
+        "{command:command} Command Received",
+        heads=tuple(f"{command} Command Received" for command in COMMANDS if command != "Abandon"),
     ),
-    _row(Kind.COMMAND_RECEIVED, ALL, "Abandon Command Received", constants={"command": "Abandon"}),
-    _row(Kind.COMMAND_RECEIVED, until("v52.0", first="v50.0"), "Command {command:word} received"),
-    _row(Kind.COMMAND_RECEIVED, _V53, "Command '{command:word}' received"),
+    _row(Kind.COMMAND_RECEIVED, ALL, "Abandon Command Received", constants={"command": Command.ABANDON}),
+    _row(Kind.COMMAND_RECEIVED, until("v52.0", first="v50.0"), "Command {command:command} received"),
+    _row(Kind.COMMAND_RECEIVED, _V53, "Command '{command:command}' received"),
     _row(Kind.CPU_COMPATIBLE, ALL, "No CPU incompatibility detected."),
     _row(
         Kind.CPU_INCOMPATIBLE,

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
-from otelmig.observation import Kind, Observation
+from otelmig.observation import Command, Kind, Observation
 from otelmig.stamp import COARSE_NS, ClockDomain, Stamp
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ class _Anchors:
                 pauses.append((first, seen.stamp))
             elif seen.kind is Kind.CPUID_GENERATED and len(snapshots) < len(pauses):
                 snapshots.append(seen.stamp)
-            elif seen.kind is Kind.COMMAND_RECEIVED and seen.word("command") == "State":
+            elif seen.kind is Kind.COMMAND_RECEIVED and seen.word("command") == Command.STATE:
                 states.append(seen.stamp)
-            elif seen.kind is Kind.COMMAND_RECEIVED and seen.word("command") == "Complete":
+            elif seen.kind is Kind.COMMAND_RECEIVED and seen.word("command") == Command.COMPLETE:
                 resumed = (later.stamp for later in log[index : index + 2] if later.kind is Kind.DEVICE_RESUMING)
                 completes.append((seen.stamp, next(resumed, None)))
             pausing = seen.kind is Kind.DEVICE_PAUSING
