@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from otelmig.migration_url import MigrationUrl
 from otelmig.observation import Command, Kind
 from otelmig.side import Mode, Result
 
@@ -50,7 +49,7 @@ def _ends_too_early(source: Side, destination: Side) -> bool:
 def _receives_tcp(destination: Side) -> bool:
     """A local migration passes file descriptors, which only a UNIX socket carries."""
     started = destination.first(Kind.RECEIVE_STARTED)
-    return started is not None and (started.word("url") or "").startswith("tcp:")
+    return started is not None and MigrationUrl.of(started.word("url")).transport == "tcp"
 
 
 def _mode_unknown(source: Side, destination: Side) -> bool:
@@ -73,21 +72,9 @@ def _lost_later(destination: Side) -> bool:
 
 def _stops_early(source: Side, destination: Side) -> bool:
     """Whether the destination's log goes on after this attempt without the state having arrived."""
-    arrived = destination.first(Kind.VM_CONFIG, Kind.RESTORING, Kind.ACCEPT_STOPPED) or destination.command(
-        Command.STATE
-    )
+    restoring = destination.first(Kind.VM_CONFIG, Kind.RESTORING, Kind.ACCEPT_STOPPED)
+    arrived = restoring or destination.command(Command.STATE)
     return arrived is None and source.first(Kind.COMPLETED) is not None
-
-
-@lru_cache(maxsize=1024)
-def _url_port(url: str) -> int | None:
-    """Return the port of ``tcp:HOST:PORT``, or None."""
-    if not url.startswith("tcp:"):
-        return None
-    try:
-        return urlsplit(f"//{url.removeprefix('tcp:')}").port
-    except ValueError:
-        return None
 
 
 def _urls(source: Side, destination: Side) -> tuple[str, str] | None:
@@ -103,7 +90,7 @@ def _ports_differ(source: Side, destination: Side) -> bool:
     urls = _urls(source, destination)
     if urls is None:
         return False
-    one, other = map(_url_port, urls)
+    one, other = (MigrationUrl.of(url).port for url in urls)
     return one is not None and other is not None and one != other
 
 
@@ -112,8 +99,8 @@ def same_endpoint(source: Side, destination: Side) -> str | None:
     urls = _urls(source, destination)
     if urls is None:
         return None
-    port = _url_port(urls[0])
-    if port is not None and port == _url_port(urls[1]):
+    port = MigrationUrl.of(urls[0]).port
+    if port is not None and port == MigrationUrl.of(urls[1]).port:
         return f"same port {port}"
     return "same socket" if urls[0] == urls[1] else None
 
@@ -136,7 +123,7 @@ def _passes_differ(source: Side, destination: Side) -> bool:
     if source.result is not Result.SUCCESS or source.connections > 1 or not received or source.mode is not Mode.PRECOPY:
         return False
     sent = source.iterations
-    extra = 2  # the final delta, and from v53.0 the pass after the snapshot; either may be empty and then is not sent
+    extra = 2  # the final delta, and a pass after the snapshot; either may be empty and then is not sent
     return bool(sent) and not sent <= received <= sent + extra
 
 

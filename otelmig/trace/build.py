@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from otelmig.clock.proof import ClockStatus
+from otelmig.migration_url import MigrationUrl
 from otelmig.observation import Kind
-from otelmig.side import Mode, Result, Role
+from otelmig.side import Result, Role
 from otelmig.trace.blackout import blackout_attributes, blackout_draft, blackout_of
 from otelmig.trace.clock_attributes import clock_attributes
 from otelmig.trace.destination import receive
@@ -20,7 +19,7 @@ from otelmig.trace.guest import guest_after
 from otelmig.trace.identity import identity_of
 from otelmig.trace.moment import Timeline
 from otelmig.trace.redaction import redact
-from otelmig.trace.semconv import SERVICE_NAMESPACE, dialect_attribute, version_attribute
+from otelmig.trace.resource import resource_of
 from otelmig.trace.source import add_wait, migration, phase
 from otelmig.trace.span import Link, Span, SpanEvent, Trace
 from otelmig.trace.state_transfer import state_transfer_attributes
@@ -80,7 +79,7 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     identity = identity_of(side, parent=options.parent, name=_attempt_name(options, side))
     return Trace(
         trace_id=identity.trace_id,
-        resources={each.role: _resource(each, found, options) for each in found.sides},
+        resources={each.role: resource_of(each, found, options) for each in found.sides},
         spans=_spans(root, identity, epoch, options),
         notes=tuple(note for each in found.sides for note in each.process.notes),
     )
@@ -176,7 +175,7 @@ def _source_attributes(story: Story, options: TraceOptions) -> dict[str, Attribu
         "vm.migration.logging.duration": seconds(side.logging_ns) if side.logging_ns else None,
     }
     if started is not None:
-        found |= _url_attributes(started.word("url") or "", options)
+        found |= _url_attributes(MigrationUrl.of(started.word("url")), options)
         target, timeout = started.number("target_ns"), started.number("timeout_ns")
         found["vm.migration.downtime.target"] = None if target is None else seconds(target)
         found["vm.migration.timeout.duration"] = None if timeout is None else seconds(timeout)
@@ -192,22 +191,13 @@ def _source_attributes(story: Story, options: TraceOptions) -> dict[str, Attribu
     return found
 
 
-def _url_attributes(url: str, options: TraceOptions) -> dict[str, AttributeValue | None]:
-    """Transport, address and port of the destination; a UNIX socket's path stays on the machine."""
-    scheme, _, rest = url.partition(":")
-    if scheme == "unix":
-        return {"network.transport": "unix"}
-    if scheme != "tcp":
-        return {}
-    found: dict[str, AttributeValue | None] = {"network.transport": "tcp"}
-    try:
-        parts = urlsplit(f"//{rest}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return found
-    found["server.port"] = port
-    found["server.address"] = host if options.addresses else None
-    return found
+def _url_attributes(url: MigrationUrl, options: TraceOptions) -> dict[str, AttributeValue | None]:
+    """Transport, address and port of the destination."""
+    return {
+        "network.transport": url.transport,
+        "server.port": url.port,
+        "server.address": url.host if options.addresses else None,
+    }
 
 
 def _vm_attributes(side: Side) -> dict[str, AttributeValue]:
@@ -238,56 +228,6 @@ def _link(root: Draft) -> None:
         if answer in by_name and request in by_name:
             by_name[answer].links.append((by_name[request], "request"))
             by_name[request].links.append((by_name[answer], "response"))
-
-
-def _resource(side: Side, found: Migration, options: TraceOptions) -> dict[str, AttributeValue]:
-    """Who speaks: nothing here changes from one migration of a host to its next."""
-    process = side.process
-    resource: dict[str, AttributeValue] = {
-        "service.name": f"migration-{side.role}",
-        "service.namespace": SERVICE_NAMESPACE,
-        "vm.migration.role": str(side.role),
-        dialect_attribute(process.system): process.dialect,
-    }
-    if process.version is not None:
-        resource["service.version"] = process.version
-        resource[version_attribute(process.system)] = process.version
-    if side.role in options.hosts:
-        resource["host.name"] = options.hosts[side.role]
-        resource["otelmig.host.origin"] = "option"
-    elif process.host is not None and (process.host.name or process.host.id):
-        resource |= {
-            name: value
-            for name, value in (("host.name", process.host.name), ("host.id", process.host.id))
-            if value is not None and (options.addresses or not _is_address(value))
-        }
-        resource["otelmig.host.origin"] = "transport"
-    elif side.role is Role.DESTINATION and (address := _destination_ip(found, options)) is not None:
-        resource["host.ip"] = (address,)
-        resource["otelmig.host.origin"] = "destination_url"
-    return resource
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _destination_ip(found: Migration, options: TraceOptions) -> str | None:
-    """The destination's address, if the source's URL gives one that names a single host."""
-    source = found.source
-    started = None if source is None else source.first(Kind.SEND_STARTED)
-    if source is None or started is None or source.mode is Mode.LOCAL or not options.addresses:
-        return None
-    host = _url_attributes(started.word("url") or "", options).get("server.address")
-    try:
-        address = ip_address(str(host))
-    except ValueError:
-        return None
-    return None if address.is_loopback or address.is_unspecified else str(address)
 
 
 def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:

@@ -1,0 +1,33 @@
+"""Where a migration goes: what both sides were told to connect to, or to listen on."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+__all__ = ["MigrationUrl"]
+
+
+class MigrationUrl(NamedTuple):
+    """``tcp:HOST:PORT`` or ``unix:PATH``, whose path is of no use off its host and is not kept."""
+
+    transport: str | None
+    """``tcp`` or ``unix``; None for anything else."""
+    host: str | None = None
+    port: int | None = None
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def of(text: str | None) -> MigrationUrl:
+        """What ``text`` says; a host or a port that cannot be told is None."""
+        scheme, _, rest = (text or "").partition(":")
+        if scheme == "unix":
+            return MigrationUrl("unix")
+        if scheme != "tcp":
+            return MigrationUrl(None)
+        try:
+            parts = urlsplit(f"//{rest}")
+            return MigrationUrl("tcp", parts.hostname, parts.port)
+        except ValueError:
+            return MigrationUrl("tcp")

@@ -1,0 +1,68 @@
+"""Who speaks: the resource of each side, and where the name of its host comes from."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from otelmig.migration_url import MigrationUrl
+from otelmig.observation import Kind
+from otelmig.side import Mode, Role
+from otelmig.trace.semconv import SERVICE_NAMESPACE, dialect_attribute, version_attribute
+
+if TYPE_CHECKING:
+    from otelmig.pairing import Migration
+    from otelmig.side import Side
+    from otelmig.trace.build import TraceOptions
+    from otelmig.trace.span import AttributeValue
+
+__all__ = ["resource_of"]
+
+
+def resource_of(side: Side, found: Migration, options: TraceOptions) -> dict[str, AttributeValue]:
+    """Who speaks: nothing here changes from one migration of a host to its next."""
+    process = side.process
+    resource: dict[str, AttributeValue] = {
+        "service.name": f"migration-{side.role}",
+        "service.namespace": SERVICE_NAMESPACE,
+        "vm.migration.role": str(side.role),
+        dialect_attribute(process.system): process.dialect,
+    }
+    if process.version is not None:
+        resource["service.version"] = process.version
+        resource[version_attribute(process.system)] = process.version
+    if side.role in options.hosts:
+        resource["host.name"] = options.hosts[side.role]
+        resource["otelmig.host.origin"] = "option"
+    elif process.host is not None and (process.host.name or process.host.id):
+        resource |= {
+            name: value
+            for name, value in (("host.name", process.host.name), ("host.id", process.host.id))
+            if value is not None and (options.addresses or not _is_address(value))
+        }
+        resource["otelmig.host.origin"] = "transport"
+    elif side.role is Role.DESTINATION and (address := _destination_ip(found, options)) is not None:
+        resource["host.ip"] = (address,)
+        resource["otelmig.host.origin"] = "destination_url"
+    return resource
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _destination_ip(found: Migration, options: TraceOptions) -> str | None:
+    """The destination's address, if the source's URL gives one that names a single host."""
+    source = found.source
+    started = None if source is None else source.first(Kind.SEND_STARTED)
+    if source is None or started is None or source.mode is Mode.LOCAL or not options.addresses:
+        return None
+    try:
+        address = ip_address(MigrationUrl.of(started.word("url")).host or "")
+    except ValueError:
+        return None
+    return None if address.is_loopback or address.is_unspecified else str(address)
