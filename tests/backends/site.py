@@ -12,9 +12,13 @@ from backends.server import Server, free_ports
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CONFIGURATIONS", "Site"]
+__all__ = ["CONFIGURATIONS", "SECOND_GATEWAY", "TWO_GATEWAYS", "Site"]
 
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "collector-config"
+TWO_GATEWAYS: Final = {'otlp_grpc/2: {endpoint: "127.0.0.1:24317"': 'otlp_grpc/2: {endpoint: "127.0.0.1:34317"'}
+"""For agent_balanced.yaml: the second gateway is one of its own."""
+SECOND_GATEWAY: Final = {"24317": "34317", "23133": "33133", "28889": "38889", "otelmig-gateway": "otelmig-gateway-2"}
+"""For gateway.yaml: beside the first on the same machine."""
 _ADDRESS: Final = re.compile(r"127\.0\.0\.1:(\d+)")
 _FOLDER: Final = re.compile(r"(?<=[ \[])/var/")
 _ENOUGH: Final = 24

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import grpc
 import pytest
 from consignment import delivered
 from forest import RECORDINGS, inputs, traced
+from otlp_receiver import Reply, grpc_receiver
 
 from backends.jaeger_api import Jaeger
 from backends.otlp_spans import spans_by_id
 from backends.patience import eventually
 from backends.prometheus_text import Sample, scrape, total
-from backends.site import CONFIGURATIONS
+from backends.site import CONFIGURATIONS, SECOND_GATEWAY, TWO_GATEWAYS
 from otelmig.otlp.json_lines import json_line
 from otelmig.otlp.parcel import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from otlp_receiver import Receiver
 
     from backends.site import Site
     from otelmig.trace.span import Trace
@@ -28,7 +35,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backend
 
 _SOON: Final = {"metrics_flush_interval: 60s": "metrics_flush_interval: 2s"}
-_SECOND: Final = {"24317": "34317", "23133": "33133", "28889": "38889", "otelmig-gateway": "otelmig-gateway-2"}
 _CALLS: Final = "traces_span_metrics_calls_total"
 _COUNT: Final = "traces_span_metrics_duration_seconds_count"
 _BUCKET: Final = "traces_span_metrics_duration_seconds_bucket"
@@ -67,8 +73,8 @@ def _downtimes(traces: list[Trace]) -> list[int]:
 def _start_two_tiers(site: Site) -> None:
     site.jaeger()
     site.collector(site.place("gateway.yaml", _SOON), health=23133)
-    site.collector(site.place("gateway.yaml", _SOON | _SECOND, copy="second-"), health=33133)
-    site.collector(site.place("agent_balanced.yaml"))
+    site.collector(site.place("gateway.yaml", _SOON | SECOND_GATEWAY, copy="second-"), health=33133)
+    site.collector(site.place("agent_balanced.yaml", TWO_GATEWAYS))
 
 
 def test_two_tiers_count_every_migration_once(site: Site) -> None:
@@ -100,6 +106,52 @@ def test_two_tiers_keep_a_trace_together(site: Site) -> None:
         assert delivered([Parcel.of_trace(piece)], site.url(4317), None, protocol="grpc").complete
     each = _counted(site, (28889, 38889), len(trace.spans))
     assert sorted(total(found, _CALLS) for found in each) == [0, len(trace.spans)]
+
+
+def test_agent_as_shipped_needs_one_gateway(site: Site) -> None:
+    """It has both places, and every span comes to it once."""
+    site.collector(site.place("gateway.yaml", _SOON), health=23133)
+    site.collector(site.place("agent_balanced.yaml"))
+    traces = _send(site, 4318)
+    (found,) = _counted(site, [28889], _spans(traces))
+    assert total(found, _CALLS) == _spans(traces)
+
+
+def test_a_gateway_that_is_down_holds_up_no_other(site: Site) -> None:
+    """The other gets all that is its own, once; the rest waits on the disk, is tried seldom, and arrives once, later."""
+    traces = [trace for name in RECORDINGS for trace in traced(inputs(name))]
+    here = {trace.trace_id for trace in traces if trace.trace_id[-1] < "8"}
+    half = len(traces) // 2
+    refused: list[tuple[bytes, float]] = []
+    with grpc_receiver(site.port(24317)) as up, grpc_receiver(site.port(34317)) as down:
+        down.reply = Reply(code=grpc.StatusCode.UNAVAILABLE, takes=False)
+
+        def repeated() -> int:
+            refused.extend((body, time.monotonic()) for body in down.bodies[len(refused) :])
+            return len(refused) - len({body for body, _ in refused})
+
+        agent = site.collector(site.place("agent_balanced.yaml", TWO_GATEWAYS))
+        for some in (*([trace] for trace in traces[:half]), traces[half:]):
+            assert delivered([Parcel.of_trace(trace) for trace in some], site.url(4318), None).complete
+            repeated()
+        assert eventually(repeated, bool)
+        ((body, _),) = Counter(body for body, _ in refused).most_common(1)
+        first, second, *_ = [at for each, at in refused if each == body]
+        assert second - first > 1
+        assert eventually(lambda: _taken(up), here.__eq__) == here
+        assert not up.copies()
+        agent.stop(signal.SIGKILL)
+        agent.start()
+        down.reply = Reply()
+        there = {trace.trace_id for trace in traces} - here
+        assert eventually(lambda: _taken(down), there.__eq__) == there
+        assert len(down.spans) == sum(len(trace.spans) for trace in traces if trace.trace_id in there)
+        assert _taken(up) == here
+        assert not up.copies()
+
+
+def _taken(receiver: Receiver) -> set[str]:
+    return {span.trace_id.hex() for span in receiver.spans}
 
 
 def _check_in_jaeger(site: Site, traces: list[Trace]) -> None:
