@@ -4,8 +4,8 @@
 goes into a build, so another version never meets an old binary. Everything compiled is checked against the committed
 go.sum.
 
-For other versions: edit ``jaeger/go.mod`` or ``prometheus/go.mod`` and run ``go mod tidy`` there; edit ``collector/builder.yaml``, run the
-builder without ``--skip-get-modules`` and take its go.mod and go.sum.
+For other versions: edit ``jaeger/go.mod`` or ``prometheus/go.mod`` and run ``go mod tidy`` there; edit
+``collector/builder.yaml``, run the builder without ``--skip-get-modules`` and take its go.mod and go.sum.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ _HERE: Final = Path(__file__).parent
 _BUILDER: Final = "go.opentelemetry.io/collector/cmd/builder@v0.159.0"
 _JAEGER: Final = "github.com/jaegertracing/jaeger/cmd/jaeger"
 _LDFLAGS: Final = "-ldflags=-s -w"
-NO_GO: Final = (
-    "no Go on this machine (PATH, /usr/local/go): Collector, Jaeger, Prometheus are not built, nor tested with"
-)
+NO_GO: Final = "no Go on this machine (PATH, /usr/local/go): Collector, Jaeger and Prometheus are not built or tested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import pytest
 from backends.site import CONFIGURATIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 pytestmark = pytest.mark.backend
@@ -38,7 +39,7 @@ def _process(name: str, counted: str, within: str) -> str:
     return f'  {_SERIES}_count{{{labels}}} {counted}\n  {_SERIES}_bucket{{{labels}, le="0.3"}} {within}\n'
 
 
-def _check(binaries: dict[str, Path], step: str, series: str, alert: str, wanted: dict[str, str | None]) -> None:
+def _check(binaries: dict[str, Path], step: str, series: str, alert: str, wanted: Mapping[str, str | None]) -> None:
     """Assert what the alert's value is at each time; None where it does not fire."""
     script = f"load {step}\n{series}"
     for time, value in wanted.items():

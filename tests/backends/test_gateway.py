@@ -118,7 +118,7 @@ def test_agent_as_shipped_needs_one_gateway(site: Site) -> None:
 
 
 def test_a_gateway_that_is_down_holds_up_no_other(site: Site) -> None:
-    """The other gets all that is its own, once; the rest waits on the disk, is tried seldom, and arrives once, later."""
+    """The other gets all of its own, once; the rest waits on the disk, is tried seldom, and arrives later, once."""
     traces = [trace for name in RECORDINGS for trace in traced(inputs(name))]
     here = {trace.trace_id for trace in traces if trace.trace_id[-1] < "8"}
     half = len(traces) // 2
