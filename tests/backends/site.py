@@ -24,7 +24,7 @@ _FOLDER: Final = re.compile(r"(?<=[ \[])/var/")
 _ENOUGH: Final = 24
 """Ports, more than all files together name; taken at once, so that none is given twice."""
 _SILENT: Final = "yaml:service::telemetry::metrics::level: none"
-"""The Collector's own metrics have a port that no shipped file names."""
+"""The Collector's own metrics have a port that the shipped file of an agent does not name."""
 
 
 class Site:
@@ -62,10 +62,10 @@ class Site:
         path.write_text(_FOLDER.sub(f"{self._folder}/var/", text))
         return path
 
-    def collector(self, *files: Path, health: int = 13133) -> Server:
-        """A Collector that is up and running with these files."""
-        configs = [f"--config={file}" for file in files]
-        return self._start("otelcol", [*configs, f"--config={_SILENT}"], self.url(health), files[-1].stem)
+    def collector(self, *files: Path, health: int = 13133, silent: bool = True) -> Server:
+        """A Collector that is up and running with these files; unless ``silent``, its own metrics are as they say."""
+        configs = [f"--config={file}" for file in (*files, *([_SILENT] if silent else ()))]
+        return self._start("otelcol", configs, self.url(health), files[-1].stem)
 
     def jaeger(self, edits: Mapping[str, str] | None = None) -> Server:
         """A Jaeger that is up and running."""

@@ -208,6 +208,21 @@ def test_alerts_select_what_the_gateway_exposes(site: Site) -> None:
     assert all("collector_instance_id" in sample.labels for sample in found if sample.name in (_COUNT, _BUCKET))
 
 
+def test_gateway_tells_what_it_dropped(site: Site) -> None:
+    """What the backend calls a permanent error is in its own metrics, on the port that the file gives them."""
+    own = {"port: 28888": f"port: {site.port(28888)}"}
+    with grpc_receiver(site.port(14317)) as backend:
+        backend.reply = Reply(code=grpc.StatusCode.UNAUTHENTICATED, takes=False)
+        site.collector(site.place("gateway.yaml", own), health=23133, silent=False)
+        (trace,) = traced(inputs("v53.0-tls"))
+        assert delivered([Parcel.of_trace(trace)], site.url(24317), None, protocol="grpc").complete
+        dropped = eventually(
+            lambda: total(scrape(f"{site.url(28888)}/metrics"), "otelcol_exporter_send_failed_spans"),
+            bool,
+        )
+    assert dropped == len(trace.spans)
+
+
 def test_tail_sampling_keeps_what_matters(site: Site) -> None:
     """Uncommented as the file says: failures and long downtimes are kept (nothing else here), and all are counted."""
     text = (CONFIGURATIONS / "gateway.yaml").read_text()
