@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -38,6 +39,7 @@ _SOON: Final = {"metrics_flush_interval: 60s": "metrics_flush_interval: 2s"}
 _CALLS: Final = "traces_span_metrics_calls_total"
 _COUNT: Final = "traces_span_metrics_duration_seconds_count"
 _BUCKET: Final = "traces_span_metrics_duration_seconds_bucket"
+_CERTIFICATES: Final = Path(__file__).parents[1] / "certificates"
 _TARGET_NS: Final = 300 * 10**6
 _SELECTOR: Final = re.compile(r"(traces_\w+)\{([^}]*)\}")
 
@@ -206,6 +208,25 @@ def test_alerts_select_what_the_gateway_exposes(site: Site) -> None:
         within = [length for length in _downtimes(traces) if length <= float(labels.get("le", "inf")) * 10**9]
         assert total(found, name, **labels) == len(within)
     assert all("collector_instance_id" in sample.labels for sample in found if sample.name in (_COUNT, _BUCKET))
+
+
+def test_tiers_with_tls_on_both_sides(site: Site) -> None:
+    """Edited as the README of the folder says; an agent without a certificate is not let in, and keeps what it has."""
+    authority, server, client = (_CERTIFICATES / f"{name}.pem" for name in ("ca", "server", "client"))
+    own = f"cert_file: {server}, key_file: {server.with_suffix('.key')}, client_ca_file: {authority}"
+    endpoint = '"127.0.0.1:24317"'
+    site.collector(site.place("gateway.yaml", _SOON | {endpoint: f"{endpoint}, tls: {{{own}}}"}), health=23133)
+    tls = f"tls: {{insecure: false, ca_file: {authority}"
+    pair = f", cert_file: {client}, key_file: {client.with_suffix('.key')}"
+    (trace,) = traced(inputs("v53.0-tls"))
+    stranger = site.collector(site.place("agent.yaml", {"14317": "24317", "tls: {insecure: true": tls}))
+    assert delivered([Parcel.of_trace(trace)], site.url(4318), None).complete
+    assert "Will retry" in eventually(lambda: stranger.log, lambda log: "Will retry" in log)
+    stranger.stop()
+    assert total(scrape(f"{site.url(28889)}/metrics"), _CALLS) == 0
+    site.collector(site.place("agent.yaml", {"14317": "24317", "tls: {insecure: true": tls + pair}))
+    (found,) = _counted(site, [28889], len(trace.spans))
+    assert total(found, _CALLS) == len(trace.spans)
 
 
 def test_gateway_tells_what_it_dropped(site: Site) -> None:
