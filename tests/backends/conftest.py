@@ -1,4 +1,4 @@
-"""The Collector and Jaeger for tests: built once, started on free ports, their logs shown where a test fails."""
+"""Collector, Jaeger and Prometheus for tests: built once, started on free ports, their logs shown if a test fails."""
 
 from __future__ import annotations
 
