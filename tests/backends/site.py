@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["CONFIGURATIONS", "SECOND_GATEWAY", "TWO_GATEWAYS", "Site"]
 
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "collector-config"
-TWO_GATEWAYS: Final = {'otlp_grpc/2: {endpoint: "127.0.0.1:24317"': 'otlp_grpc/2: {endpoint: "127.0.0.1:34317"'}
-"""For agent_balanced.yaml: the second gateway is one of its own."""
+TWO_GATEWAYS: Final = {
+    "agent_balanced.yaml": {'hostnames: ["127.0.0.1:24317"]': 'hostnames: ["127.0.0.1:24317", "127.0.0.1:34317"]'},
+    "agent_sharded.yaml": {'otlp_grpc/2: {endpoint: "127.0.0.1:24317"': 'otlp_grpc/2: {endpoint: "127.0.0.1:34317"'},
+}
+"""For an agent's file: the edits that make its gateways two."""
 SECOND_GATEWAY: Final = {"24317": "34317", "23133": "33133", "28889": "38889", "otelmig-gateway": "otelmig-gateway-2"}
 """For gateway.yaml: beside the first on the same machine."""
 _ADDRESS: Final = re.compile(r"127\.0\.0\.1:(\d+)")

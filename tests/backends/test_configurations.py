@@ -32,6 +32,8 @@ _RUN_AS: Final = (
     ("agent.yaml", "jaeger.yaml", "file_log.yaml"),
     ("agent_balanced.yaml",),
     ("agent_balanced.yaml", "file_log.yaml"),
+    ("agent_sharded.yaml",),
+    ("agent_sharded.yaml", "file_log.yaml"),
     ("gateway.yaml",),
     ("gateway.yaml", "jaeger.yaml"),
     ("gateway.yaml", "tempo.yaml"),

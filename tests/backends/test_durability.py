@@ -89,7 +89,7 @@ def test_nothing_acknowledged_is_lost(
 
 def test_nothing_is_lost_between_the_tiers(site: Site, otelmig: Otelmig, tmp_path: Path) -> None:
     """No gateway is up; the agent is killed, and delivers all that it acknowledged once they are there."""
-    agent = site.collector(site.place("agent_balanced.yaml", TWO_GATEWAYS))
+    agent = site.collector(site.place("agent_balanced.yaml", TWO_GATEWAYS["agent_balanced.yaml"]))
     written = tmp_path / "all.jsonl"
     done = otelmig("trace", "-q", "-o", written, "--otlp", site.url(4318), _many(tmp_path / "some.log", 40))
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import signal
@@ -41,6 +42,10 @@ _COUNT: Final = "traces_span_metrics_duration_seconds_count"
 _BUCKET: Final = "traces_span_metrics_duration_seconds_bucket"
 _CERTIFICATES: Final = Path(__file__).parents[1] / "certificates"
 _TARGET_NS: Final = 300 * 10**6
+_BALANCED: Final = "agent_balanced.yaml"
+_SHARDED: Final = "agent_sharded.yaml"
+_FIRST_RETRY_S: Final = 2.5
+"""Of agent_balanced.yaml, at the earliest: its interval less what chance may take off."""
 _SELECTOR: Final = re.compile(r"(traces_\w+)\{([^}]*)\}")
 
 
@@ -76,7 +81,7 @@ def _start_two_tiers(site: Site) -> None:
     site.jaeger()
     site.collector(site.place("gateway.yaml", _SOON), health=23133)
     site.collector(site.place("gateway.yaml", _SOON | SECOND_GATEWAY, copy="second-"), health=33133)
-    site.collector(site.place("agent_balanced.yaml", TWO_GATEWAYS))
+    site.collector(site.place(_BALANCED, TWO_GATEWAYS[_BALANCED]))
 
 
 def test_two_tiers_count_every_migration_once(site: Site) -> None:
@@ -110,16 +115,47 @@ def test_two_tiers_keep_a_trace_together(site: Site) -> None:
     assert sorted(total(found, _CALLS) for found in each) == [0, len(trace.spans)]
 
 
-def test_agent_as_shipped_needs_one_gateway(site: Site) -> None:
-    """It has both places, and every span comes to it once."""
+@pytest.mark.parametrize("agent", [_BALANCED, _SHARDED])
+def test_agent_as_shipped_needs_one_gateway(agent: str, site: Site) -> None:
+    """It has all places, and every span comes to it once."""
     site.collector(site.place("gateway.yaml", _SOON), health=23133)
-    site.collector(site.place("agent_balanced.yaml"))
+    site.collector(site.place(agent))
     traces = _send(site, 4318)
     (found,) = _counted(site, [28889], _spans(traces))
     assert total(found, _CALLS) == _spans(traces)
 
 
-def test_a_gateway_that_is_down_holds_up_no_other(site: Site) -> None:
+def test_balanced_while_a_gateway_is_down(site: Site) -> None:
+    """Its own traces wait and are tried seldom; what is sent with them goes again; nothing is missing later."""
+    parcels = _parcels(100)
+    idents = {parcel.ident[:32] for parcel in parcels}
+    alone, together = parcels[:80], parcels[80:]
+    with grpc_receiver(site.port(24317)) as up, grpc_receiver(site.port(34317)) as down:
+        down.reply = Reply(code=grpc.StatusCode.UNAVAILABLE, takes=False)
+        site.collector(site.place(_BALANCED, TWO_GATEWAYS[_BALANCED]))
+        begin = time.monotonic()
+        for parcel in alone:
+            assert delivered([parcel], site.url(4318), None).complete
+        first = {parcel.ident[:32] for parcel in alone}
+        assert eventually(lambda: _taken(up) | set(_tried(down)), first.__eq__) == first
+        assert min(len(_taken(up)), len(_tried(down))) > 10
+        tried = eventually(lambda: _tried(down), lambda found: max(found.values()) > 1)
+        assert 1 < max(tried.values()) <= 1 + (time.monotonic() - begin) / _FIRST_RETRY_S
+        assert not up.copies()
+        assert delivered(together, site.url(4318), None).complete
+        assert eventually(lambda: _taken(up) | set(_tried(down)), idents.__eq__) == idents
+        here = _taken(up)
+        assert eventually(up.copies, bool)
+        assert max(map(len, up.bodies)) <= 16_000
+        down.reply = Reply()
+        assert eventually(lambda: _taken(down), (idents - here).__eq__) == idents - here
+        spans = sum(parcel.spans for parcel in parcels)
+        assert eventually(lambda: len(up.contents()) + len(down.contents()), spans.__eq__) == spans
+        assert _taken(up) == here
+        assert not down.copies()
+
+
+def test_sharded_while_a_gateway_is_down(site: Site) -> None:
     """The other gets all of its own, once; the rest waits on the disk, is tried seldom, and arrives later, once."""
     traces = [trace for name in RECORDINGS for trace in traced(inputs(name))]
     here = {trace.trace_id for trace in traces if trace.trace_id[-1] < "8"}
@@ -132,7 +168,7 @@ def test_a_gateway_that_is_down_holds_up_no_other(site: Site) -> None:
             refused.extend((body, time.monotonic()) for body in down.bodies[len(refused) :])
             return len(refused) - len({body for body, _ in refused})
 
-        agent = site.collector(site.place("agent_balanced.yaml", TWO_GATEWAYS))
+        agent = site.collector(site.place(_SHARDED, TWO_GATEWAYS[_SHARDED]))
         for some in (*([trace] for trace in traces[:half]), traces[half:]):
             assert delivered([Parcel.of_trace(trace) for trace in some], site.url(4318), None).complete
             repeated()
@@ -150,6 +186,22 @@ def test_a_gateway_that_is_down_holds_up_no_other(site: Site) -> None:
         assert len(down.spans) == sum(len(trace.spans) for trace in traces if trace.trace_id in there)
         assert _taken(up) == here
         assert not up.copies()
+
+
+def _parcels(count: int) -> list[Parcel]:
+    """So many traces; their ids are spread as those of otelmig are."""
+    (trace,) = traced(inputs("v53.0-twohosts"))
+    idents = (hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in range(count))
+    return [Parcel.of_trace(replace(trace, trace_id=ident)) for ident in idents]
+
+
+def _tried(receiver: Receiver) -> Counter[str]:
+    """How many requests each trace came in, also those that were refused."""
+    found: Counter[str] = Counter()
+    for request in receiver.requests:
+        resources = request.resource_spans
+        found.update({s.trace_id.hex() for each in resources for scope in each.scope_spans for s in scope.spans})
+    return found
 
 
 def _taken(receiver: Receiver) -> set[str]:
