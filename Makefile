@@ -11,7 +11,7 @@ demo: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto
 
-# against the real Collector and the real Jaeger, which are built once, from the Go module proxy (5 to 20 minutes)
+# against the real Collector, Jaeger and Prometheus's engine, built once from the Go module proxy (5 to 20 minutes)
 test-backends: $(VENV)/.test
 	$(BIN)/python tests/backends/build.py
 	$(BIN)/python -m pytest -m backend tests/backends

@@ -1,1 +1,1 @@
-"""Tests against the real OpenTelemetry Collector and the real Jaeger."""
+"""Tests against the real OpenTelemetry Collector, Jaeger and Prometheus's engine."""

@@ -1,11 +1,11 @@
-"""The Collector and Jaeger, built once from their published modules and kept in a cache.
+"""The Collector, Jaeger and Prometheus's engine, built once from their published modules and kept in a cache.
 
 ``python tests/backends/build.py`` builds what is missing. The folder in the cache is named after a digest of all that
 goes into a build, so another version never meets an old binary. Everything compiled is checked against the committed
 go.sum.
 
-For other versions: edit ``jaeger/go.mod`` and run ``go mod tidy`` there; edit ``collector/builder.yaml``, run the
-builder without ``--skip-get-modules`` and take its go.mod and go.sum.
+For other versions: edit ``jaeger/go.mod`` or ``prometheus/go.mod`` and run ``go mod tidy`` there; edit
+``collector/builder.yaml``, run the builder without ``--skip-get-modules`` and take its go.mod and go.sum.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["COLLECTOR", "JAEGER", "NO_GO", "Recipe", "find_go"]
+__all__ = ["NO_GO", "RECIPES", "Recipe", "find_go"]
 
 _HERE: Final = Path(__file__).parent
 _BUILDER: Final = "go.opentelemetry.io/collector/cmd/builder@v0.159.0"
 _JAEGER: Final = "github.com/jaegertracing/jaeger/cmd/jaeger"
 _LDFLAGS: Final = "-ldflags=-s -w"
-NO_GO: Final = "no Go on this machine (PATH, /usr/local/go): the Collector and Jaeger are not built, nor tested with"
+NO_GO: Final = "no Go on this machine (PATH, /usr/local/go): Collector, Jaeger and Prometheus are not built or tested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,9 @@ class Recipe:
         if self is JAEGER:
             _run([go, "build", "-mod=readonly", "-trimpath", _LDFLAGS, "-o", work / self.name, _JAEGER], work, environ)
             return work / self.name
+        if self is PROMETHEUS:
+            _run([go, "test", "-c", "-mod=readonly", "-trimpath", _LDFLAGS, "-o", work / self.name, "."], work, environ)
+            return work / self.name
         _run([go, "install", _BUILDER], work, environ | {"GOBIN": str(work)})
         generate = ["--config=builder.yaml", "--skip-strict-versioning", "--skip-get-modules", "--skip-compilation"]
         _run([work / "builder", *generate], work, environ)
@@ -92,6 +95,8 @@ class Recipe:
 
 COLLECTOR: Final = Recipe(name="otelcol", module=_HERE / "collector")
 JAEGER: Final = Recipe(name="jaeger", module=_HERE / "jaeger")
+PROMETHEUS: Final = Recipe(name="promqltest", module=_HERE / "prometheus")
+RECIPES: Final = (COLLECTOR, JAEGER, PROMETHEUS)
 
 
 def find_go() -> Path | None:
@@ -135,12 +140,12 @@ def _say(text: str) -> None:
 
 
 def main() -> int:
-    """Build both; without Go, say so: an error where CI is set, since nothing may be left out there."""
+    """Build all; without Go, say so: an error where CI is set, since nothing may be left out there."""
     go = find_go()
     if go is None:
         _say(NO_GO)
         return 1 if os.environ.get("CI") else 0
-    for recipe in (COLLECTOR, JAEGER):
+    for recipe in RECIPES:
         recipe.build(go)
     return 0
 

@@ -1,4 +1,4 @@
-"""The Collector and Jaeger for tests: built once, started on free ports, their logs shown where a test fails."""
+"""Collector, Jaeger and Prometheus for tests: built once, started on free ports, their logs shown if a test fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.build import COLLECTOR, JAEGER, NO_GO, find_go
+from backends.build import NO_GO, RECIPES, find_go
 from backends.site import Site
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def binaries() -> dict[str, Path]:
-    """``otelcol`` and ``jaeger``; without Go there are none, which is a failure where CI is set."""
-    built = {recipe.name: recipe.binary() for recipe in (COLLECTOR, JAEGER)}
+    """``otelcol``, ``jaeger`` and ``promqltest``; without Go there are none, which is a failure where CI is set."""
+    built = {recipe.name: recipe.binary() for recipe in RECIPES}
     if all(binary.exists() for binary in built.values()):
         return built
     go = find_go()
@@ -26,7 +26,7 @@ def binaries() -> dict[str, Path]:
         if os.environ.get("CI"):
             pytest.fail(NO_GO)
         pytest.skip(NO_GO)
-    return {recipe.name: recipe.build(go) for recipe in (COLLECTOR, JAEGER)}
+    return {recipe.name: recipe.build(go) for recipe in RECIPES}
 
 
 @pytest.fixture

@@ -12,15 +12,22 @@ from backends.server import Server, free_ports
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CONFIGURATIONS", "Site"]
+__all__ = ["CONFIGURATIONS", "SECOND_GATEWAY", "TWO_GATEWAYS", "Site"]
 
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "collector-config"
+TWO_GATEWAYS: Final = {
+    "agent_balanced.yaml": {'hostnames: ["127.0.0.1:24317"]': 'hostnames: ["127.0.0.1:24317", "127.0.0.1:34317"]'},
+    "agent_sharded.yaml": {'otlp_grpc/2: {endpoint: "127.0.0.1:24317"': 'otlp_grpc/2: {endpoint: "127.0.0.1:34317"'},
+}
+"""For an agent's file: the edits that make its gateways two."""
+SECOND_GATEWAY: Final = {"24317": "34317", "23133": "33133", "28889": "38889", "otelmig-gateway": "otelmig-gateway-2"}
+"""For gateway.yaml: beside the first on the same machine."""
 _ADDRESS: Final = re.compile(r"127\.0\.0\.1:(\d+)")
 _FOLDER: Final = re.compile(r"(?<=[ \[])/var/")
 _ENOUGH: Final = 24
 """Ports, more than all files together name; taken at once, so that none is given twice."""
 _SILENT: Final = "yaml:service::telemetry::metrics::level: none"
-"""The Collector's own metrics have a port that no shipped file names."""
+"""The Collector's own metrics have a port that the shipped file of an agent does not name."""
 
 
 class Site:
@@ -58,10 +65,10 @@ class Site:
         path.write_text(_FOLDER.sub(f"{self._folder}/var/", text))
         return path
 
-    def collector(self, *files: Path, health: int = 13133) -> Server:
-        """A Collector that is up and running with these files."""
-        configs = [f"--config={file}" for file in files]
-        return self._start("otelcol", [*configs, f"--config={_SILENT}"], self.url(health), files[-1].stem)
+    def collector(self, *files: Path, health: int = 13133, silent: bool = True) -> Server:
+        """A Collector that is up and running with these files; unless ``silent``, its own metrics are as they say."""
+        configs = [f"--config={file}" for file in (*files, *([_SILENT] if silent else ()))]
+        return self._start("otelcol", configs, self.url(health), files[-1].stem)
 
     def jaeger(self, edits: Mapping[str, str] | None = None) -> Server:
         """A Jaeger that is up and running."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import grpc
 import pytest
 from consignment import delivered
 from forest import inputs, traced
+from otlp_receiver import grpc_receiver
 
 from backends.jaeger_api import Jaeger
 from backends.patience import eventually
@@ -16,12 +19,11 @@ from backends.site import CONFIGURATIONS
 from otelmig.otlp.parcel import Parcel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from backends.site import Site
 
 pytestmark = pytest.mark.backend
 
+_CERTIFICATES: Final = Path(__file__).parents[1] / "certificates"
 _RUN_AS: Final = (
     ("agent.yaml",),
     ("agent.yaml", "jaeger.yaml"),
@@ -30,6 +32,8 @@ _RUN_AS: Final = (
     ("agent.yaml", "jaeger.yaml", "file_log.yaml"),
     ("agent_balanced.yaml",),
     ("agent_balanced.yaml", "file_log.yaml"),
+    ("agent_sharded.yaml",),
+    ("agent_sharded.yaml", "file_log.yaml"),
     ("gateway.yaml",),
     ("gateway.yaml", "jaeger.yaml"),
     ("gateway.yaml", "tempo.yaml"),
@@ -91,6 +95,26 @@ def test_targets_reach_a_backend(target: str, site: Site) -> None:
     (trace,) = traced(inputs("v53.0-tls"))
     assert delivered([Parcel.of_trace(trace)], site.url(4318), None).complete
     assert eventually(lambda: Jaeger(site.url(16686)).trace(trace.trace_id), bool)
+
+
+@pytest.mark.parametrize("target", ["jaeger.yaml", "tempo.yaml"])
+def test_targets_with_tls_and_a_token(target: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edited as their lines say, the plain port of the agent's file is no more, and the token is the environment's."""
+    text = (CONFIGURATIONS / target).read_text()
+    (own,) = re.findall(r"\{insecure: false, ca_file: \S+\}", text)
+    (token,) = re.findall(r'authorization: "\$\{env:OTLP_AUTHORIZATION\}"', text)
+    edits = {
+        "tls: {insecure: true}": re.sub(r"ca_file: [^}]+", f"ca_file: {_CERTIFICATES / 'ca.pem'}", f"tls: {own}"),
+        "headers: {": f"headers: {{{token}, ",
+    }
+    monkeypatch.setenv("OTLP_AUTHORIZATION", "Bearer of a token")
+    key, chain = ((_CERTIFICATES / f"server.{kind}").read_bytes() for kind in ("key", "pem"))
+    with grpc_receiver(site.port(14317), grpc.ssl_server_credentials([(key, chain)])) as receiver:
+        site.collector(site.place("agent.yaml"), site.place(target, edits))
+        (trace,) = traced(inputs("v53.0-tls"))
+        assert delivered([Parcel.of_trace(trace)], site.url(4318), None).complete
+        assert len(eventually(lambda: receiver.spans, bool)) == len(trace.spans)
+    assert receiver.headers[0]["authorization"] == "Bearer of a token"
 
 
 def test_tempo_is_told_of_old_traces() -> None:

@@ -18,6 +18,7 @@ from restamp import shifted
 from backends.jaeger_api import Jaeger
 from backends.otlp_spans import spans_by_id
 from backends.patience import eventually
+from backends.site import SECOND_GATEWAY, TWO_GATEWAYS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,15 +89,14 @@ def test_nothing_acknowledged_is_lost(
 
 def test_nothing_is_lost_between_the_tiers(site: Site, otelmig: Otelmig, tmp_path: Path) -> None:
     """No gateway is up; the agent is killed, and delivers all that it acknowledged once they are there."""
-    agent = site.collector(site.place("agent_balanced.yaml"))
+    agent = site.collector(site.place("agent_balanced.yaml", TWO_GATEWAYS["agent_balanced.yaml"]))
     written = tmp_path / "all.jsonl"
     done = otelmig("trace", "-q", "-o", written, "--otlp", site.url(4318), _many(tmp_path / "some.log", 40))
     assert done.returncode == 0, done.stderr
     agent.stop(signal.SIGKILL)
     agent.start()
-    second = {"24317": "34317", "23133": "33133", "28889": "38889", "otelmig-gateway": "otelmig-gateway-2"}
     site.collector(site.place("gateway.yaml"), health=23133)
-    site.collector(site.place("gateway.yaml", second, copy="second-"), health=33133)
+    site.collector(site.place("gateway.yaml", SECOND_GATEWAY, copy="second-"), health=33133)
     site.jaeger()
     wanted = _documents(written)
     assert len(wanted) == 40

@@ -119,6 +119,7 @@ def test_only_what_the_message_table_has_leaves_the_host(site: Site, monkeypatch
         assert b"VmConfig" not in receiver.bytes
         resource = {each.key: each.value.string_value for each in receiver.received[0].resource.attributes}
         records = list(_records(receiver))
+        assert not re.findall(r"(?m)^\S+\terror\t.*", server.log)
         server.stop()
         server.start()
         with (site.folder("/var/log/cloud-hypervisor") / "v53.0-local-source.log").open("ab") as file:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import signal
+import time
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import grpc
 import pytest
 from consignment import delivered
 from forest import RECORDINGS, inputs, traced
+from otlp_receiver import Reply, grpc_receiver
 
 from backends.jaeger_api import Jaeger
 from backends.otlp_spans import spans_by_id
 from backends.patience import eventually
 from backends.prometheus_text import Sample, scrape, total
-from backends.site import CONFIGURATIONS
+from backends.site import CONFIGURATIONS, SECOND_GATEWAY, TWO_GATEWAYS
 from otelmig.otlp.json_lines import json_line
 from otelmig.otlp.parcel import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from otlp_receiver import Receiver
 
     from backends.site import Site
     from otelmig.trace.span import Trace
@@ -28,11 +37,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backend
 
 _SOON: Final = {"metrics_flush_interval: 60s": "metrics_flush_interval: 2s"}
-_SECOND: Final = {"24317": "34317", "23133": "33133", "28889": "38889", "otelmig-gateway": "otelmig-gateway-2"}
 _CALLS: Final = "traces_span_metrics_calls_total"
 _COUNT: Final = "traces_span_metrics_duration_seconds_count"
 _BUCKET: Final = "traces_span_metrics_duration_seconds_bucket"
+_CERTIFICATES: Final = Path(__file__).parents[1] / "certificates"
 _TARGET_NS: Final = 300 * 10**6
+_BALANCED: Final = "agent_balanced.yaml"
+_SHARDED: Final = "agent_sharded.yaml"
+_FIRST_RETRY_S: Final = 2.5
+"""Of agent_balanced.yaml, at the earliest: its interval less what chance may take off."""
 _SELECTOR: Final = re.compile(r"(traces_\w+)\{([^}]*)\}")
 
 
@@ -67,8 +80,8 @@ def _downtimes(traces: list[Trace]) -> list[int]:
 def _start_two_tiers(site: Site) -> None:
     site.jaeger()
     site.collector(site.place("gateway.yaml", _SOON), health=23133)
-    site.collector(site.place("gateway.yaml", _SOON | _SECOND, copy="second-"), health=33133)
-    site.collector(site.place("agent_balanced.yaml"))
+    site.collector(site.place("gateway.yaml", _SOON | SECOND_GATEWAY, copy="second-"), health=33133)
+    site.collector(site.place(_BALANCED, TWO_GATEWAYS[_BALANCED]))
 
 
 def test_two_tiers_count_every_migration_once(site: Site) -> None:
@@ -100,6 +113,99 @@ def test_two_tiers_keep_a_trace_together(site: Site) -> None:
         assert delivered([Parcel.of_trace(piece)], site.url(4317), None, protocol="grpc").complete
     each = _counted(site, (28889, 38889), len(trace.spans))
     assert sorted(total(found, _CALLS) for found in each) == [0, len(trace.spans)]
+
+
+@pytest.mark.parametrize("agent", [_BALANCED, _SHARDED])
+def test_agent_as_shipped_needs_one_gateway(agent: str, site: Site) -> None:
+    """It has all places, and every span comes to it once."""
+    site.collector(site.place("gateway.yaml", _SOON), health=23133)
+    site.collector(site.place(agent))
+    traces = _send(site, 4318)
+    (found,) = _counted(site, [28889], _spans(traces))
+    assert total(found, _CALLS) == _spans(traces)
+
+
+def test_balanced_while_a_gateway_is_down(site: Site) -> None:
+    """Its own traces wait and are tried seldom; what is sent with them goes again; nothing is missing later."""
+    parcels = _parcels(100)
+    idents = {parcel.ident[:32] for parcel in parcels}
+    alone, together = parcels[:80], parcels[80:]
+    with grpc_receiver(site.port(24317)) as up, grpc_receiver(site.port(34317)) as down:
+        down.reply = Reply(code=grpc.StatusCode.UNAVAILABLE, takes=False)
+        site.collector(site.place(_BALANCED, TWO_GATEWAYS[_BALANCED]))
+        begin = time.monotonic()
+        for parcel in alone:
+            assert delivered([parcel], site.url(4318), None).complete
+        first = {parcel.ident[:32] for parcel in alone}
+        assert eventually(lambda: _taken(up) | set(_tried(down)), first.__eq__) == first
+        assert min(len(_taken(up)), len(_tried(down))) > 10
+        tried = eventually(lambda: _tried(down), lambda found: max(found.values()) > 1)
+        assert 1 < max(tried.values()) <= 1 + (time.monotonic() - begin) / _FIRST_RETRY_S
+        assert not up.copies()
+        assert delivered(together, site.url(4318), None).complete
+        assert eventually(lambda: _taken(up) | set(_tried(down)), idents.__eq__) == idents
+        here = _taken(up)
+        assert eventually(up.copies, bool)
+        assert max(map(len, up.bodies)) <= 16_000
+        down.reply = Reply()
+        assert eventually(lambda: _taken(down), (idents - here).__eq__) == idents - here
+        spans = sum(parcel.spans for parcel in parcels)
+        assert eventually(lambda: len(up.contents()) + len(down.contents()), spans.__eq__) == spans
+        assert _taken(up) == here
+        assert not down.copies()
+
+
+def test_sharded_while_a_gateway_is_down(site: Site) -> None:
+    """The other gets all of its own, once; the rest waits on the disk, is tried seldom, and arrives later, once."""
+    traces = [trace for name in RECORDINGS for trace in traced(inputs(name))]
+    here = {trace.trace_id for trace in traces if trace.trace_id[-1] < "8"}
+    half = len(traces) // 2
+    refused: list[tuple[bytes, float]] = []
+    with grpc_receiver(site.port(24317)) as up, grpc_receiver(site.port(34317)) as down:
+        down.reply = Reply(code=grpc.StatusCode.UNAVAILABLE, takes=False)
+
+        def repeated() -> int:
+            refused.extend((body, time.monotonic()) for body in down.bodies[len(refused) :])
+            return len(refused) - len({body for body, _ in refused})
+
+        agent = site.collector(site.place(_SHARDED, TWO_GATEWAYS[_SHARDED]))
+        for some in (*([trace] for trace in traces[:half]), traces[half:]):
+            assert delivered([Parcel.of_trace(trace) for trace in some], site.url(4318), None).complete
+            repeated()
+        assert eventually(repeated, bool)
+        ((body, _),) = Counter(body for body, _ in refused).most_common(1)
+        first, second, *_ = [at for each, at in refused if each == body]
+        assert second - first > 1
+        assert eventually(lambda: _taken(up), here.__eq__) == here
+        assert not up.copies()
+        agent.stop(signal.SIGKILL)
+        agent.start()
+        down.reply = Reply()
+        there = {trace.trace_id for trace in traces} - here
+        assert eventually(lambda: _taken(down), there.__eq__) == there
+        assert len(down.spans) == sum(len(trace.spans) for trace in traces if trace.trace_id in there)
+        assert _taken(up) == here
+        assert not up.copies()
+
+
+def _parcels(count: int) -> list[Parcel]:
+    """So many traces; their ids are spread as those of otelmig are."""
+    (trace,) = traced(inputs("v53.0-twohosts"))
+    idents = (hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in range(count))
+    return [Parcel.of_trace(replace(trace, trace_id=ident)) for ident in idents]
+
+
+def _tried(receiver: Receiver) -> Counter[str]:
+    """How many requests each trace came in, also those that were refused."""
+    found: Counter[str] = Counter()
+    for request in receiver.requests:
+        resources = request.resource_spans
+        found.update({s.trace_id.hex() for each in resources for scope in each.scope_spans for s in scope.spans})
+    return found
+
+
+def _taken(receiver: Receiver) -> set[str]:
+    return {span.trace_id.hex() for span in receiver.spans}
 
 
 def _check_in_jaeger(site: Site, traces: list[Trace]) -> None:
@@ -154,6 +260,40 @@ def test_alerts_select_what_the_gateway_exposes(site: Site) -> None:
         within = [length for length in _downtimes(traces) if length <= float(labels.get("le", "inf")) * 10**9]
         assert total(found, name, **labels) == len(within)
     assert all("collector_instance_id" in sample.labels for sample in found if sample.name in (_COUNT, _BUCKET))
+
+
+def test_tiers_with_tls_on_both_sides(site: Site) -> None:
+    """Edited as the README of the folder says; an agent without a certificate is not let in, and keeps what it has."""
+    authority, server, client = (_CERTIFICATES / f"{name}.pem" for name in ("ca", "server", "client"))
+    own = f"cert_file: {server}, key_file: {server.with_suffix('.key')}, client_ca_file: {authority}"
+    endpoint = '"127.0.0.1:24317"'
+    site.collector(site.place("gateway.yaml", _SOON | {endpoint: f"{endpoint}, tls: {{{own}}}"}), health=23133)
+    tls = f"tls: {{insecure: false, ca_file: {authority}"
+    pair = f", cert_file: {client}, key_file: {client.with_suffix('.key')}"
+    (trace,) = traced(inputs("v53.0-tls"))
+    stranger = site.collector(site.place("agent.yaml", {"14317": "24317", "tls: {insecure: true": tls}))
+    assert delivered([Parcel.of_trace(trace)], site.url(4318), None).complete
+    assert "Will retry" in eventually(lambda: stranger.log, lambda log: "Will retry" in log)
+    stranger.stop()
+    assert total(scrape(f"{site.url(28889)}/metrics"), _CALLS) == 0
+    site.collector(site.place("agent.yaml", {"14317": "24317", "tls: {insecure: true": tls + pair}))
+    (found,) = _counted(site, [28889], len(trace.spans))
+    assert total(found, _CALLS) == len(trace.spans)
+
+
+def test_gateway_tells_what_it_dropped(site: Site) -> None:
+    """What the backend calls a permanent error is in its own metrics, on the port that the file gives them."""
+    own = {"port: 28888": f"port: {site.port(28888)}"}
+    with grpc_receiver(site.port(14317)) as backend:
+        backend.reply = Reply(code=grpc.StatusCode.UNAUTHENTICATED, takes=False)
+        site.collector(site.place("gateway.yaml", own), health=23133, silent=False)
+        (trace,) = traced(inputs("v53.0-tls"))
+        assert delivered([Parcel.of_trace(trace)], site.url(24317), None, protocol="grpc").complete
+        dropped = eventually(
+            lambda: total(scrape(f"{site.url(28888)}/metrics"), "otelcol_exporter_send_failed_spans"),
+            bool,
+        )
+    assert dropped == len(trace.spans)
 
 
 def test_tail_sampling_keeps_what_matters(site: Site) -> None:
