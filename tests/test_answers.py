@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-import threading
 from base64 import b64encode
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from consignment import check_delivered, delivered, parcels
 from forest import inputs
+from listener import listening
 from otlp_receiver import Reply, free_port, http_receiver
 
 from otelmig.otlp.account import Reason
@@ -207,11 +207,10 @@ def _goodbye(near: ssl.SSLSocket) -> None:
 @contextmanager
 def _breaking(fault: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
     """A receiver over TLS whose first request with spans ends with ``fault``, the body not being read."""
-    listener = socket.create_server(("127.0.0.1", 0))
     faults = [fault]
 
     def serve(plain: socket.socket) -> None:
-        with suppress(OSError), _context().wrap_socket(plain, server_side=True) as near, near.makefile("rb") as words:
+        with _context().wrap_socket(plain, server_side=True) as near, near.makefile("rb") as words:
             while head := b"".join(iter(words.readline, b"\r\n")):
                 size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index] # always sent
                 if size and faults:
@@ -220,19 +219,8 @@ def _breaking(fault: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
                 words.read(size)
                 near.sendall(_TAKEN)
 
-    def listen() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    thread = threading.Thread(target=listen)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        listener.close()
+    with listening(serve) as port:
+        yield f"https://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("fault", [_garbage, _alert, _goodbye])
@@ -247,29 +235,17 @@ def test_certificate_that_the_receiver_does_not_take(tmp_path: Path) -> None:
     """TLS 1.3 says so after the sender's handshake: it is wrong TLS all the same, and not tried again."""
     said: list[str] = []
 
-    def refuse() -> None:
-        while True:
-            near, _ = listener.accept()
-            with near, suppress(ssl.SSLError):
-                secure = context.wrap_socket(near, server_side=True, do_handshake_on_connect=False)
-                with suppress(ssl.SSLError):
-                    secure.do_handshake()
-                with socket.socket(fileno=secure.detach()) as plain:
-                    while plain.recv(1 << 16):  # a reset would overtake the alert
-                        pass
+    def refuse(near: socket.socket) -> None:
+        secure = context.wrap_socket(near, server_side=True, do_handshake_on_connect=False)
+        with suppress(ssl.SSLError):
+            secure.do_handshake()
+        with socket.socket(fileno=secure.detach()) as plain:
+            while plain.recv(1 << 16):  # a reset would overtake the alert
+                pass
 
     context = _context(mutual=True)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def listen() -> None:
-            with suppress(OSError):
-                refuse()
-
-        thread = threading.Thread(target=listen)
-        thread.start()
-        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    with listening(refuse) as port:
+        url = f"https://127.0.0.1:{port}"
         account = delivered(parcels(1), url, tmp_path, said, certificate=str(_CERTIFICATES / "ca.pem"))
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
     assert account.reasons == {Reason.TLS: account.spooled}
     assert ["certificate required" in line for line in said] == [True]

@@ -22,6 +22,7 @@ from forest import inputs
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # generated code has no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
+from listener import listening
 from otlp_receiver import Reply, free_port, grpc_receiver, http_receiver, json_rejection, receiver_of, rejection
 
 from otelmig.errors import UsageError
@@ -410,34 +411,21 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 @contextmanager
 def _gateway(answer: Callable[[socket.socket, int], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server that speaks HTTP/2 and no gRPC: the headers of each request are followed by ``answer``."""
-    listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(given: socket.socket) -> None:
-        with suppress(OSError):
-            near = tls.wrap_socket(given, server_side=True) if tls is not None else given
-            with near, near.makefile("rb") as words:
-                near.sendall(_frame(4, 0, 0))
-                words.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
-                while len(head := words.read(9)) == 9:
-                    words.read(int.from_bytes(head[:3], "big"))
-                    if head[3] == 4 and not head[4]:
-                        near.sendall(_frame(4, 1, 0))
-                    if head[3] == 1:
-                        answer(near, int.from_bytes(head[5:], "big"))
+        near = tls.wrap_socket(given, server_side=True) if tls is not None else given
+        with near, near.makefile("rb") as words:
+            near.sendall(_frame(4, 0, 0))
+            words.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+            while len(head := words.read(9)) == 9:
+                words.read(int.from_bytes(head[:3], "big"))
+                if head[3] == 4 and not head[4]:
+                    near.sendall(_frame(4, 1, 0))
+                if head[3] == 1:
+                    answer(near, int.from_bytes(head[5:], "big"))
 
-    def listen() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    thread = threading.Thread(target=listen)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        listener.close()
+    with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
