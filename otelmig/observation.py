@@ -135,7 +135,7 @@ class Kind(StrEnum):
     """After the last acknowledgement was written: not ordered against the source."""
     RECEIVE_FAILED = auto()
     RECEIVE_ABORTED = auto()
-    """The destination refuses a command, before it writes the refusal; ``command``, ``error``."""
+    """The destination refuses a command, before it writes the refusal; ``command``, as it is printed, ``error``."""
     PEER_LOST = auto()
     """The destination found the connection closed by the source."""
     PREFAULT_STARTED = auto()

@@ -114,14 +114,11 @@ def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[
     splits = [found for clock in settable if (found := _split(constraints, drift_ppb, clock)) is not None]
     if not splits:
         return None
-    earliest, latest = min(splits, key=lambda split: split.first_ns), max(splits, key=lambda split: split.last_ns)
-    surely_before, surely_after = (
-        _common([split.before for split in splits]),
-        _common([split.after for split in splits]),
-    )
+    surely_before = _common([split.before for split in splits])
+    surely_after = _common([split.after for split in splits])
     before = clock_bounds(surely_before, drift_ppb=drift_ppb)
     after = clock_bounds(surely_after, drift_ppb=drift_ppb)
-    first, last = earliest.first_ns, latest.last_ns
+    first, last = min(split.first_ns for split in splits), max(split.last_ns for split in splits)
     lo, hi = _size(before, after, first, last) if first > -_FAR and last < _FAR else (None, None)
     if lo is None and hi is None:  # the two explanations have nothing in common, or no end in time
         return None
