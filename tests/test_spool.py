@@ -432,14 +432,14 @@ def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
 
         delivered(parcels(1), receiver.url, directory)  # there are receipts
 
-        receiver.take = taking  # type: ignore[method-assign]
+        receiver.take = taking  # type: ignore[method-assign] # this receiver alone
         last = "2 migrations found, 2 exported; 0 lines not understood\n"
         assert run() == last
         assert len(list(directory.glob("segment-*"))) == 1
         said = f"cannot use the spool {directory}: permission denied; what is not delivered now is not kept"
         assert run() == f"otelmig: {said}\n{last}"
         directory.chmod(0o700)
-        receiver.take = take  # type: ignore[method-assign]
+        receiver.take = take  # type: ignore[method-assign] # this receiver alone
         assert run() == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
         assert not list(directory.glob("segment-*"))
 
@@ -460,7 +460,7 @@ def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:
                     shutil.copytree(away, directory)
             return take(body, headers)
 
-        receiver.take = taking  # type: ignore[method-assign]
+        receiver.take = taking  # type: ignore[method-assign] # this receiver alone
         receiver.reply = Reply(status=400, takes=False)
         account = delivered(parcels(60), receiver.url, directory, said)
     assert away.exists()
