@@ -22,9 +22,9 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy
 
 golden: $(VENV)/.test
-	$(BIN)/python tests/golden_text.py
-	$(BIN)/python tests/readme_parts.py
-	$(BIN)/python tests/allow_list.py
+	PYTHONPATH=tests/support $(BIN)/python tools/golden_text.py
+	PYTHONPATH=tests/support $(BIN)/python tools/readme_parts.py
+	PYTHONPATH=tests/support $(BIN)/python tools/allow_list.py
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py
@@ -34,13 +34,14 @@ bench: $(VENV)/.test
 
 # the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
 fuzz: $(VENV)/.test
-	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_cuts.py tests/test_bounds.py tests/test_conflict.py tests/test_measurement.py \
-		tests/test_simulator.py tests/test_simulated_clocks.py tests/test_damaged_stamps.py
-	$(BIN)/python tests/fuzz.py --seconds 600
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/cloud_hypervisor/test_cuts.py tests/cloud_hypervisor/test_damaged_stamps.py \
+		tests/clock/test_bounds.py tests/clock/test_conflict.py tests/clock/test_measurement.py tests/clock/test_simulator.py \
+		tests/clock/test_simulated_clocks.py
+	$(BIN)/python tests/support/fuzz.py --seconds 600
 
 # the long run of the delivery: 200 times kill -9, and connections that break at 150 times as many places
 faults: $(VENV)/.test
-	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/test_kill.py tests/test_faults.py
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/otlp/test_kill.py tests/otlp/test_faults.py
 
 # the package as a user gets it: a wheel, installed into an environment of its own
 wheel-check: $(VENV)/.test

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import SettableClock
-from otelmig.clock.constraint import Constraint
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.clock.proof import prove
-from otelmig.observation import Kind, Observation, Where
-from otelmig.stamp import ClockDomain, Stamp
+from otelmig.migration.constraint import Constraint
+from otelmig.migration.observation import Kind, Observation, Where
+from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,10 +32,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from scan import Source
 
-from otelmig.otlp.courier import Courier
 from otelmig.otlp.delivery import Delivery, Origin
-from otelmig.otlp.parcel import Parcel
-from otelmig.otlp.settings import Settings
+from otelmig.otlp.payload import Parcel
+from otelmig.otlp.receiver.sender import Courier
+from otelmig.otlp.receiver.settings import Settings
 from otelmig.pipeline import trace_migrations
 
 if TYPE_CHECKING:

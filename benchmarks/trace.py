@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from otelmig.otlp.json_lines import json_line
+from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.pipeline import trace_migrations
 
 CORPUS = Path(__file__).parent.parent / "tests" / "corpus"

@@ -8,15 +8,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.assembly import assemble
 from otelmig.clock.epoch import Tie, epochs
 from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
+from otelmig.hypervisors.cloud_hypervisor.attempts import assemble
+from otelmig.hypervisors.log_options import ReadingOptions
 from otelmig.inputs import STDIN, InputLog, open_input, rotations
-from otelmig.pairing import pair_sides, unpaired
-from otelmig.process import NotUnderstood, Process, Remark, story_of
-from otelmig.reading import ReadingOptions
-from otelmig.stamp import ClockDomain
+from otelmig.migration.stamp import ClockDomain
+from otelmig.migration.vmm import NotUnderstood, Process, Remark, story_of
+from otelmig.pairing.pairing import pair_sides, unpaired
 from otelmig.trace.build import TraceOptions, build_trace
 from otelmig.trace.identity import identity_of
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from otelmig.clock.epoch import Anchor, Epoch
     from otelmig.clock.options import ClockOptions
-    from otelmig.diagnosis import Diagnosis
-    from otelmig.pairing import Migration
-    from otelmig.side import Side
+    from otelmig.hypervisors.diagnosis import Diagnosis
+    from otelmig.migration.side import Side
+    from otelmig.pairing.pairing import Migration
     from otelmig.trace.span import Trace
 
 __all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]

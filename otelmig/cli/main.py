@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig import __version__
+from otelmig.cli.console import flush_stderr, open_missing, say
 from otelmig.cli.exit_codes import INTERNAL_ERROR, INTERRUPTED
 from otelmig.cli.sink import Stdout
-from otelmig.cli.standard_streams import flush_stderr, open_missing, say
 from otelmig.errors import ExportError, OtelmigError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"otelmig {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in _COMMANDS:
-        module: Command = import_module(f"otelmig.cli.{name}")  # type: ignore[assignment] # modules are commands
+        module: Command = import_module(f"otelmig.cli.commands.{name}")  # type: ignore[assignment] # modules are commands
         command = commands.add_parser(
             name,
             help=module.HELP,

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from otelmig.cli.standard_streams import say, to_nowhere
+from otelmig.cli.console import say, to_nowhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from otelmig.clock.constraint import Constraint
+    from otelmig.migration.constraint import Constraint
 
 __all__ = ["ClockBounds", "Contradiction", "clock_bounds"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from otelmig.clock.bounds import ClockBounds, Contradiction
-    from otelmig.clock.constraint import Constraint
+    from otelmig.migration.constraint import Constraint
 
 __all__ = ["Conflict", "SettableClock", "Step", "conflict_of", "is_excluded"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otelmig.clock.bounds import ClockBounds
-    from otelmig.clock.constraint import Constraint
+    from otelmig.migration.constraint import Constraint
 
 __all__ = ["DEFAULT_DRIFT_PPB", "SLEWED_PPB", "TIERS", "drift_ppb", "least_drift"]
 

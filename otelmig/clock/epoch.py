@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from otelmig.stamp import ClockDomain
+from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from otelmig.process import Process
+    from otelmig.migration.vmm import Process
 
 __all__ = ["Anchor", "Epoch", "EpochOrigin", "Tie", "epochs"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
-from otelmig.clock.constraint import Basis, Constraint
 from otelmig.errors import InputError
-from otelmig.observation import Where
+from otelmig.migration.constraint import Basis, Constraint
+from otelmig.migration.observation import Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,7 +9,7 @@ from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.clock.placement import ClockMode
 
 if TYPE_CHECKING:
-    from otelmig.clock.constraint import Constraint
+    from otelmig.migration.constraint import Constraint
 
 __all__ = ["ClockOptions"]
 

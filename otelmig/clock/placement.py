@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
 from otelmig.errors import UsageError
-from otelmig.observation import Kind
-from otelmig.stamp import ClockDomain
+from otelmig.migration.observation import Kind
+from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otelmig.clock.bounds import ClockBounds
     from otelmig.clock.proof import ClockProof
-    from otelmig.side import Side
+    from otelmig.migration.side import Side
 
 __all__ = ["ClockMode", "Placement", "place"]
 

@@ -9,20 +9,20 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from otelmig.clock.bounds import clock_bounds
+from otelmig.clock.clock_step import settings_of
 from otelmig.clock.conflict import SettableClock, conflict_of
 from otelmig.clock.drift import SLEWED_PPB, least_drift
-from otelmig.clock.setting import settings_of
-from otelmig.side import Role
-from otelmig.stamp import ClockDomain
+from otelmig.migration.side import Role
+from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.clock.bounds import ClockBounds
+    from otelmig.clock.clock_step import Setting
     from otelmig.clock.conflict import Conflict
-    from otelmig.clock.constraint import Constraint
-    from otelmig.clock.setting import Setting
-    from otelmig.side import Side
+    from otelmig.migration.constraint import Constraint
+    from otelmig.migration.side import Side
 
 __all__ = ["ClockProof", "ClockStatus", "prove", "prove_between"]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from otelmig.clock.constraint import Constraint
-    from otelmig.diagnosis import Diagnosis
+    from otelmig.hypervisors.diagnosis import Diagnosis
+    from otelmig.hypervisors.log_options import ReadingOptions
     from otelmig.inputs import InputLog
-    from otelmig.process import NotUnderstood, Process, Remark
-    from otelmig.reading import ReadingOptions
-    from otelmig.side import Side
+    from otelmig.migration.constraint import Constraint
+    from otelmig.migration.side import Side
+    from otelmig.migration.vmm import NotUnderstood, Process, Remark
 
 __all__ = ["Hypervisor", "hypervisors"]
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.errors import InputError
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.line import Line
-from otelmig.observation import Where
+from otelmig.migration.observation import Where
 
 if TYPE_CHECKING:
     import re

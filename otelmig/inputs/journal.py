@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.line import Host, Line
-from otelmig.observation import Where
+from otelmig.migration.observation import Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from otelmig.observation import Where
+    from otelmig.migration.observation import Where
 
 __all__ = ["Host", "Line"]
 

@@ -8,16 +8,16 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from otelmig.inputs.framing import DEEPEST, transports_of
 from otelmig.inputs.journal import export_lines, is_export, is_json, json_lines
 from otelmig.inputs.line import Line
-from otelmig.inputs.transports import DEEPEST, transports_of
-from otelmig.observation import Where
+from otelmig.migration.observation import Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.inputs.files import InputFile, Wanted
-    from otelmig.inputs.transports import Transport, Wrapped
+    from otelmig.inputs.framing import Transport, Wrapped
 
 __all__ = ["InputLog"]
 

@@ -12,21 +12,21 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from otelmig.otlp.account import Account, Reason
-from otelmig.otlp.settings import JSON
-from otelmig.otlp.spool import Bounds, Spool
-from otelmig.otlp.spool_directory import check_spool
-from otelmig.otlp.spool_session import SpoolSession, kept_parcel
-from otelmig.otlp.transport import Answer
+from otelmig.otlp.receiver.settings import JSON
+from otelmig.otlp.receiver.transport import Answer
+from otelmig.otlp.spool.directory import check_spool
+from otelmig.otlp.spool.session import SpoolSession, kept_parcel
+from otelmig.otlp.spool.spool import Bounds, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import Self
 
-    from otelmig.otlp.courier import Courier
-    from otelmig.otlp.parcel import Parcel
-    from otelmig.otlp.segment import Entry
-    from otelmig.otlp.settings import Settings
+    from otelmig.otlp.payload import Parcel
+    from otelmig.otlp.receiver.sender import Courier
+    from otelmig.otlp.receiver.settings import Settings
+    from otelmig.otlp.spool.segment import Entry
 
 __all__ = ["LARGEST_REQUEST", "PER_BATCH", "Delivery", "Origin"]
 

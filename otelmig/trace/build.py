@@ -7,32 +7,32 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
-from otelmig.migration_url import MigrationUrl
-from otelmig.observation import Kind
-from otelmig.side import Result, Role
-from otelmig.trace.blackout import blackout_attributes, blackout_draft, blackout_of
+from otelmig.migration.observation import Kind
+from otelmig.migration.redaction import redact
+from otelmig.migration.side import Result, Role
+from otelmig.migration.url import MigrationUrl
+from otelmig.trace.aligned_sides import Story, seconds
 from otelmig.trace.clock_attributes import clock_attributes
-from otelmig.trace.destination import receive
 from otelmig.trace.doubt import doubts
-from otelmig.trace.draft import MICROSECOND, Draft, lay_out
-from otelmig.trace.guest import guest_after
 from otelmig.trace.identity import identity_of
-from otelmig.trace.moment import Timeline
-from otelmig.trace.redaction import redact
+from otelmig.trace.phases.blackout import blackout_attributes, blackout_draft, blackout_of
+from otelmig.trace.phases.destination import receive
+from otelmig.trace.phases.guest import guest_after
+from otelmig.trace.phases.source import add_wait, migration, phase
+from otelmig.trace.phases.state_transfer import state_transfer_attributes
 from otelmig.trace.resource import resource_of
-from otelmig.trace.source import add_wait, migration, phase
 from otelmig.trace.span import Link, Span, SpanEvent, Trace
-from otelmig.trace.state_transfer import state_transfer_attributes
-from otelmig.trace.story import Story, seconds
+from otelmig.trace.span_draft import MICROSECOND, Draft, lay_out
+from otelmig.trace.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otelmig.clock.epoch import Epoch
-    from otelmig.pairing import Migration
-    from otelmig.side import Side
-    from otelmig.trace.blackout import Blackout
+    from otelmig.migration.side import Side
+    from otelmig.pairing.pairing import Migration
     from otelmig.trace.identity import Identity, TraceParent
+    from otelmig.trace.phases.blackout import Blackout
     from otelmig.trace.span import AttributeValue
 
 __all__ = ["TraceOptions", "build_trace"]
@@ -133,7 +133,8 @@ def _root_attributes(root: Draft, story: Story, found: Migration, options: Trace
         "otelmig.evidence.guest": None if guest.evidence is None else str(guest.evidence.where),
         "otelmig.evidence.completeness": _completeness(root, found),
         "otelmig.evidence.doubts": tuple(doubt for each in found.sides for doubt in doubts(each)) or None,
-        "otelmig.pairing.reasons": tuple(redact(why, addresses=not options.addresses) for why in found.reasons) or None,
+        "otelmig.pairing.reasons": tuple(redact(why, addresses=not options.addresses) for why in found.reasons)
+        or None,
     }
     attributes |= _source_attributes(story, options)
     root.attributes |= {name: value for name, value in attributes.items() if value is not None}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.clock.proof import ClockStatus
-from otelmig.trace.story import seconds
+from otelmig.trace.aligned_sides import seconds
 
 if TYPE_CHECKING:
     from otelmig.clock.conflict import Conflict, Step
-    from otelmig.clock.constraint import Constraint
     from otelmig.clock.epoch import Epoch
     from otelmig.clock.placement import Placement
     from otelmig.clock.proof import ClockProof
+    from otelmig.migration.constraint import Constraint
+    from otelmig.trace.aligned_sides import Story
     from otelmig.trace.span import AttributeValue
-    from otelmig.trace.story import Story
 
 __all__ = ["clock_attributes"]
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.clock.setting import settings_of
-from otelmig.observation import Kind
-from otelmig.stamp import ClockDomain
+from otelmig.clock.clock_step import settings_of
+from otelmig.migration.observation import Kind
+from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.clock.setting import Setting
-    from otelmig.side import Side
+    from otelmig.clock.clock_step import Setting
+    from otelmig.migration.side import Side
 
 __all__ = ["doubts", "impossible_downtime"]
 

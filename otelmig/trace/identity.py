@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.errors import UsageError
 
 if TYPE_CHECKING:
-    from otelmig.side import Side
+    from otelmig.migration.side import Side
 
 __all__ = ["Identity", "TraceParent", "identity_of"]
 

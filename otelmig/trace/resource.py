@@ -5,14 +5,14 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from otelmig.migration_url import MigrationUrl
-from otelmig.observation import Kind
-from otelmig.side import Mode, Role
-from otelmig.trace.semconv import SERVICE_NAMESPACE, dialect_attribute, version_attribute
+from otelmig.migration.observation import Kind
+from otelmig.migration.side import Mode, Role
+from otelmig.migration.url import MigrationUrl
+from otelmig.trace.attributes import SERVICE_NAMESPACE, dialect_attribute, version_attribute
 
 if TYPE_CHECKING:
-    from otelmig.pairing import Migration
-    from otelmig.side import Side
+    from otelmig.migration.side import Side
+    from otelmig.pairing.pairing import Migration
     from otelmig.trace.build import TraceOptions
     from otelmig.trace.span import AttributeValue
 

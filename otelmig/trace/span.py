@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from otelmig.side import Role
+    from otelmig.migration.side import Role
 
 __all__ = ["AttributeValue", "Link", "Span", "SpanEvent", "SpanKind", "Trace"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.agreement import ASSERTED, SAME_VM
 from otelmig.clock.proof import ClockStatus
-from otelmig.side import Role
-from otelmig.views.quantity import duration, number
+from otelmig.migration.side import Role
+from otelmig.pairing.agreement import ASSERTED, SAME_VM
+from otelmig.views.units import duration, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

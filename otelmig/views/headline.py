@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.side import Role
-from otelmig.trace.semconv import dialect_attribute
+from otelmig.migration.side import Role
+from otelmig.trace.attributes import dialect_attribute
 from otelmig.views.clock_text import blackout_text, clock_lines
-from otelmig.views.quantity import duration, number, size, texts
 from otelmig.views.summary import start_time
+from otelmig.views.units import duration, number, size, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

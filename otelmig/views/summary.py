@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from otelmig.side import Role
-from otelmig.views.quantity import texts
+from otelmig.migration.side import Role
+from otelmig.views.units import texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

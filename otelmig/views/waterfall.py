@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from otelmig.side import Role
+from otelmig.migration.side import Role
 from otelmig.views.headline import closing, headline
-from otelmig.views.quantity import duration, number, rate, size
+from otelmig.views.units import duration, number, rate, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

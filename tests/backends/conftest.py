@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backends.backend_stack import Site
 from backends.build import NO_GO, RECIPES, find_go
-from backends.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from backends.site import CONFIGURATIONS
+from backends.backend_stack import CONFIGURATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 import pytest
-from consignment import delivered
-from forest import inputs, traced
+from delivery_cases import delivered
 from otlp_receiver import grpc_receiver
+from trace_invariants import inputs, traced
 
+from backends.backend_stack import CONFIGURATIONS
 from backends.jaeger_api import Jaeger
-from backends.patience import eventually
-from backends.site import CONFIGURATIONS
-from otelmig.otlp.parcel import Parcel
+from backends.retry import eventually
+from otelmig.otlp.payload import Parcel
 
 if TYPE_CHECKING:
-    from backends.site import Site
+    from backends.backend_stack import Site
 
 pytestmark = pytest.mark.backend
 

@@ -12,20 +12,20 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from forest import CORPUS, inputs
 from restamp import shifted
+from trace_invariants import CORPUS, inputs
 
+from backends.backend_stack import SECOND_GATEWAY, TWO_GATEWAYS
 from backends.jaeger_api import Jaeger
 from backends.otlp_spans import spans_by_id
-from backends.patience import eventually
-from backends.site import SECOND_GATEWAY, TWO_GATEWAYS
+from backends.retry import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Otelmig
 
-    from backends.site import Site
+    from backends.backend_stack import Site
 
 pytestmark = pytest.mark.backend
 

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from forest import CORPUS
 from scenarios import SCENARIOS
+from trace_invariants import CORPUS
 
 from backends.log_receiver import log_receiver
-from backends.patience import eventually
-from otelmig.hypervisors.cloud_hypervisor.lexicon import meaning_of
+from backends.retry import eventually
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
-from otelmig.observation import Kind
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
+from otelmig.migration.observation import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+    from backends.backend_stack import Site
     from backends.log_receiver import LogReceiver
-    from backends.site import Site
 
 pytestmark = pytest.mark.backend
 

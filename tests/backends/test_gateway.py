@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 import pytest
-from consignment import delivered
-from forest import RECORDINGS, inputs, traced
+from delivery_cases import delivered
 from otlp_receiver import Reply, grpc_receiver
+from trace_invariants import RECORDINGS, inputs, traced
 
+from backends.backend_stack import CONFIGURATIONS, SECOND_GATEWAY, TWO_GATEWAYS
 from backends.jaeger_api import Jaeger
 from backends.otlp_spans import spans_by_id
-from backends.patience import eventually
 from backends.prometheus_text import Sample, scrape, total
-from backends.site import CONFIGURATIONS, SECOND_GATEWAY, TWO_GATEWAYS
-from otelmig.otlp.json_lines import json_line
-from otelmig.otlp.parcel import Parcel
+from backends.retry import eventually
+from otelmig.otlp.encoding.json_lines import json_line
+from otelmig.otlp.payload import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from otlp_receiver import Receiver
 
-    from backends.site import Site
+    from backends.backend_stack import Site
     from otelmig.trace.span import Trace
 
 pytestmark = pytest.mark.backend

@@ -7,18 +7,18 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forest import inputs
+from trace_invariants import inputs
 
 from backends.jaeger_api import WARNINGS, Jaeger
 from backends.otlp_spans import spans_by_id
-from backends.patience import eventually
+from backends.retry import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Otelmig
 
-    from backends.site import Site
+    from backends.backend_stack import Site
 
 pytestmark = pytest.mark.backend
 

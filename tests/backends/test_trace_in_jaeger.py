@@ -12,22 +12,22 @@ from urllib.parse import quote
 
 import pytest
 from command_run import run_command
-from consignment import delivered
-from forest import RECORDINGS, inputs, traced
+from delivery_cases import delivered
 from readme_parts import README
 from scenarios import SCENARIOS
+from trace_invariants import RECORDINGS, inputs, traced
 
 from backends.jaeger_api import WARNINGS, Jaeger
 from backends.otlp_spans import spans_by_id
-from backends.patience import eventually
-from otelmig.otlp.json_lines import json_line
-from otelmig.otlp.parcel import Parcel
+from backends.retry import eventually
+from otelmig.otlp.encoding.json_lines import json_line
+from otelmig.otlp.payload import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backends.site import Site
+    from backends.backend_stack import Site
 
 pytestmark = pytest.mark.backend
 

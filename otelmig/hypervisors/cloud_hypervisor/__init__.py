@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.hypervisors.cloud_hypervisor.happens_before import constraints_between
-from otelmig.hypervisors.cloud_hypervisor.processes import is_beside_logs, is_one_sided, read_processes
-from otelmig.hypervisors.cloud_hypervisor.records import reader_for
+from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import constraints_between
+from otelmig.hypervisors.cloud_hypervisor.reading.processes import is_beside_logs, is_one_sided, read_processes
+from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from otelmig.clock.constraint import Constraint
-    from otelmig.diagnosis import Diagnosis
+    from otelmig.hypervisors.diagnosis import Diagnosis
+    from otelmig.hypervisors.log_options import ReadingOptions
     from otelmig.inputs import InputLog
-    from otelmig.process import NotUnderstood, Process, Remark
-    from otelmig.reading import ReadingOptions
-    from otelmig.side import Side
+    from otelmig.migration.constraint import Constraint
+    from otelmig.migration.side import Side
+    from otelmig.migration.vmm import NotUnderstood, Process, Remark
 
 __all__ = ["CloudHypervisor"]
 
@@ -47,7 +47,7 @@ class CloudHypervisor:
 
     def diagnose(self, log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
         """What ``log`` is and tells, and which flags of Cloud Hypervisor would tell more."""
-        from otelmig.hypervisors.cloud_hypervisor.diagnosis import diagnose  # noqa: PLC0415 - one command needs it
+        from otelmig.hypervisors.cloud_hypervisor.diagnosis.diagnosis import diagnose  # noqa: PLC0415 - one command needs it
 
         return diagnose(log, sides, options)
 
@@ -57,6 +57,6 @@ class CloudHypervisor:
 
     def tightening(self, source: Side, destination: Side) -> Iterable[str]:
         """Which flags would add to what can be proved of these two sides' clocks."""
-        from otelmig.hypervisors.cloud_hypervisor.tightening import tightening  # noqa: PLC0415 - one command needs it
+        from otelmig.hypervisors.cloud_hypervisor.causality.advice import tightening  # noqa: PLC0415 - one command needs it
 
         return tightening(source, destination)

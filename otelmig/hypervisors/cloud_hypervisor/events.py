@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.releases import AFTER_HEAD, ALL, FORK, Releases, since
-from otelmig.observation import NO_VALUES, Kind, Value, Where
-from otelmig.stamp import ClockDomain, Stamp
+from otelmig.migration.observation import NO_VALUES, Kind, Value, Where
+from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

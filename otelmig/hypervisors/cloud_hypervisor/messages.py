@@ -2,7 +2,7 @@
 
 One row per message and form, in the order of a migration: process, source, destination, both, and what is known and
 needed by no trace. A row names the releases that print it (from the tagged sources) and, by its
-:class:`~otelmig.observation.Kind`, the moment that it marks.
+:class:`~otelmig.migration.observation.Kind`, the moment that it marks.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import command_error_type, error_type
-from otelmig.hypervisors.cloud_hypervisor.message_form import COMMANDS, VM_CALLS, Row
+from otelmig.hypervisors.cloud_hypervisor.reading.message_form import COMMANDS, VM_CALLS, Row
+from otelmig.hypervisors.cloud_hypervisor.reading.vm_config import vm_config_values
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, Releases, since, until
-from otelmig.hypervisors.cloud_hypervisor.vm_config import vm_config_values
-from otelmig.observation import Command, Kind
+from otelmig.migration.observation import Command, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otelmig.observation import Value
+    from otelmig.migration.observation import Value
 
 __all__ = ["FAMILIES", "TABLE"]
 

@@ -1,0 +1,109 @@
+"""Options that say what may be assumed of the hosts' clocks, what was measured, and what to do about their offset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otelmig.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from otelmig.clock.options import ClockOptions
+    from otelmig.migration.constraint import Constraint
+
+__all__ = ["add_clock_arguments", "clock_options"]
+
+_LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of a measurement's file: more is something else."""
+
+
+def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments about clocks."""
+    clock = parser.add_argument_group("clocks")
+    clock.add_argument(
+        "--clock",
+        choices=("auto", "annotate", "correct", "off"),
+        default="auto",
+        help="what to do about the offset between the hosts: auto removes it unless the wall clocks may be right, "
+        "correct always, annotate keeps all stamps and says what is known, off keeps them and says nothing",
+    )
+    clock.add_argument(
+        "--max-drift",
+        metavar="PPM",
+        help="how fast the two clocks may drift against each other: a number, or steady (100), conservative (400), "
+        "ntp-slew (1000, the default), chrony-slew (181819)",
+    )
+    clock.add_argument(
+        "--probes",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="timed exchanges between the hosts' wall clocks, a line each: t1 t2 t3 t4 in ns (t1, t4 read on the "
+        "source, t2, t3 on the destination); they count for every migration between wall clocks in this run",
+    )
+    clock.add_argument(
+        "--clock-status",
+        action="append",
+        default=[],
+        metavar="SIDE=FILE",
+        help="what chronyc -c tracking printed on the source and on the destination, within a minute or so",
+    )
+
+
+def clock_options(arguments: argparse.Namespace) -> ClockOptions:
+    """What the command line says about clocks.
+
+    Raises:
+        UsageError: a value is none.
+        InputError: a measurement cannot be read.
+    """
+    from otelmig.clock.drift import DEFAULT_DRIFT_PPB, TIERS, drift_ppb  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.clock.options import ClockOptions  # noqa: PLC0415 - the same
+    from otelmig.clock.placement import ClockMode  # noqa: PLC0415 - the same
+
+    drift: int | None = DEFAULT_DRIFT_PPB
+    if arguments.max_drift is not None:
+        drift = drift_ppb(arguments.max_drift)
+    if drift is None:
+        raise UsageError(f"--max-drift {arguments.max_drift}: want a number of ppm up to 181819, or {', '.join(TIERS)}")
+    return ClockOptions(
+        mode=ClockMode(arguments.clock),
+        drift_ppb=drift,
+        measured=tuple(_measured(arguments.probes, arguments.clock_status, drift)),
+    )
+
+
+def _measured(probe_files: list[str], status_files: list[str], drift: int) -> Iterator[Constraint]:
+    from otelmig.clock.drift import SLEWED_PPB  # noqa: PLC0415 - only where there are any
+    from otelmig.clock.measurement import clock_status, prior, probes  # noqa: PLC0415 - the same
+
+    for file in probe_files:
+        found = list(probes(Path(file).name, _text(file).splitlines()))
+        if not found:
+            raise InputError(f"{file}: no probe in it")
+        yield from found
+    reports = {}
+    for text in status_files:
+        side, equals, file = text.partition("=")
+        if side not in ("source", "destination") or not equals or side in reports:
+            raise UsageError(f"--clock-status {text}: want source=FILE and destination=FILE, once each")
+        reports[side] = clock_status(Path(file).name, _text(file))
+    if len(reports) == 1:
+        raise UsageError("--clock-status: the clocks of both hosts are compared: give source=FILE and destination=FILE")
+    if reports:
+        # the logs may demand more drift than was asked for: the time between the reports is paid for at that
+        yield from prior(reports["source"], reports["destination"], drift_ppb=max(drift, SLEWED_PPB))
+
+
+def _text(file: str) -> str:
+    try:
+        with Path(file).open("rb") as stream:
+            content = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
+    if len(content) > _LARGEST:
+        raise InputError(f"{file}: too large for a measurement")
+    return content.decode(errors="replace")

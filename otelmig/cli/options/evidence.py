@@ -1,0 +1,101 @@
+"""Options that add what the logs do not say: who belongs together, when a clock read zero, which hosts these were."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from otelmig.clock.epoch import Anchor
+    from otelmig.migration.side import Role
+
+__all__ = ["add_evidence_arguments", "anchors", "hosts", "pairs"]
+
+_FIRST_YEAR: Final = 1971
+_LAST_YEAR: Final = 2200
+"""OTLP's times are unsigned ns since 1970, in 64 bits."""
+
+
+def add_evidence_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    evidence = parser.add_argument_group("what the logs do not say")
+    evidence.add_argument(
+        "--pair",
+        action="append",
+        default=[],
+        metavar="SOURCE=DESTINATION",
+        help="these two belong together (names as the notes print them, such as a.log or a.log@2)",
+    )
+    evidence.add_argument(
+        "--anchor",
+        action="append",
+        default=[],
+        metavar="SIDE=RFC3339",
+        help="when a log's clock read zero (its process started); SIDE is source, destination or a log's name",
+    )
+    evidence.add_argument(
+        "--host", action="append", default=[], metavar="SIDE=NAME", help="host.name of the source or the destination"
+    )
+
+
+def pairs(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """The pairs that were asserted.
+
+    Raises:
+        UsageError: one is malformed.
+    """
+    return [_split(text, "--pair") for text in arguments.pair]
+
+
+def anchors(arguments: argparse.Namespace) -> dict[str, Anchor]:
+    """The zeros that were given, by side or log.
+
+    Raises:
+        UsageError: one is malformed.
+    """
+    return dict(_anchor(text) for text in arguments.anchor)
+
+
+def hosts(arguments: argparse.Namespace) -> dict[Role, str]:
+    """The host names that were given.
+
+    Raises:
+        UsageError: one is malformed.
+    """
+    from otelmig.migration.side import Role  # noqa: PLC0415 - `--help` needs none of it
+
+    found = {}
+    for side, name in (_split(text, "--host") for text in arguments.host):
+        if side not in set(Role):
+            raise UsageError(f"--host {side}={name}: the side is source or destination")
+        found[Role(side)] = name
+    return found
+
+
+def _split(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UsageError(f"{option} {text}: want {'SOURCE=DESTINATION' if option == '--pair' else 'SIDE=VALUE'}")
+    return name, value
+
+
+def _anchor(text: str) -> tuple[str, Anchor]:
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only where it is asked for
+
+    from otelmig.clock.epoch import Anchor  # noqa: PLC0415 - the same
+
+    side, value = _split(text, "--anchor")
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise UsageError(f"--anchor {text}: not an RFC 3339 time (such as 2026-11-23T15:30:06Z)") from None
+    if instant.tzinfo is None:
+        raise UsageError(f"--anchor {text}: the time needs a zone (Z or +01:00)")
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise UsageError(f"--anchor {text}: no process can have started then")
+    ns = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
+    digits = len(value.partition(".")[2].rstrip("Zz").partition("+")[0].partition("-")[0])
+    return side, Anchor(ns=ns, error_ns=10 ** (9 - min(digits, 6)))

@@ -1,0 +1,137 @@
+"""The options that say where traces are delivered to, and what keeps them until they are there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.console import say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otelmig.otlp.delivery import Delivery
+
+__all__ = ["add_export_arguments", "given_files", "open_delivery", "say_waiting"]
+
+_SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_AGE_UNITS: Final = {"": 1, "S": 1, "M": 60, "H": 3600, "D": 86_400, "W": 7 * 86_400}
+_LEAST_SIZE: Final = 1 << 20
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of an export."""
+    export = parser.add_argument_group("export (the variables OTEL_EXPORTER_OTLP_* hold, too)")
+    export.add_argument(
+        "--otlp",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="where to (default: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318)",
+    )
+    export.add_argument(
+        "--protocol", choices=("http/protobuf", "http/json", "grpc"), help="OTLP transport (default: http/protobuf)"
+    )
+    export.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="for one request with its retries (default: 10)"
+    )
+    export.add_argument("--header", action="append", default=[], metavar="KEY=VALUE", help="as often as needed")
+    export.add_argument("--compression", choices=("gzip", "none"), help="of requests (default: none)")
+    export.add_argument("--certificate", metavar="FILE", help="PEM: what the receiver's certificate is checked against")
+    export.add_argument("--client-certificate", metavar="FILE", help="PEM: for mutual TLS, with --client-key")
+    export.add_argument("--client-key", metavar="FILE", help="PEM: the key of --client-certificate")
+    export.add_argument("--insecure", action="store_true", help="gRPC without TLS, where the URL has no scheme")
+    spool = parser.add_argument_group("spool: keeps what could not be exported, remembers what was")
+    spool.add_argument(
+        "--spool",
+        metavar="DIR",
+        help="(default: OTELMIG_SPOOL, else otelmig/spool in XDG_STATE_HOME, else in ~/.local/state)",
+    )
+    spool.add_argument("--no-spool", action="store_true", help="keep and remember nothing")
+    spool.add_argument("--spool-size", type=_size, metavar="SIZE", help="at most, the oldest go first (default: 1G)")
+    spool.add_argument("--spool-age", type=_age_s, metavar="AGE", help="at most, such as 12h (default: 30d)")
+    spool.add_argument("--resend", action="store_true", help="send what the receiver is known to have, too")
+
+
+def given_files(arguments: argparse.Namespace) -> list[str]:
+    """The files that were named, with the one that ``--otlp`` took for its URL (``--otlp a.log``)."""
+    files = list(arguments.files)
+    if arguments.otlp and "://" not in arguments.otlp and Path(arguments.otlp).exists():
+        files.insert(0, arguments.otlp)
+        arguments.otlp = ""
+    return files
+
+
+def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Delivery:
+    """The delivery that was asked for; nothing is sent yet.
+
+    Raises:
+        UsageError: an option or a variable that has no default is malformed, a certificate or the proxy cannot be used.
+    """
+    # what speaks HTTP and protobuf costs more to load than a trace to make
+    from otelmig.otlp.delivery import Delivery  # noqa: PLC0415 - see above
+    from otelmig.otlp.receiver.sender import Courier  # noqa: PLC0415 - see above
+    from otelmig.otlp.receiver.settings import GRPC, Settings  # noqa: PLC0415 - see above
+    from otelmig.otlp.spool.directory import default_spool  # noqa: PLC0415 - see above
+    from otelmig.otlp.spool.spool import Bounds  # noqa: PLC0415 - see above
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its library would write to stderr; it is loaded later
+    settings = Settings.of(
+        environ,
+        url=arguments.otlp,
+        protocol=arguments.protocol,
+        timeout_s=arguments.timeout,
+        headers=arguments.header,
+        compression=arguments.compression,
+        certificate=arguments.certificate,
+        client_certificate=arguments.client_certificate,
+        client_key=arguments.client_key,
+        insecure=arguments.insecure,
+    )
+    for warning in settings.warnings:
+        say(warning)
+    if settings.protocol == GRPC:  # its library knows the small letters only
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+            if name in environ and name.lower() not in environ:
+                os.environ[name.lower()] = environ[name]
+    directory = None
+    if not arguments.no_spool:
+        directory = Path(arguments.spool) if arguments.spool else default_spool(environ)
+    bounds = Bounds(
+        **{
+            name: value
+            for name, value in (("size", arguments.spool_size), ("age_s", arguments.spool_age))
+            if value is not None
+        }
+    )
+    return Delivery(
+        settings,
+        Courier(settings),
+        directory=directory,
+        bounds=bounds,
+        resend=arguments.resend,
+        say=say,
+    )
+
+
+def say_waiting(delivery: Delivery) -> None:
+    """Say what the spool holds after a delivery, if anything."""
+    if count := delivery.account.waiting.traces:
+        say(f"{count} in the spool {delivery.directory}; otelmig send delivers them")
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+) ?([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    if match is None or int(match[1]) * _SIZE_UNITS[match[2].upper()] < _LEAST_SIZE:
+        raise argparse.ArgumentTypeError(f"{text}: want a size of at least 1M, such as 500M or 2G")
+    return int(match[1]) * _SIZE_UNITS[match[2].upper()]
+
+
+def _age_s(text: str) -> int:
+    match = re.fullmatch(r"(\d+) ?([smhdw]?)", text, re.IGNORECASE)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text}: want an age such as 12h or 30d")
+    return int(match[1]) * _AGE_UNITS[match[2].upper()]

@@ -1,0 +1,98 @@
+"""Whether a wall clock was set while it was read, as one host's log alone can tell.
+
+Three things tell: a line that prints the process's own monotonic time beside the wall clock; lines of one thread whose
+times go back; and a printed duration that does not fit between the stamps around it. None of them needs the other host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from otelmig.migration.observation import Kind
+from otelmig.migration.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otelmig.migration.observation import Observation
+    from otelmig.migration.side import Side
+
+__all__ = ["Setting", "settings_of"]
+
+_MS: Final = 10**6
+_LOCK_WAIT_NS: Final = 5 * _MS
+"""The wall clock is read later than the monotonic one, behind the lock of the output: longer waits were not seen."""
+_SLEW_PPM: Final = 500
+"""How fast a clock that is not set may run apart from the monotonic one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A clock was set between two lines, by ``[lo_ns, hi_ns]`` (None: not bounded on that side)."""
+
+    first: Observation
+    second: Observation
+    lo_ns: int | None
+    hi_ns: int | None
+
+    def offset_growth(self, *, on_source: bool) -> tuple[int | None, int | None]:
+        """By how much the destination's clock minus the source's grew, if this is the source's clock (or not)."""
+        if not on_source:
+            return self.lo_ns, self.hi_ns
+        return (None if self.hi_ns is None else -self.hi_ns), (None if self.lo_ns is None else -self.lo_ns)
+
+
+def settings_of(side: Side) -> tuple[Setting, ...]:
+    """Each way in which the log of ``side`` shows that its wall clock was set; empty for a monotonic clock."""
+    if side.process.domain is not ClockDomain.REALTIME:
+        return ()
+    return (*_by_monotonic_time(side.observations), *_by_going_back(side), *_by_printed_downtime(side))
+
+
+def _by_monotonic_time(seen: Sequence[Observation]) -> Iterator[Setting]:
+    """The wall clock less the monotonic one is the same before and after, but for waiting, rounding and slewing."""
+    both = [(each, elapsed) for each in seen if (elapsed := each.stamp.elapsed) is not None]
+    if len(both) < 2:  # noqa: PLR2004 - nothing lies between fewer
+        return
+    apart = [each.stamp.ns - elapsed.ns for each, elapsed in both]
+    blur = max(each.stamp.error_ns + elapsed.error_ns for each, elapsed in both)
+    span = both[-1][1].ns - both[0][1].ns
+    allowed = _LOCK_WAIT_NS + 2 * blur + abs(span) * _SLEW_PPM // 10**6
+    most, least = list(accumulate(apart, max)), list(accumulate(apart, min))
+    most_after = list(accumulate(reversed(apart), max))[::-1]
+    least_after = list(accumulate(reversed(apart), min))[::-1]
+    for at in range(1, len(both)):
+        forward, back = least_after[at] - most[at - 1], most_after[at] - least[at - 1]
+        if forward > allowed or back < -allowed:
+            grown = apart[at] - apart[at - 1]
+            yield Setting(first=both[at - 1][0], second=both[at][0], lo_ns=grown - allowed, hi_ns=grown + allowed)
+
+
+def _by_going_back(side: Side) -> Iterator[Setting]:
+    """Lines of one thread are written in order: the largest step back."""
+    worst = max(side.going_back(), key=lambda found: found[0], default=None)
+    if worst is not None:
+        back_ns, before, seen = worst
+        yield Setting(first=before, second=seen, lo_ns=None, hi_ns=-back_ns)
+
+
+def _by_printed_downtime(side: Side) -> Iterator[Setting]:
+    """The hypervisor times the downtime by a monotonic clock: it begins before ``pausing`` and ends before its line."""
+    completed = side.first(Kind.COMPLETED)
+    printed = None if completed is None else completed.number("downtime_ns")
+    if completed is None or printed is None:
+        return
+    slack = printed * _SLEW_PPM // 10**6
+    pausing = side.first(Kind.VM_PAUSING)
+    if pausing is not None and pausing.stamp.domain is completed.stamp.domain:
+        # the line may have waited for the output's lock before its wall clock was read
+        excess = completed.stamp.lo_ns - pausing.stamp.hi_ns - printed - _MS - slack - _LOCK_WAIT_NS
+        if excess > 0:
+            yield Setting(first=pausing, second=completed, lo_ns=excess, hi_ns=None)
+    decided = side.last(Kind.PRECOPY_CONVERGED, Kind.CONVERGENCE_DECIDED, Kind.ITERATION_SENT)
+    if decided is not None:
+        missing = printed - slack - (completed.stamp.hi_ns - decided.stamp.lo_ns)
+        if missing > 0:
+            yield Setting(first=decided, second=completed, lo_ns=None, hi_ns=-missing)

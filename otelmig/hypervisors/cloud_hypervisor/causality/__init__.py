@@ -1,0 +1,1 @@
+"""What must happen before what between the two sides of a migration of Cloud Hypervisor."""

@@ -1,0 +1,65 @@
+"""Which flags of Cloud Hypervisor would print lines that the rules could use, for this pair of logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import RULES
+from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE
+from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
+from otelmig.migration.observation import Kind
+from otelmig.migration.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from otelmig.hypervisors.cloud_hypervisor.causality.instants import Instant, Need
+    from otelmig.migration.side import Side
+
+__all__ = ["tightening"]
+
+_COARSE_NS: Final = 100_000
+"""Half of what a stamp leaves open from which on another one would help."""
+
+
+def tightening(source: Side, destination: Side) -> Iterator[str]:
+    """One sentence for each flag that would add constraints between these two sides."""
+    for side, instants in ((source, SOURCE), (destination, DESTINATION)):
+        release = last_release([side.process.dialect])
+        given = {
+            key for key, each in instants.items() if any(end is not None for end in each.find(source, destination))
+        }
+        for need, keys in _unprinted(instants, given, release).items():
+            rules = [
+                rule.id
+                for rule in RULES
+                if keys & {rule.source.key, rule.destination.key} and rule.need(release) is not None
+            ]
+            timed = side is source and need.verbosity > 1  # printed durations, which come with the completion alone
+            if not rules or (timed and source.first(Kind.COMPLETED) is None):
+                continue
+            cost = " (it writes dirty tables inside the downtime)" if need.verbosity > 1 and side is source else ""
+            yield f"{need} on the {side.role}{cost}: {len(rules)} more rules, such as {', '.join(rules[:3])}"
+        if side.process.domain is ClockDomain.REALTIME:
+            continue
+        coarsest = max(seen.stamp.error_ns for seen in side.observations)
+        coarse = f"its stamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
+        if release >= RELEASES.index("v52.0"):
+            what = coarse if coarsest > _COARSE_NS else "then timed exchanges between the hosts (--probes) count, too"
+            yield f"--log-format with {{wallclock}} on the {side.role}: {what}"
+        elif coarsest > _COARSE_NS:
+            yield f"--event-monitor on the {side.role}: {coarse}"
+
+
+def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -> dict[Need, set[str]]:
+    """The instants that ``release`` prints only with more than what was printed, by what it takes."""
+    found: dict[Need, set[str]] = {}
+    printed = {need for key in given if (need := instants[key].need(release)) is not None}
+    for key, each in instants.items():
+        need = each.need(release)
+        if need is None or key in given or need in printed:
+            continue
+        if not need.event_monitor and any(need.verbosity <= other.verbosity for other in printed):
+            continue
+        found.setdefault(need, set()).add(key)
+    return found

@@ -1,0 +1,170 @@
+"""What must happen before what across the two hosts, as one table of rules.
+
+Each rule names two kinds of instants, one on either side, that the protocol orders: the sender logs before it
+writes, the receiver after it read, and the source waits for every answer. Requests are 16-byte headers followed by
+a payload; a ``Command`` line is printed once the header was read.
+
+Not ordered, and therefore in no rule: the destination's ``migration-receive-ready`` and the source's connect (the
+event is printed after ``listen``); connected and accepted (the kernel accepts from the backlog); the two
+``TLS handshake`` lines; ``migration-receive-finished`` or ``-failed`` and anything on the source (printed after the
+answer was written); the destination's end-of-file and the source's failure lines (the socket drops first); ``Memory``
+commands when several connections carry memory (they do not pass the main loop).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, Instant, Need
+from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases
+from otelmig.migration.constraint import destination_first, source_first
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otelmig.migration.constraint import Constraint
+    from otelmig.migration.side import Side
+
+__all__ = ["RULES", "Rule", "constraints_between", "rule_table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The n-th instant of one kind happens before the n-th of another, on the other host."""
+
+    id: str
+    source_first: bool
+    source: Instant
+    destination: Instant
+    why: str
+
+    def printed(self) -> Iterator[tuple[Releases, Need]]:
+        """The releases that print both instants, and what that takes."""
+        for need, group in groupby(range(len(RELEASES)), key=self.need):
+            releases = list(group)
+            if need is not None:
+                yield Releases(first=releases[0], last=releases[-1]), need
+
+    def need(self, release: int) -> Need | None:
+        """What it takes in a release (an index into ``RELEASES``) to print both; None if it does not print one."""
+        first, second = self.source.need(release), self.destination.need(release)
+        return None if first is None or second is None else first | second
+
+
+def constraints_between(source: Side, destination: Side) -> Sequence[Constraint]:
+    """Every constraint that the rules give for these two sides."""
+    found: list[Constraint] = []
+    instants = {each.key: each.find(source, destination) for each in (*SOURCE.values(), *DESTINATION.values())}
+    for rule in RULES:
+        for one, other in zip(instants[rule.source.key], instants[rule.destination.key], strict=False):
+            if one is None or other is None:
+                continue
+            found.append(
+                source_first(rule.id, one, other) if rule.source_first else destination_first(rule.id, other, one)
+            )
+    return found
+
+
+def _forward(source: str, destinations: Sequence[str], why: str) -> Iterator[Rule]:
+    for each in destinations:
+        yield Rule(
+            id=f"{source}->{each}",
+            source_first=True,
+            source=SOURCE[source],
+            destination=DESTINATION[each],
+            why=why,
+        )
+
+
+def _backward(destinations: Sequence[str], source: str, why: str) -> Iterator[Rule]:
+    for each in destinations:
+        yield Rule(
+            id=f"{each}->{source}",
+            source_first=False,
+            source=SOURCE[source],
+            destination=DESTINATION[each],
+            why=why,
+        )
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    # source -> destination
+    *_forward(
+        "connecting",
+        ("accepted", "tls", "start-received"),
+        "the line (until v42, and among events, the start) is printed before connect(); v52.0 on has an event once the "
+        "connection was accepted",
+    ),
+    *_forward(
+        "start-read",
+        ("memory-fd-received", "config-received", "cpuid", "cpu-compatible"),
+        "printed after Start was acknowledged, before Config (local: MemoryFd) is sent",
+    ),
+    *_forward(
+        "pass-written",
+        ("memory-received",),
+        "a pass is written after its dirty table was read and after the pass before it was acknowledged",
+    ),
+    *_forward("final-pass-written", ("final-memory-received",), "the final delta is read once the guest is paused"),
+    *_forward(
+        "snapshotted", ("state-received", "accept-stopped", "vm-config", "restoring"), "State carries the snapshot"
+    ),
+    *_forward(
+        "state-written",
+        ("state-received", "accept-stopped", "vm-config"),
+        "the printed time of the snapshot is truncated, so State cannot have been written earlier",
+    ),
+    *_forward(
+        "complete-written",
+        ("complete-received", "resuming"),
+        "the printed times of snapshot and send are truncated, so Complete cannot have been written earlier",
+    ),
+    *_forward("fault-connecting", ("prefault-started",), "postcopy: the destination waits for the fault connection"),
+    *_forward("last-line", ("peer-lost",), "the connection ends after the last thing that the source did with it"),
+    # destination -> source
+    *_backward(
+        ("receiving", "ready"),
+        "start-acknowledged",
+        "nobody answers Start before the receiver was asked to receive",
+    ),
+    *_backward(
+        ("tls", "accepted", "start-received", "protocol"), "start-acknowledged", "printed before Start is acknowledged"
+    ),
+    *_backward(
+        ("config-received", "cpu-compatible", "memory-mapped"),
+        "config-acknowledged",
+        "printed before Config is acknowledged",
+    ),
+    *_backward(("memory-received",), "pass-acknowledged", "printed before the pass is acknowledged"),
+    *_backward(("final-memory-received",), "final-pass-acknowledged", "printed before the delta is acknowledged"),
+    *_backward(
+        ("state-received", "accept-stopped", "vm-config", "restored", "restore-timed"),
+        "state-acknowledged",
+        "State was acknowledged before Complete was written: its printed time before the end",
+    ),
+    *_backward(
+        ("vm-config", "restored", "complete-received", "resumed", "resume-timed", "final-state-timed"),
+        "completed",
+        "printed before Complete is acknowledged",
+    ),
+    *_backward(("aborted",), "refusal-read", "printed before the refusal is written"),
+    *_backward(("last-command",), "peer-gone", "a receiver that reads requests has not yet gone away"),
+    *_backward(
+        ("prefault-done",),
+        "drained",
+        "the destination closes the fault connection once every page has arrived",
+    ),
+)
+"""Every rule, with what makes it true; v36.0 to HEAD (a rule whose lines a release does not print gives nothing)."""
+
+
+def rule_table() -> str:
+    """The rules in Markdown, as the README shows them."""
+    lines = ["| rule | first on | printed by | why |", "|---|---|---|---|"]
+    for rule in RULES:
+        side = "source" if rule.source_first else "destination"
+        printed = "; ".join(f"{releases}: {need}" for releases, need in rule.printed())
+        lines.append(f"| `{rule.id}` | {side} | {printed} | {rule.why} |")
+    return "\n".join(lines)

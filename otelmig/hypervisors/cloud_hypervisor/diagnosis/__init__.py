@@ -1,0 +1,1 @@
+"""What a log of Cloud Hypervisor can and cannot tell, line by line."""

@@ -1,0 +1,143 @@
+"""What became of every line of a log: used, about something else, or not understood."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, MonitorEvent, monitor_events
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of
+from otelmig.hypervisors.cloud_hypervisor.reading.progress import is_progress, read_progress
+from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, no_meaning, no_record
+from otelmig.hypervisors.diagnosis import LineAccount, Sample
+from otelmig.migration.observation import Kind
+from otelmig.migration.vmm import NotUnderstood
+
+if TYPE_CHECKING:
+    from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
+    from otelmig.inputs import InputLog, Line
+    from otelmig.migration.stamp import Stamp
+
+__all__ = ["Reading", "read_every_answer", "read_every_event", "read_every_line"]
+
+_CONTINUED: Final = "further lines of a record"
+_OTHER: Final = "records about other things"
+_FOREIGN: Final = "lines of other programs"
+_EMPTY: Final = "empty lines"
+_REPORT: Final = 3
+"""Lines of the SIGSYS handler's report, after its first."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a pass over every line finds besides the account."""
+
+    account: LineAccount = field(default_factory=LineAccount)
+    levels: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    last: Stamp | None = None
+    coarsest_ns: int = 0
+
+
+def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
+    """Read ``log`` whole."""
+    found = Reading()
+    strangers: Counter[tuple[str, str]] = Counter()
+    samples: dict[tuple[str, str], Sample] = {}
+    writers: set[str] = set()
+    open_records: set[str] = set()
+    report = 0
+    for line in log.lines(None):
+        if not line.text.strip():
+            found.account.irrelevant[_EMPTY] += 1
+            continue
+        record = reader.record(line.text)
+        if record is not None:
+            writers.add(line.writer)
+            open_records.add(line.writer)
+            _take(found, line, record.message, record.level, record.stamp)
+        elif SECCOMP in line.text or report:
+            report = _REPORT if SECCOMP in line.text else report - 1
+            found.account.used += 1
+        elif line.writer in open_records and not reader.impossible and not _looks_like_ours(line.text):
+            found.account.irrelevant[_CONTINUED] += 1
+        else:
+            if reader.impossible:
+                writers.add(line.writer)
+            stranger = line.writer, no_record(reader)
+            strangers[stranger] += 1
+            samples.setdefault(stranger, Sample(where=line.where, text=line.text))
+    for (writer, reason), number in strangers.items():
+        if writer and writer not in writers:
+            found.account.irrelevant[_FOREIGN] += number
+            continue
+        found.account.not_understood(reason, samples[writer, reason])
+        found.account.unknown[reason] += number - 1
+    return found
+
+
+def _looks_like_ours(text: str) -> bool:
+    return " -- " in text or text.startswith("cloud-hypervisor:")
+
+
+def _take(found: Reading, line: Line, message: str, level: str, stamp: Stamp) -> None:
+    found.levels[level] += 1
+    found.last = stamp
+    found.coarsest_ns = max(found.coarsest_ns, 2 * stamp.error_ns)
+    meaning = meaning_of(message)
+    if meaning is None:
+        reason = no_meaning(message)
+        if reason is None:
+            found.account.irrelevant[_OTHER] += 1
+        else:
+            found.account.not_understood(reason, Sample(where=line.where, text=message))
+        return
+    found.kinds[meaning.kind] += 1
+    if meaning.event is not None:
+        found.events[meaning.event] += 1
+    if meaning.kind is Kind.KNOWN:
+        found.account.irrelevant[_OTHER] += 1
+    else:
+        found.account.used += 1
+
+
+def read_every_answer(log: InputLog) -> Reading:
+    """Read statistics or a crash report whole."""
+    found = Reading()
+    bad = {
+        item.where.line: item.reason
+        for item in (read_progress(log) if is_progress(log.head) else ())
+        if isinstance(item, NotUnderstood)
+    }
+    for line in log.lines(None):
+        if not line.text.strip():
+            found.account.irrelevant[_EMPTY] += 1
+        elif line.where.line in bad:
+            found.account.not_understood(bad[line.where.line], Sample(where=line.where, text=line.text))
+        elif line.text.strip() == "null":
+            found.account.irrelevant["answers without a migration"] += 1
+        else:
+            found.account.used += 1
+    return found
+
+
+def read_every_event(log: InputLog) -> Reading:
+    """Read an event stream whole; its account counts objects."""
+    found = Reading()
+    for item in monitor_events(log.text(), log.name):
+        if not isinstance(item, MonitorEvent):
+            found.account.not_understood(NO_EVENT, Sample(where=item, text=""))
+            continue
+        found.last = item.stamp
+        found.events[item.name] += 1
+        form = EVENTS.get((item.source, item.name))
+        if form is None:
+            found.account.irrelevant["events of other kinds"] += 1
+        elif form.kind is Kind.KNOWN:
+            found.account.irrelevant["events about other things"] += 1
+        else:
+            found.kinds[form.kind] += 1
+            found.account.used += 1
+    return found

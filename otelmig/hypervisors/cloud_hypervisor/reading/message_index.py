@@ -1,0 +1,197 @@
+"""The message table and the events, made ready for looking up: what a message means, and what is worth reading."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES, TABLE
+from otelmig.hypervisors.cloud_hypervisor.releases import since
+from otelmig.inputs import Wanted
+from otelmig.migration.observation import NO_VALUES, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from otelmig.hypervisors.cloud_hypervisor.reading.message_form import Row
+    from otelmig.hypervisors.cloud_hypervisor.releases import Releases
+    from otelmig.migration.observation import Value
+
+__all__ = ["SECCOMP", "Meaning", "is_family", "meaning_of", "wanted"]
+
+_V50: Final = since("v50.0")
+_KEY: Final = 5
+"""Rows are found by so many characters of their beginning."""
+_EVENT: Final = re.compile(r"Event: source = (\S{1,64}) event = (\S{1,64}) ?(.{0,4096})", re.DOTALL)
+SECCOMP: Final = "==== Possible seccomp violation ===="
+"""What the SIGSYS handler prints; no record, so nothing stands before it."""
+_PROPERTY: Final = re.compile(r"(\w{1,64}) = ([^,]{0,256})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What a message says, and which releases say it so."""
+
+    kind: Kind
+    values: Mapping[str, Value]
+    releases: Releases
+    event: str | None = None
+    """The event's name, if the message is an ``Event:`` line."""
+    variant: str | None = None
+    goes_on: bool = False
+    """Whether what follows on the next lines belongs to it."""
+    row: Row | None = None
+
+
+def _heads(row: Row) -> tuple[str, ...]:
+    return row.heads or ((row.head,) if row.head else ())
+
+
+def _index() -> dict[str, tuple[Row, ...]]:
+    """Rows by the beginning of their text; those that begin with a value, or are shorter, stand under no text."""
+    found: dict[str, list[Row]] = {}
+    for row in TABLE:
+        keys = {head[:_KEY] if len(head) >= _KEY else "" for head in _heads(row)} or {""}
+        for key in keys:
+            found.setdefault(key, []).append(row)
+    return {key: tuple(rows) for key, rows in found.items()}
+
+
+_BY_KEY: Final = _index()
+
+
+@cache
+def _fixed() -> dict[str, Meaning]:
+    """The meaning of every message that prints no value, events without properties included."""
+    found: dict[str, Meaning] = {}
+    for row in TABLE:
+        if row.head == row.form:
+            found.setdefault(row.form, _meaning(row, row.constants or NO_VALUES))
+    for (source, name), form in EVENTS.items():
+        text = f"Event: source = {source} event = {name}"
+        meaning = Meaning(
+            kind=form.kind,
+            values=NO_VALUES,
+            releases=form.releases & _V50 or _V50,
+            event=name,
+            variant=form.variant,
+        )
+        found[text] = found[text + " "] = meaning
+    return found
+
+
+def _meaning(row: Row, values: Mapping[str, Value]) -> Meaning:
+    return Meaning(
+        kind=row.kind,
+        values=values,
+        releases=row.releases,
+        variant=row.variant,
+        goes_on=row.goes_on,
+        row=row,
+    )
+
+
+@lru_cache(maxsize=4096)
+def meaning_of(message: str) -> Meaning | None:
+    """What ``message`` says about a migration, or None if no row explains it."""
+    fixed = _fixed().get(message)
+    if fixed is not None:
+        return fixed
+    if message.startswith("Event: "):
+        return _event_meaning(message)
+    for row in _candidates(message):
+        values = row.values(message)
+        if values is not None:
+            return _meaning(row, values)
+    return None
+
+
+def _candidates(message: str) -> Iterator[Row]:
+    for row in _BY_KEY.get(message[:_KEY], ()):
+        if row.heads or message.startswith(row.head):
+            yield row
+    yield from _BY_KEY.get("", ())
+
+
+def _event_meaning(message: str) -> Meaning | None:
+    """An ``Event:`` line (v50.0 on) says what the event monitor's JSON says."""
+    match = _EVENT.fullmatch(message)
+    if match is None:
+        return None
+    form = EVENTS.get((match[1], match[2]))
+    if form is None:
+        return None
+    return Meaning(
+        kind=form.kind,
+        values=form.values(dict(_PROPERTY.findall(match[3]))),
+        releases=form.releases & _V50 or _V50,
+        event=match[2],
+        variant=form.variant,
+    )
+
+
+def is_family(message: str) -> bool:
+    """Whether ``message`` speaks of a migration, understood or not."""
+    return message.startswith(FAMILIES)
+
+
+@cache
+def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> Wanted:
+    """What makes a line worth parsing: the text that stands before a message, and the beginning of one of the table.
+
+    ``kinds`` restricts the table to rows that mark these moments.
+
+    The literal head lets the regular expression engine skip to it with a plain search; behind it the beginnings
+    branch like a tree, so that most lines are left after a character or two.
+    """
+    of = frozenset(Kind) - {Kind.KNOWN} if kinds is None else kinds
+    heads = {head for row in TABLE if row.kind in of for head in _heads(row)}
+    heads |= {f"Event: source = {source} event = {name}" for (source, name), form in EVENTS.items() if form.kind in of}
+    special = set(_SPECIAL) if kinds is None else set()
+    if kinds is None:
+        heads |= set(FAMILIES)
+    shortest = [head for head in heads if not any(head != other and head.startswith(other) for other in heads)]
+    tree = _tree({head.encode() for head in shortest} | special)
+    before = b"|".join(sorted(re.escape(text.encode()) for text in literals))
+    head = before if len(literals) == 1 else b"(?:%b)" % before
+    begins = b"(?=%b%b)" % (_any_of(shortest, 0, b"v"), _any_of(shortest, 1, b"0-9"))
+    return Wanted(pattern=re.compile(head + begins + tree), mark=SECCOMP.encode(), runs=_RUN)
+
+
+def _any_of(texts: Iterable[str], at: int, also: bytes) -> bytes:
+    """A class of the characters that ``texts`` have at a place: it turns most lines away before the tree is tried."""
+    characters = sorted({text[at] for text in texts})
+    return b"[%b%b]" % (b"".join(re.escape(character.encode()) for character in characters), also)
+
+
+_SPECIAL: Final = {
+    b"v\x00": rb"v\d[\w.+-]{0,63} starting",
+    # one line per run of dirty pages, thousands of them: the group says that the lines after it may be of its kind
+    b"GPA: ": rb"(?P<many>GPA: )",
+}
+"""Beginnings that stand for themselves in the pattern."""
+_RUN: Final = re.compile(rb"(?:[^\n]{0,512}-- GPA: [0-9a-f]{1,16} size: \d{1,12} \(KiB\)\r?\n)+")
+"""Lines of a dirty table that follow each other."""
+
+
+def _tree(texts: Iterable[bytes]) -> bytes:
+    """A pattern for any of ``texts`` that decides character by character."""
+    groups: dict[bytes, list[bytes]] = {}
+    for text in texts:
+        groups.setdefault(text if text in _SPECIAL else text[:1], []).append(text)
+    branches = [_SPECIAL.get(first) or _branch(group) for first, group in sorted(groups.items())]
+    return branches[0] if len(branches) == 1 else b"(?:%b)" % b"|".join(branches)
+
+
+def _branch(group: Sequence[bytes]) -> bytes:
+    """A pattern for texts that begin with the same character."""
+    if len(group) == 1:
+        return re.escape(group[0])
+    first, last = min(group), max(group)
+    common = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    if common == len(first):
+        return re.escape(first)
+    return re.escape(first[:common]) + _tree(text[common:] for text in group)

@@ -1,0 +1,222 @@
+"""Statistics of the Cyberus fork: answers of ``GET /api/v1/vm.migration-progress``, polled and kept one a line.
+
+Each answer is null or an object with wall-clock milliseconds of the source host: when the migration began
+(``timestamp_begin_ms``), when the answer was made (``timestamp_snapshot_ms``), how far it was. What happened between
+two answers happened at an instant that is known to within the two.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from otelmig.hypervisors.cloud_hypervisor.failures import error_type
+from otelmig.hypervisors.cloud_hypervisor.releases import FORK, SYSTEM, since
+from otelmig.migration.observation import Kind, Observation, Value, Where
+from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.migration.vmm import NotUnderstood, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from otelmig.inputs import InputLog
+
+__all__ = ["Progress", "is_progress", "joined", "read_progress"]
+
+_MS: Final = 10**6
+_PAGE: Final = 4096
+_LATEST_MS: Final = 7_258_118_400_000
+"""The year 2200: a later time is not one that a migration was at."""
+_SAME_START_NS: Final = 5 * 10**9
+"""The log's first line of a migration and ``timestamp_begin_ms`` lie within this."""
+_ENDED: Final = {"Finished": Kind.SEND_FINISHED, "Cancelled": Kind.SEND_CANCELLED, "Failed": Kind.SEND_FAILED}
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """One migration, as its statistics tell it."""
+
+    log: InputLog
+    begin_ms: int
+    observations: list[Observation] = field(default_factory=list)
+    last_ms: int = 0
+    passes: int = 0
+    ended: bool = False
+
+
+def is_progress(head: bytes) -> bool:
+    """Whether a file that begins like this holds such answers."""
+    return b'"timestamp_begin_ms"' in head and b'"memory_transmission_info"' in head
+
+
+def read_progress(log: InputLog) -> Iterator[Progress | NotUnderstood]:
+    """Each migration that the answers speak of, in the order in which they began; answers that are none are counted."""
+    found: dict[int, Progress] = {}
+    for line in log.lines(None):
+        if not line.text.strip() or line.text.strip() == "null":
+            continue
+        answer = _answer(line.text)
+        if answer is None:
+            yield NotUnderstood(where=line.where, reason="no migration statistics in this JSON")
+            continue
+        begin = answer["timestamp_begin_ms"]
+        progress = found.get(begin)
+        if progress is None:
+            progress = found[begin] = Progress(log=log, begin_ms=begin, last_ms=begin)
+            progress.observations += _beginning(answer, line.where)
+        progress.observations += _since(progress, answer, line.where)
+        progress.last_ms = max(progress.last_ms, answer["timestamp_snapshot_ms"])
+    yield from (found[begin] for begin in sorted(found))
+
+
+def _answer(text: str) -> dict[str, Any] | None:
+    """An answer with both of its times; None if the text is none."""
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    match answer:
+        case {"timestamp_begin_ms": int(begin), "timestamp_snapshot_ms": int(at), **_rest}:
+            return dict(answer) if 0 < begin <= at < _LATEST_MS else None
+        case _:
+            return None
+
+
+def _number(value: object) -> int | None:
+    small = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
+    return value if small and isinstance(value, int) else None
+
+
+def _between(first_ms: int, last_ms: int) -> Stamp:
+    """An instant between two printed milliseconds (both truncated)."""
+    lo, hi = first_ms * _MS, (last_ms + 1) * _MS
+    text = f"{first_ms}ms" if first_ms == last_ms else f"{first_ms}ms..{last_ms}ms"
+    return Stamp(ns=(lo + hi) // 2, error_ns=(hi - lo + 1) // 2, text=text, domain=ClockDomain.REALTIME)
+
+
+def _seen(kind: Kind, stamp: Stamp, where: Where, text: str = "", **values: Value | None) -> Observation:
+    known = {name: value for name, value in values.items() if value is not None}
+    return Observation(kind=kind, stamp=stamp, where=where, thread="", text=text, values=known)
+
+
+def _beginning(answer: Mapping[str, Any], where: Where) -> Iterator[Observation]:
+    begin = answer["timestamp_begin_ms"]
+    mode = answer.get("transportation_mode")
+    tcp = mode.get("Tcp") if isinstance(mode, dict) else None
+    tcp = tcp if isinstance(tcp, dict) else {}
+    tls, target = tcp.get("tls"), _number(answer.get("downtime_configured_ms"))
+    stamp = _between(begin, begin)
+    yield _seen(Kind.SEND_REQUESTED, stamp, where, connections=_number(tcp.get("connections")))
+    yield _seen(
+        Kind.SEND_STARTED,
+        stamp,
+        where,
+        f"timestamp_begin_ms={begin}",
+        local=mode == "Local",
+        tls=tls if isinstance(tls, bool) else None,
+        target_ns=None if target is None or target > _LATEST_MS else target * _MS,
+    )
+
+
+def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Iterator[Observation]:
+    """What happened since the answer before."""
+    if progress.ended:
+        return
+    stamp = _between(progress.last_ms, max(answer["timestamp_snapshot_ms"], progress.last_ms))
+    info = answer.get("memory_transmission_info")
+    info = info if isinstance(info, dict) else {}
+    state = answer.get("state")
+    name, detail = next(iter(state.items()), ("", {})) if isinstance(state, dict) else ("", {})
+    detail = detail if isinstance(detail, dict) else {}
+    passes = min(_number(info.get("memory_iteration")) or 0, progress.passes + 64)
+    dirty, estimate = _number(info.get("memory_dirty_rate_pps")), _number(answer.get("downtime_estimated_ms"))
+    for index in range(progress.passes, passes):
+        yield _seen(
+            Kind.ITERATION_SENT,
+            stamp,
+            where,
+            iteration=index,
+            total_bytes=_number(info.get("memory_bytes_transmitted")),
+            dirty_rate=None if dirty is None else float(dirty * _PAGE),
+            estimate_ns=estimate * _MS if estimate is not None and estimate < _LATEST_MS else None,
+            throttle=_number(detail.get("vcpu_throttle_percent")),
+        )
+    progress.passes = max(progress.passes, passes)
+    if detail.get("phase") == "Completing" and not any(seen.kind is Kind.VM_PAUSING for seen in progress.observations):
+        yield _seen(Kind.VM_PAUSING, stamp, where)
+    kind = _ENDED.get(name)
+    if kind is not None:
+        progress.ended = True
+        error = str(detail.get("error_msg") or "the migration failed") if kind is Kind.SEND_FAILED else None
+        yield _seen(kind, stamp, where, error=error, error_type=None if error is None else error_type(error))
+
+
+def _alone(progress: Progress) -> Process:
+    """Statistics without a log: a source of its own."""
+    return Process(
+        system=SYSTEM,
+        name=progress.log.name,
+        inputs=(progress.log.key,),
+        observations=tuple(progress.observations),
+        domain=ClockDomain.REALTIME,
+        version=None,
+        dialect=f"{since('v50.0')}, {FORK}",
+        vcpus_resume_first=False,
+        last_ns=progress.last_ms * _MS,
+        last_written_ns=progress.log.mtime_ns,
+    )
+
+
+def joined(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iterator[Process]:
+    """Each process with the statistics of the migration that it alone began then; the others stand for themselves."""
+    given = list(processes)
+    taken: dict[int, list[Progress]] = {}
+    for progress in statistics:
+        fits = [at for at, process in enumerate(given) if _began(process, progress) is not None]
+        if len(fits) == 1:
+            taken.setdefault(fits[0], []).append(progress)
+        else:
+            yield _alone(progress)
+    for at, process in enumerate(given):
+        found = process
+        for progress in taken.get(at, ()):
+            found = _with(found, progress)
+        yield found
+
+
+def _began(process: Process, progress: Progress) -> Observation | None:
+    """The line of ``process`` with which the migration of ``progress`` began."""
+    starts = [seen for seen in process.observations if seen.kind is Kind.SEND_STARTED]
+    if process.domain is ClockDomain.BOOTTIME:
+        return starts[0] if len(starts) == 1 else None
+    near = [seen for seen in starts if abs(seen.stamp.ns - progress.begin_ms * _MS) <= _SAME_START_NS]
+    return near[0] if len(near) == 1 else None
+
+
+def _with(process: Process, progress: Progress) -> Process:
+    """What the log lacks: how many connections, absolute time, and how the migration ended."""
+    start = _began(process, progress)
+    if start is None:
+        return process
+    at = process.observations.index(start)
+    observations = list(process.observations)
+    has = {seen.kind for seen in observations[at:]}
+    shift = 0 if process.domain is ClockDomain.REALTIME else start.stamp.ns - progress.begin_ms * _MS
+    for seen in progress.observations:
+        stamp = seen.stamp._replace(ns=seen.stamp.ns + shift, domain=process.domain)
+        moved = seen._replace(stamp=stamp, text="")
+        if seen.kind is Kind.SEND_REQUESTED:
+            if at and observations[at - 1].kind is Kind.SEND_REQUESTED:
+                requested = observations[at - 1]
+                observations[at - 1] = requested._replace(values={**seen.values, **requested.values})
+            else:
+                observations.insert(at, moved._replace(stamp=start.stamp))
+        elif seen.kind in _ENDED.values() and has.isdisjoint({*_ENDED.values(), Kind.COMPLETED}):
+            observations.append(moved)
+    zero_ns = process.zero_ns
+    if process.domain is ClockDomain.BOOTTIME:
+        zero_ns = progress.begin_ms * _MS - start.stamp.lo_ns
+    return replace(
+        process, observations=tuple(observations), zero_ns=zero_ns, inputs=(*process.inputs, progress.log.key)
+    )

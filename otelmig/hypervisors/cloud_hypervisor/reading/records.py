@@ -1,0 +1,205 @@
+"""Lines -> records: stamp, thread, level, message, by whichever form the process writes.
+
+The form is found per line, the one that matched last being tried first: a file may go on in another form after an
+upgrade, and several processes may write to one journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from otelmig.errors import InputError
+from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, Clock, LineForm, compile_log_format
+from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
+from otelmig.hypervisors.cloud_hypervisor.reading.stamps import (
+    boottime_stamp,
+    calendar_stamp,
+    f32_stamp,
+    fields_time,
+    glog_time,
+    wallclock_stamp,
+)
+from otelmig.hypervisors.cloud_hypervisor.releases import ALL
+from otelmig.migration.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Sequence
+    from datetime import tzinfo
+
+    from otelmig.hypervisors.cloud_hypervisor.reading.stamps import CalendarTime
+    from otelmig.hypervisors.cloud_hypervisor.releases import Releases
+    from otelmig.hypervisors.log_options import ReadingOptions
+    from otelmig.inputs import InputLog, Line
+    from otelmig.migration.stamp import Stamp
+
+__all__ = ["Record", "RecordReader", "reader_for"]
+
+_LEVELS: Final = {"E": "ERROR", "W": "WARN", "I": "INFO", "D": "DEBUG", "T": "TRACE"}
+_SECOND: Final = timedelta(seconds=1)
+_LEEWAY: Final = timedelta(days=1)
+"""A log that was copied may be a little older than its last line, and zones differ."""
+_FIRST_AMBIGUOUS_NS: Final = 100 * 10**9
+"""From here on the old and the new default line print the same."""
+
+
+class Record(NamedTuple):
+    """One log record; ``stamp`` is its wall-clock time where the form prints one, else its time since start.
+
+    (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
+    """
+
+    stamp: Stamp
+    thread: str
+    level: str
+    message: str
+    text: str
+    pid: str
+    releases: Releases
+    """The releases that print such a line."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RecordReader:
+    """Reads the records of one log."""
+
+    forms: list[LineForm]
+    """In the order in which they are tried; changes as lines come in."""
+    options: ReadingOptions
+    mtime_ns: int
+    """When the log was last written: no line is from after that."""
+    assumed: set[str] = field(default_factory=set)
+    """What its times left out and had to be assumed, in words."""
+    impossible: bool = False
+    """Whether the last line had a known form and a time that no process can have printed."""
+    seen: set[str] = field(default_factory=set)
+    """The forms that lines were found to have."""
+
+    @property
+    def literals(self) -> tuple[str, ...]:
+        """What stands right before the messages of the forms that are tried: what a scan looks for."""
+        found = {form.before_message[-_LITERAL:].lstrip() or form.before_message[-_LITERAL:] for form in self.forms}
+        return tuple(sorted(found))
+
+    def record(self, text: str) -> Record | None:
+        """The record in ``text``, or None if it has no form that we know (a panic, a stray print)."""
+        self.impossible = False
+        for position, form in enumerate(self.forms):
+            match = form.pattern.match(text)
+            if match is None:
+                continue
+            if form is _DEFAULT:
+                printed, thread, level, _, message = match.groups()
+                stamp = f32_stamp(printed)
+            else:
+                stamp = self._stamp(form, match)
+            if stamp is None:
+                self.impossible = True
+                continue
+            if position or not self.seen:
+                self.forms.insert(0, self.forms.pop(position))
+                self.seen.add(form.text)
+            if form is _DEFAULT:
+                releases = form.releases if stamp.ns < _FIRST_AMBIGUOUS_NS else ALL
+                return Record(stamp, thread, level, message, text, "", releases)
+            return _record(form, match, stamp, text)
+        return None
+
+    def _stamp(self, form: LineForm, match: re.Match[str]) -> Stamp | None:
+        match form.clock:
+            case Clock.BOOTTIME:
+                return f32_stamp(match["boottime"])
+            case Clock.ADAPTIVE:
+                text = match["adaptive"]
+                value = text.rstrip("nµms")
+                return boottime_stamp(value, text[len(value) :])
+            case Clock.WALLCLOCK:
+                return wallclock_stamp(match["wallclock"])
+            case Clock.GLOG | Clock.LOCAL_GLOG:
+                time = glog_time(match[str(form.clock)])
+            case Clock.FIELDS | Clock.LOCAL_FIELDS:
+                time = fields_time(match.groupdict(), "" if form.clock is Clock.FIELDS else "local")
+            case None:
+                return None
+        local = form.clock in (Clock.LOCAL_GLOG, Clock.LOCAL_FIELDS)
+        return self._calendar(time, self.options.zone if local else UTC)
+
+    def _calendar(self, time: CalendarTime, zone: tzinfo | None) -> Stamp | None:
+        """A calendar time with what it lacks put in: from the options, else from the file's last write."""
+        year, month, _ = time.date
+        latest = datetime.fromtimestamp(self.mtime_ns / 1e9, UTC) + (_SECOND if month is None else _LEEWAY)
+        if zone is None and time.zone is None:
+            self.assumed.add("no time zone: UTC assumed (--log-zone)")
+        if year is None and month is not None and self.options.year is not None:
+            time = replace(time, date=(self.options.year, *time.date[1:]))
+        elif year is None:
+            missing, remedy = ("no date", "") if month is None else ("no year", " (--log-year)")
+            self.assumed.add(f"{missing}: taken from when the file was last written{remedy}")
+        return calendar_stamp(time, latest, zone or UTC)
+
+
+def _record(form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Record:
+    given = match.groupdict()
+    elapsed = given.get("boottime")
+    if elapsed is not None and stamp.domain is ClockDomain.REALTIME:
+        stamp = stamp._replace(elapsed=f32_stamp(elapsed))
+    return Record(
+        stamp=stamp,
+        thread=given.get("thread") or given.get("tid") or "",
+        level=given.get("level") or _LEVELS.get(given.get("levelchar") or "", ""),
+        message=given["msg"],
+        text=text,
+        pid=given.get("pid") or "",
+        releases=form.releases,
+    )
+
+
+_DEFAULT: Final = KNOWN_FORMS[0]
+_LITERAL: Final = 8
+"""So many characters before the message are searched for."""
+
+
+def reader_for(log: InputLog, options: ReadingOptions) -> RecordReader | None:
+    """A reader for ``log``, or None if no line at its beginning has a known form.
+
+    Raises:
+        InputError: the lines say nothing of when they were written, or have a form that nobody named.
+        UsageError: a given ``--log-format`` is none that Cloud Hypervisor would take.
+    """
+    forms = [*(compile_log_format(text) for text in options.log_formats), *KNOWN_FORMS]
+    found = _forms_of(log.head_lines, forms)
+    if not found:  # a journal of everything on a host: the first line of ours may come late
+        literals = tuple(sorted({form.before_message for form in forms}))
+        found = _forms_of(islice(log.lines(wanted(literals)), _TRIED), forms)
+    if not found:
+        if any(text.encode() in log.head for text in FAMILIES):
+            raise InputError(
+                f"{log.name}: speaks of migrations in lines of no known form; give theirs with --log-format"
+            )
+        return None
+    if all(form.clock is None for form in found):
+        raise InputError(f"{log.name}: the lines of {found[0].text!r} do not say when they were written")
+    return RecordReader(forms=_tried(found), options=options, mtime_ns=log.mtime_ns)
+
+
+_TRIED: Final = 200
+"""So many lines that look like ours are looked at before a file is given up."""
+
+
+def _forms_of(lines: Iterable[Line], forms: Sequence[LineForm]) -> list[LineForm]:
+    found: list[LineForm] = []
+    for line in lines:
+        form = next((form for form in (*found, *forms) if form.pattern.match(line.text)), None)
+        if form is not None and form not in found:
+            found.append(form)
+    return found
+
+
+def _tried(found: Sequence[LineForm]) -> list[LineForm]:
+    """The forms that were found, and those that a scan for the same literals finds for free."""
+    literals = {form.before_message for form in found}
+    return [*found, *(form for form in KNOWN_FORMS if form not in found and form.before_message in literals)]

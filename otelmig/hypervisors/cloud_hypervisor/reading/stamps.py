@@ -1,0 +1,168 @@
+"""Printed times -> stamps: one reader per way in which a line form says when it was written.
+
+Tokens and their renderings are those of ``--log-format`` (v52.0 on); the default line of v49.0 on is one such format,
+the line of v36.0-v48.0 prints ``Duration``'s Debug form instead.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Final
+
+from otelmig.migration.stamp import ClockDomain, Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+__all__ = [
+    "CalendarTime",
+    "boottime_stamp",
+    "calendar_stamp",
+    "f32_error_ns",
+    "f32_stamp",
+    "fields_time",
+    "glog_time",
+    "wallclock_stamp",
+]
+
+_BOOTTIME: Final = ClockDomain.BOOTTIME
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIT_NS: Final = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9}
+_MICROSECOND: Final = 1_000
+_LATEST_BOOT_NS: Final = 10**18
+"""31 years since the process started: a larger number is none that a process printed."""
+_YEARS: Final = range(2000, 2200)
+"""A wall clock outside of these is not one that a migration was logged with."""
+_LEAP_GAP: Final = 8
+"""Years that can lie between two times of 29 February."""
+_S: Final = 10**9
+_FRACTION: Final = re.compile(r":\d\d(?:\.(\d{1,9}))?(?:Z|[+-])")
+_DATE: Final = ("year", "month", "day")
+_TIME: Final = ("hour", "minute", "second")
+
+
+_F32_ERRORS_NS: Final = (650, *(((1 << exponent) * 10**9 >> 24) + 621 for exponent in range(64)))
+"""By the number of bits that the whole seconds have: the significand has 24."""
+
+
+def f32_error_ns(value_ns: int) -> int:
+    """Half-width of the interval that an ``as_secs_f32`` stamp of ``value_ns`` stands for, in ns.
+
+    Half a unit in the last place of a 32-bit float of seconds, plus 0.62 us for the double rounding of
+    ``as_secs_f32`` and the six printed decimals (checked against values that Rust printed).
+    """
+    return _F32_ERRORS_NS[(value_ns // _S).bit_length()]
+
+
+def f32_stamp(value: str) -> Stamp | None:
+    """A time since the process's start, printed as a 32-bit float of seconds: always six decimals, padded."""
+    ns = int(value.replace(".", "")) * _MICROSECOND
+    if ns > _LATEST_BOOT_NS:
+        return None
+    return Stamp(ns, f32_error_ns(ns), value.lstrip() + "s", _BOOTTIME)
+
+
+def boottime_stamp(value: str, unit: str) -> Stamp | None:
+    """A time since the process's start, exact to its last printed digit."""
+    whole, _, fraction = value.partition(".")
+    ns = (int(whole) * 10 ** len(fraction) + int(fraction or "0")) * _UNIT_NS[unit] // 10 ** len(fraction)
+    if ns > _LATEST_BOOT_NS:
+        return None
+    return Stamp(ns, _MICROSECOND if unit == "s" else 1, value + unit, _BOOTTIME)
+
+
+def wallclock_stamp(text: str) -> Stamp | None:
+    """RFC 3339 (upstream, UTC) or RFC 9557 with offset and zone name (the Cyberus fork)."""
+    try:
+        instant = datetime.fromisoformat(text.partition("[")[0])
+    except ValueError:
+        return None
+    digits = len(match[1] or "") if (match := _FRACTION.search(text)) is not None else 0
+    return _realtime(instant, text, max(10 ** (9 - digits), _MICROSECOND))
+
+
+def calendar_stamp(given: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp | None:
+    """A calendar time; what it lacks of a date is that of the last such time before ``latest``."""
+    zone = given.zone or zone
+    latest = latest.astimezone(zone)
+    year, month, day = given.date
+    if month is None or day is None:
+        dates = [(each.year, each.month, each.day) for each in (latest, latest - timedelta(days=1))]
+    elif year is None:
+        dates = [(each, month, day) for each in range(latest.year, latest.year - _LEAP_GAP - 1, -1)]
+    else:
+        dates = [(year, month, day)]
+    found = None
+    for date in dates:
+        try:
+            instant = datetime(*date, *given.time, given.micros or 0, tzinfo=zone)
+        except ValueError:
+            continue  # the 29th of February of a year that has none
+        found = found or instant
+        if instant <= latest:
+            found = instant
+            break
+    ns = None if found is None else _realtime_ns(found)
+    if ns is None:
+        return None
+    if given.micros is None:
+        return Stamp(ns=ns + _S // 2, error_ns=_S // 2, text=given.text, domain=ClockDomain.REALTIME)
+    return Stamp(ns=ns, error_ns=_MICROSECOND, text=given.text, domain=ClockDomain.REALTIME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarTime:
+    """What a line prints of the date and the time of day."""
+
+    date: tuple[int | None, int | None, int | None]
+    time: tuple[int, int, int]
+    micros: int | None
+    zone: tzinfo | None
+    text: str
+
+
+def glog_time(text: str) -> CalendarTime:
+    """``MMDD HH:MM:SS.uuuuuu``: no year, no zone."""
+    numbers = [int(digits) for digits in re.findall(r"\d\d", text[:14])]
+    month, day, hour, minute, second = numbers
+    return CalendarTime(
+        date=(None, month, day), time=(hour, minute, second), micros=int(text[-6:]), zone=None, text=text
+    )
+
+
+def fields_time(given: Mapping[str, str | None], prefix: str) -> CalendarTime:
+    """The separate fields of a calendar time; ``prefix`` is empty or ``local``."""
+    texts = {name: given.get(prefix + name) for name in (*_DATE, *_TIME, "micros", "offset")}
+    numbers = {name: int(text) for name, text in texts.items() if text is not None and name != "offset"}
+    offset = texts["offset"]
+    zone = None
+    if offset is not None:
+        sign = -1 if offset[0] == "-" else 1
+        zone = timezone(sign * timedelta(hours=int(offset[1:3]), minutes=int(offset[4:6])))
+    date = "-".join(text for name in _DATE if (text := texts[name]) is not None)
+    clock = ":".join(text for name in _TIME if (text := texts[name]) is not None)
+    micros = texts["micros"]
+    return CalendarTime(
+        date=(numbers.get("year"), numbers.get("month"), numbers.get("day")),
+        time=(numbers["hour"], numbers["minute"], numbers["second"]),
+        micros=numbers.get("micros"),
+        zone=zone,
+        text=f"{date}T{clock}".lstrip("T") + (f".{micros}" if micros else "") + (offset or ""),
+    )
+
+
+def _realtime(instant: datetime, text: str, error_ns: int) -> Stamp | None:
+    ns = _realtime_ns(instant)
+    if ns is None:
+        return None
+    return Stamp(ns=ns, error_ns=error_ns, text=text, domain=ClockDomain.REALTIME)
+
+
+def _realtime_ns(instant: datetime) -> int | None:
+    """Nanoseconds since the Unix epoch; None for a time that no log can have been written at."""
+    if instant.year not in _YEARS or instant.tzinfo is None:
+        return None
+    return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000

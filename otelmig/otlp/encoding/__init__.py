@@ -1,0 +1,1 @@
+"""Traces as OTLP: JSON lines, protobuf, spans of the SDK."""

@@ -1,0 +1,203 @@
+"""Traces as OTLP/JSON, one a line: what a Collector takes at ``/v1/traces`` and reads with ``otlp_json_file``.
+
+The mapping is OTLP's own: ids are hex, 64-bit integers are decimal strings, enumerations are numbers. The protobuf form
+of the same request is made in the same pass, because most of the work is common to both; the tests hold it against what
+:mod:`otelmig.otlp.encoding.protobuf` makes of the line, and both against the SDK's encoder. It imports nothing of
+OpenTelemetry, so writing a file costs no start-up.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from functools import lru_cache
+from json.encoder import encode_basestring as quoted
+from typing import TYPE_CHECKING, Final
+
+from otelmig import __version__
+from otelmig.otlp.encoding.protobuf import message, string, varint
+from otelmig.trace.attributes import SCHEMA_URL, SCOPE_NAME
+from otelmig.trace.span import SpanKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otelmig.trace.span import AttributeValue, Link, Span, SpanEvent, Trace
+
+__all__ = ["encoded", "json_line", "json_text"]
+
+_Both = tuple[str, bytes]
+"""JSON and protobuf of the same thing."""
+_KINDS: Final = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3}
+_ERROR: Final = 2
+_HAS_IS_REMOTE: Final = 0x100
+_IS_REMOTE: Final = 0x200
+_DOUBLE: Final = struct.Struct("<d").pack
+_TIMES: Final = struct.Struct("<BQBQ").pack
+_UINT64: Final = (1 << 64) - 1
+_SCOPE: Final = (
+    f'{{"name":{quoted(SCOPE_NAME)},"version":{quoted(__version__)}}}',
+    message(0x0A, message(0x0A, SCOPE_NAME.encode()) + message(0x12, __version__.encode())),
+)
+_SCHEMA: Final = (f'"schemaUrl":{quoted(SCHEMA_URL)}', message(0x1A, SCHEMA_URL.encode()))
+
+
+def json_line(trace: Trace) -> bytes:
+    """One trace as a line of OTLP/JSON (an ``ExportTraceServiceRequest``) with its line feed; always the same."""
+    return encoded(trace)[0] + b"\n"
+
+
+def json_text(document: object) -> bytes:
+    """JSON on one line, without a line feed."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def encoded(trace: Trace) -> tuple[bytes, bytes]:
+    """The line of a trace, without its line feed, and the same request in protobuf.
+
+    Raises:
+        ValueError: an attribute is no finite number.
+    """
+    texts = []
+    body = b""
+    for role, attributes in trace.resources.items():
+        resource, resource_body = _attributes(0x0A, attributes)
+        spans = [_span(span, trace) for span in trace.spans if span.role is role]
+        joined = ",".join([text for text, _ in spans])
+        texts.append(
+            f'{{"resource":{{"attributes":{resource}}},"scopeSpans":[{{"scope":{_SCOPE[0]},"spans":[{joined}],'
+            f"{_SCHEMA[0]}}}],{_SCHEMA[0]}}}"
+        )
+        scope_body = b"".join([_SCOPE[1], *(data for _, data in spans), _SCHEMA[1]])
+        body += message(0x0A, message(0x0A, resource_body) + message(0x12, scope_body) + _SCHEMA[1])
+    return f'{{"resourceSpans":[{",".join(texts)}]}}'.encode(), body
+
+
+def _span(span: Span, trace: Trace) -> _Both:
+    flags = _flags(remote=span.parent_remote)
+    named, named_body = _named(span.name, span.kind)
+    attributes, attributes_body = _attributes(0x4A, span.attributes)
+    parent, ids = "", _ids(trace.trace_id, span.span_id)
+    if span.parent_id is not None:
+        parent, ids = f'"parentSpanId":"{span.parent_id}",', ids + bytes.fromhex(f"2208{span.parent_id}")
+    text = (
+        f'{{"traceId":"{trace.trace_id}","spanId":"{span.span_id}",{parent}"flags":{flags},{named},'
+        f'"startTimeUnixNano":"{span.start_ns}","endTimeUnixNano":"{span.end_ns}","attributes":{attributes}'
+    )
+    times = _TIMES(0x39, span.start_ns, 0x41, span.end_ns)
+    body = [ids, named_body, times, attributes_body]
+    if span.events:
+        events = [_event(event) for event in span.events]
+        text += f',"events":[{",".join([each for each, _ in events])}]'
+        body += [message(0x5A, data) for _, data in events]
+    if span.links:
+        links = [_link(link, trace) for link in span.links]
+        text += f',"links":[{",".join([each for each, _ in links])}]'
+        body += [message(0x6A, data) for _, data in links]
+    if span.error is None:
+        text += ',"status":{}}'
+        body.append(b"\x7a\x00")
+    else:
+        text += f',"status":{{"message":{quoted(span.error)},"code":{_ERROR}}}}}'
+        body.append(message(0x7A, string(0x12, span.error) + bytes((0x18, _ERROR))))
+    body += (b"\x85\x01", flags.to_bytes(4, "little"))
+    return text, message(0x12, b"".join(body))
+
+
+@lru_cache(maxsize=256)
+def _named(name: str, kind: SpanKind) -> _Both:
+    number = _KINDS[kind]
+    return f'"name":{quoted(name)},"kind":{number}', string(0x2A, name) + b"\x30" + varint(number)
+
+
+def _event(event: SpanEvent) -> _Both:
+    attributes, attributes_body = _attributes(0x1A, event.attributes)
+    text = f'{{"timeUnixNano":"{event.time_ns}","name":{quoted(event.name)},"attributes":{attributes}}}'
+    time = b"\x09" + event.time_ns.to_bytes(8, "little")
+    return text, time + string(0x12, event.name) + attributes_body
+
+
+def _link(link: Link, trace: Trace) -> _Both:
+    attributes, attributes_body = _attributes(0x22, link.attributes)
+    flags = _flags(remote=link.remote)
+    text = f'{{"traceId":"{trace.trace_id}","spanId":"{link.span_id}","attributes":{attributes},"flags":{flags}}}'
+    return text, _ids(trace.trace_id, link.span_id) + attributes_body + b"\x35" + flags.to_bytes(4, "little")
+
+
+def _ids(trace_id: str, span_id: str) -> bytes:
+    return bytes.fromhex(f"0a10{trace_id}1208{span_id}")
+
+
+def _flags(*, remote: bool) -> int:
+    return _HAS_IS_REMOTE | (_IS_REMOTE if remote else 0)
+
+
+def _attributes(tag: int, attributes: Mapping[str, AttributeValue]) -> _Both:
+    texts: list[str] = []
+    bodies: list[bytes] = []
+    for key, value in attributes.items():
+        if type(value) is float:
+            if value - value:  # an infinity, or no number: neither is JSON
+                raise ValueError(f"{key} is {value}")
+            text, body = _before_double(tag, key)
+            texts.append(f"{text}{value!r}}}}}")
+            bodies += (body, _DOUBLE(value))
+        elif type(value) is str and key in _NEVER_THE_SAME:
+            data = value.encode()
+            text, body = _before_text(tag, key, len(data))
+            texts.append(f"{text}{quoted(value)}}}}}")
+            bodies += (body, data)
+        else:
+            text, body = _attribute(tag, key, value)
+            texts.append(text)
+            bodies.append(body)
+    return f"[{','.join(texts)}]", b"".join(bodies)
+
+
+@lru_cache(maxsize=1024)
+def _before_double(tag: int, key: str) -> _Both:
+    """What comes before the number: it is hardly ever the same again, and always of the same size."""
+    text, body = _key(key)
+    body += b"\x12\x09\x21"
+    return f'{text}{{"doubleValue":', bytes((tag,)) + varint(len(body) + 8) + body
+
+
+@lru_cache(maxsize=1024)
+def _before_text(tag: int, key: str, size: int) -> _Both:
+    """What comes before a string of so many bytes."""
+    text, body = _key(key)
+    body += message(0x12, message(0x0A, bytes(size)))
+    return f'{text}{{"stringValue":', message(tag, body)[: -size or None]
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _attribute(tag: int, key: str, value: AttributeValue) -> _Both:
+    """Any other: names, versions, reasons, small counts come again and again."""
+    text, body = _key(key)
+    words, data = _value(value)
+    return f"{text}{words}}}", message(tag, body + message(0x12, data))
+
+
+_NEVER_THE_SAME: Final = frozenset(
+    {"otelmig.evidence.start", "otelmig.evidence.end", "otelmig.time.start", "otelmig.time.end"}
+)
+"""Every span has them, and hardly any two have the same."""
+
+
+@lru_cache(maxsize=1024)
+def _key(key: str) -> _Both:
+    return f'{{"key":{quoted(key)},"value":', message(0x0A, key.encode())
+
+
+def _value(value: AttributeValue) -> _Both:
+    if isinstance(value, str):
+        return f'{{"stringValue":{quoted(value)}}}', message(0x0A, value.encode())
+    if isinstance(value, bool):
+        return f'{{"boolValue":{"true" if value else "false"}}}', bytes((0x10, value))
+    if isinstance(value, int):
+        return f'{{"intValue":"{value}"}}', b"\x18" + varint(value & _UINT64)
+    if isinstance(value, float):
+        raise TypeError("a double is encoded by itself")
+    items = [_value(item) for item in value]
+    text = f'{{"arrayValue":{{"values":[{",".join([each for each, _ in items])}]}}}}'
+    return text, message(0x2A, b"".join([message(0x0A, data) for _, data in items]))

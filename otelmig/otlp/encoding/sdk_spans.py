@@ -1,0 +1,57 @@
+"""Traces as the SDK's finished spans: for any ``SpanExporter``, and the reference for what is sent.
+
+The spans are built directly: our ids and times are facts of the logs, so no tracer, sampler or processor is involved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from otelmig import __version__
+from otelmig.trace import span as model
+from otelmig.trace.attributes import SCHEMA_URL, SCOPE_NAME
+
+if TYPE_CHECKING:
+    from otelmig.trace.span import Span, Trace
+
+__all__ = ["readable_spans"]
+
+_KINDS: Final = {
+    model.SpanKind.INTERNAL: SpanKind.INTERNAL,
+    model.SpanKind.SERVER: SpanKind.SERVER,
+    model.SpanKind.CLIENT: SpanKind.CLIENT,
+}
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_SCOPE: Final = InstrumentationScope(SCOPE_NAME, __version__, SCHEMA_URL)
+
+
+def readable_spans(trace: Trace) -> list[ReadableSpan]:
+    """The spans of ``trace`` in its order; spans of one role share one resource."""
+    resources = {role: Resource(dict(given), SCHEMA_URL) for role, given in trace.resources.items()}
+    return [_readable(span, trace, resources[span.role]) for span in trace.spans]
+
+
+def _readable(span: Span, trace: Trace, resource: Resource) -> ReadableSpan:
+    return ReadableSpan(
+        name=span.name,
+        context=_context(trace, span.span_id, remote=False),
+        parent=None if span.parent_id is None else _context(trace, span.parent_id, remote=span.parent_remote),
+        resource=resource,
+        attributes=dict(span.attributes),
+        events=[Event(event.name, dict(event.attributes), event.time_ns) for event in span.events],
+        links=[Link(_context(trace, link.span_id, remote=link.remote), dict(link.attributes)) for link in span.links],
+        kind=_KINDS[span.kind],
+        status=Status(StatusCode.UNSET) if span.error is None else Status(StatusCode.ERROR, span.error),
+        start_time=span.start_ns,
+        end_time=span.end_ns,
+        instrumentation_scope=_SCOPE,
+    )
+
+
+def _context(trace: Trace, span_id: str, *, remote: bool) -> SpanContext:
+    return SpanContext(int(trace.trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=_SAMPLED)

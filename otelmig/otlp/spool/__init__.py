@@ -1,0 +1,1 @@
+"""Traces that wait on the disk, and what the receivers acknowledged."""

@@ -1,0 +1,1 @@
+"""Sides -> migrations: which source belongs to which destination, and why."""

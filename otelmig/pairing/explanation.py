@@ -1,0 +1,177 @@
+"""Where the numbers of one migration come from: what its clock proof rests on, what is weak in it, what would help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from otelmig.clock.bounds import clock_bounds
+from otelmig.clock.conflict import is_excluded
+from otelmig.clock.drift import TIERS, least_drift
+from otelmig.migration.constraint import Basis
+from otelmig.migration.observation import Kind
+from otelmig.migration.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from otelmig.clock.bounds import ClockBounds
+    from otelmig.clock.proof import ClockProof
+    from otelmig.hypervisors import Hypervisor
+    from otelmig.migration.constraint import Constraint
+    from otelmig.migration.side import Side
+    from otelmig.pairing.pairing import Migration
+
+__all__ = ["BindingConstraint", "Explanation", "Offset", "explain"]
+
+_WORTH_IT: Final = 0.9
+"""Advice that leaves more than this of the width is not given."""
+_COARSE: Final = 0.25
+"""A share of the width from which on the resolution of the stamps is worth a word."""
+_MS: Final = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offset:
+    """What is proved of the offset at one instant of the source; ns, destination minus source."""
+
+    name: str
+    """Which instant it is."""
+    at_ns: int
+    lo_ns: int | None
+    hi_ns: int | None
+    lower: Constraint | None
+    """The constraint that the lower bound rests on."""
+    upper: Constraint | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingConstraint:
+    """A constraint that bounds the offset somewhere, tighter than all others."""
+
+    constraint: Constraint
+    since_start_ns: int
+    """Source time since the first line of the attempt."""
+    slack_ns: int | None
+    """The most that can have passed between its two lines, by the opposite bound there; None if that is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What a person needs to judge, and to improve, the proof of one migration's clock offset."""
+
+    least_drift_ppb: int | None
+    """The smallest drift at which nothing contradicts; None if none does."""
+    offsets: tuple[Offset, ...]
+    """At the start, the pause and the end, as far as these were logged."""
+    binding: tuple[BindingConstraint, ...]
+    """In order of source time."""
+    contradicting: tuple[Constraint, ...]
+    """Those that exclude another one, in order of source time."""
+    bases: dict[Basis, int]
+    """How many constraints there are of each kind."""
+    drift_ns: int
+    """How much of the interval's width at the end is there because the clocks may have drifted since."""
+    rounding_ns: int
+    """How much is the resolution of stamps."""
+    message_ns: int
+    """How much is the time that messages, and what the hosts did between line and message, took."""
+    advice: tuple[str, ...]
+    """What would make the interval narrower."""
+
+
+def explain(found: Migration, hypervisor: Hypervisor) -> Explanation | None:
+    """Explain a migration of which both sides are known; None for one that has no second clock."""
+    source, destination, proof, placement = found.source, found.destination, found.proof, found.placement
+    if source is None or destination is None or proof is None or placement is None:
+        return None
+    least = least_drift(proof.constraints)
+    bounds = placement.bounds
+    start_ns = source.observations[0].stamp.ns
+    drift_ns, rounding_ns, message_ns = (0, 0, 0) if bounds is None else _width(bounds, placement.at_ns)
+    return Explanation(
+        least_drift_ppb=None if least is None else least.drift_ppb,
+        offsets=() if bounds is None else tuple(_offsets(source, bounds, placement.at_ns)),
+        binding=tuple(_binding(bounds, start_ns)) if bounds is not None else (),
+        contradicting=_contradicting(proof),
+        bases=_count(proof.constraints),
+        drift_ns=drift_ns,
+        rounding_ns=rounding_ns,
+        message_ns=message_ns,
+        advice=(
+            *hypervisor.tightening(source, destination),
+            *_advice(found, bounds, placement.at_ns, rounding_ns),
+        ),
+    )
+
+
+def _count(constraints: Iterable[Constraint]) -> dict[Basis, int]:
+    found = dict.fromkeys(Basis, 0)
+    for each in constraints:
+        found[each.basis] += 1
+    return {basis: count for basis, count in found.items() if count}
+
+
+def _contradicting(proof: ClockProof) -> tuple[Constraint, ...]:
+    excluded = [each for each in proof.constraints if is_excluded(each, proof.bounds)]
+    return tuple(sorted(excluded, key=lambda each: each.at_ns))
+
+
+def _offsets(source: Side, bounds: ClockBounds, end_ns: int) -> Iterator[Offset]:
+    begun = source.first(Kind.CONNECTING, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED)
+    paused = source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)
+    instants = [("start", begun.stamp.ns)] if begun is not None else []
+    instants += [("pause", paused.stamp.ns)] if paused is not None else []
+    for name, at in (*instants, ("end", end_ns)):
+        lower, upper = bounds.binding(at)
+        yield Offset(name=name, at_ns=at, lo_ns=bounds.lo_ns(at), hi_ns=bounds.hi_ns(at), lower=lower, upper=upper)
+
+
+def _binding(bounds: ClockBounds, start_ns: int) -> Iterator[BindingConstraint]:
+    for each in sorted((*bounds.lowers, *bounds.uppers), key=lambda one: (one.at_ns, one.upper)):
+        opposite = bounds.lo_ns(each.at_ns) if each.upper else bounds.hi_ns(each.at_ns)
+        slack = None if opposite is None else abs(each.bound_ns - opposite)
+        yield BindingConstraint(constraint=each, since_start_ns=each.at_ns - start_ns, slack_ns=slack)
+
+
+def _width(bounds: ClockBounds, at_ns: int) -> tuple[int, int, int]:
+    """What the interval's width at ``at_ns`` is made of: drift, rounding, messages; all 0 if a side is open."""
+    lower, upper = bounds.binding(at_ns)
+    lo, hi = bounds.lo_ns(at_ns), bounds.hi_ns(at_ns)
+    if lower is None or upper is None or lo is None or hi is None:
+        return 0, 0, 0
+    between = upper.bound_ns - lower.bound_ns
+    drift = hi - lo - between
+    rounding = lower.rounding_ns + upper.rounding_ns
+    return drift, rounding, between - rounding
+
+
+def _advice(found: Migration, bounds: ClockBounds | None, at_ns: int, rounding_ns: int) -> Iterator[str]:
+    proof = found.proof
+    if proof is None or bounds is None:
+        return
+    width = _span(bounds, at_ns)
+    if width is None:
+        return
+    for tier in ("steady", "conservative"):
+        steadier = clock_bounds(proof.constraints, drift_ppb=TIERS[tier])
+        narrower = _span(steadier, at_ns)
+        if steadier.contradiction is None and narrower is not None and narrower < _WORTH_IT * width:
+            yield (
+                f"--max-drift {tier}, if it is known that neither clock was being slewed: {narrower / _MS:.3g} ms "
+                f"wide instead of {width / _MS:.3g} ms"
+            )
+            break
+    if rounding_ns > _COARSE * width:
+        yield f"finer stamps: {rounding_ns / _MS:.3g} ms of the width is their resolution"
+    wall = all(side.process.domain is ClockDomain.REALTIME for side in found.sides)
+    if wall and not any(each.basis is Basis.PROBE for each in proof.constraints):
+        yield (
+            "timed exchanges between the hosts just before and after the migration (--probes): as narrow as their "
+            "shortest round trip"
+        )
+
+
+def _span(bounds: ClockBounds, at_ns: int) -> int | None:
+    lo, hi = bounds.lo_ns(at_ns), bounds.hi_ns(at_ns)
+    return None if lo is None or hi is None else hi - lo

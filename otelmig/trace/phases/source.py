@@ -1,0 +1,156 @@
+"""The source's side of the tree: the root ``migration`` and its phases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otelmig.migration.observation import Kind
+from otelmig.migration.side import Mode, Result, Role
+from otelmig.trace.phases.downtime import downtime
+from otelmig.trace.phases.precopy import precopy
+from otelmig.trace.span import SpanKind
+from otelmig.trace.span_draft import MICROSECOND, Draft, DraftEvent
+
+if TYPE_CHECKING:
+    from otelmig.migration.side import Side
+    from otelmig.trace.aligned_sides import Story
+    from otelmig.trace.timeline import Moment
+
+__all__ = ["add_wait", "migration", "phase"]
+
+
+def phase(root: Draft, name: str) -> Draft | None:
+    """The child of ``root`` called ``name``."""
+    return next((child for child in root.children if child.name == name), None)
+
+
+def migration(story: Story, side: Side) -> Draft:
+    """The root span with the source's phases, in order."""
+    start = story.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
+    start = start or story.timeline.at(Role.SOURCE, side.observations[0])
+    end = _end(story, side)
+    root = Draft("migration", start, end)
+    root.kind = SpanKind.CLIENT
+    stopped = downtime(story, side)
+    memory_until = stopped.start if stopped is not None else (story.failure or story.evidence_ends or end)
+    memory = precopy(story, memory_until)
+    setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
+    root.children.append(Draft("setup", start, setup_until))
+    root.children += [each for each in (memory, stopped) if each is not None]
+    _add_ending(story, side, root, stopped, end)
+    _mark_failure(story, side, root)
+    return root
+
+
+def add_wait(root: Draft, story: Story) -> None:
+    """Where the destination reports its end after the source has: ``unaccounted`` on the source, until then.
+
+    So the source's phases fill the root, and what ends last is theirs: viewers walk back from there, and would stay on
+    the destination otherwise.
+    """
+    received = phase(root, "receive")
+    last = next((child for child in reversed(root.children) if child.sequential and child.role is Role.SOURCE), None)
+    if received is None or last is None or story.source is None or story.source.result is not Result.SUCCESS:
+        return
+    until = received.end.plus(MICROSECOND)
+    if until.ns > last.end.ns:
+        root.children.append(Draft("unaccounted", last.end, until))
+
+
+def _end(story: Story, side: Side) -> Moment:
+    """Where the source's part ends."""
+    if side.first(Kind.COMPLETED, Kind.SEND_FINISHED) is not None and side.result is Result.SUCCESS:
+        end = story.source_first(Kind.SEND_FINISHED, Kind.POSTCOPY_FINISHED, Kind.POSTCOPY_DRAINED)
+        return end or story.source_first(Kind.COMPLETED) or story.timeline.at(Role.SOURCE, side.observations[-1])
+    if side.result is Result.UNKNOWN:
+        return story.evidence_ends or story.timeline.at(Role.SOURCE, side.observations[-1])
+    ends = [
+        story.source_last(kind)
+        for kind in (
+            Kind.RESUMED_AFTER_FAILURE,
+            Kind.VM_RESUMED,
+            Kind.SEND_FAILED,
+            Kind.SEND_FAILURE_ANNOUNCED,
+            Kind.SEND_CANCELLED,
+            Kind.SEND_FINISHED,
+        )
+    ]
+    ends.append(story.on_source(side.resumed))
+    last = max((end for end in ends if end is not None), key=lambda moment: moment.ns, default=None)
+    return last or story.failure or story.timeline.at(Role.SOURCE, side.observations[-1])
+
+
+def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
+    """What follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
+    completed = side.first(Kind.COMPLETED) is not None
+    if side.result is Result.UNKNOWN:
+        if stopped is not None and completed and end.ns > stopped.end.ns:
+            root.children.append(Draft("postcopy", stopped.end, end))  # pages were left behind
+    elif not completed and story.failure is not None:
+        _add_rollback(story.failure, root, stopped, story.on_source(side.resumed), end)
+    elif stopped is not None:
+        cursor = stopped.end
+        if side.mode is Mode.POSTCOPY:
+            drained = story.failure or story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
+            if drained.ns > cursor.ns:
+                root.children.append(Draft("postcopy", cursor, drained))
+                cursor = drained
+        if end.ns > cursor.ns:
+            root.children.append(Draft("cleanup", cursor, end))
+
+
+def _add_rollback(failure: Moment, root: Draft, stopped: Draft | None, resumed: Moment | None, end: Moment) -> None:
+    """After a failure: until the guest runs again, if it was stopped; else only what is left to clean up."""
+    until = end if stopped is None else resumed or end
+    if until.ns <= failure.ns:
+        return
+    span = Draft("cleanup" if stopped is None else "rollback", failure, until)
+    if stopped is not None and resumed is None:
+        span.attributes["otelmig.evidence.completeness"] = "partial"
+    root.children.append(span)
+
+
+def _mark_lost(story: Story, side: Side, root: Draft) -> None:
+    """A source that stops without a word is an ERROR only if something saw it go: its peer, or the kernel's filter."""
+    killed = side.first(Kind.PROCESS_KILLED)
+    description = f"the source's log stops at {side.observations[-1].where}"
+    if killed is not None:
+        description = f"the source was killed by its {killed.word('by')} filter ({killed.word('detail')})"
+    if story.peer_lost is not None:
+        description += "; the destination saw the connection end"
+    elif killed is None:
+        return
+    root.fail(description, "peer_aborted")
+    open_phase = root.children[-1]
+    open_phase.fail(description, "peer_aborted")
+    if open_phase.children and open_phase.children[-1].name != "unaccounted":
+        open_phase.children[-1].fail(description, "peer_aborted")
+
+
+def _mark_failure(story: Story, side: Side, root: Draft) -> None:
+    """ERROR on the root and on the phase that failed; what stops without a word is ERROR only if the peer saw it go."""
+    if side.result in (Result.SUCCESS, Result.CANCELLATION):
+        return
+    if side.result is Result.UNKNOWN:
+        _mark_lost(story, side, root)
+        return
+    failed = side.first(Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
+    description = (failed.word("error") if failed is not None else None) or "the migration failed"
+    if story.refusal is not None:
+        description = f"the destination refused: {story.refusal}; the source: {description}"
+    root.fail(description, story.error_type)
+    if story.failure is not None:
+        root.events.append(
+            DraftEvent(name="vm.migration.failed", at=story.failure, attributes={"error.type": story.error_type})
+        )
+    phases = [child for child in root.children if child.name in ("setup", "precopy", "downtime", "postcopy")]
+    if not phases:
+        return
+    failing = phases[-1]
+    failing.fail(description, story.error_type)
+    last = failing.children[-1] if failing.children else None
+    unfinished = last is not None and (
+        failing.name == "downtime" or last.attributes.get("otelmig.evidence.completeness") == "partial"
+    )
+    if last is not None and unfinished and last.name != "unaccounted":
+        last.fail(description, story.error_type)

@@ -1,0 +1,77 @@
+"""Instants on the trace's own timeline: the source's clock (the destination's, if there is no source)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from otelmig.migration.side import Role
+
+if TYPE_CHECKING:
+    from otelmig.clock.placement import Placement
+    from otelmig.migration.observation import Observation
+
+__all__ = ["Moment", "Timeline"]
+
+_GAPS_NS: Final = 2_000
+"""Rounding to a microsecond, and one between neighbours."""
+
+
+class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there are many
+    """An instant, how well it is known, and the line it rests on."""
+
+    ns: int
+    error_ns: int | None
+    """How far it may be off; None if that is not known."""
+    role: Role
+    """The side whose clock it was read from."""
+    where: str
+    """``FILE:LINE``."""
+    text: str | None = None
+    """The stamp as printed; None for an instant that was computed from a line."""
+
+    def plus(self, ns: int, error_ns: int = 0) -> Moment:
+        """The instant ``ns`` later, known ``error_ns`` less well; it rests on the same line."""
+        error = None if self.error_ns is None else self.error_ns + error_ns
+        return Moment(self.ns + ns, error, self.role, self.where)
+
+    def moved(self, ns: int, role: Role) -> Moment:
+        """The same, drawn ``ns`` later than it happened, by the clock of ``role``: no stamp's if another was read."""
+        error = None if self.error_ns is None else self.error_ns + abs(ns)
+        text = self.text if self.role is role else None
+        return Moment(self.ns + ns, error, self.role, self.where, text)
+
+    def drawn_at(self, ns: int) -> Moment:
+        """The instant as it is drawn: more than the gap to a neighbour away, it is known less well, and no stamp's."""
+        moved = abs(ns - self.ns)
+        return self if moved < _GAPS_NS else self.plus(ns - self.ns, moved)
+
+    def not_before(self, other: Moment) -> Moment:
+        """The later of the two."""
+        return self if self.ns >= other.ns else other
+
+    def not_after(self, other: Moment) -> Moment:
+        """The earlier of the two."""
+        return self if self.ns <= other.ns else other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Places both sides' observations on one timeline.
+
+    The destination is moved as a whole, by the estimated offset, so its own durations stay exact.
+    """
+
+    placement: Placement | None = None
+    """None for one side alone."""
+
+    def at(self, role: Role, seen: Observation) -> Moment:
+        """When ``seen``, on the side ``role``, happened."""
+        stamp = seen.stamp
+        ns = stamp.ns
+        error_ns: int | None = stamp.error_ns
+        if self.placement is not None and role is Role.DESTINATION:
+            ns -= self.placement.estimate_ns
+            placed_ns = self.placement.error_ns(ns)
+            error_ns = None if placed_ns is None else stamp.error_ns + placed_ns
+        return Moment(ns, error_ns, role, str(seen.where), stamp.text)

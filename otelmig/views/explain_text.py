@@ -1,0 +1,184 @@
+"""The explanation of a migration's numbers: as text for a person, as JSON (``otelmig.explain/1``) for scripts."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from otelmig.views.clock_text import drift_text
+from otelmig.views.headline import headline
+from otelmig.views.summary import summary
+from otelmig.views.units import duration, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otelmig.migration.constraint import Constraint
+    from otelmig.pairing.explanation import BindingConstraint, Explanation, Offset
+    from otelmig.trace.span import Span, Trace
+
+__all__ = ["explanation_document", "render_explanation"]
+
+_INDENT: Final = 11
+_MOST: Final = 30
+"""Rows of a table."""
+_MS: Final = 1e6
+
+
+def render_explanation(trace: Trace, explanation: Explanation | None, *, width: int) -> str:
+    """The whole explanation; tables keep their lines, sentences are wrapped to ``width`` columns."""
+    width = max(width, 60)
+    lines: list[str] = []
+    for text, _ in headline(trace):
+        lines += _wrapped(text, width)
+    reasons = trace.root.attributes.get("otelmig.pairing.reasons")
+    if isinstance(reasons, tuple) and reasons:
+        what = "paired" if len(trace.resources) > 1 else "alone"
+        lines += _wrapped(f"{what:<{_INDENT}}{'; '.join(reasons)}", width)
+    for text in _standstill(trace):
+        lines += _wrapped(text, width)
+    if explanation is not None:
+        lines += _proof(trace, explanation, width)
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=" " * _INDENT, break_long_words=False, break_on_hyphens=False)
+
+
+def _standstill(trace: Trace) -> Iterator[str]:
+    """What the downtime was spent on, and how long the state travelled."""
+    stopped = trace.first("downtime")
+    if stopped is not None:
+        parts = sorted(trace.children(stopped), key=lambda part: -part.duration_ns)
+        yield f"{'downtime':<{_INDENT}}{', '.join(_share(part, stopped) for part in parts[:4])}"
+    root = trace.root.attributes
+    if "vm.migration.state.transfer.duration" in root:
+        middle, low, high = (
+            duration(number(root[f"vm.migration.state.transfer.{name}"]) * 1e9) for name in ("duration", "min", "max")
+        )
+        yield f"{'state':<{_INDENT}}one way in {middle} ({low} .. {high}), first byte written to last byte read"
+
+
+def _share(part: Span, whole: Span) -> str:
+    return f"{part.name} {duration(part.duration_ns)} ({100 * part.duration_ns / whole.duration_ns:.0f} %)"
+
+
+def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
+    if trace.root.attributes.get("otelmig.clock.status") == "unsynced":
+        return
+    receive = trace.first("receive")
+    clock = {} if receive is None else receive.attributes
+    assumed = drift_text(clock.get("otelmig.clock.drift.assumed"))
+    least = "none would do" if explanation.least_drift_ppb is None else drift_text(explanation.least_drift_ppb / 1e9)
+    counts = ", ".join(f"{count} {basis}" for basis, count in explanation.bases.items())
+    yield from _wrapped(
+        f"{'drift':<{_INDENT}}{assumed} assumed; the least that nothing here contradicts: {least}", width
+    )
+    yield from _wrapped(f"{'evidence':<{_INDENT}}{counts} constraints, {len(explanation.binding)} of them bind", width)
+    if explanation.offsets:
+        yield ""
+        yield "destination minus source, ms      at least        at most          width"
+        yield from (_offset_row(each) for each in explanation.offsets)
+        parts = (
+            ("drift", explanation.drift_ns),
+            ("rounding of stamps", explanation.rounding_ns),
+            ("messages", explanation.message_ns),
+        )
+        made_of = ", ".join(f"{name} {duration(ns)}" for name, ns in parts if ns)
+        if made_of:
+            yield f"  the width at the end: {made_of}"
+    yield from _constraints(explanation, width)
+    if explanation.advice:
+        yield ""
+        yield "what would tighten it"
+        for advice in explanation.advice:
+            yield from textwrap.wrap(f"  - {advice}", width, subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
+    """The constraints that bind, and those that contradict."""
+    if explanation.binding:
+        yield ""
+        yield "constraints that bind, by source time: the most that can have passed between the two lines of each"
+        shown = explanation.binding[:_MOST]
+        for each in shown:
+            yield from textwrap.wrap(
+                _binding_row(each), max(width, 80), subsequent_indent=" " * 24, break_on_hyphens=False
+            )
+        if len(shown) < len(explanation.binding):
+            yield f"  ... and {len(explanation.binding) - len(shown)} more (--json lists them all)"
+    if explanation.contradicting:
+        yield ""
+        yield "constraints that exclude another, by source time: the destination's clock minus the source's is"
+        for constraint in explanation.contradicting[:_MOST]:
+            row = f"  {_bound(constraint)} {constraint.bound_ns / _MS:>14.3f} ms  {_lines(constraint)}"
+            yield from textwrap.wrap(row, width, subsequent_indent=" " * 29, break_on_hyphens=False)
+
+
+def _offset_row(offset: Offset) -> str:
+    lo, hi = (None if ns is None else ns / _MS for ns in (offset.lo_ns, offset.hi_ns))
+    width = "open" if lo is None or hi is None else f"{hi - lo:.3f}"
+    cells = ("open" if value is None else f"{value:.3f}" for value in (lo, hi))
+    return f"  at the {offset.name:<18}" + "".join(f"{cell:>15}" for cell in cells) + f"{width:>15}"
+
+
+def _binding_row(each: BindingConstraint) -> str:
+    slack = f"{'open':>12}" if each.slack_ns is None else f"{each.slack_ns / _MS:>9.3f} ms"
+    return f"  {each.since_start_ns / 1e9:>+9.3f} s  {_bound(each.constraint)}  {slack}  {_lines(each.constraint)}"
+
+
+def _bound(constraint: Constraint) -> str:
+    return "at most " if constraint.upper else "at least"
+
+
+def _lines(constraint: Constraint) -> str:
+    return f"{constraint.lines}  {constraint.rule} ({constraint.basis})"
+
+
+def explanation_document(trace: Trace, explanation: Explanation | None) -> dict[str, object]:
+    """One migration, as ``otelmig explain --json`` lists it: its summary, and ``proof`` (null with one clock only)."""
+    return {**summary(trace), "proof": None if explanation is None else _document(explanation)}
+
+
+def _document(explanation: Explanation) -> dict[str, object]:
+    return {
+        "least_drift": None if explanation.least_drift_ppb is None else explanation.least_drift_ppb / 1e9,
+        "constraints": {str(basis): count for basis, count in explanation.bases.items()},
+        "offsets": [
+            {
+                "at": each.name,
+                "min_s": None if each.lo_ns is None else each.lo_ns / 1e9,
+                "max_s": None if each.hi_ns is None else each.hi_ns / 1e9,
+                "min_evidence": None if each.lower is None else _constraint(each.lower),
+                "max_evidence": None if each.upper is None else _constraint(each.upper),
+            }
+            for each in explanation.offsets
+        ],
+        "width": {
+            "drift_s": explanation.drift_ns / 1e9,
+            "rounding_s": explanation.rounding_ns / 1e9,
+            "messages_s": explanation.message_ns / 1e9,
+        },
+        "binding": [
+            {
+                **_constraint(each.constraint),
+                "since_start_s": each.since_start_ns / 1e9,
+                "slack_s": None if each.slack_ns is None else each.slack_ns / 1e9,
+            }
+            for each in explanation.binding
+        ],
+        "contradicting": [_constraint(each) for each in explanation.contradicting],
+        "advice": list(explanation.advice),
+    }
+
+
+def _constraint(constraint: Constraint) -> dict[str, object]:
+    return {
+        "rule": constraint.rule,
+        "basis": str(constraint.basis),
+        "bound": "max" if constraint.upper else "min",
+        "bound_s": constraint.bound_ns / 1e9,
+        "first": str(constraint.first.where),
+        "second": str(constraint.second.where),
+    }

@@ -1,0 +1,89 @@
+"""Logs that end anywhere: after each record, and at any byte (every boundary with OTELMIG_FULL=1)."""
+
+from __future__ import annotations
+
+import os
+import random
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+from trace_invariants import CORPUS, RECORDINGS, check_forest, traced
+
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
+from otelmig.otlp.encoding.json_lines import json_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from otelmig.trace.span import Trace
+
+_STRIDE = 1 if os.environ.get("OTELMIG_FULL") else 12
+"""Every so manieth boundary is tried; which ones differs from recording to recording."""
+
+
+@cache
+def _logs(name: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((CORPUS / name).glob("*.log"))}
+
+
+def _boundaries(data: bytes) -> list[int]:
+    """The ends of all lines that say something; a cut after another line tells the same story as the one before."""
+    literals = ("-- ",)
+    ends, at = [], 0
+    while (end := data.find(b"\n", at)) >= 0:
+        if wanted(literals).matches(data[at:end]):
+            ends.append(end + 1)
+        at = end + 1
+    return ends
+
+
+def _traced(folder: Path, logs: dict[str, bytes]) -> list[Trace]:
+    for name, data in logs.items():
+        (folder / name).write_bytes(data)
+    return traced([folder / name for name in logs])
+
+
+def _results(traces: list[Trace]) -> list[object]:
+    return [trace.root.attributes["vm.migration.result"] for trace in traces]
+
+
+def _check_cut(folder: Path, logs: dict[str, bytes], whole: int) -> None:
+    traces = _traced(folder, logs)
+    check_forest(traces)
+    assert len(traces) <= whole, "no attempt is made up"
+    assert b"".join(map(json_line, traces)) == b"".join(map(json_line, _traced(folder, logs)))
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_cut_after_any_record(name: str, tmp_path: Path) -> None:
+    """One log cut, the others whole: no more attempts than there are sides, a valid forest, the same every time."""
+    logs = _logs(name)
+    sides = sum(len(_traced(tmp_path, {file: data})) for file, data in logs.items())
+    for file, data in logs.items():
+        for end in _boundaries(data)[RECORDINGS.index(name) % _STRIDE :: _STRIDE]:
+            _check_cut(tmp_path, logs | {file: data[:end]}, sides)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_cut_at_any_byte(name: str, tmp_path: Path) -> None:
+    """Also in the middle of a record, of both logs at once."""
+    logs = _logs(name)
+    sides = sum(len(_traced(tmp_path, {file: data})) for file, data in logs.items())
+    chance = random.Random(name)  # noqa: S311 - places to cut, the same on every run
+    for _ in range(50 // _STRIDE):
+        cut = {file: data[: chance.randrange(1, len(data))] for file, data in logs.items()}
+        _check_cut(tmp_path, cut, sides)
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDINGS if "killsrc" not in name])
+def test_a_cut_source_never_claims_more(name: str, tmp_path: Path) -> None:
+    """A source log that ends earlier has the same results as the whole one, or `unknown` where the end is missing."""
+    data = _logs(name)["source.log"]
+    whole = _results(_traced(tmp_path, {"source.log": data}))
+    for end in _boundaries(data)[:: 2 * _STRIDE]:
+        results = _results(_traced(tmp_path, {"source.log": data[:end]}))
+        assert len(results) <= len(whole)
+        for result, final in zip(results, whole, strict=False):
+            assert result in (final, "unknown", "failure"), "a failure may turn out to be a timeout"
+            assert result != "failure" or final != "success"

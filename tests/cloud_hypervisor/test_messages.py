@@ -1,0 +1,85 @@
+"""The message table: every row is there for a line, and every line that is known to be printed is understood."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from trace_invariants import CORPUS
+
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
+from otelmig.hypervisors.cloud_hypervisor.messages import TABLE
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import is_family, meaning_of
+from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES
+
+_RENDERED = Path(__file__).parent / "rendered_lines.txt"
+
+
+@cache
+def _rendered() -> tuple[tuple[str, str, bool], ...]:
+    """Each line of the catalogue: releases, message, and whether it is marked as saying nothing of a migration."""
+    found = []
+    irrelevant = False
+    for text in _RENDERED.read_text().splitlines():
+        if text.startswith("#"):
+            irrelevant = "irrelevant" in text
+        elif text:
+            releases, _, _, _, message = text.split(" | ", 4)
+            found.append((releases, message.replace("\\n", "\n").replace("\\s", " "), irrelevant))
+    return tuple(found)
+
+
+@cache
+def _recorded() -> frozenset[str]:
+    """Every message of the recordings."""
+    found = set()
+    for path in CORPUS.glob("*/*.log"):
+        for line in path.read_bytes().decode("utf-8", "replace").split("\r\n"):
+            match = next((match for form in KNOWN_FORMS if (match := form.pattern.match(line))), None)
+            if match is not None:
+                found.add(match["msg"])
+    return frozenset(found)
+
+
+@pytest.mark.parametrize(("releases", "message", "irrelevant"), _rendered())
+def test_every_known_line_is_understood(releases: str, message: str, *, irrelevant: bool) -> None:
+    """A line of the catalogue has a row that names the releases; what says nothing of a migration looks like none."""
+    meaning = meaning_of(message)
+    if irrelevant:
+        assert meaning is not None or not is_family(message)
+        return
+    assert meaning is not None
+    if releases in ("fork", "draft", "after-HEAD"):
+        return
+    first, _, last = releases.partition("..")
+    printed = range(RELEASES.index(_main(first)), RELEASES.index(_main(last or first)) + 1)
+    assert meaning.releases.first <= printed[0]
+    assert printed[-1] <= meaning.releases.last
+
+
+def _main(release: str) -> str:
+    """The main release that a point release counts as."""
+    return release if release == "HEAD" else release.partition(".")[0] + ".0"
+
+
+def test_every_row_is_there_for_a_line() -> None:
+    """Each row of the table explains a recorded message, or one of the catalogue."""
+    used = set()
+    for message in {message for _, message, _ in _rendered()} | _recorded():
+        meaning = meaning_of(message)
+        if meaning is not None and meaning.row is not None:
+            used.add(id(meaning.row))
+    assert [row.form for row in TABLE if id(row) not in used] == []
+
+
+def test_every_event_is_there_for_a_line() -> None:
+    """Each event of the vocabulary is in the catalogue as the line that announces it."""
+    messages = [message for _, message, _ in _rendered()]
+    missing = [
+        key
+        for key in EVENTS
+        if not any(text.startswith(f"Event: source = {key[0]} event = {key[1]}") for text in messages)
+    ]
+    assert missing == []

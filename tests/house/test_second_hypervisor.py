@@ -1,0 +1,140 @@
+"""Another hypervisor than the first: its package alone reads its logs, and everything after it needs no change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig import pipeline
+from otelmig.hypervisors.diagnosis import Diagnosis, LineAccount
+from otelmig.hypervisors.log_options import ReadingOptions
+from otelmig.migration.constraint import Endpoint, destination_first, source_first
+from otelmig.migration.observation import Kind, Observation, Value
+from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.migration.vmm import Process
+from otelmig.otlp.encoding.json_lines import json_line
+from otelmig.pairing.explanation import explain
+from otelmig.pipeline import diagnoses, read_findings
+from otelmig.trace.build import TraceOptions
+from otelmig.views.doctor_text import render_checkup
+from otelmig.views.explain_text import render_explanation
+from otelmig.views.summary import summary
+from otelmig.views.waterfall import render_waterfall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    import pytest
+
+    from otelmig.inputs import InputLog, Line
+    from otelmig.migration.constraint import Constraint
+    from otelmig.migration.side import Side
+
+_SOURCE: Final = """\
+qemu 10 send_requested
+qemu 11 send_started url=tcp:192.0.2.20:4444
+qemu 12 iteration_sent iteration=0
+qemu 900 convergence_decided reason=switchover
+qemu 901 vm_pausing
+qemu 903 vm_paused
+qemu 950 completed
+"""
+_DESTINATION: Final = """\
+qemu 3 receive_started
+qemu 5 accepted
+qemu 930 vm_resuming
+qemu 931 vm_resumed
+qemu 932 receive_finished
+"""
+
+
+class _Qemu:
+    """Lines like ``qemu MILLISECONDS KIND [NAME=VALUE]``."""
+
+    system = "qemu"
+
+    def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
+        return log.head.startswith(b"qemu ") and not options.log_formats
+
+    def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process]:
+        assert not options.log_formats
+        for log in inputs:
+            observations = tuple(_observation(line) for line in log.lines(None))
+            yield Process(
+                system=self.system,
+                name=log.name,
+                inputs=(log.key,),
+                observations=observations,
+                domain=ClockDomain.BOOTTIME,
+                version=None,
+                dialect="10.1 or later",
+                vcpus_resume_first=False,
+                last_ns=observations[-1].stamp.ns,
+                last_written_ns=1_780_000_000 * 10**9,
+            )
+
+    def one_sided(self, inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
+        return not inputs and not options.log_formats
+
+    def diagnose(self, log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
+        return Diagnosis(
+            name=log.name,
+            kind="log" if not options.log_formats else "",
+            release=", ".join(side.process.dialect for side in sides),
+            line_format=None,
+            transport=None,
+            verbosity=None,
+            clock="time since start",
+            resolution_ns=None,
+            uptime_ns=None,
+            attempts={},
+            events=(),
+            account=LineAccount(used=len(list(log.lines(None)))),
+            tells=(),
+            gaps=(),
+            recommendation="",
+        )
+
+    def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
+        assert (source.process.system, destination.process.system) == (self.system, self.system)
+        begun, accepted = source.observations[0], destination.observations[1]
+        resumed, completed = destination.observations[-2], source.observations[-1]
+        return (
+            source_first("start", Endpoint.of(begun), Endpoint.of(accepted)),
+            destination_first("end", Endpoint.of(resumed), Endpoint.of(completed)),
+        )
+
+    def tightening(self, source: Side, destination: Side) -> Iterable[str]:
+        assert source is not destination
+        return ("a trace file of the destination",)
+
+
+def _observation(line: Line) -> Observation:
+    _, ms, kind, *printed = line.text.split()
+    values: dict[str, Value] = {}
+    for each in printed:
+        name, _, value = each.partition("=")
+        values[name] = int(value) if value.isdigit() else value
+    stamp = Stamp(int(ms) * 10**6, 0, ms, ClockDomain.BOOTTIME)
+    return Observation(Kind(kind), stamp, line.where, "main", line.text, values)
+
+
+def test_every_view_shows_another_hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waterfall, summary, proof, diagnosis and OTLP of a migration that a second package in the registry has read."""
+    qemu = _Qemu()
+    monkeypatch.setattr(pipeline, "hypervisors", lambda: (qemu,))
+    for name, text in (("source.log", _SOURCE), ("destination.log", _DESTINATION)):
+        (tmp_path / name).write_text(text)
+    findings = read_findings(sorted(tmp_path.iterdir()), pairs=[("source.log", "destination.log")])
+    ((migration, trace),) = findings.traced(TraceOptions())
+    shown = render_waterfall(trace, width=120, color=False)
+    assert "source 10.1 or later -> destination 10.1 or later" in shown
+    assert "converged: switchover" in shown
+    assert trace.root.attributes["vm.migration.system.name"] == "qemu"
+    assert summary(trace)["result"] == "success"
+    explanation = explain(migration, qemu)
+    assert "a trace file of the destination" in render_explanation(trace, explanation, width=120)
+    assert b'"qemu.log.dialect"' in json_line(trace)
+    examined = [render_checkup(found, width=120) for found in diagnoses(findings, ReadingOptions())]
+    assert all("10.1 or later" in text for text in examined)
+    assert len(examined) == 2

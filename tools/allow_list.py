@@ -1,0 +1,70 @@
+"""What of a hypervisor's log may leave the host as log records: the generated lists of collector-config/file_log.yaml.
+
+``make golden`` writes them from the message table and the events, and a test compares.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.messages import TABLE
+from otelmig.migration.observation import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["FILE_LOG", "allowed_heads", "rendered"]
+
+FILE_LOG: Final = Path(__file__).parents[1] / "collector-config" / "file_log.yaml"
+_PART: Final = re.compile(r"( */\* generated: ([\w ]+) \*/\n).*?( */\* end \*/\n)", re.DOTALL)
+_WITHHELD: Final = (
+    "API request event: VmCreate",  # carries the VM's configuration
+    "API request event: VmRestore",  # carries paths
+    "API request event: VmSnapshot",
+    "GPA: ",  # one line for every run of dirty pages
+)
+_INDENT: Final = " " * 10
+_WIDTH: Final = 118
+
+
+def allowed_heads(*, chains: bool = False) -> list[str]:
+    """How the messages begin that may leave, none of them the beginning of another; of ``chains``, those alone."""
+    rows = [row for row in TABLE if row.kind not in (Kind.KNOWN, Kind.VM_CONFIG) and (row.goes_on or not chains)]
+    heads = {head for row in rows for head in row.heads or (row.head,) if head} - set(_WITHHELD)
+    if not chains:
+        heads |= {
+            f"Event: source = {source} event = {name}"
+            for (source, name), form in EVENTS.items()
+            if form.kind is not Kind.KNOWN
+        }
+    return sorted(head for head in heads if not any(head != other and head.startswith(other) for other in heads))
+
+
+def rendered(text: str) -> str:
+    """``text`` with its generated lists as the message table gives them now."""
+    parts = {"heads": allowed_heads(), "heads of chains": allowed_heads(chains=True)}
+    return _PART.sub(lambda part: f"{part[1]}{_listed(parts[part[2]])}{part[3]}", text)
+
+
+def _listed(heads: Iterable[str]) -> str:
+    """The elements of a list, as many on a line as fit; the file has them in a single-quoted text of YAML."""
+    lines = [""]
+    quoted = (json.dumps(head, ensure_ascii=False).replace("'", "''") for head in heads)
+    for item in ", \n".join(quoted).split("\n"):
+        if lines[-1] and len(_INDENT + lines[-1] + item) > _WIDTH:
+            lines.append("")
+        lines[-1] += item
+    return "".join(f"{_INDENT}{line.rstrip()}\n" for line in lines)
+
+
+def main() -> None:
+    """Rewrite the generated lists."""
+    FILE_LOG.write_text(rendered(FILE_LOG.read_text()))
+
+
+if __name__ == "__main__":
+    main()
