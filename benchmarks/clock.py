@@ -15,8 +15,9 @@ from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import SettableClock
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.clock.proof import prove
+from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Constraint
-from otelmig.migration.observation import Kind, Observation, Where
+from otelmig.migration.observation import Kind, Observation
 from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:

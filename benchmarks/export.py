@@ -33,8 +33,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 from scan import Source
 
 from otelmig.otlp.delivery import Delivery, Origin
-from otelmig.otlp.payload import Parcel
-from otelmig.otlp.receiver.sender import Courier
+from otelmig.otlp.payload import Payload
+from otelmig.otlp.receiver.sender import Sender
 from otelmig.otlp.receiver.settings import Settings
 from otelmig.pipeline import trace_migrations
 
@@ -149,10 +149,10 @@ def _otelmig(url: str) -> Callable[[list[Trace]], None]:
     """Our way, with a spool: every trace on the disk before it is sent."""
     settings = Settings.of({}, url=url)
     folder = tempfile.TemporaryDirectory()
-    delivery = Delivery(settings, Courier(settings), directory=Path(folder.name) / "spool", say=print)
+    delivery = Delivery(settings, Sender(settings), directory=Path(folder.name) / "spool", say=print)
 
     def deliver(traces: list[Trace]) -> None:
-        delivery.deliver(map(Parcel.of_trace, traces), Origin.TRACED)
+        delivery.deliver(map(Payload.of_trace, traces), Origin.TRACED)
         if not traces:
             delivery.__exit__()
             folder.cleanup()

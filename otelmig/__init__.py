@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from otelmig.version import __version__
+
 if TYPE_CHECKING:
     from otelmig.pipeline import trace_migrations
 
 __all__ = ["__version__", "trace_migrations"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the hook's type is given by PEP 562

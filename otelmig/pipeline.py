@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 from otelmig.clock.epoch import Tie, epochs
 from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
-from otelmig.hypervisors.cloud_hypervisor.attempts import assemble
-from otelmig.hypervisors.log_options import ReadingOptions
+from otelmig.hypervisors.log_options import LogOptions
 from otelmig.inputs import STDIN, InputLog, open_input, rotations
 from otelmig.migration.stamp import ClockDomain
-from otelmig.migration.vmm import NotUnderstood, Process, Remark, story_of
+from otelmig.migration.vmm import Note, UnparsedLine, Vmm, fingerprint
 from otelmig.pairing.pairing import pair_sides, unpaired
-from otelmig.trace.build import TraceOptions, build_trace
+from otelmig.trace.build import build_trace
 from otelmig.trace.identity import identity_of
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ class Findings:
     def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
         """The same, each with the migration that it shows."""
         for found in self.migrations:
-            yield found, build_trace(found, self.epochs[id(found.reference.process)], options)
+            yield found, build_trace(found, self.epochs[id(found.reference.vmm)], options)
         for found, epoch in self.later():
             yield found, build_trace(found, epoch, options)
 
@@ -77,7 +77,7 @@ def trace_migrations(
     options: TraceOptions | None = None,
     pairs: Sequence[tuple[str, str]] = (),
     anchors: Mapping[str, Anchor] | None = None,
-    reading: ReadingOptions | None = None,
+    reading: LogOptions | None = None,
     clock: ClockOptions | None = None,
 ) -> Iterator[Trace]:
     """Yield one trace per migration attempt found in ``paths``, any mix of logs of both sides and event streams.
@@ -101,7 +101,7 @@ def read_findings(
     *,
     pairs: Sequence[tuple[str, str]] = (),
     anchors: Mapping[str, Anchor] | None = None,
-    reading: ReadingOptions | None = None,
+    reading: LogOptions | None = None,
     clock: ClockOptions | None = None,
     whole: bool = True,
 ) -> Findings:
@@ -111,7 +111,7 @@ def read_findings(
     """
     inputs, errors, notes = _open_inputs(paths)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
-    options = reading or ReadingOptions()
+    options = reading or LogOptions()
     by_hypervisor = _by_hypervisor(inputs, options, errors)
     source = _Reading(
         items=chain.from_iterable(by_system[system].processes(own, options) for system, own in by_hypervisor.items()),
@@ -125,7 +125,7 @@ def read_findings(
         processes = _written_in_turn(processes)
     notes += [damage for log in inputs for part in log.parts for damage in part.damage]
     processes.sort(key=_order)
-    sides = _each_once((side for process in processes for side in assemble(process)), notes)
+    sides = _each_once((side for process in processes for side in by_system[process.system].attempts(process)), notes)
     pairing = pair_sides(sides, by_system, pairs, clock)
     zeros = anchors or {}
     anchored = _anchored(sides, zeros)
@@ -135,7 +135,7 @@ def read_findings(
 
     def later() -> Iterator[tuple[Migration, Epoch]]:
         for process in source.processes():
-            alone = list(assemble(process))
+            alone = list(by_system[process.system].attempts(process))
             epoch = epochs([process], (), _anchored(alone, zeros))[id(process)]
             for side in alone:
                 yield unpaired(side), epoch
@@ -164,26 +164,26 @@ def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
     return list(found.values())
 
 
-def _written_in_turn(processes: Sequence[Process]) -> list[Process]:
+def _written_in_turn(processes: Sequence[Vmm]) -> list[Vmm]:
     """Processes that wrote to one log one after the other: each wrote its last line before the next one began."""
     latest: dict[str, int] = {}
     found = []
     for process in reversed(processes):
         written_ns = process.last_written_ns
-        if process.in_turn is not None and process.domain is ClockDomain.BOOTTIME:
-            written_ns = latest.get(process.in_turn, written_ns)
-            latest[process.in_turn] = written_ns - process.last_ns
+        if process.shared_log is not None and process.domain is ClockDomain.BOOTTIME:
+            written_ns = latest.get(process.shared_log, written_ns)
+            latest[process.shared_log] = written_ns - process.last_ns
         found.append(process if written_ns == process.last_written_ns else replace(process, last_written_ns=written_ns))
     return found[::-1]
 
 
-def diagnoses(findings: Findings, reading: ReadingOptions) -> Iterator[Diagnosis]:
+def diagnoses(findings: Findings, reading: LogOptions) -> Iterator[Diagnosis]:
     """Examine every input that was read, line by line."""
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     sides = [side for found in findings.migrations for side in found.sides]
     for system, inputs in findings.inputs.items():
         for log in inputs:
-            own = [side for side in sides if log.key in side.process.inputs]
+            own = [side for side in sides if log.key in side.vmm.inputs]
             yield by_system[system].diagnose(log, own, reading)
 
 
@@ -191,22 +191,22 @@ def diagnoses(findings: Findings, reading: ReadingOptions) -> Iterator[Diagnosis
 class _Reading:
     """What the hypervisors read, sorted into processes and counts."""
 
-    items: Iterator[Process | NotUnderstood | Remark]
+    items: Iterator[Vmm | UnparsedLine | Note]
     notes: list[str]
     not_understood: Counter[str] = field(default_factory=Counter)
     stories: dict[int, str] = field(default_factory=dict)
     """The name of the first process with each story."""
 
-    def processes(self) -> Iterator[Process]:
+    def processes(self) -> Iterator[Vmm]:
         """Each story once: a log that was given twice, as a copy, tells of no second migration."""
         for item in self.items:
-            if isinstance(item, NotUnderstood):
+            if isinstance(item, UnparsedLine):
                 self.not_understood[item.reason] += 1
                 continue
-            if isinstance(item, Remark):
+            if isinstance(item, Note):
                 self.notes.append(item.text)
                 continue
-            story = story_of(item.observations)
+            story = fingerprint(item.observations)
             if story in self.stories:
                 self.notes.append(f"{item.name}: the same as {self.stories[story]}, read once")
                 continue
@@ -241,7 +241,7 @@ def _open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[Inpu
 
 
 def _by_hypervisor(
-    inputs: Iterable[InputLog], options: ReadingOptions, errors: list[InputError]
+    inputs: Iterable[InputLog], options: LogOptions, errors: list[InputError]
 ) -> dict[str, list[InputLog]]:
     found: dict[str, list[InputLog]] = {}
     for log in inputs:
@@ -258,22 +258,22 @@ def _by_hypervisor(
     return found
 
 
-def _order(process: Process) -> tuple[str, str, int]:
+def _order(process: Vmm) -> tuple[str, str, int]:
     first = process.observations[0]
     return process.name, first.stamp.text, len(process.observations)
 
 
 def _reference_start(found: Migration, known: Mapping[int, Epoch]) -> tuple[int, str, int]:
     side = found.reference
-    return side.observations[0].stamp.ns + known[id(side.process)].ns, side.name, side.attempt
+    return side.observations[0].stamp.ns + known[id(side.vmm)].ns, side.name, side.attempt
 
 
 def _ties(migrations: Iterable[Migration]) -> Iterator[Tie]:
     for found in migrations:
         if found.source is not None and found.destination is not None and found.placement is not None:
             yield Tie(
-                source=found.source.process,
-                destination=found.destination.process,
+                source=found.source.vmm,
+                destination=found.destination.vmm,
                 offset_ns=found.placement.applied_ns,
                 error_ns=found.placement.error_ns(found.placement.at_ns),
             )
@@ -285,15 +285,15 @@ def _unused(
     """What the user knows of the clocks and these logs have no use for."""
     for found in migrations:
         for side in found.sides:
-            if side.process.domain is ClockDomain.REALTIME and id(side.process) in anchored:
-                yield f"--anchor: {side.process.name} has a wall clock, so nothing else says when it was written"
+            if side.vmm.domain is ClockDomain.REALTIME and id(side.vmm) in anchored:
+                yield f"--anchor: {side.vmm.name} has a wall clock, so nothing else says when it was written"
         source, destination, placement = found.source, found.destination, found.placement
         if source is None or destination is None or placement is None:
             continue
-        wall = [side.process.domain is ClockDomain.REALTIME for side in found.sides]
+        wall = [side.vmm.domain is ClockDomain.REALTIME for side in found.sides]
         if clock is not None and clock.measured and not all(wall):
             yield f"{source.name} and {destination.name} are not both on wall clocks: measurements do not count here"
-        one, other = anchored.get(id(source.process)), anchored.get(id(destination.process))
+        one, other = anchored.get(id(source.vmm)), anchored.get(id(destination.vmm))
         error_ns = placement.error_ns(placement.at_ns)
         if one is not None and other is not None and error_ns is not None and not any(wall):
             apart_ns = abs(other.ns + placement.estimate_ns - one.ns)
@@ -308,8 +308,8 @@ def _anchored(sides: Sequence[Side], anchors: Mapping[str, Anchor]) -> dict[int,
     """The anchors by ``id`` of the process they are for."""
     found: dict[int, Anchor] = {}
     for name, anchor in anchors.items():
-        matching = [side for side in sides if name in (str(side.role), side.process.name)]
+        matching = [side for side in sides if name in (str(side.role), side.vmm.name)]
         if sides and not matching:
             raise UsageError(f"--anchor {name}: no such side or log (want source, destination, or a log's name)")
-        found.update((id(side.process), anchor) for side in matching)
+        found.update((id(side.vmm), anchor) for side in matching)
     return found

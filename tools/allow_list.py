@@ -33,13 +33,13 @@ _WIDTH: Final = 118
 
 def allowed_heads(*, chains: bool = False) -> list[str]:
     """How the messages begin that may leave, none of them the beginning of another; of ``chains``, those alone."""
-    rows = [row for row in TABLE if row.kind not in (Kind.KNOWN, Kind.VM_CONFIG) and (row.goes_on or not chains)]
-    heads = {head for row in rows for head in row.heads or (row.head,) if head} - set(_WITHHELD)
+    rows = [row for row in TABLE if row.kind not in (Kind.IRRELEVANT, Kind.VM_CONFIG) and (row.multiline or not chains)]
+    heads = {head for row in rows for head in row.search_prefixes or (row.head,) if head} - set(_WITHHELD)
     if not chains:
         heads |= {
             f"Event: source = {source} event = {name}"
             for (source, name), form in EVENTS.items()
-            if form.kind is not Kind.KNOWN
+            if form.kind is not Kind.IRRELEVANT
         }
     return sorted(head for head in heads if not any(head != other and head.startswith(other) for other in heads))
 

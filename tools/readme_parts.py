@@ -9,12 +9,12 @@ from trace_invariants import CORPUS, RECORDINGS, inputs, traced, truth
 
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import rule_table
-from otelmig.hypervisors.log_options import ReadingOptions
+from otelmig.hypervisors.log_options import LogOptions
 from otelmig.pairing.explanation import explain
 from otelmig.pipeline import diagnoses, read_findings
 from otelmig.trace.attributes import attribute_table
-from otelmig.trace.build import TraceOptions
-from otelmig.views.doctor_text import render_checkup
+from otelmig.trace.options import TraceOptions
+from otelmig.views.doctor_text import render_doctor
 from otelmig.views.explain_text import render_explanation
 from otelmig.views.waterfall import render_waterfall
 
@@ -50,10 +50,10 @@ def _explain() -> str:
 
 def _doctor() -> str:
     """What the doctor says of the source log of a recording."""
-    reading = ReadingOptions()
+    reading = LogOptions()
     findings = read_findings([CORPUS / "v53.0-basicv" / "source.log"], reading=reading)
     (found,) = diagnoses(findings, reading)
-    return "\n".join(["```", render_checkup(found, width=110).rstrip(), "```"])
+    return "\n".join(["```", render_doctor(found, width=110).rstrip(), "```"])
 
 
 def blackout_table() -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["STDOUT", "Archive", "is_stdout"]
+__all__ = ["STDOUT", "AtomicFile", "is_stdout"]
 
 STDOUT = "-"
 
@@ -22,7 +22,7 @@ def is_stdout(target: str) -> bool:
     return False
 
 
-class Archive:
+class AtomicFile:
     """A file that appears only once it is whole; a context, which leaves nothing of one that did not become whole.
 
     A link stays, and what it leads to is replaced; a pipe or a device is written to as it is.

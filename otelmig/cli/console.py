@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["PIPED_WIDTH", "flush_stderr", "open_missing", "say", "say_account", "to_nowhere"]
+__all__ = ["PIPED_WIDTH", "flush_stderr", "open_missing", "redirect_to_null", "say", "say_last"]
 
 PIPED_WIDTH: Final = 100
 """Columns, where standard output is no terminal."""
@@ -28,10 +28,10 @@ def open_missing() -> None:
 
 def say(text: str) -> None:
     """Tell the user something in one line on standard error."""
-    say_account(f"otelmig: {text}")
+    say_last(f"otelmig: {text}")
 
 
-def say_account(text: str) -> None:
+def say_last(text: str) -> None:
     """The last line, which does not say who speaks. If nobody can hear, the work and its exit code are the same."""
     with suppress(OSError):
         print(text, file=sys.stderr)
@@ -43,10 +43,10 @@ def flush_stderr() -> None:
     try:
         sys.stderr.flush()
     except OSError:
-        to_nowhere(sys.stderr.fileno())
+        redirect_to_null(sys.stderr.fileno())
 
 
-def to_nowhere(number: int) -> None:
+def redirect_to_null(number: int) -> None:
     """Whatever is written to this descriptor, now in a buffer or later, is gone."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, number)

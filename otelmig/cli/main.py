@@ -12,11 +12,11 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
-from otelmig import __version__
 from otelmig.cli.console import flush_stderr, open_missing, say
 from otelmig.cli.exit_codes import INTERNAL_ERROR, INTERRUPTED
 from otelmig.cli.sink import Stdout
 from otelmig.errors import ExportError, OtelmigError
+from otelmig.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otelmig.cli.atomic_file import STDOUT, Archive, is_stdout
+from otelmig.cli.atomic_file import STDOUT, AtomicFile, is_stdout
 from otelmig.cli.console import PIPED_WIDTH
 from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
 from otelmig.cli.options.export import add_export_arguments, open_delivery, say_waiting
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from otelmig.otlp.account import Account as DeliveryAccount
     from otelmig.otlp.delivery import Delivery
     from otelmig.pipeline import Findings
-    from otelmig.trace.build import TraceOptions
+    from otelmig.trace.options import TraceOptions
     from otelmig.trace.span import Trace
 
 __all__ = ["Account", "Outputs", "add_output_arguments"]
@@ -141,12 +141,12 @@ def _deliver(delivery: Delivery, traces: Iterable[Trace]) -> None:
     """While a batch is on its way, and waits for the disk and the receiver, the next one is read and built."""
     from otelmig.otlp.background import carrier  # noqa: PLC0415 - only where there is an export
     from otelmig.otlp.delivery import PER_BATCH, Origin  # noqa: PLC0415 - the same
-    from otelmig.otlp.payload import Parcel  # noqa: PLC0415 - the same
+    from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
 
-    parcels = map(Parcel.of_trace, traces)
+    payloads = map(Payload.of_trace, traces)
     with carrier(delivery) as carry:
         on_its_way: Future[None] | None = None
-        while batch := list(islice(parcels, PER_BATCH)):
+        while batch := list(islice(payloads, PER_BATCH)):
             if on_its_way is None:
                 delivery.open_spool()
             else:
@@ -163,10 +163,10 @@ def _written(traces: Iterable[Trace], account: Account, sink: Sink) -> Iterator[
 
     count = 0
     with ExitStack() as stack:
-        archive: Archive | None = None
+        archive: AtomicFile | None = None
         if not isinstance(sink, Stdout):
             with sink.guarded():
-                archive = stack.enter_context(Archive(Path(sink.name)))
+                archive = stack.enter_context(AtomicFile(Path(sink.name)))
         file = sys.stdout.buffer if archive is None else archive.file
         for trace in traces:
             if sink.alive:

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from otelmig.cli.console import say, to_nowhere
+from otelmig.cli.console import redirect_to_null, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ class Stdout(Sink):
     def give_up(self) -> None:
         """Write nothing more to it, nor what the buffer still has."""
         super().give_up()
-        to_nowhere(sys.stdout.fileno())
+        redirect_to_null(sys.stdout.fileno())
 
 
 def counted(number: int, noun: str) -> str:

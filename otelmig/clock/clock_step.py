@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otelmig.migration.observation import Observation
     from otelmig.migration.side import Side
 
-__all__ = ["Setting", "settings_of"]
+__all__ = ["ClockStep", "steps_seen_in"]
 
 _MS: Final = 10**6
 _LOCK_WAIT_NS: Final = 5 * _MS
@@ -29,7 +29,7 @@ _SLEW_PPM: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ClockStep:
     """A clock was set between two lines, by ``[lo_ns, hi_ns]`` (None: not bounded on that side)."""
 
     first: Observation
@@ -44,14 +44,14 @@ class Setting:
         return (None if self.hi_ns is None else -self.hi_ns), (None if self.lo_ns is None else -self.lo_ns)
 
 
-def settings_of(side: Side) -> tuple[Setting, ...]:
+def steps_seen_in(side: Side) -> tuple[ClockStep, ...]:
     """Each way in which the log of ``side`` shows that its wall clock was set; empty for a monotonic clock."""
-    if side.process.domain is not ClockDomain.REALTIME:
+    if side.vmm.domain is not ClockDomain.REALTIME:
         return ()
     return (*_by_monotonic_time(side.observations), *_by_going_back(side), *_by_printed_downtime(side))
 
 
-def _by_monotonic_time(seen: Sequence[Observation]) -> Iterator[Setting]:
+def _by_monotonic_time(seen: Sequence[Observation]) -> Iterator[ClockStep]:
     """The wall clock less the monotonic one is the same before and after, but for waiting, rounding and slewing."""
     both = [(each, elapsed) for each in seen if (elapsed := each.stamp.elapsed) is not None]
     if len(both) < 2:  # noqa: PLR2004 - nothing lies between fewer
@@ -67,18 +67,18 @@ def _by_monotonic_time(seen: Sequence[Observation]) -> Iterator[Setting]:
         forward, back = least_after[at] - most[at - 1], most_after[at] - least[at - 1]
         if forward > allowed or back < -allowed:
             grown = apart[at] - apart[at - 1]
-            yield Setting(first=both[at - 1][0], second=both[at][0], lo_ns=grown - allowed, hi_ns=grown + allowed)
+            yield ClockStep(first=both[at - 1][0], second=both[at][0], lo_ns=grown - allowed, hi_ns=grown + allowed)
 
 
-def _by_going_back(side: Side) -> Iterator[Setting]:
+def _by_going_back(side: Side) -> Iterator[ClockStep]:
     """Lines of one thread are written in order: the largest step back."""
     worst = max(side.going_back(), key=lambda found: found[0], default=None)
     if worst is not None:
         back_ns, before, seen = worst
-        yield Setting(first=before, second=seen, lo_ns=None, hi_ns=-back_ns)
+        yield ClockStep(first=before, second=seen, lo_ns=None, hi_ns=-back_ns)
 
 
-def _by_printed_downtime(side: Side) -> Iterator[Setting]:
+def _by_printed_downtime(side: Side) -> Iterator[ClockStep]:
     """The hypervisor times the downtime by a monotonic clock: it begins before ``pausing`` and ends before its line."""
     completed = side.first(Kind.COMPLETED)
     printed = None if completed is None else completed.number("downtime_ns")
@@ -90,9 +90,9 @@ def _by_printed_downtime(side: Side) -> Iterator[Setting]:
         # the line may have waited for the output's lock before its wall clock was read
         excess = completed.stamp.lo_ns - pausing.stamp.hi_ns - printed - _MS - slack - _LOCK_WAIT_NS
         if excess > 0:
-            yield Setting(first=pausing, second=completed, lo_ns=excess, hi_ns=None)
+            yield ClockStep(first=pausing, second=completed, lo_ns=excess, hi_ns=None)
     decided = side.last(Kind.PRECOPY_CONVERGED, Kind.CONVERGENCE_DECIDED, Kind.ITERATION_SENT)
     if decided is not None:
         missing = printed - slack - (completed.stamp.hi_ns - decided.stamp.lo_ns)
         if missing > 0:
-            yield Setting(first=decided, second=completed, lo_ns=None, hi_ns=-missing)
+            yield ClockStep(first=decided, second=completed, lo_ns=None, hi_ns=-missing)

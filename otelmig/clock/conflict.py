@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otelmig.clock.bounds import ClockBounds, Contradiction
     from otelmig.migration.constraint import Constraint
 
-__all__ = ["Conflict", "SettableClock", "Step", "conflict_of", "is_excluded"]
+__all__ = ["Conflict", "OffsetStep", "SettableClock", "conflict_of", "is_excluded"]
 
 _PPB: Final = 10**9
 _FAR: Final = 1 << 62
@@ -37,7 +37,7 @@ class SettableClock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class OffsetStep:
     """One of the two clocks was set, once; ``[lo_ns, hi_ns]`` is by how much the offset grew (None: not bounded)."""
 
     lo_ns: int | None
@@ -65,7 +65,7 @@ class Conflict:
     worst: Contradiction
     contradicting: int
     """How many constraints exclude at least one other."""
-    step: Step | None
+    step: OffsetStep | None
 
     @property
     def widening_ns(self) -> int:
@@ -109,7 +109,7 @@ class _Split:
     """A source time after it."""
 
 
-def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[SettableClock]) -> Step | None:
+def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[SettableClock]) -> OffsetStep | None:
     """The one step that explains everything, if there is one; what is claimed holds whichever clock was set."""
     splits = [found for clock in settable if (found := _split(constraints, drift_ppb, clock)) is not None]
     if not splits:
@@ -126,7 +126,7 @@ def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[
     if any(clock.on_source and clock.goes_back for clock in settable):  # the same reading on both sides of the step
         back = _FAR if hi is None else max(hi, 0)
         first, last = first - back, last + back
-    return Step(
+    return OffsetStep(
         lo_ns=lo,
         hi_ns=hi,
         last_before=surely_before[-1],

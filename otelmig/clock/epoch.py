@@ -18,7 +18,7 @@ from otelmig.migration.stamp import ClockDomain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from otelmig.migration.vmm import Process
+    from otelmig.migration.vmm import Vmm
 
 __all__ = ["Anchor", "Epoch", "EpochOrigin", "Tie", "epochs"]
 
@@ -68,14 +68,14 @@ class Anchor:
 class Tie:
     """Two processes of one migration: the second's clock minus the first's."""
 
-    source: Process
-    destination: Process
+    source: Vmm
+    destination: Vmm
     offset_ns: int
     error_ns: int | None
     """How far the true offset may be from that; None where it is not bounded."""
 
 
-def epochs(processes: Iterable[Process], ties: Iterable[Tie], anchors: Mapping[int, Anchor]) -> dict[int, Epoch]:
+def epochs(processes: Iterable[Vmm], ties: Iterable[Tie], anchors: Mapping[int, Anchor]) -> dict[int, Epoch]:
     """The epoch of every process, by ``id(process)``; ``anchors`` gives the Unix time of some processes' zero."""
     by_id = {id(process): process for process in processes}
     found = {
@@ -88,9 +88,9 @@ def epochs(processes: Iterable[Process], ties: Iterable[Tie], anchors: Mapping[i
     for key, anchor in anchors.items():
         found.setdefault(key, Epoch(ns=_grid(anchor.ns), origin=EpochOrigin.ANCHOR, error_ns=anchor.error_ns))
     found |= {
-        key: Epoch(ns=_grid(process.zero_ns), origin=EpochOrigin.RECEIPT)
+        key: Epoch(ns=_grid(process.latest_zero_ns), origin=EpochOrigin.RECEIPT)
         for key, process in by_id.items()
-        if key not in found and process.zero_ns is not None
+        if key not in found and process.latest_zero_ns is not None
     }
     neighbours: dict[int, list[tuple[int, int, int | None]]] = defaultdict(list)
     for tie in ties:
@@ -120,7 +120,7 @@ def _spread(found: dict[int, Epoch], neighbours: Mapping[int, list[tuple[int, in
 
 
 def _by_file_times(
-    key: int, by_id: Mapping[int, Process], neighbours: Mapping[int, list[tuple[int, int, int | None]]]
+    key: int, by_id: Mapping[int, Vmm], neighbours: Mapping[int, list[tuple[int, int, int | None]]]
 ) -> dict[int, Epoch]:
     """The latest epoch that puts no line of the tied processes after the time its file was last written."""
     steps = {key: 0}

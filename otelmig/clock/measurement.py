@@ -7,8 +7,8 @@ from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
+from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Basis, Constraint
-from otelmig.migration.observation import Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -79,11 +79,11 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
     """
     end = source.first(Kind.COMPLETED, Kind.SEND_FINISHED) or source.failure or source.observations[-1]
     at = end.stamp.ns
-    wall = all(side.process.domain is ClockDomain.REALTIME for side in (source, destination))
+    wall = all(side.vmm.domain is ClockDomain.REALTIME for side in (source, destination))
     if mode in _RAW and not wall:
         sides = f"{source.name} and {destination.name}"
         raise UsageError(f"--clock {mode}: {sides} are not both on wall clocks: their stamps cannot stand as they are")
-    bounds = proof.throughout(at, at)
+    bounds = proof.bounds_between(at, at)
     lo, hi = (None, None) if bounds is None else (bounds.lo_ns(at), bounds.hi_ns(at))
     drawn = [proof.bounds.lo_ns(at), proof.bounds.hi_ns(at)] if bounds is None else [lo, hi]
     known = [bound for bound in drawn if bound is not None]

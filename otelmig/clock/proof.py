@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from otelmig.clock.bounds import clock_bounds
-from otelmig.clock.clock_step import settings_of
+from otelmig.clock.clock_step import steps_seen_in
 from otelmig.clock.conflict import SettableClock, conflict_of
 from otelmig.clock.drift import SLEWED_PPB, least_drift
 from otelmig.migration.side import Role
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.clock.bounds import ClockBounds
-    from otelmig.clock.clock_step import Setting
+    from otelmig.clock.clock_step import ClockStep
     from otelmig.clock.conflict import Conflict
     from otelmig.migration.constraint import Constraint
     from otelmig.migration.side import Side
@@ -46,7 +46,7 @@ class ClockProof:
     required_ppb: int | None = None
     """The smallest drift at which nothing contradicts, if that is more than was to be assumed."""
     conflict: Conflict | None = None
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[ClockStep, ...] = ()
     """Where one log alone shows that its host's wall clock was set."""
 
     @property
@@ -60,9 +60,9 @@ class ClockProof:
 
     def is_contradicted(self, at_ns: int) -> bool:
         """Whether constraints exclude each other and no known step leaves an offset at that source time."""
-        return self.conflict is not None and self.throughout(at_ns, at_ns) is None
+        return self.conflict is not None and self.bounds_between(at_ns, at_ns) is None
 
-    def throughout(self, first_ns: int, last_ns: int) -> ClockBounds | None:
+    def bounds_between(self, first_ns: int, last_ns: int) -> ClockBounds | None:
         """The bounds that hold from one source time to another; None where none do.
 
         Around a step of known size they are those of before or after it; any other conflict leaves none, and so does
@@ -106,12 +106,12 @@ def prove(
 
 def prove_between(source: Side, destination: Side, constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockProof:
     """What ``constraints`` between two sides prove; only a wall clock may have stepped, and it may have gone back."""
-    wall = [side for side in (source, destination) if side.process.domain is ClockDomain.REALTIME]
+    wall = [side for side in (source, destination) if side.vmm.domain is ClockDomain.REALTIME]
     given = tuple(constraints)
     proof = prove(given, drift_ppb=drift_ppb)
     if proof.conflict is not None and wall:
         proof = prove(given, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
-    settings = tuple(each for side in wall for each in settings_of(side))
+    settings = tuple(each for side in wall for each in steps_seen_in(side))
     return replace(proof, settings=settings) if settings else proof
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otelmig.migration.observation import Where
+    from otelmig.inputs.line import Where
 
 __all__ = ["Diagnosis", "Gap", "LineAccount", "Sample"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-__all__ = ["ReadingOptions"]
+__all__ = ["LogOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingOptions:
+class LogOptions:
     """Options for reading logs."""
 
     log_formats: tuple[str, ...] = ()

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from otelmig.inputs.files import STDIN, InputFile, Wanted, open_input
+from otelmig.inputs.files import STDIN, InputFile, LineFilter, open_input
 from otelmig.inputs.line import Host, Line
 from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import rotations
 
-__all__ = ["STDIN", "Host", "InputFile", "InputLog", "Line", "Wanted", "open_input", "rotations"]
+__all__ = ["STDIN", "Host", "InputFile", "InputLog", "Line", "LineFilter", "open_input", "rotations"]

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
-from otelmig.inputs.line import Line
-from otelmig.migration.observation import Where
+from otelmig.inputs.line import Line, Where
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Generator, Iterator
     from typing import BinaryIO
 
-__all__ = ["STDIN", "InputFile", "Wanted", "open_input"]
+__all__ = ["STDIN", "InputFile", "LineFilter", "open_input"]
 
 STDIN: Final = Path("-")
 """How standard input is named on the command line."""
@@ -45,19 +44,19 @@ _GIVEN: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class LineFilter:
     """Which lines of a file are worth reading."""
 
     pattern: re.Pattern[bytes]
     """Lines in which it matches; it should begin with a literal that few lines contain, and match no line feed."""
-    mark: bytes
+    marker: bytes
     """Lines that contain this, too, if the blocks that they are in (or the one before) hold any of the others."""
-    runs: re.Pattern[bytes]
+    run_pattern: re.Pattern[bytes]
     """Where a group of ``pattern`` takes part in the match, the lines that this matches are given as one."""
 
     def matches(self, line: bytes) -> bool:
         """Whether a single line is wanted."""
-        return self.pattern.search(line) is not None or self.mark in line
+        return self.pattern.search(line) is not None or self.marker in line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,9 @@ class InputFile:
     damage: list[str] = field(default_factory=list)
     """Filled while reading: what kept the end of the file from being read."""
 
-    def lines(self, wanted: Wanted | None, *, begun: bytes = b"", rest: list[bytes] | None = None) -> Iterator[Line]:
+    def lines(
+        self, wanted: LineFilter | None, *, begun: bytes = b"", rest: list[bytes] | None = None
+    ) -> Iterator[Line]:
         """Yield each line that is ``wanted`` (every line, if None), in order; one pass, bounded memory.
 
         ``begun`` is the beginning of the first line, where another file ended in its middle; into ``rest`` goes the
@@ -90,7 +91,7 @@ class InputFile:
         for block, until, length in self._blocks(begun, rest):
             following.block, following.length = block, length
             position = counted = 0
-            mark = block.find(wanted.mark, 0, until) if wanted is not None and near else -1
+            mark = block.find(wanted.marker, 0, until) if wanted is not None and near else -1
             near = False
             while position < until:
                 run_end = 0
@@ -100,20 +101,20 @@ class InputFile:
                     match = search(block, position, mark if mark >= 0 else until)
                     if match is not None and not near:
                         near = True
-                        mark = block.find(wanted.mark, position, until) if mark < 0 else mark
+                        mark = block.find(wanted.marker, position, until) if mark < 0 else mark
                         continue
                     if match is None and mark < position:
                         if mark < 0:
                             break
-                        mark = block.find(wanted.mark, position, until)  # it stood in a line that was given
+                        mark = block.find(wanted.marker, position, until)  # it stood in a line that was given
                         continue
                     start, stop = (mark, mark) if match is None else match.span()
                     begin = block.rfind(b"\n", position, start) + 1 or position
                     end = block.find(b"\n", stop, until)
                     if match is None:
-                        mark = block.find(wanted.mark, mark + 1, until)
+                        mark = block.find(wanted.marker, mark + 1, until)
                     elif match.lastgroup is not None:
-                        run = wanted.runs.match(block, begin, until)
+                        run = wanted.run_pattern.match(block, begin, until)
                         run_end = run.end() if run is not None else 0
                 end = until if end < 0 else end
                 number += block.count(b"\n", counted, begin)

@@ -18,7 +18,7 @@ from otelmig.inputs.line import Host
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["DEEPEST", "Transport", "Wrapped", "transports_of"]
+__all__ = ["DEEPEST", "Framed", "Framing", "framings_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DEEPEST: Final = 3
@@ -32,7 +32,7 @@ _RFC3339: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wrapped:
+class Framed:
     """A line as its transport carries it."""
 
     text: str
@@ -45,11 +45,11 @@ class Wrapped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transport:
+class Framing:
     """One way in which lines are carried."""
 
     name: str
-    unwrap: Callable[[str], Wrapped | None]
+    unwrap: Callable[[str], Framed | None]
     """The line inside; None if the text is not carried so."""
 
 
@@ -70,7 +70,7 @@ def _rfc3339_ns(text: str) -> int | None:
     return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + 10**9 - 1
 
 
-def _docker_json(text: str) -> Wrapped | None:
+def _docker_json(text: str) -> Framed | None:
     if not text.startswith('{"log":'):
         return None
     try:
@@ -81,23 +81,23 @@ def _docker_json(text: str) -> Wrapped | None:
         case {"log": str(log), **rest}:
             inner = log.rstrip("\r\n")
             received_ns = _rfc3339_ns(str(rest.get("time", "")))
-            return Wrapped(text=inner, received_ns=received_ns, partial=not log.endswith("\n"))
+            return Framed(text=inner, received_ns=received_ns, partial=not log.endswith("\n"))
         case _:
             return None
 
 
-def _pattern(name: str, pattern: str) -> Transport:
+def _pattern(name: str, pattern: str) -> Framing:
     """A transport that puts a prefix before each line; groups name what it says."""
     compiled = re.compile(pattern)
 
-    def unwrap(text: str) -> Wrapped | None:
+    def unwrap(text: str) -> Framed | None:
         match = compiled.match(text)
         if match is None:
             return None
         given = match.groupdict()
         tag, pid, host = given.get("tag"), given.get("pid"), given.get("host")
         writer = (f"{tag}[{pid}]" if pid not in (None, "-") else tag) if tag is not None else ""
-        return Wrapped(
+        return Framed(
             text=text[match.end() :],
             writer="/".join(part for part in (host, writer) if part),
             received_ns=_rfc3339_ns(given.get("time") or ""),
@@ -105,11 +105,11 @@ def _pattern(name: str, pattern: str) -> Transport:
             partial=given.get("partial") == "P",
         )
 
-    return Transport(name=name, unwrap=unwrap)
+    return Framing(name=name, unwrap=unwrap)
 
 
-_TRANSPORTS: Final[Sequence[Transport]] = (
-    Transport(name="docker json-file", unwrap=_docker_json),
+_FRAMINGS: Final[Sequence[Framing]] = (
+    Framing(name="docker json-file", unwrap=_docker_json),
     _pattern("cri", rf"(?P<time>{_RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
     _pattern("docker timestamps", r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
     _pattern("docker compose", r"(?P<tag>[\w.-]{1,128}) {1,64}\| "),
@@ -135,21 +135,19 @@ _TRANSPORTS: Final[Sequence[Transport]] = (
 """All transports, the most specific first."""
 
 
-def transports_of(head: str) -> tuple[Transport, ...]:
+def framings_of(head: str) -> tuple[Framing, ...]:
     """The transports that carry lines of a file that begins like this, the most frequent first."""
-    counts = dict.fromkeys(range(len(_TRANSPORTS)), 0)
+    counts = dict.fromkeys(range(len(_FRAMINGS)), 0)
     lines = head.split("\n", _SAMPLE)[:_SAMPLE]
-    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in _TRANSPORTS):
+    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in _FRAMINGS):
         return ()
     for text in lines:
         inner = text
         for _ in range(DEEPEST):
-            found = ((number, each.unwrap(inner)) for number, each in enumerate(_TRANSPORTS))
+            found = ((number, each.unwrap(inner)) for number, each in enumerate(_FRAMINGS))
             number, wrapped = next(((number, each) for number, each in found if each is not None), (-1, None))
             if wrapped is None:
                 break
             counts[number] += 1
             inner = wrapped.text
-    return tuple(
-        _TRANSPORTS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number]
-    )
+    return tuple(_FRAMINGS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number])

@@ -11,13 +11,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.line import Host, Line
-from otelmig.migration.observation import Where
+from otelmig.inputs.line import Host, Line, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from otelmig.inputs.files import Wanted
+    from otelmig.inputs.files import LineFilter
 
 __all__ = ["export_lines", "is_export", "is_json", "json_lines"]
 
@@ -39,24 +38,24 @@ def is_export(head: bytes) -> bool:
     return head.lstrip().startswith((b"__CURSOR=", b"__REALTIME_TIMESTAMP="))
 
 
-def json_lines(lines: Iterable[Line], wanted: Wanted | None) -> Iterator[Line]:
+def json_lines(lines: Iterable[Line], wanted: LineFilter | None) -> Iterator[Line]:
     """The messages of ``-o json`` (one entry a line) in which ``wanted`` matches."""
     for line in lines:
         found = _message(_json_fields(line.text), line.where) if line.text else None
         if found is not None and _matches(found, wanted):
-            yield found._replace(following=_json_following(line, found.writer))
+            yield found._replace(lookahead=_json_following(line, found.writer))
 
 
 def _json_following(line: Line, writer: str) -> Callable[[], Iterable[str]]:
     """What journald split at a line feed: the next entries of the same writer."""
 
-    def following() -> Iterator[str]:
-        for raw in line.following() if line.following is not None else ():
+    def lookahead() -> Iterator[str]:
+        for raw in line.lookahead() if line.lookahead is not None else ():
             after = _message(_json_fields(raw), line.where)
             if after is not None and after.writer == writer:
                 yield after.text
 
-    return following
+    return lookahead
 
 
 def _json_fields(text: str) -> dict[str, str] | None:
@@ -149,7 +148,7 @@ def _decoded(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 
-def export_lines(chunks: Iterable[bytes], name: str, wanted: Wanted | None) -> Iterator[Line]:
+def export_lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None) -> Iterator[Line]:
     """The messages of ``-o export`` in which ``wanted`` matches."""
     window: list[Line] = []
     for fields, number in _export_entries(chunks):
@@ -168,14 +167,14 @@ _WINDOW: Final = 64
 """So many entries are looked ahead for what a record goes on with."""
 
 
-def _given(window: list[Line], wanted: Wanted | None) -> Iterator[Line]:
+def _given(window: list[Line], wanted: LineFilter | None) -> Iterator[Line]:
     first = window[0]
     if _matches(first, wanted):
         rest = tuple(line.text for line in window[1:] if line.writer == first.writer)
-        yield first._replace(following=lambda: rest)
+        yield first._replace(lookahead=lambda: rest)
 
 
-def _matches(line: Line, wanted: Wanted | None) -> bool:
+def _matches(line: Line, wanted: LineFilter | None) -> bool:
     return wanted is None or wanted.matches(line.text.encode("utf-8", "surrogatepass"))
 
 

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from otelmig.migration.observation import Where
+__all__ = ["Host", "Line", "Where"]
 
-__all__ = ["Host", "Line"]
+
+class Where(NamedTuple):
+    """A place in an input: base name and line number, counted from 1 as text editors do."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +46,7 @@ class Line(NamedTuple):
     The end of what the printed time stands for.
     """
     host: Host | None = None
-    following: Callable[[], Iterable[str]] | None = None
+    lookahead: Callable[[], Iterable[str]] | None = None
     """The next lines of the same input, wrapped as they stand: what a record of several lines goes on with."""
     run: bytes = b""
     """The line and those of the same kind that follow it, raw, where a scan takes them together."""

@@ -8,16 +8,15 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.framing import DEEPEST, transports_of
+from otelmig.inputs.framing import DEEPEST, framings_of
 from otelmig.inputs.journal import export_lines, is_export, is_json, json_lines
-from otelmig.inputs.line import Line
-from otelmig.migration.observation import Where
+from otelmig.inputs.line import Line, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from otelmig.inputs.files import InputFile, Wanted
-    from otelmig.inputs.framing import Transport, Wrapped
+    from otelmig.inputs.files import InputFile, LineFilter
+    from otelmig.inputs.framing import Framed, Framing
 
 __all__ = ["InputLog"]
 
@@ -57,13 +56,13 @@ class InputLog:
         return max(part.mtime_ns for part in self.parts)
 
     @property
-    def transport(self) -> str | None:
+    def framing(self) -> str | None:
         """What carried the lines, in words; None for a plain log."""
         if is_json(self.head):
             return "journalctl -o json"
         if is_export(self.head):
             return "journalctl -o export"
-        return " in ".join(each.name for each in self._transports(self.parts[0])) or None
+        return " in ".join(each.name for each in self._framings(self.parts[0])) or None
 
     def text(self) -> str:
         """The whole input as text, for the small ones that are no logs."""
@@ -75,14 +74,14 @@ class InputLog:
         part = self.parts[0]
         if is_json(part.head) or is_export(part.head):
             return list(islice(self._part_lines(part, None), _FIRST))
-        carriers = self._transports(part)
+        carriers = self._framings(part)
         return [
             line
             for text in part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
             for line in [_unwrapped(Line(text=text, where=_NOWHERE), carriers)]
         ]
 
-    def lines(self, wanted: Wanted | None) -> Iterator[Line]:
+    def lines(self, wanted: LineFilter | None) -> Iterator[Line]:
         """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
 
         A line that was cut by a rotation (``copytruncate``) is put together again.
@@ -98,36 +97,38 @@ class InputLog:
         part = self.parts[-1]
         if part.compression is None and not is_export(part.head) and not is_json(part.head):
             for line in part.tail():
-                yield _unwrapped(line, self._transports(part))
+                yield _unwrapped(line, self._framings(part))
 
     def _part_lines(
-        self, part: InputFile, wanted: Wanted | None, begun: bytes = b"", rest: list[bytes] | None = None
+        self, part: InputFile, wanted: LineFilter | None, begun: bytes = b"", rest: list[bytes] | None = None
     ) -> Iterator[Line]:
         if is_json(part.head):
             either = None
             if wanted is not None:
-                either = replace(wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), runs=_NONE)
+                either = replace(
+                    wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), run_pattern=_NONE
+                )
             return json_lines(part.lines(either, begun=begun, rest=rest), wanted)
         if is_export(part.head):
             return export_lines(part.chunks(), part.name, wanted)
-        carriers = self._transports(part)
+        carriers = self._framings(part)
         if not carriers:
             return part.lines(wanted, begun=begun, rest=rest)
-        single = None if wanted is None else replace(wanted, runs=_NONE)
+        single = None if wanted is None else replace(wanted, run_pattern=_NONE)
         return (_unwrapped(line, carriers) for line in part.lines(single, begun=begun, rest=rest))
 
-    def _transports(self, part: InputFile) -> tuple[Transport, ...]:
+    def _framings(self, part: InputFile) -> tuple[Framing, ...]:
         return self._carriers[id(part)]
 
     @cached_property
-    def _carriers(self) -> dict[int, tuple[Transport, ...]]:
-        return {id(part): transports_of(part.head.decode("utf-8", "backslashreplace")) for part in self.parts}
+    def _carriers(self) -> dict[int, tuple[Framing, ...]]:
+        return {id(part): framings_of(part.head.decode("utf-8", "backslashreplace")) for part in self.parts}
 
 
 _NOWHERE: Final = Where(file="", line=0)
 
 
-def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
+def _unwrapped(line: Line, carriers: Sequence[Framing]) -> Line:
     """``line`` without what its transports put around it; as it is, if none of them carried it."""
     text, writers, received_ns, host = line.text, [], line.received_ns, line.host
     carrier = None
@@ -144,8 +145,8 @@ def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
     if carrier.partial:
         text += _rest(line, carriers)
 
-    def following() -> Iterator[str]:
-        for raw in line.following() if line.following is not None else ():
+    def lookahead() -> Iterator[str]:
+        for raw in line.lookahead() if line.lookahead is not None else ():
             after = _unwrapped(Line(text=raw, where=line.where), carriers)
             if after.writer == writer:
                 yield after.text
@@ -157,18 +158,18 @@ def _unwrapped(line: Line, carriers: Sequence[Transport]) -> Line:
         writer=writer,
         received_ns=received_ns,
         host=host,
-        following=following,
+        lookahead=lookahead,
     )
 
 
-def _wrapped(text: str, carriers: Iterable[Transport]) -> Wrapped | None:
+def _wrapped(text: str, carriers: Iterable[Framing]) -> Framed | None:
     return next((wrapped for each in carriers if (wrapped := each.unwrap(text)) is not None), None)
 
 
-def _rest(line: Line, carriers: Sequence[Transport]) -> str:
+def _rest(line: Line, carriers: Sequence[Framing]) -> str:
     """The other pieces of a line that the transport cut because it was long."""
     found = ""
-    for raw in islice(line.following() if line.following is not None else (), _PIECES):
+    for raw in islice(line.lookahead() if line.lookahead is not None else (), _PIECES):
         piece = _wrapped(raw, carriers)
         if piece is None:
             break

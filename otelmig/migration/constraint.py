@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from otelmig.migration.observation import Observation, Where
+    from otelmig.inputs.line import Where
+    from otelmig.migration.observation import Observation
 
-__all__ = ["Basis", "Constraint", "Endpoint", "Witness", "destination_first", "source_first"]
+__all__ = ["Basis", "Constraint", "Endpoint", "Evidence", "destination_first", "source_first"]
 
 
 class Basis(StrEnum):
@@ -30,7 +31,7 @@ class Basis(StrEnum):
     """What each host's time service claims of its own clock: believed, not proved."""
 
 
-class Witness(Protocol):
+class Evidence(Protocol):
     """What an end of a constraint rests on: an observation, or a line of a measurement."""
 
     @property
@@ -48,7 +49,7 @@ class Endpoint:
 
     lo_ns: int
     hi_ns: int
-    seen: Witness
+    seen: Evidence
     basis: Basis = Basis.CAUSAL
 
     @classmethod
@@ -65,14 +66,14 @@ class Constraint:
     bound_ns: int
     upper: bool
     rule: str
-    first: Witness
-    second: Witness
+    first: Evidence
+    second: Evidence
     basis: Basis = Basis.CAUSAL
     rounding_ns: int = 0
     """How much of ``bound_ns`` pays for the resolution of the two stamps."""
 
     @property
-    def on_source(self) -> Witness:
+    def on_source(self) -> Evidence:
         """The end that lies on the source."""
         return self.first if self.upper else self.second
 
@@ -86,7 +87,7 @@ class Constraint:
         return f"{self.first.where} before {self.second.where}"
 
     @property
-    def on_destination(self) -> Witness:
+    def on_destination(self) -> Evidence:
         """The end that lies on the destination."""
         return self.second if self.upper else self.first
 

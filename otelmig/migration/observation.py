@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otelmig.inputs.line import Where
     from otelmig.migration.stamp import Stamp
 
-__all__ = ["NO_VALUES", "Command", "Kind", "Observation", "Value", "Where"]
+__all__ = ["NO_VALUES", "Command", "Kind", "Observation", "Value"]
 
 Value = str | int | float | bool
 """A value printed in a message: times in ns, sizes in bytes, rates in bytes per second."""
@@ -35,7 +36,7 @@ class Kind(StrEnum):
     """Somebody asked the VMM to change the VM's state."""
     PROCESS_KILLED = auto()
     """What killed the process says so; ``by``."""
-    KNOWN = auto()
+    IRRELEVANT = auto()
     """Understood, and nothing that a trace is made of."""
     VM_CONFIG = auto()
     """The VM's configuration was printed; only allow-listed facts of it are kept."""
@@ -167,16 +168,6 @@ class Command(StrEnum):
     PAGE_FAULT = auto()
     ABANDON = auto()
     INVALID = auto()
-
-
-class Where(NamedTuple):
-    """A place in an input: base name and line number, counted from 1 as text editors do."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 class Observation(NamedTuple):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from otelmig.migration.observation import Command, Observation
-    from otelmig.migration.vmm import Process
+    from otelmig.migration.vmm import Vmm
 
 __all__ = ["DirtyRound", "Mode", "Result", "Role", "Side", "dirty_rounds_of"]
 
@@ -50,7 +50,7 @@ class Side:
     """One side of one attempt; ``observations`` are its own, in the order in which they were logged."""
 
     role: Role
-    process: Process
+    vmm: Vmm
     attempt: int
     """Counts this process's attempts of this role, from 1."""
     observations: tuple[Observation, ...]
@@ -67,7 +67,7 @@ class Side:
     @property
     def name(self) -> str:
         """How a person calls it: its log's name, with the attempt's number where there are several."""
-        return self.process.name if self.attempt == 1 else f"{self.process.name}@{self.attempt}"
+        return self.vmm.name if self.attempt == 1 else f"{self.vmm.name}@{self.attempt}"
 
     def all(self, kind: Kind) -> tuple[Observation, ...]:
         """Every observation of ``kind``."""

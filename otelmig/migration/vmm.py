@@ -9,14 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from otelmig.inputs import Host
-    from otelmig.migration.observation import Observation, Where
+    from otelmig.inputs.line import Where
+    from otelmig.migration.observation import Observation
     from otelmig.migration.stamp import ClockDomain
 
-__all__ = ["NotUnderstood", "Process", "Remark", "story_of"]
+__all__ = ["Note", "UnparsedLine", "Vmm", "fingerprint"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotUnderstood:
+class UnparsedLine:
     """A line that looks like a migration's and was not understood, and why."""
 
     where: Where
@@ -24,14 +25,14 @@ class NotUnderstood:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
+class Note:
     """What a person should know about an input that no process came of."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class Vmm:
     """One run of a VMM, from its start (or where its log begins) to its end (or where its log ends)."""
 
     system: str
@@ -45,7 +46,7 @@ class Process:
     domain: ClockDomain
     version: str | None
     """The version that the process printed."""
-    dialect: str
+    releases_text: str
     """The releases that print what this log contains, e.g. ``v52.0`` or ``v36.0..v48.0``."""
     vcpus_resume_first: bool
     """Whether this release starts the vCPUs before the devices when it resumes a VM."""
@@ -53,9 +54,9 @@ class Process:
     """The latest time printed in its log, on its clock."""
     last_written_ns: int
     """When it wrote its last line, at the latest (Unix epoch): when its log was last written."""
-    in_turn: str | None = None
+    shared_log: str | None = None
     """Processes with the same text here wrote to one log, one after the other, in the order in which they are given."""
-    zero_ns: int | None = None
+    latest_zero_ns: int | None = None
     """When its clock can have read zero, at the latest (Unix epoch), by its transport's stamps or its statistics."""
     host: Host | None = None
     """The machine, where its transport names it."""
@@ -67,6 +68,6 @@ class Process:
     """What a person should know about how it was read."""
 
 
-def story_of(observations: Iterable[Observation]) -> int:
+def fingerprint(observations: Iterable[Observation]) -> int:
     """Tells a copy from another story: what was seen, and when, as printed."""
     return hash(tuple((seen.kind, seen.stamp.text) for seen in observations))

@@ -1,6 +1,6 @@
 """Delivery: every trace reaches the receiver, or it is known which one did not, why, and where it is.
 
-Parcels go in batches: a batch is on the disk (one fsync) before its first byte leaves, and is acknowledged once the
+Payloads go in batches: a batch is on the disk (one fsync) before its first byte leaves, and is acknowledged once the
 answer proves that the receiver took it (another fsync, before the next batch leaves). After a crash at any instant what
 is not acknowledged is sent again; what was being sent then may be there already, so it is counted as re-sent. What
 cannot be delivered stays in the spool.
@@ -15,7 +15,7 @@ from otelmig.otlp.account import Account, Reason
 from otelmig.otlp.receiver.settings import JSON
 from otelmig.otlp.receiver.transport import Answer
 from otelmig.otlp.spool.directory import check_spool
-from otelmig.otlp.spool.session import SpoolSession, kept_parcel
+from otelmig.otlp.spool.session import SpoolSession, kept_payload
 from otelmig.otlp.spool.spool import Bounds, Spool
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from otelmig.otlp.payload import Parcel
-    from otelmig.otlp.receiver.sender import Courier
+    from otelmig.otlp.payload import Payload
+    from otelmig.otlp.receiver.sender import Sender
     from otelmig.otlp.receiver.settings import Settings
     from otelmig.otlp.spool.segment import Entry
 
@@ -33,13 +33,13 @@ __all__ = ["LARGEST_REQUEST", "PER_BATCH", "Delivery", "Origin"]
 LARGEST_REQUEST: Final = 2 * 10**6
 """Bytes: below 2 MiB, half of gRPC's default limit, which a later hop may apply after the first one said yes."""
 PER_BATCH: Final = 50
-"""Parcels that share a request and two fsyncs: so many a crash can make copies of."""
+"""Payloads that share a request and two fsyncs: so many a crash can make copies of."""
 _HELD: Final = frozenset({Reason.REJECTED, Reason.REJECTED_SPANS, Reason.TOO_LARGE})
 """Not sent again by itself: the receiver would say the same, or get a copy of what it did take."""
 
 
 class Origin(Enum):
-    """Where a parcel comes from, and so what keeps it."""
+    """Where a payload comes from, and so what keeps it."""
 
     TRACED = auto()
     """Just made: the spool keeps it."""
@@ -57,7 +57,7 @@ class Delivery:
     def __init__(
         self,
         settings: Settings,
-        courier: Courier,
+        sender: Sender,
         *,
         directory: Path | None,
         bounds: Bounds | None = None,
@@ -72,7 +72,7 @@ class Delivery:
         self.place = settings.place
         self._receiver = settings.receiver
         self._protocol = settings.protocol
-        self._courier = courier
+        self._sender = sender
         self.directory = directory
         self._bounds = bounds or Bounds()
         self._resend = resend
@@ -91,7 +91,7 @@ class Delivery:
     def __exit__(self, *_: object) -> None:
         for entry in self._spool.close():
             self.account.waiting.add(entry.spans)
-        self._courier.close()
+        self._sender.close()
 
     def preflight(self) -> None:
         """Say in one line what keeps everything from being delivered, before any work is done."""
@@ -99,7 +99,7 @@ class Delivery:
         if self._spool.bar is not None:
             self._explain(f"not exported: {self._spool.bar}", Reason.SPOOL_UNAVAILABLE)
             return
-        answer = self._courier.preflight()
+        answer = self._sender.preflight()
         if answer.failure is not None and not answer.of_request:  # what has no spans may be refused for that
             self._say(f"{answer.failure}{'; will be tried again' if answer.retryable else ''}")
             if not answer.retryable:
@@ -113,23 +113,23 @@ class Delivery:
         """Let the request that is under way be the last one; may be called while another thread delivers."""
         self._interrupted = True
 
-    def deliver(self, parcels: Iterable[Parcel], origin: Origin) -> None:
-        """Send each of ``parcels`` that the receiver is not known to have, and account for it."""
-        batch: dict[str, Parcel] = {}
+    def deliver(self, payloads: Iterable[Payload], origin: Origin) -> None:
+        """Send each of ``payloads`` that the receiver is not known to have, and account for it."""
+        batch: dict[str, Payload] = {}
         size = 0
-        for given in parcels:
+        for given in payloads:
             if self._interrupted:
                 return
             if given.ident in batch:
                 self._send(list(batch.values()), origin)
                 batch, size = {}, 0
-            parcel = self._as_kept(given)
-            if len(batch) == PER_BATCH or size + len(parcel.body) > LARGEST_REQUEST:
+            payload = self._as_kept(given)
+            if len(batch) == PER_BATCH or size + len(payload.body) > LARGEST_REQUEST:
                 self._send(list(batch.values()), origin)
                 batch, size = {}, 0
-            if not self._known(parcel, origin):
-                batch[parcel.ident] = parcel
-                size += len(parcel.body)
+            if not self._known(payload, origin):
+                batch[payload.ident] = payload
+                size += len(payload.body)
         self._send(list(batch.values()), origin)
 
     def deliver_spool(self) -> bool:
@@ -138,7 +138,7 @@ class Delivery:
         if spool is None:
             return False
         waiting = spool.waiting()
-        self.deliver(self._spool.parcels(waiting), Origin.SPOOL)
+        self.deliver(self._spool.payloads(waiting), Origin.SPOOL)
         done = [each for each in waiting if self._digest(each.ident) == each.digest]
         superseded = [each for each in waiting if (each.ident, each.digest) in self._superseded]
         elsewhere = [each for each in done if each.endpoint != self._receiver]
@@ -155,15 +155,15 @@ class Delivery:
             for entry in spool.waiting(self._receiver)
             if entry.reason not in _HELD and entry.ident not in self._settled
         ]
-        if waiting and self._courier.refusal(at_last=True) is None:
-            self.deliver(self._spool.parcels(waiting), Origin.LEFTOVER)
+        if waiting and self._sender.refusal(at_last=True) is None:
+            self.deliver(self._spool.payloads(waiting), Origin.LEFTOVER)
 
     def document(self) -> dict[str, object]:
         """The delivery as JSON."""
         spool = None if self.directory is None else str(self.directory)
         return {"endpoint": self.place, "protocol": self._protocol, "spool": spool, **self.account.document()}
 
-    def plan(self, parcels: Iterable[Parcel] | None) -> tuple[int, int]:
+    def plan(self, payloads: Iterable[Payload] | None) -> tuple[int, int]:
         """How many could be sent (None: of the spool), and how many of them the receiver is known to have.
 
         What is damaged is counted as it would be. Nothing is changed, and nobody is waited for.
@@ -171,52 +171,52 @@ class Delivery:
         Raises:
             SpoolError: the spool cannot be read.
         """
-        self._courier.close()
+        self._sender.close()
         if self.directory is None or not check_spool(self.directory):
             spool, kept = None, []
         else:
             spool = Spool(self.directory, self._bounds, read_only=True)
-            kept = spool.waiting() if parcels is None else []
+            kept = spool.waiting() if payloads is None else []
         found = known = 0
-        stored = (kept_parcel(spool, entry) for entry in kept if spool is not None)
-        given: Iterable[Parcel | None] = stored if parcels is None else parcels
-        for parcel in given:
-            if parcel is None:
+        stored = (kept_payload(spool, entry) for entry in kept if spool is not None)
+        given: Iterable[Payload | None] = stored if payloads is None else payloads
+        for payload in given:
+            if payload is None:
                 self.account.break_line()
                 continue
             found += 1
-            taken = self._taken.get(parcel.ident) or (spool and spool.delivered(parcel.ident, self._receiver))
+            taken = self._taken.get(payload.ident) or (spool and spool.delivered(payload.ident, self._receiver))
             known += taken is not None and not self._resend
-            self._taken[parcel.ident] = parcel.digest
-        for _ in range(spool.lost if spool is not None and parcels is None else 0):
+            self._taken[payload.ident] = payload.digest
+        for _ in range(spool.lost if spool is not None and payloads is None else 0):
             self.account.break_line()
         return found, known
 
-    def _as_kept(self, parcel: Parcel) -> Parcel:
+    def _as_kept(self, payload: Payload) -> Payload:
         """It, or what the spool has under its name: that may have arrived, so nothing else may follow it."""
-        entry = self._entry(parcel)
-        if entry is None or entry.path is None or entry.digest == parcel.digest:
-            return parcel
-        if self._digest(parcel.ident) is not None:
-            return parcel
-        return next(self._spool.parcels([entry]), parcel)
+        entry = self._entry(payload)
+        if entry is None or entry.path is None or entry.digest == payload.digest:
+            return payload
+        if self._digest(payload.ident) is not None:
+            return payload
+        return next(self._spool.payloads([entry]), payload)
 
-    def _known(self, parcel: Parcel, origin: Origin) -> bool:
+    def _known(self, payload: Payload, origin: Origin) -> bool:
         """Whether the receiver has something by that name: then it is counted here and not sent."""
-        digest = self._digest(parcel.ident)
+        digest = self._digest(payload.ident)
         if digest is None or self._resend:
             return False
         if origin is Origin.LEFTOVER:
-            return digest == parcel.digest
-        if digest == parcel.digest:
-            self.account.already_delivered.add(parcel.spans)
-        elif parcel.estimated and origin is not Origin.ARCHIVE:
-            self._superseded.add((parcel.ident, parcel.digest))
-            self.account.already_delivered.add(parcel.spans)
+            return digest == payload.digest
+        if digest == payload.digest:
+            self.account.already_delivered.add(payload.spans)
+        elif payload.estimated and origin is not Origin.ARCHIVE:
+            self._superseded.add((payload.ident, payload.digest))
+            self.account.already_delivered.add(payload.spans)
         else:
-            self._explain(f"{self.place} has another form of trace {parcel.ident[:32]} (see --resend)", Reason.DIFFERS)
-            self.account.not_exported.add(parcel.spans)
-            self.account.because(Reason.DIFFERS, parcel.spans)
+            self._explain(f"{self.place} has another form of trace {payload.ident[:32]} (see --resend)", Reason.DIFFERS)
+            self.account.not_exported.add(payload.spans)
+            self.account.because(Reason.DIFFERS, payload.spans)
         return True
 
     def _digest(self, ident: str) -> str | None:
@@ -225,17 +225,17 @@ class Delivery:
         taken = self._taken.get(ident)
         return spool.delivered(ident, self._receiver) if taken is None and spool is not None else taken
 
-    def _entry(self, parcel: Parcel) -> Entry | None:
+    def _entry(self, payload: Payload) -> Entry | None:
         """What the spool knows of one that the receiver is not known to have."""
         spool = self._spool.opened()
-        return None if spool is None else spool.entry(parcel.ident, self._receiver)
+        return None if spool is None else spool.entry(payload.ident, self._receiver)
 
-    def _send(self, batch: Sequence[Parcel], origin: Origin) -> None:
+    def _send(self, batch: Sequence[Payload], origin: Origin) -> None:
         """One batch: on the disk, sent, recorded, counted."""
         if not batch or self._interrupted:
             return
         refusal = self._refusal()
-        before = {parcel.ident: self._uncertain(parcel) for parcel in batch}
+        before = {payload.ident: self._uncertain(payload) for payload in batch}
         lines, sending = origin is Origin.TRACED, refusal is None
         self._spool.use(lambda spool: spool.store(batch, self._receiver, lines=lines, sending=sending))
         if refusal is not None:
@@ -249,39 +249,39 @@ class Delivery:
         """Why nothing is sent at the moment; None if it is."""
         if self._spool.bar is not None:
             return Answer(failure=str(self._spool.bar), reason=Reason.SPOOL_UNAVAILABLE)
-        return self._courier.refusal()
+        return self._sender.refusal()
 
-    def _one_by_one(self, batch: Sequence[Parcel]) -> Iterator[Sequence[Parcel]]:
+    def _one_by_one(self, batch: Sequence[Payload]) -> Iterator[Sequence[Payload]]:
         """Each by itself, until an interrupt."""
-        for parcel in batch:
+        for payload in batch:
             if self._interrupted:
                 return
-            yield [parcel]
+            yield [payload]
 
-    def _uncertain(self, parcel: Parcel) -> bool:
+    def _uncertain(self, payload: Payload) -> bool:
         """Whether the receiver may have it: then sending it may make a copy."""
-        entry = self._entry(parcel)
-        return (entry is not None and entry.uncertain) or self._digest(parcel.ident) is not None
+        entry = self._entry(payload)
+        return (entry is not None and entry.uncertain) or self._digest(payload.ident) is not None
 
-    def _send_group(self, group: Sequence[Parcel], origin: Origin, before: dict[str, bool]) -> None:
+    def _send_group(self, group: Sequence[Payload], origin: Origin, before: dict[str, bool]) -> None:
         """One request; where it is too large or one of it is not liked, one for each."""
-        refusal = self._courier.refusal()
+        refusal = self._sender.refusal()
         if refusal is not None:
             self._failed(group, refusal, origin, before)
             return
         arrived = False
         copies = dict.fromkeys(before, 0)
         for body in self._bodies(group):
-            sent = self._courier.send(body)
+            sent = self._sender.send(body)
             arrived |= sent.arrivals > 0
             for ident, uncertain in before.items():
                 copies[ident] = max(copies[ident], sent.arrivals if uncertain else sent.repeats)
             answer = sent.answer
             if answer.failure is not None:
                 break
-        for parcel in group:
-            for _ in range(copies[parcel.ident]):
-                self.account.re_sent.add(parcel.spans)
+        for payload in group:
+            for _ in range(copies[payload.ident]):
+                self.account.re_sent.add(payload.spans)
         if answer.failure is None:
             self._succeeded(group, origin)
         elif answer.of_request and not arrived and len(group) > 1:
@@ -290,40 +290,40 @@ class Delivery:
         else:
             self._failed(group, answer, origin, {ident: each or arrived for ident, each in before.items()})
 
-    def _bodies(self, group: Sequence[Parcel]) -> list[bytes]:
+    def _bodies(self, group: Sequence[Payload]) -> list[bytes]:
         """What is posted: messages of protobuf that follow each other are one message."""
         if len(group) > 1:
-            return [b"".join(parcel.body for parcel in group)]
+            return [b"".join(payload.body for payload in group)]
         return group[0].requests(LARGEST_REQUEST, as_json=self._protocol == JSON)
 
-    def _succeeded(self, group: Sequence[Parcel], origin: Origin) -> None:
-        for parcel in group:
-            self._taken[parcel.ident] = parcel.digest
-            reason = self._kept.pop(parcel.ident, None)
+    def _succeeded(self, group: Sequence[Payload], origin: Origin) -> None:
+        for payload in group:
+            self._taken[payload.ident] = payload.digest
+            reason = self._kept.pop(payload.ident, None)
             if reason is not None:
-                self.account.spooled.take(parcel.spans)
-                self.account.not_because(reason, parcel.spans)
+                self.account.spooled.take(payload.spans)
+                self.account.not_because(reason, payload.spans)
             asked_for = origin is not Origin.LEFTOVER or reason is not None
-            (self.account.exported if asked_for else self.account.from_spool).add(parcel.spans)
+            (self.account.exported if asked_for else self.account.from_spool).add(payload.spans)
         self._spool.use(lambda spool: spool.acknowledge(group, self._receiver))
 
-    def _failed(self, group: Sequence[Parcel], answer: Answer, origin: Origin, doubt: dict[str, bool]) -> None:
+    def _failed(self, group: Sequence[Payload], answer: Answer, origin: Origin, doubt: dict[str, bool]) -> None:
         self._explain(f"not exported: {answer.failure}", answer.reason)
-        uncertain = [doubt[parcel.ident] for parcel in group]
+        uncertain = [doubt[payload.ident] for payload in group]
         self._spool.use(lambda spool: spool.fail(group, self._receiver, answer.reason, uncertain=uncertain))
         if origin is Origin.LEFTOVER:
             return
-        for parcel in group:
+        for payload in group:
             if not answer.retryable:
-                self._settled.add(parcel.ident)
-            self.account.because(answer.reason, parcel.spans)
+                self._settled.add(payload.ident)
+            self.account.because(answer.reason, payload.spans)
             if origin is not Origin.ARCHIVE and self._spool.opened() is not None:
-                self.account.spooled.add(parcel.spans)
-                self._kept[parcel.ident] = answer.reason
+                self.account.spooled.add(payload.spans)
+                self._kept[payload.ident] = answer.reason
             else:
-                self.account.not_exported.add(parcel.spans)
+                self.account.not_exported.add(payload.spans)
                 if self._spool.failure not in (None, answer.reason):
-                    self.account.because(self._spool.failure, parcel.spans)
+                    self.account.because(self._spool.failure, payload.spans)
 
     def _evicted(self, entry: Entry, reason: Reason) -> None:
         if reason is Reason.BROKEN_LINE:

@@ -11,30 +11,29 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.clock.epoch import EpochOrigin
 from otelmig.errors import InputError
 from otelmig.otlp.encoding.json_lines import encoded, json_text
 from otelmig.otlp.encoding.protobuf import request_bytes
+from otelmig.trace.attributes import ESTIMATED_ORIGINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otelmig.trace.span import Span, Trace
 
-__all__ = ["Parcel"]
+__all__ = ["Payload"]
 
 _ORIGIN: Final = "otelmig.clock.epoch.origin"
-_ESTIMATES: Final = frozenset(str(origin) for origin in EpochOrigin if origin.is_estimate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Payload:
     """A line of OTLP/JSON and what is sent for it."""
 
     ident: str
     """Trace id and span id of its first span: of a line of otelmig's, the ids of the root."""
     digest: str
-    """Of the content: whether two parcels with one ``ident`` are the same (spaces in the JSON do not count)."""
+    """Of the content: whether two payloads with one ``ident`` are the same (spaces in the JSON do not count)."""
     spans: int
     line: bytes
     """Without its line feed."""
@@ -44,7 +43,7 @@ class Parcel:
     """Its absolute time is only an estimate: the same log may give another one another time."""
 
     @classmethod
-    def of_trace(cls, trace: Trace) -> Parcel:
+    def of_trace(cls, trace: Trace) -> Payload:
         """A trace that has just been built."""
         line, body = encoded(trace)
         return cls(
@@ -53,11 +52,11 @@ class Parcel:
             spans=len(trace.spans),
             line=line,
             body=body,
-            estimated=trace.root.attributes.get(_ORIGIN) in _ESTIMATES,
+            estimated=trace.root.attributes.get(_ORIGIN) in ESTIMATED_ORIGINS,
         )
 
     @classmethod
-    def of_line(cls, line: bytes) -> Parcel:
+    def of_line(cls, line: bytes) -> Payload:
         """A line that was stored, without the byte order mark that some editors begin a file with.
 
         Raises:
@@ -71,7 +70,7 @@ class Parcel:
         return cls._of(document, line)
 
     @classmethod
-    def _of(cls, document: Any, line: bytes) -> Parcel:  # noqa: ANN401 - any JSON
+    def _of(cls, document: Any, line: bytes) -> Payload:  # noqa: ANN401 - any JSON
         body = request_bytes(document)
         spans = list(_spans(document))
         if not spans:
@@ -109,7 +108,7 @@ def _first(trace: Trace) -> Span:
 
 def _estimated(root: dict[str, Any]) -> bool:
     return any(
-        each["key"] == _ORIGIN and (each.get("value") or {}).get("stringValue") in _ESTIMATES
+        each["key"] == _ORIGIN and (each.get("value") or {}).get("stringValue") in ESTIMATED_ORIGINS
         for each in root.get("attributes") or ()
     )
 

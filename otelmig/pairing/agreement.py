@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.observation import Command, Kind
@@ -13,13 +14,25 @@ if TYPE_CHECKING:
 
     from otelmig.migration.side import Side
 
-__all__ = ["ASSERTED", "SAME_VM", "agreements", "difference", "same_endpoint", "same_vm", "was_answered"]
-
-ASSERTED: Final = "named by --pair"
-SAME_VM: Final = "same VM configuration"
+__all__ = ["PairingBasis", "contradiction", "indications", "same_endpoint", "same_vm", "was_answered"]
 
 
-def difference(source: Side, destination: Side) -> str | None:
+class PairingBasis(StrEnum):
+    """The strongest evidence that two sides are one migration."""
+
+    IDENTITY = "identity"
+    """Both print the configuration of the same VM."""
+    ASSERTED = "asserted"
+    """The caller says so."""
+    ENDPOINT = "endpoint"
+    """Both name the same port or socket."""
+    CLOCKS = "clocks"
+    """Both have wall clocks, which agree as those of synchronised hosts do."""
+    ASSUMED = "assumed"
+    """Nothing names the pair: their lines merely fit together."""
+
+
+def contradiction(source: Side, destination: Side) -> str | None:
     """What the two stories say differently, if anything, in a few words."""
     for differ, why in _DIFFERENCES:
         if differ(source, destination):
@@ -177,14 +190,14 @@ _DIFFERENCES: Final[tuple[tuple[Callable[[Side, Side], bool], str], ...]] = (
 """What excludes a pair, in the order in which it is asked."""
 
 
-def agreements(source: Side, destination: Side) -> list[str]:
+def indications(source: Side, destination: Side) -> list[str]:
     """What else speaks for the pair, for a person to read."""
     found = []
     endpoint = same_endpoint(source, destination)
     if endpoint is not None:
         found.append(endpoint)
     if same_vm(source, destination):
-        found.append(SAME_VM)
+        found.append("same VM configuration")
     received = len(destination.commands(Command.MEMORY))
     if received and source.iterations:
         found.append(f"{source.iterations} running memory passes sent, {received} received in all")

@@ -99,7 +99,7 @@ def explain(found: Migration, hypervisor: Hypervisor) -> Explanation | None:
         rounding_ns=rounding_ns,
         message_ns=message_ns,
         advice=(
-            *hypervisor.tightening(source, destination),
+            *hypervisor.clock_advice(source, destination),
             *_advice(found, bounds, placement.at_ns, rounding_ns),
         ),
     )
@@ -164,7 +164,7 @@ def _advice(found: Migration, bounds: ClockBounds | None, at_ns: int, rounding_n
             break
     if rounding_ns > _COARSE * width:
         yield f"finer stamps: {rounding_ns / _MS:.3g} ms of the width is their resolution"
-    wall = all(side.process.domain is ClockDomain.REALTIME for side in found.sides)
+    wall = all(side.vmm.domain is ClockDomain.REALTIME for side in found.sides)
     if wall and not any(each.basis is Basis.PROBE for each in proof.constraints):
         yield (
             "timed exchanges between the hosts just before and after the migration (--probes): as narrow as their "

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-__all__ = ["Edge", "match"]
+__all__ = ["Edge", "unique_matching"]
 
 Edge = tuple[int, int]
 """The numbers of a source and of a destination that may belong together."""
 
 
-def match(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple[dict[int, int], set[Edge]]:
+def unique_matching(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple[dict[int, int], set[Edge]]:
     """The pairs that are the only way to match, and the edges among which more than one way is left.
 
     Within each connected group a side with a single partner takes it, as long as that leaves nobody without one:

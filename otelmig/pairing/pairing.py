@@ -20,8 +20,15 @@ from otelmig.clock.proof import prove_between
 from otelmig.errors import UsageError
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
-from otelmig.pairing.agreement import ASSERTED, agreements, difference, same_endpoint, same_vm, was_answered
-from otelmig.pairing.matching import Edge, match
+from otelmig.pairing.agreement import (
+    PairingBasis,
+    contradiction,
+    indications,
+    same_endpoint,
+    same_vm,
+    was_answered,
+)
+from otelmig.pairing.matching import Edge, unique_matching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +54,8 @@ class Migration:
     """Where that puts the destination; None unless both sides are there."""
     reasons: tuple[str, ...] = ()
     """Why these two belong together, or why this one stands alone."""
+    basis: PairingBasis | None = None
+    """The strongest evidence for the pair; None unless both sides are there."""
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -79,7 +88,7 @@ class _Candidate:
     prefers: tuple[bool, ...] = (False, False)
     """Whether it is the same VM, and whether the two wall clocks agree as those of synchronised hosts do."""
 
-    def migration(self, clock: ClockOptions, why: tuple[str, ...] = ()) -> Migration:
+    def migration(self, clock: ClockOptions, *, asserted: bool) -> Migration:
         """The migration that these two are, with all that is known of their clocks."""
         measured = clock.measured if _wall_clocks(self.source, self.destination) else ()
         proof = prove_between(self.source, self.destination, (*self.constraints, *measured), drift_ppb=clock.drift_ppb)
@@ -88,8 +97,19 @@ class _Candidate:
             destination=self.destination,
             proof=proof,
             placement=place(self.source, self.destination, proof, clock.mode),
-            reasons=(*why, *self.reasons),
+            reasons=(*(("named by the caller",) if asserted else ()), *self.reasons),
+            basis=self._basis(asserted=asserted),
         )
+
+    def _basis(self, *, asserted: bool) -> PairingBasis:
+        """The strongest evidence; a pair that only the caller asserts says so, whatever else is alike."""
+        if same_vm(self.source, self.destination) is True:
+            return PairingBasis.IDENTITY
+        if asserted:
+            return PairingBasis.ASSERTED
+        if same_endpoint(self.source, self.destination) is not None:
+            return PairingBasis.ENDPOINT
+        return PairingBasis.CLOCKS if self.prefers[1] else PairingBasis.ASSUMED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +143,7 @@ def pair_sides(
         verdicts[i, j] = _asserted(sources[i], destinations[j], hypervisors, clock)
     candidates = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, _Candidate)}
     refusals = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, _Refusal)}
-    accepted, ambiguous = match(
+    accepted, ambiguous = unique_matching(
         {edge for edge in candidates if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())},
         tuple({edge for edge, found in candidates.items() if found.prefers[k]} for k in range(2)),
     )
@@ -132,11 +152,11 @@ def pair_sides(
     left = [edge for edge, why in refusals.items() if why.by_clocks and edge[0] not in rows and edge[1] not in columns]
     stepped = _stepped((sources, destinations), left, hypervisors, clock)
     candidates |= stepped
-    accepted |= match(set(stepped), ())[0]
+    accepted |= unique_matching(set(stepped), ())[0]
     migrations = []
     for (i, j), found in sorted(candidates.items()):
         if accepted.get(i) == j:
-            migrations.append(found.migration(clock, (ASSERTED,) if i in forced else ()))
+            migrations.append(found.migration(clock, asserted=i in forced))
     notes: list[str] = []
     for position, (own, others, taken) in enumerate(
         ((sources, destinations, set(accepted)), (destinations, sources, set(accepted.values())))
@@ -165,14 +185,14 @@ def _asserted(
 
 
 def _in_spite_of_clocks(source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor]) -> _Candidate:
-    constraints = hypervisors[source.process.system].constraints(source, destination)
+    constraints = hypervisors[source.vmm.system].constraints(source, destination)
     return _Candidate(
         source=source,
         destination=destination,
         constraints=constraints,
         reasons=(
             "their clocks contradict each other" if constraints else "nothing orders their lines",
-            *agreements(source, destination),
+            *indications(source, destination),
         ),
     )
 
@@ -265,15 +285,15 @@ def _compare(
     source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], clock: ClockOptions
 ) -> _Candidate | _Refusal:
     """The candidate that these two are, or in a few words why they cannot be one migration."""
-    if source.process is destination.process:
+    if source.vmm is destination.vmm:
         return _Refusal(reason=_SAME_PROCESS)
-    if source.process.system != destination.process.system:
+    if source.vmm.system != destination.vmm.system:
         return _Refusal(reason="another hypervisor")
-    reason = difference(source, destination)
+    reason = contradiction(source, destination)
     if reason is not None:
         return _Refusal(reason=reason)
-    constraints = hypervisors[source.process.system].constraints(source, destination)
-    agreed = agreements(source, destination)
+    constraints = hypervisors[source.vmm.system].constraints(source, destination)
+    agreed = indications(source, destination)
     same = same_vm(source, destination) is True
     if not constraints:
         wall = _wall_clocks(source, destination)
@@ -299,7 +319,7 @@ def _compare(
 
 
 def _wall_clocks(source: Side, destination: Side) -> bool:
-    return source.process.domain is destination.process.domain is ClockDomain.REALTIME
+    return source.vmm.domain is destination.vmm.domain is ClockDomain.REALTIME
 
 
 _AGREE_NS: Final = 10**9

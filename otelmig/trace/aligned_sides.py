@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.trace.timeline import Moment, Timeline
 
-__all__ = ["Story", "seconds"]
+__all__ = ["AlignedSides", "seconds"]
 
 
 def seconds(ns: int) -> float:
@@ -24,7 +24,7 @@ def seconds(ns: int) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Story:
+class AlignedSides:
     """One migration on one timeline; either side may be missing."""
 
     source: Side | None

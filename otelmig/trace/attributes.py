@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from otelmig.clock.epoch import EpochOrigin
+
 __all__ = [
     "ATTRIBUTES",
+    "ESTIMATED_ORIGINS",
     "SCHEMA_URL",
     "SCOPE_NAME",
     "SERVICE_NAMESPACE",
@@ -24,6 +27,8 @@ SCOPE_NAME: Final = "otelmig"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
 """The version of OpenTelemetry's conventions from which the general attributes are taken."""
 SERVICE_NAMESPACE: Final = "vm-migration"
+ESTIMATED_ORIGINS: Final = frozenset(str(origin) for origin in EpochOrigin if origin.is_estimate)
+"""The values of ``otelmig.clock.epoch.origin`` of traces whose absolute time is only an estimate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +211,12 @@ ATTRIBUTES: Final = _rows(
         "receive",
         "destination minus source at the end of the downtime; absent where no interval is proved",
     ),
+    (
+        "otelmig.clock.basis",
+        "string",
+        "receive",
+        "what the bounds rest on: `proved` (by what must come first), `believed` (a time service's claim, too)",
+    ),
     ("otelmig.clock.offset.min", "double, s", "receive", "proved lower bound"),
     ("otelmig.clock.offset.max", "double, s", "receive", "proved upper bound"),
     (
@@ -305,6 +316,15 @@ ATTRIBUTES: Final = _rows(
         "string[]",
         "root",
         "what in the logs cannot be right: times that go back, printed durations that do not fit",
+    ),
+    (
+        "otelmig.pairing.basis",
+        "string",
+        "root",
+        (
+            "the strongest evidence for the pair: `identity` (the same VM), `asserted` (by the caller), `endpoint` "
+            "(the same port or socket), `clocks` (wall clocks that agree) or `assumed` (nothing names it)"
+        ),
     ),
     (
         "otelmig.pairing.reasons",

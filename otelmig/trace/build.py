@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
@@ -11,7 +10,7 @@ from otelmig.migration.observation import Kind
 from otelmig.migration.redaction import redact
 from otelmig.migration.side import Result, Role
 from otelmig.migration.url import MigrationUrl
-from otelmig.trace.aligned_sides import Story, seconds
+from otelmig.trace.aligned_sides import AlignedSides, seconds
 from otelmig.trace.clock_attributes import clock_attributes
 from otelmig.trace.doubt import doubts
 from otelmig.trace.identity import identity_of
@@ -26,51 +25,41 @@ from otelmig.trace.span_draft import MICROSECOND, Draft, lay_out
 from otelmig.trace.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from otelmig.clock.epoch import Epoch
     from otelmig.migration.side import Side
     from otelmig.pairing.pairing import Migration
-    from otelmig.trace.identity import Identity, TraceParent
+    from otelmig.trace.identity import Identity
+    from otelmig.trace.options import TraceOptions
     from otelmig.trace.phases.blackout import Blackout
     from otelmig.trace.span import AttributeValue
 
-__all__ = ["TraceOptions", "build_trace"]
+__all__ = ["build_trace"]
 
 _LINKED: Final = (("restore", "send"), ("resume", "complete"))
 """What the destination does for a request of the source: links in both directions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceOptions:
-    """What the caller knows that the logs do not."""
-
-    parent: TraceParent | None = None
-    migration_id: str | None = None
-    hosts: Mapping[Role, str] = field(default_factory=dict)
-    addresses: bool = True
-    """Whether network addresses may leave the machine."""
-
-
 def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     """The trace of one migration; ``epoch`` is that of the source's clock (the destination's, if it stands alone)."""
-    story = Story(source=found.source, destination=found.destination, timeline=Timeline(placement=found.placement))
-    blackout = blackout_of(story, found.proof)
-    root = _tree(story, found, blackout)
-    _root_attributes(root, story, found, options)
+    aligned = AlignedSides(
+        source=found.source, destination=found.destination, timeline=Timeline(placement=found.placement)
+    )
+    blackout = blackout_of(aligned, found.proof)
+    root = _tree(aligned, found, blackout)
+    _root_attributes(root, aligned, found, options)
     received = phase(root, "receive")
     if blackout is not None:
         root.attributes |= blackout_attributes(blackout)
-    root.attributes |= state_transfer_attributes(story, found.proof)
+    root.attributes |= state_transfer_attributes(aligned, found.proof)
     root.attributes |= _epoch_attributes(epoch)
     if received is not None and found.placement is not None and found.proof is not None:
         root.attributes["otelmig.clock.status"] = str(found.placement.status)
-        received.attributes |= clock_attributes(story, found.placement, found.proof, epoch)
+        received.attributes |= clock_attributes(aligned, found.placement, found.proof, epoch)
     elif found.source is not None and found.destination is None:
         root.attributes["otelmig.clock.status"] = str(ClockStatus.UNSYNCED)
     if found.placement is not None and found.placement.applied_ns != found.placement.estimate_ns:
         root.move(Role.DESTINATION, found.placement.estimate_ns - found.placement.applied_ns)
-    add_wait(root, story)
+    add_wait(root, aligned)
     lay_out(root, fixed=phase(root, "downtime"))
     _count_unaccounted(root)
     if received is not None:
@@ -81,7 +70,7 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
         trace_id=identity.trace_id,
         resources={each.role: resource_of(each, found, options) for each in found.sides},
         spans=_spans(root, identity, epoch, options),
-        notes=tuple(note for each in found.sides for note in each.process.notes),
+        notes=tuple(note for each in found.sides for note in each.vmm.notes),
     )
 
 
@@ -102,29 +91,29 @@ def _attempt_name(options: TraceOptions, side: Side) -> str | None:
     return f"{options.migration_id}#{side.attempt}"
 
 
-def _tree(story: Story, found: Migration, blackout: Blackout | None) -> Draft:
+def _tree(aligned: AlignedSides, found: Migration, blackout: Blackout | None) -> Draft:
     if found.source is None:
-        received = receive(story, found.reference)
+        received = receive(aligned, found.reference)
         root = Draft("migration", received.start, received.end, role=Role.DESTINATION)
         root.children.append(received)
         root.error, error_type = received.error, received.attributes.get("error.type")
         if error_type is not None:
             root.attributes["error.type"] = error_type
         return root
-    root = migration(story, found.source)
+    root = migration(aligned, found.source)
     if blackout is not None:
         root.children.append(blackout_draft(blackout))
     if found.destination is not None:
-        root.children.append(receive(story, found.destination))
+        root.children.append(receive(aligned, found.destination))
     return root
 
 
-def _root_attributes(root: Draft, story: Story, found: Migration, options: TraceOptions) -> None:
+def _root_attributes(root: Draft, aligned: AlignedSides, found: Migration, options: TraceOptions) -> None:
     side = found.reference
     guest = guest_after(found)
     attributes: dict[str, AttributeValue | None] = {
         "vm.migration.id": options.migration_id,
-        "vm.migration.system.name": side.process.system,
+        "vm.migration.system.name": side.vmm.system,
         "vm.migration.mode": str(side.mode),
         "vm.migration.result": str(side.result),
         "vm.migration.attempt": side.attempt,
@@ -133,10 +122,10 @@ def _root_attributes(root: Draft, story: Story, found: Migration, options: Trace
         "otelmig.evidence.guest": None if guest.evidence is None else str(guest.evidence.where),
         "otelmig.evidence.completeness": _completeness(root, found),
         "otelmig.evidence.doubts": tuple(doubt for each in found.sides for doubt in doubts(each)) or None,
-        "otelmig.pairing.reasons": tuple(redact(why, addresses=not options.addresses) for why in found.reasons)
-        or None,
+        "otelmig.pairing.basis": None if found.basis is None else str(found.basis),
+        "otelmig.pairing.reasons": tuple(redact(why, addresses=not options.addresses) for why in found.reasons) or None,
     }
-    attributes |= _source_attributes(story, options)
+    attributes |= _source_attributes(aligned, options)
     root.attributes |= {name: value for name, value in attributes.items() if value is not None}
     received = phase(root, "receive")
     for each, draft in ((side, root), (found.destination, received)):
@@ -155,16 +144,16 @@ def _completeness(root: Draft, found: Migration) -> str:
     return "partial" if "partial" in marks else "inferred" if "inferred" in marks else "full"
 
 
-def _source_attributes(story: Story, options: TraceOptions) -> dict[str, AttributeValue | None]:
+def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str, AttributeValue | None]:
     """What the source's lines say of the migration as a whole."""
-    side = story.source
+    side = aligned.source
     if side is None:
         return {}
     started, completed = side.first(Kind.SEND_STARTED), side.first(Kind.COMPLETED)
     final, last_pass = side.first(Kind.FINAL_DELTA_SENT), side.last(Kind.ITERATION_SENT)
     protocol = side.first(Kind.PROTOCOL_AGREED)
     paused_first = side.paused_before or (
-        story.destination is not None and story.destination.first(Kind.PAUSED_STATE_RECEIVED) is not None
+        aligned.destination is not None and aligned.destination.first(Kind.PAUSED_STATE_RECEIVED) is not None
     )
     sent = final or last_pass
     found: dict[str, AttributeValue | None] = {

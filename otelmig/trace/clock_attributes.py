@@ -5,23 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.clock.proof import ClockStatus
+from otelmig.migration.constraint import Basis
 from otelmig.trace.aligned_sides import seconds
 
 if TYPE_CHECKING:
-    from otelmig.clock.conflict import Conflict, Step
+    from otelmig.clock.conflict import Conflict, OffsetStep
     from otelmig.clock.epoch import Epoch
     from otelmig.clock.placement import Placement
     from otelmig.clock.proof import ClockProof
     from otelmig.migration.constraint import Constraint
-    from otelmig.trace.aligned_sides import Story
+    from otelmig.trace.aligned_sides import AlignedSides
     from otelmig.trace.span import AttributeValue
 
 __all__ = ["clock_attributes"]
 
 
-def clock_attributes(story: Story, placement: Placement, proof: ClockProof, epoch: Epoch) -> dict[str, AttributeValue]:
+def clock_attributes(
+    aligned: AlignedSides, placement: Placement, proof: ClockProof, epoch: Epoch
+) -> dict[str, AttributeValue]:
     """For ``receive``: what is known at the end of the downtime, what it assumes, and the lines that it rests on."""
-    domains = {side.process.domain for side in (story.source, story.destination) if side is not None}
+    domains = {side.vmm.domain for side in (aligned.source, aligned.destination) if side is not None}
     found: dict[str, AttributeValue] = {
         "otelmig.clock.status": str(placement.status),
         "otelmig.clock.domain": str(next(iter(domains))) if len(domains) == 1 else "mixed",
@@ -41,7 +44,7 @@ def clock_attributes(story: Story, placement: Placement, proof: ClockProof, epoc
     if proof.settings and "otelmig.clock.evidence.step" not in found:
         setting = proof.settings[0]
         lines = (str(setting.first.where), str(setting.second.where))
-        on_source = story.source is not None and setting.first in story.source.observations
+        on_source = aligned.source is not None and setting.first in aligned.source.observations
         found |= _step_attributes(lines, *setting.offset_growth(on_source=on_source))
     return found
 
@@ -50,7 +53,7 @@ def _bounds(placement: Placement) -> dict[str, AttributeValue]:
     if placement.bounds is None:
         return {}
     lower, upper = placement.bounds.binding(placement.at_ns)
-    found: dict[str, AttributeValue] = {}
+    found: dict[str, AttributeValue] = {"otelmig.clock.basis": _basis(lower, upper)}
     if placement.lo_ns is not None and lower is not None:
         found["otelmig.clock.offset.min"] = seconds(placement.lo_ns)
         found["otelmig.clock.evidence.min"] = _named(lower)
@@ -58,6 +61,12 @@ def _bounds(placement: Placement) -> dict[str, AttributeValue]:
         found["otelmig.clock.offset.max"] = seconds(placement.hi_ns)
         found["otelmig.clock.evidence.max"] = _named(upper)
     return found
+
+
+def _basis(*bounds: Constraint | None) -> str:
+    """What the tightest bounds rest on: proofs, unless a time service's own claim is one of them."""
+    believed = any(bound is not None and bound.basis is Basis.PRIOR for bound in bounds)
+    return "believed" if believed else "proved"
 
 
 def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
@@ -71,7 +80,7 @@ def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
     return found if conflict.step is None else found | _step(conflict.step)
 
 
-def _step(step: Step) -> dict[str, AttributeValue]:
+def _step(step: OffsetStep) -> dict[str, AttributeValue]:
     lines = (str(step.last_before.first.where), str(step.first_after.second.where))
     return _step_attributes(lines, step.lo_ns, step.hi_ns)
 

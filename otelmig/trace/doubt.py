@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.clock.clock_step import settings_of
+from otelmig.clock.clock_step import steps_seen_in
 from otelmig.migration.observation import Kind
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.clock.clock_step import Setting
+    from otelmig.clock.clock_step import ClockStep
     from otelmig.migration.side import Side
 
 __all__ = ["doubts", "impossible_downtime"]
@@ -40,11 +40,11 @@ def doubts(side: Side) -> Iterator[str]:
 
 def _settings(side: Side) -> Iterator[str]:
     """A wall clock that was set, by what its own log shows."""
-    for each in settings_of(side):
+    for each in steps_seen_in(side):
         yield f"the wall clock was set, by {_size(each)}, between {each.first.where} and {each.second.where}"
 
 
-def _size(setting: Setting) -> str:
+def _size(setting: ClockStep) -> str:
     lo, hi = setting.lo_ns, setting.hi_ns
     if lo is not None and hi is not None:
         return f"{lo / _MS:+.1f} .. {hi / _MS:+.1f} ms"
@@ -53,7 +53,7 @@ def _size(setting: Setting) -> str:
 
 def _backward(side: Side) -> Iterator[str]:
     """Lines of one thread are written in order: on a monotonic clock a time that goes back is a damaged line."""
-    if side.process.domain is ClockDomain.REALTIME:
+    if side.vmm.domain is ClockDomain.REALTIME:
         return
     worst = max(side.going_back(), key=lambda found: found[0], default=None)
     if worst is not None:

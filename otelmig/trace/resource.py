@@ -13,7 +13,7 @@ from otelmig.trace.attributes import SERVICE_NAMESPACE, dialect_attribute, versi
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.pairing.pairing import Migration
-    from otelmig.trace.build import TraceOptions
+    from otelmig.trace.options import TraceOptions
     from otelmig.trace.span import AttributeValue
 
 __all__ = ["resource_of"]
@@ -21,12 +21,12 @@ __all__ = ["resource_of"]
 
 def resource_of(side: Side, found: Migration, options: TraceOptions) -> dict[str, AttributeValue]:
     """Who speaks: nothing here changes from one migration of a host to its next."""
-    process = side.process
+    process = side.vmm
     resource: dict[str, AttributeValue] = {
         "service.name": f"migration-{side.role}",
         "service.namespace": SERVICE_NAMESPACE,
         "vm.migration.role": str(side.role),
-        dialect_attribute(process.system): process.dialect,
+        dialect_attribute(process.system): process.releases_text,
     }
     if process.version is not None:
         resource["service.version"] = process.version

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.side import Role
-from otelmig.pairing.agreement import ASSERTED, SAME_VM
 from otelmig.views.units import duration, number
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
         yield from ((text, "error") for text in _conflict(found))
         return
     yield _offset(found), "plain"
-    reasons = trace.root.attributes.get("otelmig.pairing.reasons")
-    if isinstance(reasons, tuple) and ASSERTED in reasons and SAME_VM not in reasons:
+    if trace.root.attributes.get("otelmig.pairing.basis") == "asserted":
         yield (
             "only --pair says that these two are one migration: logs of others of equal shape may fit, too",
             "error",
@@ -78,9 +76,9 @@ def _offset(found: Mapping[str, AttributeValue]) -> str:
 
 
 def _how(found: Mapping[str, AttributeValue]) -> str:
-    """What the bounds rest on: proofs, unless a time service's own claim is one of them."""
-    ends = (str(found.get(f"otelmig.clock.evidence.{end}")) for end in ("min", "max"))
-    return "believed (by the hosts' time services)" if any("clock-status" in end for end in ends) else "proved"
+    """What the bounds rest on, in words."""
+    believed = found.get("otelmig.clock.basis") == "believed"
+    return "believed (by the hosts' time services)" if believed else "proved"
 
 
 def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.diagnosis import Diagnosis, Sample
 
-__all__ = ["checkup", "render_checkup"]
+__all__ = ["checkup", "render_doctor"]
 
 _LABEL: Final = 13
 
 
-def render_checkup(found: Diagnosis, *, width: int) -> str:
+def render_doctor(found: Diagnosis, *, width: int) -> str:
     """The diagnosis as text, ``width`` columns wide."""
     lines = [found.name]
     before = ""

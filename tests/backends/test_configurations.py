@@ -16,7 +16,7 @@ from trace_invariants import inputs, traced
 from backends.backend_stack import CONFIGURATIONS
 from backends.jaeger_api import Jaeger
 from backends.retry import eventually
-from otelmig.otlp.payload import Parcel
+from otelmig.otlp.payload import Payload
 
 if TYPE_CHECKING:
     from backends.backend_stack import Site
@@ -93,7 +93,7 @@ def test_targets_reach_a_backend(target: str, site: Site) -> None:
     site.jaeger()
     site.collector(site.place("agent.yaml", {"14317": "9"}), site.place(target, moved))
     (trace,) = traced(inputs("v53.0-tls"))
-    assert delivered([Parcel.of_trace(trace)], site.url(4318), None).complete
+    assert delivered([Payload.of_trace(trace)], site.url(4318), None).complete
     assert eventually(lambda: Jaeger(site.url(16686)).trace(trace.trace_id), bool)
 
 
@@ -112,7 +112,7 @@ def test_targets_with_tls_and_a_token(target: str, site: Site, monkeypatch: pyte
     with grpc_receiver(site.port(14317), grpc.ssl_server_credentials([(key, chain)])) as receiver:
         site.collector(site.place("agent.yaml"), site.place(target, edits))
         (trace,) = traced(inputs("v53.0-tls"))
-        assert delivered([Parcel.of_trace(trace)], site.url(4318), None).complete
+        assert delivered([Payload.of_trace(trace)], site.url(4318), None).complete
         assert len(eventually(lambda: receiver.spans, bool)) == len(trace.spans)
     assert receiver.headers[0]["authorization"] == "Bearer of a token"
 

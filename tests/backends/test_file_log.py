@@ -46,17 +46,17 @@ _WITHHELD = re.compile(r"API request event: (?:VmCreate|VmRestore|VmSnapshot)|GP
 def _wanted(path: Path) -> list[str]:
     """The records of a log that speak of a migration and may leave, chains of errors with all their lines."""
     found: list[str] = []
-    goes_on = False
+    multiline = False
     for line in path.read_bytes().decode("utf-8", "replace").splitlines():
         match = next((match for form in KNOWN_FORMS if (match := form.pattern.match(line))), None)
         if match is None:
-            if goes_on:
+            if multiline:
                 found[-1] += "\n" + line
             continue
         meaning = meaning_of(match["msg"])
-        wanted = meaning is not None and meaning.kind not in (Kind.KNOWN, Kind.VM_CONFIG)
+        wanted = meaning is not None and meaning.kind not in (Kind.IRRELEVANT, Kind.VM_CONFIG)
         wanted = wanted and not _WITHHELD.match(match["msg"])
-        goes_on = wanted and meaning is not None and meaning.goes_on
+        multiline = wanted and meaning is not None and meaning.multiline
         if wanted:
             found.append(line)
     return [text.rstrip() for text in found]

@@ -24,7 +24,7 @@ from backends.otlp_spans import spans_by_id
 from backends.prometheus_text import Sample, scrape, total
 from backends.retry import eventually
 from otelmig.otlp.encoding.json_lines import json_line
-from otelmig.otlp.payload import Parcel
+from otelmig.otlp.payload import Payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,7 @@ def _send(site: Site, port: int, protocol: str = "http/protobuf") -> list[Trace]
     for name in RECORDINGS:
         traces = traced(inputs(name))
         for trace in traces:
-            assert delivered([Parcel.of_trace(trace)], site.url(port), None, protocol=protocol).complete
+            assert delivered([Payload.of_trace(trace)], site.url(port), None, protocol=protocol).complete
         sent += traces
     return sent
 
@@ -110,7 +110,7 @@ def test_two_tiers_keep_a_trace_together(site: Site) -> None:
     (trace,) = traced(inputs("v53.0-twohosts"))
     for span in trace.spans:
         piece = replace(trace, spans=(span,), resources={span.role: trace.resources[span.role]})
-        assert delivered([Parcel.of_trace(piece)], site.url(4317), None, protocol="grpc").complete
+        assert delivered([Payload.of_trace(piece)], site.url(4317), None, protocol="grpc").complete
     each = _counted(site, (28889, 38889), len(trace.spans))
     assert sorted(total(found, _CALLS) for found in each) == [0, len(trace.spans)]
 
@@ -127,16 +127,16 @@ def test_agent_as_shipped_needs_one_gateway(agent: str, site: Site) -> None:
 
 def test_balanced_while_a_gateway_is_down(site: Site) -> None:
     """Its own traces wait and are tried seldom; what is sent with them goes again; nothing is missing later."""
-    parcels = _parcels(100)
-    idents = {parcel.ident[:32] for parcel in parcels}
-    alone, together = parcels[:80], parcels[80:]
+    payloads = _parcels(100)
+    idents = {payload.ident[:32] for payload in payloads}
+    alone, together = payloads[:80], payloads[80:]
     with grpc_receiver(site.port(24317)) as up, grpc_receiver(site.port(34317)) as down:
         down.reply = Reply(code=grpc.StatusCode.UNAVAILABLE, takes=False)
         site.collector(site.place(_BALANCED, TWO_GATEWAYS[_BALANCED]))
         begin = time.monotonic()
-        for parcel in alone:
-            assert delivered([parcel], site.url(4318), None).complete
-        first = {parcel.ident[:32] for parcel in alone}
+        for payload in alone:
+            assert delivered([payload], site.url(4318), None).complete
+        first = {payload.ident[:32] for payload in alone}
         assert eventually(lambda: _taken(up) | set(_tried(down)), first.__eq__) == first
         assert min(len(_taken(up)), len(_tried(down))) > 10
         tried = eventually(lambda: _tried(down), lambda found: max(found.values()) > 1)
@@ -149,7 +149,7 @@ def test_balanced_while_a_gateway_is_down(site: Site) -> None:
         assert max(map(len, up.bodies)) <= 16_000
         down.reply = Reply()
         assert eventually(lambda: _taken(down), (idents - here).__eq__) == idents - here
-        spans = sum(parcel.spans for parcel in parcels)
+        spans = sum(payload.spans for payload in payloads)
         assert eventually(lambda: len(up.contents()) + len(down.contents()), spans.__eq__) == spans
         assert _taken(up) == here
         assert not down.copies()
@@ -170,7 +170,7 @@ def test_sharded_while_a_gateway_is_down(site: Site) -> None:
 
         agent = site.collector(site.place(_SHARDED, TWO_GATEWAYS[_SHARDED]))
         for some in (*([trace] for trace in traces[:half]), traces[half:]):
-            assert delivered([Parcel.of_trace(trace) for trace in some], site.url(4318), None).complete
+            assert delivered([Payload.of_trace(trace) for trace in some], site.url(4318), None).complete
             repeated()
         assert eventually(repeated, bool)
         ((body, _),) = Counter(body for body, _ in refused).most_common(1)
@@ -188,11 +188,11 @@ def test_sharded_while_a_gateway_is_down(site: Site) -> None:
         assert not up.copies()
 
 
-def _parcels(count: int) -> list[Parcel]:
+def _parcels(count: int) -> list[Payload]:
     """So many traces; their ids are spread as those of otelmig are."""
     (trace,) = traced(inputs("v53.0-twohosts"))
     idents = (hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in range(count))
-    return [Parcel.of_trace(replace(trace, trace_id=ident)) for ident in idents]
+    return [Payload.of_trace(replace(trace, trace_id=ident)) for ident in idents]
 
 
 def _tried(receiver: Receiver) -> Counter[str]:
@@ -272,7 +272,7 @@ def test_tiers_with_tls_on_both_sides(site: Site) -> None:
     pair = f", cert_file: {client}, key_file: {client.with_suffix('.key')}"
     (trace,) = traced(inputs("v53.0-tls"))
     stranger = site.collector(site.place("agent.yaml", {"14317": "24317", "tls: {insecure: true": tls}))
-    assert delivered([Parcel.of_trace(trace)], site.url(4318), None).complete
+    assert delivered([Payload.of_trace(trace)], site.url(4318), None).complete
     assert "Will retry" in eventually(lambda: stranger.log, lambda log: "Will retry" in log)
     stranger.stop()
     assert total(scrape(f"{site.url(28889)}/metrics"), _CALLS) == 0
@@ -288,7 +288,7 @@ def test_gateway_tells_what_it_dropped(site: Site) -> None:
         backend.reply = Reply(code=grpc.StatusCode.UNAUTHENTICATED, takes=False)
         site.collector(site.place("gateway.yaml", own), health=23133, silent=False)
         (trace,) = traced(inputs("v53.0-tls"))
-        assert delivered([Parcel.of_trace(trace)], site.url(24317), None, protocol="grpc").complete
+        assert delivered([Payload.of_trace(trace)], site.url(24317), None, protocol="grpc").complete
         dropped = eventually(
             lambda: total(scrape(f"{site.url(28888)}/metrics"), "otelcol_exporter_send_failed_spans"),
             bool,

@@ -21,7 +21,7 @@ from backends.jaeger_api import WARNINGS, Jaeger
 from backends.otlp_spans import spans_by_id
 from backends.retry import eventually
 from otelmig.otlp.encoding.json_lines import json_line
-from otelmig.otlp.payload import Parcel
+from otelmig.otlp.payload import Payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def sent(request: pytest.FixtureRequest, shared_site: Site, tmp_path_factory: py
             replace(trace, trace_id=hashlib.sha256(f"{name} {index}".encode()).hexdigest()[:32])
             for index, trace in enumerate(traced(_written(name, folder / f"{name}.logs")))
         ]
-        assert delivered(list(map(Parcel.of_trace, traces)), shared_site.url(port), None, protocol=protocol).complete
+        assert delivered(list(map(Payload.of_trace, traces)), shared_site.url(port), None, protocol=protocol).complete
         lines += [json_line(trace) for trace in traces]
     documents = {}
     for document in map(json.loads, lines):

@@ -17,7 +17,7 @@ from otelmig.errors import UsageError
 from otelmig.migration.side import Role
 from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 from otelmig.views.waterfall import render_waterfall
 
 if TYPE_CHECKING:

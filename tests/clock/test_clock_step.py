@@ -9,10 +9,10 @@ from clock_states import moved_from
 from scenarios import SCENARIOS
 from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs
 
-from otelmig.clock.clock_step import settings_of
+from otelmig.clock.clock_step import steps_seen_in
 from otelmig.migration.stamp import ClockDomain
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def test_no_clock_of_the_recordings_was_set(name: str) -> None:
     """Waiting for the lock, rounding and slewing are not taken for it."""
     for found in read_findings(inputs(name)).migrations:
         for side in found.sides:
-            assert not settings_of(side), side.name
+            assert not steps_seen_in(side), side.name
 
 
 @pytest.mark.parametrize("by_ms", [-600, -50, 50, 600])
@@ -41,8 +41,8 @@ def test_a_setting_inside_the_downtime(file: str, line: int, by_ms: int, tmp_pat
     (found,) = findings.migrations
     side = found.source if file == "source.log" else found.destination
     assert side is not None
-    assert side.process.domain is ClockDomain.REALTIME
-    setting = settings_of(side)[0]
+    assert side.vmm.domain is ClockDomain.REALTIME
+    setting = steps_seen_in(side)[0]
     assert setting.lo_ns is not None
     assert setting.hi_ns is not None
     assert setting.lo_ns <= by_ms * _MS <= setting.hi_ns
@@ -64,7 +64,7 @@ def test_the_printed_downtime_tells_without_a_monotonic_clock(by_ms: int, tmp_pa
         (tmp_path / name).write_bytes(moved_from(log, 118, by_ms) if name == "source.log" else log)
     for found in read_findings([tmp_path / name for name in _LOGS]).migrations:
         if found.source is not None:
-            assert settings_of(found.source)
+            assert steps_seen_in(found.source)
 
 
 @pytest.mark.parametrize(("short_us", "was_set"), [(0, False), (30, False), (200, True)])
@@ -77,4 +77,4 @@ def test_a_clock_that_is_slewed_is_not_set(short_us: int, tmp_path: Path, *, was
     (tmp_path / "source.log").write_bytes(log)
     (found,) = read_findings([tmp_path / "source.log"]).migrations
     assert found.source is not None
-    assert bool(settings_of(found.source)) == was_set
+    assert bool(steps_seen_in(found.source)) == was_set

@@ -30,14 +30,15 @@ from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import SettableClock, conflict_of
 from otelmig.clock.drift import SLEWED_PPB, TIERS, drift_ppb, least_drift
 from otelmig.clock.proof import ClockProof, ClockStatus, prove
+from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Constraint, Endpoint, destination_first, source_first
-from otelmig.migration.observation import Observation, Where
+from otelmig.migration.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otelmig.clock.bounds import ClockBounds
-    from otelmig.clock.conflict import Conflict, Step
+    from otelmig.clock.conflict import Conflict, OffsetStep
 
 _US: Final = 10**3
 _MS: Final = 10**6
@@ -355,11 +356,11 @@ def _check_missed(world: _Stepped, bounds: ClockBounds) -> None:
         assert hi is None or truth <= hi + above
 
 
-def _check_around(world: _Stepped, proof: ClockProof, step: Step) -> None:
+def _check_around(world: _Stepped, proof: ClockProof, step: OffsetStep) -> None:
     """What is proved of the time before and after the step is true there, and so is what is said to hold at a time."""
     for at in world.looks:
         reading = world.source_reading(at)
-        told = proof.throughout(reading, reading)
+        told = proof.bounds_between(reading, reading)
         event(f"told at a time: {told is not None}")
         for bounds in (step.before if at < world.at else step.after, told):
             lo, hi = (None, None) if bounds is None else (bounds.lo_ns(reading), bounds.hi_ns(reading))
@@ -382,7 +383,7 @@ def test_a_step_both_ways_is_no_step() -> None:
     assert found is not None
     assert found.step is None
     proof = prove(constraints, drift_ppb=SLEWED_PPB, settable=[_BY_TIME])
-    assert proof.throughout(0, 0) is None
+    assert proof.bounds_between(0, 0) is None
 
 
 @_checked
@@ -454,7 +455,7 @@ def test_a_source_that_was_set_back_has_readings_on_both_sides() -> None:
     for goes_back in (False, True):
         clock = SettableClock(on_source=True, order=lambda constraint: constraint.at_ns, goes_back=goes_back)
         proof = prove(constraints, drift_ppb=0, settable=[clock])
-        told.append([proof.throughout(at, at) is not None for at in (99 * _S, 100 * _S + 95 * _MS, 102 * _S)])
+        told.append([proof.bounds_between(at, at) is not None for at in (99 * _S, 100 * _S + 95 * _MS, 102 * _S)])
     assert told == [[True, True, True], [True, False, True]]
 
 

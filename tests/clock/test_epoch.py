@@ -11,7 +11,7 @@ from trace_invariants import CORPUS, check_forest
 
 from otelmig.clock.epoch import Anchor
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,8 @@ from trace_invariants import CORPUS
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.measurement import ClockStatusReport, clock_status, prior, probes
 from otelmig.errors import InputError
+from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Basis
-from otelmig.migration.observation import Where
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from otelmig.migration.observation import Kind
 from otelmig.migration.side import Result
 from otelmig.pairing.pairing import pair_sides
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 from otelmig.views.waterfall import render_waterfall
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from trace_invariants import check_forest
 from otelmig.clock.measurement import probes
 from otelmig.clock.options import ClockOptions
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

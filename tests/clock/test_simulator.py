@@ -14,7 +14,7 @@ from simulator import Setup, Simulated, simulate
 from otelmig.clock.measurement import probes
 from otelmig.clock.options import ClockOptions
 from otelmig.pipeline import read_findings, trace_migrations
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

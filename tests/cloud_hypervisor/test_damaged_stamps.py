@@ -12,7 +12,7 @@ from clock_states import moved_from
 from trace_invariants import CORPUS, check_forest
 
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from otelmig.errors import UsageError
 from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_FORMAT, KNOWN_FORMS, compile_log_format
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
-from otelmig.hypervisors.log_options import ReadingOptions
+from otelmig.hypervisors.log_options import LogOptions
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
 from otelmig.pipeline import trace_migrations
@@ -35,7 +35,7 @@ _ZONE = timezone(timedelta(hours=2))
 def test_format_reads_back_what_it_printed(text: str, line: str) -> None:
     """Time and message of a line come back, whatever stands around them."""
     form = compile_log_format(text)
-    reader = RecordReader(forms=[form], options=ReadingOptions(zone=_ZONE), mtime_ns=_AT_NS + 3600 * 10**9)
+    reader = RecordReader(forms=[form], options=LogOptions(zone=_ZONE), mtime_ns=_AT_NS + 3600 * 10**9)
     record = reader.record(line)
     if form.clock is None:
         assert record is None
@@ -100,7 +100,7 @@ def _rewritten(name: str, text: str, folder: Path) -> list[Path]:
 @pytest.mark.parametrize("text", _GIVEN + _FOUND)
 def test_same_trace_in_any_format(text: str, tmp_path: Path) -> None:
     """A recording in another format gives the same downtime, passes and outcome; common ones need no option."""
-    options = ReadingOptions(log_formats=(text,) if text in _GIVEN else (), year=2026)
+    options = LogOptions(log_formats=(text,) if text in _GIVEN else (), year=2026)
     (trace,) = trace_migrations(_rewritten("v53.0-twohosts", text, tmp_path), reading=options)
     check_forest([trace])
     assert trace.root.attributes["vm.migration.result"] == "success"
@@ -176,7 +176,7 @@ def test_a_year_that_is_not_printed(printed: bytes, written: datetime, expected:
 )
 def test_a_stamp_holds_all_that_is_printed_so(text: str, line: str, unit_ns: int) -> None:
     """A printed time is cut, so what it stands for goes from there to just before the next."""
-    reader = RecordReader(forms=[compile_log_format(text)], options=ReadingOptions(), mtime_ns=_AT_NS + 3600 * 10**9)
+    reader = RecordReader(forms=[compile_log_format(text)], options=LogOptions(), mtime_ns=_AT_NS + 3600 * 10**9)
     record = reader.record(line)
     assert record is not None
     printed_ns = _AT_NS // unit_ns * unit_ns

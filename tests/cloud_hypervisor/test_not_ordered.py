@@ -16,7 +16,7 @@ from scenarios import SCENARIOS
 from trace_invariants import CORPUS, check_forest
 
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from readme_parts import README, rendered
@@ -25,26 +25,71 @@ _PACKAGE = Path(otelmig.__file__).parent
 _MODULES = sorted(_PACKAGE.rglob("*.py"))
 
 
+_LOWER: Final = frozenset({"errors", "units", "version"})
+"""Modules at the top that everything may import."""
+_ALLOWED: Final = {
+    "errors": frozenset[str](),
+    "units": frozenset[str](),
+    "version": frozenset[str](),
+    "inputs": _LOWER,
+    "migration": _LOWER | {"inputs"},
+    "hypervisors": _LOWER | {"inputs", "migration"},
+    "clock": _LOWER | {"inputs", "migration"},
+    "pairing": _LOWER | {"inputs", "migration", "hypervisors", "clock"},
+    "trace": _LOWER | {"inputs", "migration", "clock", "pairing"},
+    "otlp": _LOWER | {"migration", "trace"},
+    "views": _LOWER | {"migration", "hypervisors", "clock", "pairing", "trace"},
+    "pipeline": _LOWER | {"inputs", "migration", "hypervisors", "clock", "pairing", "trace"},
+}
+"""Which folder (or module at the root) may import which, in the order in which data flows; ``cli`` sees everything."""
+_FOREIGN: Final = frozenset({"opentelemetry", "grpc", "requests", "urllib3", "google"})
+_SEES_ALL: Final = frozenset({"cli", "__main__", "__init__"})
+
+
+def _room(module: str) -> str:
+    """The folder, or the module at the root, that a dotted name below ``otelmig`` belongs to."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def _name(path: Path) -> str:
+    place = path.relative_to(_PACKAGE.parent).with_suffix("")
+    return ".".join(place.parts)
+
+
 def _imports(path: Path) -> set[str]:
+    """Every module that ``path`` imports, those for type checking and those inside functions, too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            module = node.module or ""
+            found |= {f"{module}.{alias.name}" for alias in node.names} if module == "otelmig" else {module}
     return found
 
 
 @pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
-def test_layers(path: Path) -> None:
-    """Only otlp/ knows OpenTelemetry; trace/, clock/ and views/ know no hypervisor; nobody uses private modules."""
-    folder = path.relative_to(_PACKAGE).parts[0]
-    imported = _imports(path)
-    foreign = {name for name in imported if name.split(".")[0] in ("opentelemetry", "grpc", "requests", "google")}
-    assert folder == "otlp" or not foreign
+def test_arrows(path: Path) -> None:
+    """A module imports only what stands higher in the flow; only otlp/ knows OpenTelemetry; nobody private modules."""
+    room, imported = _room(_name(path)), _imports(path)
+    foreign = {name for name in imported if name.split(".")[0] in _FOREIGN}
+    assert room == "otlp" or not foreign
     assert not any(part.startswith("_") and part != "__future__" for name in imported for part in name.split("."))
-    if folder in ("trace", "clock", "views", "otlp", "assembly.py"):
-        assert not any(name.startswith("otelmig.hypervisors.") for name in imported)
+    own = {_room(name) for name in imported if name.split(".")[0] == "otelmig"} - {room}
+    assert room in _SEES_ALL or own <= _ALLOWED[room], f"{path}: {sorted(own - _ALLOWED[room])}"
+
+
+@pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
+def test_nobody_enters_a_hypervisors_package(path: Path) -> None:
+    """What one hypervisor's lines mean is known in its own package; the registry alone opens its door."""
+    name = _name(path)
+    packages = {f"otelmig.hypervisors.{each.name}" for each in (_PACKAGE / "hypervisors").iterdir() if each.is_dir()}
+    for package in packages - {"otelmig.hypervisors.__pycache__"}:
+        if name.startswith(f"{package}.") or name == "otelmig.hypervisors.__init__":
+            continue
+        assert not [each for each in _imports(path) if each == package or each.startswith(f"{package}.")]
 
 
 _NAMES_A_HYPERVISOR = {"trace/attributes.py"}

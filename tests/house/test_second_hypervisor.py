@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig import pipeline
+from otelmig.hypervisors.cloud_hypervisor.attempts import assemble
 from otelmig.hypervisors.diagnosis import Diagnosis, LineAccount
-from otelmig.hypervisors.log_options import ReadingOptions
+from otelmig.hypervisors.log_options import LogOptions
 from otelmig.migration.constraint import Endpoint, destination_first, source_first
 from otelmig.migration.observation import Kind, Observation, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
-from otelmig.migration.vmm import Process
+from otelmig.migration.vmm import Vmm
 from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.pairing.explanation import explain
 from otelmig.pipeline import diagnoses, read_findings
-from otelmig.trace.build import TraceOptions
-from otelmig.views.doctor_text import render_checkup
+from otelmig.trace.options import TraceOptions
+from otelmig.views.doctor_text import render_doctor
 from otelmig.views.explain_text import render_explanation
 from otelmig.views.summary import summary
 from otelmig.views.waterfall import render_waterfall
@@ -53,34 +54,37 @@ class _Qemu:
 
     system = "qemu"
 
-    def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
+    def recognises(self, log: InputLog, options: LogOptions) -> bool:
         return log.head.startswith(b"qemu ") and not options.log_formats
 
-    def processes(self, inputs: Sequence[InputLog], options: ReadingOptions) -> Iterable[Process]:
+    def processes(self, inputs: Sequence[InputLog], options: LogOptions) -> Iterable[Vmm]:
         assert not options.log_formats
         for log in inputs:
             observations = tuple(_observation(line) for line in log.lines(None))
-            yield Process(
+            yield Vmm(
                 system=self.system,
                 name=log.name,
                 inputs=(log.key,),
                 observations=observations,
                 domain=ClockDomain.BOOTTIME,
                 version=None,
-                dialect="10.1 or later",
+                releases_text="10.1 or later",
                 vcpus_resume_first=False,
                 last_ns=observations[-1].stamp.ns,
                 last_written_ns=1_780_000_000 * 10**9,
             )
 
-    def one_sided(self, inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
+    def one_sided(self, inputs: Sequence[InputLog], options: LogOptions) -> bool:
         return not inputs and not options.log_formats
 
-    def diagnose(self, log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
+    def attempts(self, process: Vmm) -> Iterable[Side]:
+        return assemble(process)
+
+    def diagnose(self, log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:
         return Diagnosis(
             name=log.name,
             kind="log" if not options.log_formats else "",
-            release=", ".join(side.process.dialect for side in sides),
+            release=", ".join(side.vmm.releases_text for side in sides),
             line_format=None,
             transport=None,
             verbosity=None,
@@ -96,7 +100,7 @@ class _Qemu:
         )
 
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
-        assert (source.process.system, destination.process.system) == (self.system, self.system)
+        assert (source.vmm.system, destination.vmm.system) == (self.system, self.system)
         begun, accepted = source.observations[0], destination.observations[1]
         resumed, completed = destination.observations[-2], source.observations[-1]
         return (
@@ -104,7 +108,7 @@ class _Qemu:
             destination_first("end", Endpoint.of(resumed), Endpoint.of(completed)),
         )
 
-    def tightening(self, source: Side, destination: Side) -> Iterable[str]:
+    def clock_advice(self, source: Side, destination: Side) -> Iterable[str]:
         assert source is not destination
         return ("a trace file of the destination",)
 
@@ -135,6 +139,6 @@ def test_every_view_shows_another_hypervisor(tmp_path: Path, monkeypatch: pytest
     explanation = explain(migration, qemu)
     assert "a trace file of the destination" in render_explanation(trace, explanation, width=120)
     assert b'"qemu.log.dialect"' in json_line(trace)
-    examined = [render_checkup(found, width=120) for found in diagnoses(findings, ReadingOptions())]
+    examined = [render_doctor(found, width=120) for found in diagnoses(findings, LogOptions())]
     assert all("10.1 or later" in text for text in examined)
     assert len(examined) == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from delivery_cases import check_delivered, delivered, parcels
+from delivery_cases import check_delivered, delivered, payloads
 from listener import listening
 from otlp_receiver import Reply, free_port, http_receiver
 from trace_invariants import inputs
@@ -64,7 +64,7 @@ _EARLY = (
 )
 def test_malformed(raw: bytes, said: str, words: str, later: str, tmp_path: Path) -> None:
     """One line says what it was; all is kept, the run goes on, and the next one knows what may have been taken."""
-    given = parcels(2)
+    given = payloads(2)
     lines: list[str] = []
     with http_receiver() as receiver:
         receiver.replies = [Reply(raw=raw, takes="re-sent" in later)]
@@ -83,13 +83,13 @@ def test_date_that_is_none(year: str, tmp_path: Path) -> None:
     busy = Reply(raw=b"HTTP/1.1 503 Busy\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % date, takes=False)
     with http_receiver() as receiver:
         receiver.replies = [busy]
-        assert delivered(parcels(2), receiver.url, tmp_path).words() == "2 exported"
+        assert delivered(payloads(2), receiver.url, tmp_path).words() == "2 exported"
 
 
 @pytest.mark.parametrize("way", ["plain", "TLS", "proxy"])
 def test_interim_answers(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a receiver says on its way to the answer is passed over, and the connection serves on."""
-    given = parcels(110)
+    given = payloads(110)
     with http_receiver(tls=_context() if way == "TLS" else None) as receiver:
         receiver.reply = Reply(raw=_EARLY + _TAKEN)
         if way == "proxy":
@@ -106,9 +106,9 @@ def test_gateway_that_got_no_answer(status: int, tmp_path: Path) -> None:
     """Nobody knows what the receiver behind it did: sent again, and counted."""
     with http_receiver() as receiver:
         receiver.replies = [Reply(status=status)]
-        account = delivered(parcels(1), receiver.url, tmp_path)
+        account = delivered(payloads(1), receiver.url, tmp_path)
         assert account.words() == "1 exported, 1 re-sent"
-        check_delivered(parcels(1), receiver, [account])
+        check_delivered(payloads(1), receiver, [account])
 
 
 def test_fields_of_a_later_version(tmp_path: Path) -> None:
@@ -116,14 +116,14 @@ def test_fields_of_a_later_version(tmp_path: Path) -> None:
     body = b'{"partialSuccess":{"rejectedSpans":"0","retryable":{"a":[1]}}}'
     with http_receiver() as receiver:
         receiver.replies = [Reply(body=body)]
-        assert delivered(parcels(1), receiver.url, tmp_path, protocol="http/json").words() == "1 exported"
+        assert delivered(payloads(1), receiver.url, tmp_path, protocol="http/json").words() == "1 exported"
 
 
 def test_user_in_any_script(tmp_path: Path) -> None:
     """User and password of the URL are sent as UTF-8."""
     with http_receiver() as receiver:
         url = receiver.url.replace("//", "//us%C3%A9r:p%E2%82%AC@")
-        assert delivered(parcels(1), url, tmp_path).words() == "1 exported"
+        assert delivered(payloads(1), url, tmp_path).words() == "1 exported"
         assert receiver.headers[-1]["authorization"] == "Basic " + b64encode("us\xe9r:p\u20ac".encode()).decode()
 
 
@@ -227,7 +227,7 @@ def _breaking(fault: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
 def test_tls_that_breaks_in_mid_exchange(fault: Callable[[ssl.SSLSocket], None], tmp_path: Path) -> None:
     """It is a connection that broke: tried again, and counted, as nobody knows what arrived."""
     with _breaking(fault) as url:
-        account = delivered(parcels(100), url, tmp_path, certificate=str(_CERTIFICATES / "ca.pem"))
+        account = delivered(payloads(100), url, tmp_path, certificate=str(_CERTIFICATES / "ca.pem"))
     assert account.words() == "100 exported, 50 re-sent"
 
 
@@ -246,6 +246,6 @@ def test_certificate_that_the_receiver_does_not_take(tmp_path: Path) -> None:
     context = _context(mutual=True)
     with listening(refuse) as port:
         url = f"https://127.0.0.1:{port}"
-        account = delivered(parcels(1), url, tmp_path, said, certificate=str(_CERTIFICATES / "ca.pem"))
+        account = delivered(payloads(1), url, tmp_path, said, certificate=str(_CERTIFICATES / "ca.pem"))
     assert account.reasons == {Reason.TLS: account.spooled}
     assert ["certificate required" in line for line in said] == [True]

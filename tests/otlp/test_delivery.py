@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_cases import PROTOCOLS, Clock, check_delivered, delivered, delivery_to, parcels
+from delivery_cases import PROTOCOLS, Clock, check_delivered, delivered, delivery_to, payloads
 from otlp_receiver import Reply, free_port, http_receiver, receiver_of
 from trace_invariants import CORPUS, inputs
 from transports import journal_json
 
 from otelmig.otlp.delivery import PER_BATCH, Origin
-from otelmig.otlp.payload import Parcel
-from otelmig.otlp.receiver.sender import Courier
+from otelmig.otlp.payload import Payload
+from otelmig.otlp.receiver.sender import Sender
 from otelmig.otlp.receiver.settings import Settings
 from otelmig.otlp.spool.spool import Bounds, Spool
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def test_kept_before_it_is_sent(tmp_path: Path) -> None:
     """When a receiver gets its first byte, the spool holds the batch and says that it is being sent."""
-    given = parcels(PER_BATCH + 1)
+    given = payloads(PER_BATCH + 1)
     with http_receiver() as receiver:
         receiver.reply = Reply(hangs=True)
         sender = threading.Thread(target=lambda: delivered(given, receiver.url, tmp_path, timeout_s=30))
@@ -54,13 +54,13 @@ def test_kept_before_it_is_sent(tmp_path: Path) -> None:
 
 def test_each_trace_once(tmp_path: Path) -> None:
     """Given twice in one run or in two, with a spool or (in one run) without: sent once."""
-    given = parcels(30)
+    given = payloads(30)
     with http_receiver() as receiver:
         account = delivered([*given, *given[::-1]], receiver.url, tmp_path)
         assert account.words() == "30 exported, 30 already delivered"
-        again = delivered([*given[:3], *parcels(1, 31)], receiver.url, tmp_path)
+        again = delivered([*given[:3], *payloads(1, 31)], receiver.url, tmp_path)
         assert again.words() == "1 exported, 3 already delivered"
-        check_delivered(parcels(31), receiver, [])
+        check_delivered(payloads(31), receiver, [])
         third = delivered([*given, *given], receiver.url, None)
         assert third.words() == "30 exported, 30 already delivered"
         fourth = delivered(given, receiver.url, tmp_path, resend=True)
@@ -71,7 +71,7 @@ def test_each_trace_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_power_failure(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what was synced is left, when a request arrives: one batch may go twice, and is counted."""
-    given = parcels(3 * PER_BATCH + 1)
+    given = payloads(3 * PER_BATCH + 1)
     synced: dict[str, bytes] = {}
     sync = os.fsync
 
@@ -110,7 +110,7 @@ def test_power_failure(protocol: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_endpoints_are_told_apart(tmp_path: Path) -> None:
     """What waits for one endpoint is not sent to another by chance, only by `send`; each remembers its own."""
-    given = parcels(3)
+    given = payloads(3)
     down = f"http://127.0.0.1:{free_port()}"
     delivered(given, down, tmp_path, timeout_s=0.1)
     with http_receiver() as one, http_receiver() as other:
@@ -127,14 +127,14 @@ def test_endpoints_are_told_apart(tmp_path: Path) -> None:
 
 def test_without_a_spool(tmp_path: Path) -> None:
     """What is not delivered is said not to be exported; nothing is written anywhere."""
-    account = delivered(parcels(3), f"http://127.0.0.1:{free_port()}", None, timeout_s=0.1)
+    account = delivered(payloads(3), f"http://127.0.0.1:{free_port()}", None, timeout_s=0.1)
     assert account.words() == "0 exported, 3 not exported (3 unreachable)"
     assert not list(tmp_path.iterdir())
 
 
 def test_one_bad_trace_does_not_take_the_others_with_it(tmp_path: Path) -> None:
     """A batch that is refused as a whole goes trace by trace, so that only the bad one stays."""
-    given, bad = parcels(10), Reply(status=400, takes=False)
+    given, bad = payloads(10), Reply(status=400, takes=False)
     with http_receiver() as receiver:
         receiver.replies = [bad, Reply(), Reply(), bad]
         account = delivered(given, receiver.url, tmp_path)
@@ -145,13 +145,13 @@ def test_one_bad_trace_does_not_take_the_others_with_it(tmp_path: Path) -> None:
 def test_dead_receiver_is_asked_now_and_then(tmp_path: Path) -> None:
     """It is not tried for every batch; once some seconds have passed it is asked without spans, and goes on."""
     port, clock = free_port(), Clock()
-    given = parcels(6 * PER_BATCH)
+    given = payloads(6 * PER_BATCH)
     with delivery_to(f"http://127.0.0.1:{port}", tmp_path, [], clock=clock) as delivery:
 
-        def slowly(batch: list[Parcel]) -> Iterator[Parcel]:
-            for parcel in batch:
+        def slowly(batch: list[Payload]) -> Iterator[Payload]:
+            for payload in batch:
                 clock.now += 0.1
-                yield parcel
+                yield payload
 
         delivery.deliver(slowly(given[: 3 * PER_BATCH]), Origin.TRACED)
         assert delivery.account.spooled.traces == 3 * PER_BATCH
@@ -171,9 +171,9 @@ def test_pauses_grow_and_differ() -> None:
     for seed in (1, 1, 2):
         clock = Clock()
         jitter = random.Random(seed).random  # noqa: S311 - no secret
-        courier = Courier(settings, sleep=clock.sleep, clock=clock, jitter=jitter)
-        assert courier.send(b"").answer.failure is not None
-        courier.close()
+        sender = Sender(settings, sleep=clock.sleep, clock=clock, jitter=jitter)
+        assert sender.send(b"").answer.failure is not None
+        sender.close()
         assert sum(clock.pauses) < 10
         assert all(0.125 <= pause / 2**number < 0.375 for number, pause in enumerate(clock.pauses))
         found.append(clock.pauses)
@@ -211,8 +211,8 @@ def test_account_says_everything_in_json(otelmig: Otelmig) -> None:
 
 def test_what_is_kept_is_what_is_sent(tmp_path: Path) -> None:
     """The same trace with another time does not replace what may have arrived; a receiver that has one has it."""
-    (first,) = parcels(1)
-    later = Parcel.of_line(first.line.replace(b'"startTimeUnixNano":"1', b'"startTimeUnixNano":"2'))
+    (first,) = payloads(1)
+    later = Payload.of_line(first.line.replace(b'"startTimeUnixNano":"1', b'"startTimeUnixNano":"2'))
     assert later.ident == first.ident
     assert later.digest != first.digest
     with http_receiver() as receiver:
@@ -254,8 +254,8 @@ def test_resend_that_fails_is_kept(otelmig: Otelmig) -> None:
 
 def test_power_failure_of_a_resend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At every sync it is either as before, or the trace waits and its second copy is counted."""
-    given, spool = parcels(3), tmp_path / "spool"
-    stuck = parcels(1, 99)  # so that what is delivered stays in its segment
+    given, spool = payloads(3), tmp_path / "spool"
+    stuck = payloads(1, 99)  # so that what is delivered stays in its segment
     synced: dict[str, bytes] = {}
     states: list[dict[str, bytes]] = []
     sync = os.fsync
@@ -294,16 +294,16 @@ def test_power_failure_of_a_resend(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_expired_receipt_and_a_receiver_that_is_down(tmp_path: Path) -> None:
     """A trace whose receipt is forgotten is sent once more, and if that fails, it waits all the same."""
-    (given,) = parcels(1)
+    (given,) = payloads(1)
     now = [1_000_000.0]
 
     def opened() -> Spool:
         return Spool(tmp_path, Bounds(age_s=100), now_s=lambda: now[0])
 
     spool = opened()
-    spool.acknowledge([given, *parcels(3, 2)], "http://here/v1/traces")
+    spool.acknowledge([given, *payloads(3, 2)], "http://here/v1/traces")
     now[0] += 90
-    spool.acknowledge(parcels(9, 20), "http://here/v1/traces")
+    spool.acknowledge(payloads(9, 20), "http://here/v1/traces")
     spool.close()
     now[0] += 20
     spool = opened()
@@ -370,7 +370,7 @@ def test_estimated_another_time(
 
 def test_tenants_of_one_url(tmp_path: Path) -> None:
     """Users and queries make receivers of their own; the spool has them as digests."""
-    given = parcels(1)
+    given = payloads(1)
     with http_receiver() as receiver:
         place = f"{receiver.url.removeprefix('http://')}/v1/traces"
         urls = [f"http://{place}", f"http://anna@{place}", f"http://otto@{place}", f"http://{place}?tenant=anna"]

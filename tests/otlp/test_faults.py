@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from broken_wire import Cut, broken_wire
-from delivery_cases import PROTOCOLS, Clock, check_delivered, delivered, delivery_to, parcels
+from delivery_cases import PROTOCOLS, Clock, check_delivered, delivered, delivery_to, payloads
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # generated code has no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
@@ -44,7 +44,7 @@ _MANY = 110
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_down_then_up(protocol: str, tmp_path: Path) -> None:
     """Nobody listens: all is kept after one patient try. Later all goes out, once."""
-    given, port, clock = parcels(_MANY), free_port(), Clock()
+    given, port, clock = payloads(_MANY), free_port(), Clock()
     said: list[str] = []
     account = delivered(given, f"http://127.0.0.1:{port}", tmp_path, said, protocol=protocol, clock=clock)
     assert account.words() == f"0 exported, {_MANY} spooled ({_MANY} unreachable)"
@@ -62,7 +62,7 @@ def test_down_then_up(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_back_in_time(protocol: str, tmp_path: Path) -> None:
     """A receiver that comes up while the sender is patient gets all; nothing needs to be said of copies."""
-    given, port, clock = parcels(_MANY), free_port(), Clock()
+    given, port, clock = payloads(_MANY), free_port(), Clock()
     ready = threading.Event()
     stop = threading.Event()
     found: list[Receiver] = []
@@ -95,7 +95,7 @@ def test_back_in_time(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_gone_for_a_while(protocol: str, tmp_path: Path) -> None:
     """It refuses in the middle of a run: what was kept meanwhile is tried once more at the end, and arrives."""
-    given, clock = parcels(_MANY), Clock()
+    given, clock = payloads(_MANY), Clock()
     away = Reply(status=503, code=grpc.StatusCode.UNAVAILABLE, details="shutting down", takes=False)
     with receiver_of(protocol)() as receiver:
         receiver.replies = [Reply(), *[away] * 4]
@@ -109,7 +109,7 @@ def test_gone_for_a_while(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_hanging(protocol: str, tmp_path: Path) -> None:
     """It takes the spans and says nothing: kept, since nobody knows; the second copy is counted and identical."""
-    given = parcels(3)
+    given = payloads(3)
     said: list[str] = []
     with receiver_of(protocol)() as receiver:
         receiver.reply = Reply(hangs=True)
@@ -130,7 +130,7 @@ def test_slow_answer_is_not_waited_for_longer_than_allowed(tmp_path: Path) -> No
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\n"
     for at_once in (head, head[:20], b""):
         with _trickling(at_once) as url:
-            account = delivered(parcels(1), url, tmp_path / str(len(at_once)), timeout_s=0.3)
+            account = delivered(payloads(1), url, tmp_path / str(len(at_once)), timeout_s=0.3)
         assert account.reasons == {Reason.TIMEOUT: account.spooled}
         assert account.spooled.traces == 1
 
@@ -166,7 +166,7 @@ def _trickling(at_once: bytes) -> Iterator[str]:
 def test_connections_that_break_anywhere(protocol: str, seed: int, tmp_path: Path) -> None:
     """Resets after any number of bytes, there or back: in the end all is there, and no copy is kept quiet about."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    given = parcels(20 if protocol == "http/json" else _MANY)
+    given = payloads(20 if protocol == "http/json" else _MANY)
     cuts = [
         Cut(there=chance.randrange(60_000)) if chance.random() < 0.5 else Cut(back=chance.randrange(400))
         for _ in range(12)
@@ -185,7 +185,7 @@ def test_connections_that_break_anywhere(protocol: str, seed: int, tmp_path: Pat
 
 def test_reset_in_the_middle_of_the_answer(tmp_path: Path) -> None:
     """The request was taken, the answer lost: sent again, and exactly that copy is counted."""
-    given = parcels(5)
+    given = payloads(5)
     with http_receiver() as receiver:
         receiver.replies = [Reply(breaks=True)]
         account = delivered(given, receiver.url, tmp_path)
@@ -218,7 +218,7 @@ def test_reset_in_the_middle_of_the_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
 def test_wrong_answers(reply: Reply, words: str, protocol: str, tmp_path: Path) -> None:
     """Redirects, errors and answers of another kind: nothing counts as delivered, all is kept, one line says why."""
-    given = parcels(3)
+    given = payloads(3)
     said: list[str] = []
     with http_receiver() as receiver:
         receiver.reply = replace(reply, takes=False)
@@ -239,7 +239,7 @@ def test_health_port_is_no_receiver(body: bytes, tmp_path: Path) -> None:
     with http_receiver() as receiver:
         receiver.reply = Reply(body=body, headers={"Content-Type": "application/json"}, takes=False)
         for protocol in ("http/protobuf", "http/json"):
-            account = delivered(parcels(1), receiver.url, tmp_path / protocol, protocol=protocol)
+            account = delivered(payloads(1), receiver.url, tmp_path / protocol, protocol=protocol)
             assert account.words() == "0 exported, 1 spooled (1 not otlp)"
 
 
@@ -248,7 +248,7 @@ def test_wrong_protocol(protocol: str, tmp_path: Path) -> None:
     """A port of gRPC spoken to in HTTP, or the reverse: the preflight names the option before any span leaves."""
     said: list[str] = []
     with (http_receiver if protocol == "grpc" else grpc_receiver)() as receiver:
-        account = delivered(parcels(2), receiver.url, tmp_path, said, protocol=protocol)
+        account = delivered(payloads(2), receiver.url, tmp_path, said, protocol=protocol)
         assert account.words() == "0 exported, 2 spooled (2 not otlp)"
         assert len(said) == 1
         assert f"say --protocol {'http/protobuf' if protocol == 'grpc' else 'grpc'}" in said[0]
@@ -258,7 +258,7 @@ def test_wrong_protocol(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_rejected_spans(protocol: str, tmp_path: Path) -> None:
     """A partial success is a failure: not sent again by itself, kept, and said with the receiver's words."""
-    given = parcels(2)
+    given = payloads(2)
     said: list[str] = []
     with receiver_of(protocol)() as receiver:
         receiver.replies = [Reply(body=json_rejection(3) if protocol == "http/json" else rejection(3))]
@@ -278,7 +278,7 @@ def test_rejected_spans(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("style", ["seconds", "date", "none", "nonsense"])
 def test_busy(status: int, style: str, tmp_path: Path) -> None:
     """429 and 503 are waited out, as long as they say; nothing was taken, so nothing is a copy."""
-    given, clock = parcels(2), Clock()
+    given, clock = payloads(2), Clock()
     wait = {"seconds": "7", "date": formatdate(time() + 7, usegmt=True), "nonsense": "soon"}.get(style)
     headers = {} if wait is None else {"Retry-After": wait}
     with http_receiver() as receiver:
@@ -298,7 +298,7 @@ def test_busy_for_longer_than_allowed(tmp_path: Path) -> None:
     clock = Clock()
     with http_receiver() as receiver:
         receiver.reply = Reply(status=429, headers={"Retry-After": "3600"}, takes=False)
-        account = delivered(parcels(_MANY), receiver.url, tmp_path, clock=clock)
+        account = delivered(payloads(_MANY), receiver.url, tmp_path, clock=clock)
         assert account.words() == f"0 exported, {_MANY} spooled ({_MANY} receiver busy)"
         assert len(receiver.requests) == 1
     assert clock.pauses == []
@@ -333,7 +333,7 @@ def test_grpc_codes(
     tmp_path: Path,
 ) -> None:
     """What the specification says may be tried again is, after what the receiver asks for; the rest is not."""
-    given, clock = parcels(2), Clock()
+    given, clock = payloads(2), Clock()
     with grpc_receiver() as receiver:
         receiver.replies = [Reply(code=code, details="because", trailers=trailers, takes=False)]
         account = delivered(given, receiver.url, tmp_path, protocol="grpc", clock=clock, timeout_s=20)
@@ -355,7 +355,7 @@ def test_grpc_unavailable(
     details: str, trailers: tuple[tuple[str, bytes], ...], reason: Reason, copies: int, tmp_path: Path
 ) -> None:
     """A receiver that says that it takes nothing makes no copies; where that is not sure, a copy is possible."""
-    given = parcels(1)
+    given = payloads(1)
     busy = Reply(code=grpc.StatusCode.UNAVAILABLE, details=details, trailers=trailers, takes=False)
     with grpc_receiver() as receiver:
         receiver.reply = busy
@@ -377,10 +377,10 @@ def test_grpc_behind_a_gateway(status: str, copies: int, tmp_path: Path) -> None
     with _gateway(say) as url:
         settings = Settings.of({}, url=url, protocol="grpc")
         transport = open_transport(settings)
-        answer = transport.send(parcels(1)[0].body, 2)
+        answer = transport.send(payloads(1)[0].body, 2)
         transport.close()
         assert answer.maybe_taken is bool(copies)
-        account = delivered(parcels(1), url, tmp_path, said, protocol="grpc", timeout_s=0.4)
+        account = delivered(payloads(1), url, tmp_path, said, protocol="grpc", timeout_s=0.4)
     assert account.words() == f"0 exported, {'1 re-sent, ' * copies}1 spooled (1 receiver busy)"
     assert f"answered {status}" in said[0]
 
@@ -398,7 +398,7 @@ def test_grpc_over_tls_that_breaks_in_mid_exchange() -> None:
             {}, url=url.replace("http:", "https:"), protocol="grpc", certificate=_TRUSTED["certificate"]
         )
         transport = open_transport(settings)
-        found = transport.send(parcels(1)[0].body, 5)
+        found = transport.send(payloads(1)[0].body, 5)
         transport.close()
     assert (found.reason, found.retryable, found.maybe_taken) == (Reason.CONNECTION_LOST, True, True)
 
@@ -431,7 +431,7 @@ def _gateway(answer: Callable[[socket.socket, int], None], tls: ssl.SSLContext |
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_too_large_for_the_receiver(protocol: str, tmp_path: Path) -> None:
     """A request that is too large is sent again trace by trace; a trace that is too large by itself is kept."""
-    given = parcels(4)
+    given = payloads(4)
     said: list[str] = []
     large = Reply(
         status=413,
@@ -497,7 +497,7 @@ _CLIENT = {"client_certificate": _certificate("client.pem"), "client_key": _cert
 )
 def test_tls(protocol: str, mutual: bool, options: dict[str, str], good: bool, tmp_path: Path) -> None:  # noqa: FBT001 - parameters of the table
     """Delivered over a connection that is proved to be the right one, or kept with one line about TLS."""
-    given = parcels(2)
+    given = payloads(2)
     said: list[str] = []
     with _tls_receiver(protocol, mutual=mutual) as receiver:
         account = delivered(given, receiver.url, tmp_path, said, protocol=protocol, timeout_s=0.5, **options)
@@ -518,7 +518,7 @@ def test_plain_and_tls_mixed_up(protocol: str, tmp_path: Path) -> None:
     with receiver_of(protocol)() as plain, _tls_receiver(protocol) as secure:
         for number, url in enumerate((plain.url.replace("http:", "https:"), secure.url.replace("https:", "http:"))):
             directory = tmp_path / str(number)
-            account = delivered(parcels(1), url, directory, said, protocol=protocol, timeout_s=0.5, **_TRUSTED)
+            account = delivered(payloads(1), url, directory, said, protocol=protocol, timeout_s=0.5, **_TRUSTED)
             assert account.spooled.traces == 1
             assert said
             said.clear()
@@ -542,7 +542,7 @@ def test_certificate_that_cannot_be_read(tmp_path: Path) -> None:
     """A wrong path is a usage error for every transport, before anything is sent."""
     for protocol in PROTOCOLS:
         with pytest.raises(UsageError, match=r"cannot read the certificate or key .*missing\.pem: No such file"):
-            delivered(parcels(1), "https://127.0.0.1:1", tmp_path, protocol=protocol, certificate="missing.pem")
+            delivered(payloads(1), "https://127.0.0.1:1", tmp_path, protocol=protocol, certificate="missing.pem")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -564,7 +564,7 @@ def test_certificate_that_cannot_be_used(protocol: str, tmp_path: Path) -> None:
     ]
     for options in given:
         with pytest.raises(UsageError, match="certificate"):
-            delivered(parcels(1), "https://127.0.0.1:1", None, protocol=protocol, **options)
+            delivered(payloads(1), "https://127.0.0.1:1", None, protocol=protocol, **options)
 
 
 def test_half_a_pair_of_the_environment(otelmig: Otelmig) -> None:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_cases import delivered, parcels
+from delivery_cases import delivered, payloads
 from otlp_receiver import Reply, free_port, receiver_of
 from trace_invariants import inputs
 
@@ -56,10 +56,10 @@ def test_send(place: str, protocol: str, answered: int, arrived: int, tmp_path: 
     with receiver_of(protocol)() as receiver:
         given = ["send", "--otlp", receiver.url, "--protocol", protocol]
         if place == "spool":
-            delivered(parcels(_COUNT), f"http://127.0.0.1:{free_port()}", tmp_path / "spool", timeout_s=0.1)
+            delivered(payloads(_COUNT), f"http://127.0.0.1:{free_port()}", tmp_path / "spool", timeout_s=0.1)
         else:
             archive = tmp_path / "archive.jsonl"
-            archive.write_bytes(b"".join(parcel.line + b"\n" for parcel in parcels(_COUNT)))
+            archive.write_bytes(b"".join(payload.line + b"\n" for payload in payloads(_COUNT)))
             given.append(str(archive))
         receiver.replies = [*[Reply()] * answered, Reply(hangs=True)]
         with _otelmig(tmp_path, *given) as process:
@@ -76,7 +76,7 @@ def test_leftovers_of_a_trace(tmp_path: Path) -> None:
     """What waits from an earlier run follows the traces of this one, and is interrupted in the same way."""
     with receiver_of("http/protobuf")() as receiver:
         receiver.reply = Reply(status=503, takes=False)
-        delivered(parcels(_COUNT), receiver.url, tmp_path / "spool", timeout_s=0.1)
+        delivered(payloads(_COUNT), receiver.url, tmp_path / "spool", timeout_s=0.1)
         receiver.requests.clear()
         receiver.reply, receiver.replies = Reply(), [Reply(), Reply(hangs=True)]
         logs = map(str, inputs("v53.0-basicv"))

@@ -18,7 +18,7 @@ from otlp_receiver import Reply, receiver_of
 from restamp import repeated
 from trace_invariants import CORPUS
 
-from otelmig.otlp.payload import Parcel
+from otelmig.otlp.payload import Payload
 from otelmig.otlp.spool.spool import Bounds, Spool
 from otelmig.pipeline import trace_migrations
 
@@ -42,9 +42,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def spans(log: Path) -> dict[str, int]:
     """How many spans each trace has."""
-    given = [Parcel.of_trace(trace) for trace in trace_migrations([log])]
+    given = [Payload.of_trace(trace) for trace in trace_migrations([log])]
     assert len(given) == _MIGRATIONS
-    return {parcel.ident[:32]: parcel.spans for parcel in given}
+    return {payload.ident[:32]: payload.spans for payload in given}
 
 
 @pytest.mark.parametrize("run", range(_RUNS))

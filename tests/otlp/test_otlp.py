@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from delivery_cases import PROTOCOLS, check_delivered, delivered, parcels
+from delivery_cases import PROTOCOLS, check_delivered, delivered, payloads
 from otlp_lines import parsed_line
 from otlp_receiver import Reply, http_receiver, receiver_of
 from trace_invariants import inputs, traced
 
 from otelmig.errors import UsageError
 from otelmig.otlp.delivery import LARGEST_REQUEST
-from otelmig.otlp.payload import Parcel
+from otelmig.otlp.payload import Payload
 from otelmig.otlp.receiver.settings import Settings, environment_exports
 
 if TYPE_CHECKING:
@@ -38,19 +38,19 @@ def _by_id(message: ExportTraceServiceRequest) -> dict[bytes, bytes]:
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_receiver_gets_what_the_file_has(protocol: str, compression: str, tmp_path: Path) -> None:
     """Span for span, by every transport, compressed or not."""
-    given = [Parcel.of_trace(trace) for trace in traced(inputs("v53.0-retry"))]
+    given = [Payload.of_trace(trace) for trace in traced(inputs("v53.0-retry"))]
     with receiver_of(protocol)() as receiver:
         account = delivered(given, receiver.url, tmp_path, protocol=protocol, compression=compression)
         assert account.words() == "2 exported"
         written: dict[bytes, bytes] = {}
-        for parcel in given:
-            written |= _by_id(parsed_line(parcel.line))
+        for payload in given:
+            written |= _by_id(parsed_line(payload.line))
         found: dict[bytes, bytes] = {}
         for request in receiver.taken:
             found |= _by_id(request)
         assert found == written
         if protocol == "http/json":
-            assert receiver.bodies == [parcel.line for parcel in given]
+            assert receiver.bodies == [payload.line for payload in given]
         if protocol != "grpc" and compression == "gzip":
             assert {headers["content-encoding"] for headers in receiver.headers} == {"gzip"}
 
@@ -63,8 +63,8 @@ def test_requests_stay_small(tmp_path: Path) -> None:
         trace_id="f" * 32,
         spans=tuple(trace.root._replace(span_id=f"{number + 1:016x}") for number in range(3000)),
     )
-    many = [Parcel.of_trace(replace(trace, trace_id=f"{number + 1:032x}")) for number in range(120)]
-    given = [*many, Parcel.of_trace(giant), *parcels(1, 1000)]
+    many = [Payload.of_trace(replace(trace, trace_id=f"{number + 1:032x}")) for number in range(120)]
+    given = [*many, Payload.of_trace(giant), *payloads(1, 1000)]
     with http_receiver() as receiver:
         account = delivered(given, receiver.url, tmp_path)
         assert account.words() == "122 exported"
@@ -271,5 +271,5 @@ def test_header_that_grpc_cannot_send() -> None:
 
 def test_host_that_is_named_after_tls(tmp_path: Path) -> None:
     """A host that does not exist is unreachable, whatever its name."""
-    account = delivered(parcels(1), "http://tls-handshake.invalid:4317", tmp_path, protocol="grpc", timeout_s=1)
+    account = delivered(payloads(1), "http://tls-handshake.invalid:4317", tmp_path, protocol="grpc", timeout_s=1)
     assert account.words() == "0 exported, 1 spooled (1 unreachable)"

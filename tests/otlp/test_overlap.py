@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_cases import delivered, parcels
+from delivery_cases import delivered, payloads
 from otlp_receiver import Reply, receiver_of
 from restamp import repeated
 from trace_invariants import CORPUS
@@ -85,7 +85,7 @@ def test_interrupted_while_a_request_is_under_way(
 def test_interrupted_while_another_process_has_the_spool(log: Path, tmp_path: Path) -> None:
     """It is not waited for any longer, and nothing is sent."""
     with receiver_of("http/protobuf")() as receiver:
-        delivered(parcels(1), receiver.url, tmp_path / "spool")
+        delivered(payloads(1), receiver.url, tmp_path / "spool")
         receiver.requests.clear()
         with (tmp_path / "spool" / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

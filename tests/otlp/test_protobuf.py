@@ -20,7 +20,7 @@ from otelmig.errors import InputError
 from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.otlp.encoding.protobuf import request_bytes
 from otelmig.otlp.encoding.sdk_spans import readable_spans
-from otelmig.otlp.payload import Parcel
+from otelmig.otlp.payload import Payload
 from otelmig.trace.span import Link, SpanEvent
 
 _OTHER_CODES = ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
@@ -96,14 +96,14 @@ _DOCUMENT: dict[str, Any] = {
 def test_recordings_equal_what_the_sdk_encodes(name: str) -> None:
     """A trace's body is, byte for byte, what the SDK's encoder makes of it; a stored line gives it again."""
     for trace in traced(inputs(name)):
-        parcel = Parcel.of_trace(trace)
-        assert parcel.line + b"\n" == json_line(trace)
-        assert Parcel.of_line(parcel.line) == parcel
-        assert parcel.spans == len(trace.spans)
-        assert parcel.ident == trace.trace_id + trace.root.span_id
+        payload = Payload.of_trace(trace)
+        assert payload.line + b"\n" == json_line(trace)
+        assert Payload.of_line(payload.line) == payload
+        assert payload.spans == len(trace.spans)
+        assert payload.ident == trace.trace_id + trace.root.span_id
         sdk = encode_spans(readable_spans(trace))
         by_role = {str(each.resource): each for each in sdk.resource_spans}
-        found = ExportTraceServiceRequest.FromString(parcel.body)
+        found = ExportTraceServiceRequest.FromString(payload.body)
         assert len(found.resource_spans) == len(by_role)
         for each in found.resource_spans:
             assert each.SerializeToString() == by_role[str(each.resource)].SerializeToString()
@@ -127,18 +127,18 @@ def test_any_attributes_come_back_from_the_line(attributes: dict[str, Any], word
     link = Link(span_id="1" * 16, attributes=attributes, remote=remote)
     root = _TRACE.root._replace(name=words, attributes=attributes, events=(event, event), links=(link,), error=words)
     trace = replace(_TRACE, spans=(root, *_TRACE.spans[1:]), resources=dict.fromkeys(_TRACE.resources, attributes))
-    parcel = Parcel.of_trace(trace)
-    assert parcel.body == request_bytes(json.loads(parcel.line))
-    assert parcel.line == json.dumps(json.loads(parcel.line), separators=(",", ":"), ensure_ascii=False).encode()
-    assert ExportTraceServiceRequest.FromString(parcel.body) == parsed_line(parcel.line)
+    payload = Payload.of_trace(trace)
+    assert payload.body == request_bytes(json.loads(payload.line))
+    assert payload.line == json.dumps(json.loads(payload.line), separators=(",", ":"), ensure_ascii=False).encode()
+    assert ExportTraceServiceRequest.FromString(payload.body) == parsed_line(payload.line)
 
 
 def test_every_field_of_the_protocol() -> None:
     """Everything that a line of somebody else's can hold comes out as protobuf's own parser reads it."""
     body = request_bytes(_DOCUMENT)
     assert ExportTraceServiceRequest.FromString(body) == parsed_line(json.dumps(_DOCUMENT).encode())
-    assert Parcel.of_line(json.dumps(_DOCUMENT).encode()).spans == 3
-    assert Parcel.of_line(json.dumps(_DOCUMENT, indent=1).encode()).body == body
+    assert Payload.of_line(json.dumps(_DOCUMENT).encode()).spans == 3
+    assert Payload.of_line(json.dumps(_DOCUMENT, indent=1).encode()).body == body
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_wrong_values_are_errors(field: str, value: object) -> None:
 def test_other_lines_are_no_traces(line: bytes) -> None:
     """What is no request with spans says so, whatever it is."""
     with pytest.raises(InputError):
-        Parcel.of_line(line)
+        Payload.of_line(line)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -217,16 +217,16 @@ def test_large_traces_are_divided(as_json: bool) -> None:  # noqa: FBT001 - draw
     """The requests for a trace that is too large are small enough as they are sent; all spans are there, each once."""
     spans = [{**_SPAN, "spanId": f"{number + 1:016x}"} for number in range(100)]
     document = {"resourceSpans": [{"resource": _RESOURCE, "scopeSpans": [{"scope": _SCOPE, "spans": spans}]}] * 2}
-    parcel = Parcel.of_line(json.dumps(document).encode())
-    whole_size = len(parcel.line if as_json else parcel.body)
-    assert parcel.requests(whole_size, as_json=as_json) == [parcel.line if as_json else parcel.body]
-    assert len(parcel.requests(whole_size - 1, as_json=as_json)) > 1
-    requests = parcel.requests(20_000, as_json=as_json)
+    payload = Payload.of_line(json.dumps(document).encode())
+    whole_size = len(payload.line if as_json else payload.body)
+    assert payload.requests(whole_size, as_json=as_json) == [payload.line if as_json else payload.body]
+    assert len(payload.requests(whole_size - 1, as_json=as_json)) > 1
+    requests = payload.requests(20_000, as_json=as_json)
     assert all(len(request) <= 20_000 for request in requests)
     read = parsed_line if as_json else ExportTraceServiceRequest.FromString
     found = [read(request).resource_spans[0] for request in requests]
-    assert sum(len(each.scope_spans[0].spans) for each in found) == parcel.spans == 200
-    whole = ExportTraceServiceRequest.FromString(parcel.body).resource_spans
+    assert sum(len(each.scope_spans[0].spans) for each in found) == payload.spans == 200
+    whole = ExportTraceServiceRequest.FromString(payload.body).resource_spans
     assert {str(each.resource) for each in found} == {str(each.resource) for each in whole}
     assert [span for each in found for span in each.scope_spans[0].spans] == [
         span for each in whole for span in each.scope_spans[0].spans
@@ -257,9 +257,9 @@ def test_root_that_names_no_parent() -> None:
 def test_byte_order_mark_is_not_sent() -> None:
     """The first line of a file may have one; a request has none (RFC 8259, 8.1), and the line is the same without."""
     line = json.dumps(_DOCUMENT, ensure_ascii=False).encode()
-    assert Parcel.of_line(BOM_UTF8 + line) == Parcel.of_line(line)
+    assert Payload.of_line(BOM_UTF8 + line) == Payload.of_line(line)
     with pytest.raises(InputError, match="not JSON"):
-        Parcel.of_line(BOM_UTF8 * 2 + line)
+        Payload.of_line(BOM_UTF8 * 2 + line)
 
 
 @pytest.mark.parametrize("other", [r'"\ud800"', "1e999"])
@@ -267,6 +267,6 @@ def test_large_line_that_cannot_be_divided(other: str) -> None:
     """What is in an unknown field need not be anything that can be written again: the line is sent as it is."""
     spans = [{**_SPAN, "spanId": f"{number + 1:016x}"} for number in range(9)]
     line = json.dumps({"resourceSpans": [{"other": None, "scopeSpans": [{"spans": spans}]}]}).replace("null", other, 1)
-    parcel = Parcel.of_line(line.encode())
-    assert parcel.requests(1000, as_json=True) == [parcel.line]
-    assert parcel.requests(1000, as_json=False) == [parcel.body]
+    payload = Payload.of_line(line.encode())
+    assert payload.requests(1000, as_json=True) == [payload.line]
+    assert payload.requests(1000, as_json=False) == [payload.body]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from command_run import run_command
-from delivery_cases import parcels
+from delivery_cases import payloads
 from otlp_lines import parsed_line
 from otlp_receiver import Reply, free_port, http_receiver, receiver_of
 from trace_invariants import inputs
@@ -53,7 +53,7 @@ def _last(stderr: str) -> str:
 
 
 def _archive(path: Path, count: int = 30) -> list[bytes]:
-    lines = [parcel.line for parcel in parcels(count)]
+    lines = [payload.line for payload in payloads(count)]
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     return lines
 
@@ -246,7 +246,7 @@ def test_dry_run_changes_nothing(otelmig: Callable[..., Done], tmp_path: Path) -
     (segment,) = spool.glob("segment-*")
     head, name, tail = segment.read_bytes().rpartition(b'"migration"')
     segment.write_bytes(head.replace(b"T ", b"U ", 1) + name.upper() + tail)
-    (tmp_path / "a.jsonl").write_bytes(parcels(1)[0].line + b"\nno\n")
+    (tmp_path / "a.jsonl").write_bytes(payloads(1)[0].line + b"\nno\n")
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in spool.iterdir()}
     with (spool / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -272,7 +272,7 @@ def test_dry_run_ends_as_the_run_does(
 ) -> None:
     """Nothing there, not all of it usable, or unreadable: a script need not send to find out."""
     if content is not None:
-        (tmp_path / "a.jsonl").write_bytes(content.replace(b"WHOLE", parcels(1)[0].line))
+        (tmp_path / "a.jsonl").write_bytes(content.replace(b"WHOLE", payloads(1)[0].line))
     with http_receiver() as receiver:
         for more in (["--dry-run"], []):
             assert otelmig("send", "a.jsonl", "--otlp", receiver.url, *more).returncode == code

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_cases import delivered, delivery_to, parcels
+from delivery_cases import delivered, delivery_to, payloads
 from otlp_receiver import Reply, free_port, http_receiver
 from trace_invariants import inputs
 
 from otelmig.errors import SpoolError, SpoolFullError, SpoolVersionError
 from otelmig.otlp.account import Reason
 from otelmig.otlp.delivery import Origin
-from otelmig.otlp.payload import Parcel
+from otelmig.otlp.payload import Payload
 from otelmig.otlp.spool.directory import check_spool, default_spool
 from otelmig.otlp.spool.spool import Bounds, Spool
 
@@ -49,7 +49,7 @@ def _open(
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     """Lines, whom they are for, whether they were sent and why they failed: all of it survives the process."""
-    one, two, three, four = parcels(4)
+    one, two, three, four = payloads(4)
     with _open(tmp_path / "a" / "spool") as spool:
         spool.store([one, two, three], _HERE, lines=True, sending=False)
         spool.store([two, three, four], _HERE, lines=True, sending=True)
@@ -58,7 +58,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         spool.acknowledge([four], _HERE)
     with _open(tmp_path / "a" / "spool") as spool:
         waiting = spool.waiting(_HERE)
-        assert [Parcel.of_line(spool.line(entry)) for entry in waiting] == [one, two, three]
+        assert [Payload.of_line(spool.line(entry)) for entry in waiting] == [one, two, three]
         assert [(entry.uncertain, entry.reason) for entry in waiting] == [(False, ""), (True, ""), (False, "timeout")]
         assert [entry.ident for entry in spool.waiting(_THERE)] == [one.ident]
         assert spool.delivered(four.ident, _HERE) == four.digest
@@ -74,7 +74,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
 
 def test_torn_at_every_byte(tmp_path: Path) -> None:
     """A file that ends anywhere: whole records count, the rest is not read, and what comes later is not harmed."""
-    one, two, three = parcels(3)
+    one, two, three = payloads(3)
     with _open(tmp_path) as spool:
         spool.store([one, two], _HERE, lines=True, sending=True)
         spool.acknowledge([one], _HERE)
@@ -88,7 +88,7 @@ def test_torn_at_every_byte(tmp_path: Path) -> None:
         receipts.unlink(missing_ok=True)
         with _open(tmp_path) as spool:
             found = [entry.ident for entry in spool.waiting()]
-            assert found == [parcel.ident for parcel, end in zip((one, two), ends, strict=False) if cut >= end]
+            assert found == [payload.ident for payload, end in zip((one, two), ends, strict=False) if cut >= end]
             assert [spool.line(entry) for entry in spool.waiting()] == [one.line, two.line][: len(found)]
             spool.store([three], _HERE, lines=True, sending=False)
         with _open(tmp_path) as spool:
@@ -111,7 +111,7 @@ def test_torn_at_every_byte(tmp_path: Path) -> None:
 
 def test_archive_in_flight(tmp_path: Path) -> None:
     """Of a line out of an archive the spool knows only that it was being sent: enough to count the second copy."""
-    given = parcels(3)
+    given = payloads(3)
     with http_receiver() as receiver:
         place = f"{receiver.url}/v1/traces"
         with _open(tmp_path) as spool:
@@ -125,8 +125,8 @@ def test_archive_in_flight(tmp_path: Path) -> None:
 
 
 def test_line_that_was_delivered_does_not_come_back(tmp_path: Path) -> None:
-    """Sent again out of an archive, a parcel does not wait because of a line that is still in an old segment."""
-    stuck, other, given = parcels(3)
+    """Sent again out of an archive, a payload does not wait because of a line that is still in an old segment."""
+    stuck, other, given = payloads(3)
     with _open(tmp_path) as spool:
         spool.store([stuck, other, given], _HERE, lines=True, sending=True)
         spool.acknowledge([other, given], _HERE)
@@ -149,10 +149,10 @@ def test_read_only_file_system(tmp_path: Path) -> None:
         if not mounted:
             pytest.skip("mounting needs CAP_SYS_ADMIN; test_spool_that_cannot_be_made does without")
         said: list[str] = []
-        delivered(parcels(1), f"http://127.0.0.1:{free_port()}", directory / "spool", timeout_s=0.1)
+        delivered(payloads(1), f"http://127.0.0.1:{free_port()}", directory / "spool", timeout_s=0.1)
         assert ctypes.CDLL(None).mount(b"tmpfs", os.fsencode(directory), b"tmpfs", 0x21, b"size=512k") == 0
         with http_receiver() as receiver:
-            account = delivered(parcels(3), receiver.url, directory / "spool", said)
+            account = delivered(payloads(3), receiver.url, directory / "spool", said)
         assert account.words() == "3 exported"
         assert len([text for text in said if "read-only file system" in text]) == len(said) == 1
 
@@ -161,7 +161,7 @@ def test_damaged_line_is_given_up(tmp_path: Path) -> None:
     """A line that changed on the disk is not sent as something else: it is counted, and the others go out."""
     said: list[str] = []
     port = free_port()
-    delivered(parcels(3), f"http://127.0.0.1:{port}", tmp_path, timeout_s=0.1)
+    delivered(payloads(3), f"http://127.0.0.1:{port}", tmp_path, timeout_s=0.1)
     (segment,) = tmp_path.glob("segment-*")
     segment.write_bytes(segment.read_bytes().replace(b'"name":"migration"', b'"name":"MIGRATION"', 1))
     with http_receiver(port) as receiver:
@@ -174,7 +174,7 @@ def test_damaged_line_is_given_up(tmp_path: Path) -> None:
 
 def test_any_byte_of_a_head_may_be_damaged(tmp_path: Path) -> None:
     """A trace whose record is damaged is counted once, and gone; the other one stays what it is."""
-    one, two = parcels(2)
+    one, two = payloads(2)
     with _open(tmp_path) as spool:
         spool.store([one, two], _HERE, lines=True, sending=False)
     (segment,) = tmp_path.glob("segment-*")
@@ -196,19 +196,19 @@ def test_any_byte_of_a_head_may_be_damaged(tmp_path: Path) -> None:
 def test_names_of_others_are_left_alone(tmp_path: Path) -> None:
     """A copy that somebody made of a segment is neither read nor removed, and gives no segment its number."""
     with _open(tmp_path) as spool:
-        spool.store(parcels(1), _HERE, lines=True, sending=False)
+        spool.store(payloads(1), _HERE, lines=True, sending=False)
     copy = tmp_path / "segment-00000001.bak"
     copy.write_bytes((tmp_path / "segment-00000001").read_bytes())
     with _open(tmp_path) as spool:
-        spool.store(parcels(1, 2), _HERE, lines=True, sending=False)
+        spool.store(payloads(1, 2), _HERE, lines=True, sending=False)
         assert len(spool.waiting()) == 2
-        spool.acknowledge(parcels(2), _HERE)
+        spool.acknowledge(payloads(2), _HERE)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["format", "lock", "receipts", copy.name]
 
 
 def test_what_was_delivered_long_ago_is_not_evicted(tmp_path: Path) -> None:
     """A receipt that is about to be forgotten still says that nothing was lost, and that nothing need be sent."""
-    old, new = parcels(2)
+    old, new = payloads(2)
     (tmp_path / "kept").mkdir()
     with _open(tmp_path / "kept") as spool:
         spool.store([old, new], _HERE, lines=True, sending=True)
@@ -233,24 +233,24 @@ def test_size_is_bounded(tmp_path: Path) -> None:
     """The oldest go first, each counted; the directory stays within the bound; the newest is there."""
     bounds = Bounds(size=1 << 20)
     evicted: list[tuple[str, Reason]] = []
-    given = parcels(400)
-    assert sum(len(parcel.line) for parcel in given) > 1.2 * (1 << 20)
+    given = payloads(400)
+    assert sum(len(payload.line) for payload in given) > 1.2 * (1 << 20)
     with _open(tmp_path, bounds, evicted) as spool:
         for at in range(0, len(given), 20):
             spool.store(given[at : at + 20], _HERE, lines=True, sending=False)
             assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= bounds.size
         left = [entry.ident for entry in spool.waiting()]
     assert {reason for _, reason in evicted} == {Reason.EVICTED_SIZE}
-    assert [ident for ident, _ in evicted] + left == [parcel.ident for parcel in given]
+    assert [ident for ident, _ in evicted] + left == [payload.ident for payload in given]
     assert len(left) > 100
     with _open(tmp_path, bounds) as spool:
         assert [entry.ident for entry in spool.waiting()] == left
-        assert Parcel.of_line(spool.line(spool.waiting()[-1])) == given[-1]
+        assert Payload.of_line(spool.line(spool.waiting()[-1])) == given[-1]
 
 
 def test_eviction_is_accounted_for(tmp_path: Path) -> None:
     """What a full spool lets go of in the same run is not called spooled."""
-    given = parcels(400)
+    given = payloads(400)
     account = delivered(given, f"http://127.0.0.1:{free_port()}", tmp_path, bounds=Bounds(size=1 << 20), timeout_s=0.1)
     assert account.spooled == account.waiting
     assert account.spooled.traces + account.not_exported.traces == 400
@@ -262,7 +262,7 @@ def test_one_stuck_trace_does_not_keep_the_delivered_ones(tmp_path: Path) -> Non
     """What was delivered makes room, also behind a trace that nobody takes."""
     bounds = Bounds(size=1 << 20)
     evicted: list[tuple[str, Reason]] = []
-    given = parcels(400)
+    given = payloads(400)
     with _open(tmp_path, bounds, evicted) as spool:
         spool.store(given[:1], _HERE, lines=True, sending=True)
         spool.fail(given[:1], _HERE, Reason.REJECTED_SPANS, uncertain=[True])
@@ -275,12 +275,12 @@ def test_one_stuck_trace_does_not_keep_the_delivered_ones(tmp_path: Path) -> Non
         (entry,) = spool.waiting()
         assert (entry.ident, entry.uncertain, entry.reason) == (given[0].ident, True, "rejected_spans")
         assert spool.line(entry) == given[0].line
-        assert all(spool.delivered(parcel.ident, _HERE) for parcel in given[1:])
+        assert all(spool.delivered(payload.ident, _HERE) for payload in given[1:])
 
 
 def test_age_is_bounded(tmp_path: Path) -> None:
     """What is too old goes, counted; its receipts are forgotten, too."""
-    old, new = parcels(2)
+    old, new = payloads(2)
     now = [1_000_000.0]
     evicted: list[tuple[str, Reason]] = []
     bounds = Bounds(age_s=100)
@@ -312,7 +312,7 @@ def test_age_is_bounded(tmp_path: Path) -> None:
 
 def test_receipts_are_bounded(tmp_path: Path) -> None:
     """Of very many receipts the newer ones stay."""
-    given = parcels(2000)
+    given = payloads(2000)
     with _open(tmp_path, Bounds(size=1 << 20)) as spool:
         for at in range(0, len(given), 100):
             spool.acknowledge(given[at : at + 100], _HERE)
@@ -430,7 +430,7 @@ def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
                 directory.chmod(0o500)
             return take(body, headers)
 
-        delivered(parcels(1), receiver.url, directory)  # there are receipts
+        delivered(payloads(1), receiver.url, directory)  # there are receipts
 
         receiver.take = taking  # type: ignore[method-assign] # this receiver alone
         last = "2 migrations found, 2 exported; 0 lines not understood\n"
@@ -462,7 +462,7 @@ def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:
 
         receiver.take = taking  # type: ignore[method-assign] # this receiver alone
         receiver.reply = Reply(status=400, takes=False)
-        account = delivered(parcels(60), receiver.url, directory, said)
+        account = delivered(payloads(60), receiver.url, directory, said)
     assert away.exists()
     assert account.words() == "0 exported, 60 not exported (60 rejected by receiver, 60 spool unavailable)"
     assert not account.waiting.traces
@@ -473,7 +473,7 @@ def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:
 def test_segment_that_is_removed(tmp_path: Path) -> None:
     """Also of what earlier runs left it is known whether it is there."""
     with _open(tmp_path) as spool:
-        spool.store(parcels(1), _HERE, lines=True, sending=False)
+        spool.store(payloads(1), _HERE, lines=True, sending=False)
     with _open(tmp_path) as spool:
         assert spool.is_there
         (tmp_path / "segment-00000001").unlink()
@@ -519,21 +519,21 @@ def test_disk_full(tmp_path: Path) -> None:
     with _small_file_system(directory) as mounted:
         if not mounted:
             pytest.skip("mounting needs CAP_SYS_ADMIN; test_no_room_for_the_spool injects the same at the file")
-        given = parcels(200)
+        given = payloads(200)
         said: list[str] = []
         with http_receiver() as receiver:
             account = delivered(given, receiver.url, directory / "spool", said)
             assert account.words() == "200 exported"
         assert not said, "what was delivered makes room"
         url = f"http://127.0.0.1:{free_port()}"
-        more = parcels(200, 1000)
+        more = payloads(200, 1000)
         account = delivered(more, url, directory / "spool", said, timeout_s=0.1)
         assert account.spooled.traces + account.not_exported.traces == 200
         assert account.reasons[Reason.SPOOL_FULL] == account.not_exported
         assert len([text for text in said if "no space left on device" in text]) == 1
         with _open(directory / "spool") as spool:
             lines = [spool.line(entry) for entry in spool.waiting()]
-        assert lines == [parcel.line for parcel in more[: account.spooled.traces]]
+        assert lines == [payload.line for payload in more[: account.spooled.traces]]
 
 
 @contextmanager
@@ -550,7 +550,7 @@ def _small_file_system(directory: Path) -> Iterator[bool]:
 def test_spool_that_fills_up_by_its_own_bound(tmp_path: Path) -> None:
     """One trace that is larger than the whole spool may be is not kept; it is said."""
     with _open(tmp_path, Bounds(size=1000)) as spool, pytest.raises(SpoolFullError, match="may not grow beyond 1000"):
-        spool.store(parcels(1), _HERE, lines=True, sending=False)
+        spool.store(payloads(1), _HERE, lines=True, sending=False)
 
 
 def test_where_the_spool_is() -> None:

@@ -14,7 +14,7 @@ from trace_invariants import CORPUS, check_forest, inputs
 
 from otelmig.errors import UsageError
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from trace_invariants import inputs, traced
 
 from otelmig.otlp.delivery import Delivery, Origin
-from otelmig.otlp.payload import Parcel
-from otelmig.otlp.receiver.sender import Courier
+from otelmig.otlp.payload import Payload
+from otelmig.otlp.receiver.sender import Sender
 from otelmig.otlp.receiver.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from otelmig.otlp.account import Account
     from otelmig.otlp.spool.spool import Bounds
 
-__all__ = ["PROTOCOLS", "Clock", "check_delivered", "delivered", "delivery_to", "parcels"]
+__all__ = ["PROTOCOLS", "Clock", "check_delivered", "delivered", "delivery_to", "payloads"]
 
 PROTOCOLS = ("http/protobuf", "http/json", "grpc")
 _FEW_SPANS = "v48.0-refused"
 
 
-def parcels(count: int, first: int = 1) -> list[Parcel]:
+def payloads(count: int, first: int = 1) -> list[Payload]:
     """So many traces that differ in nothing but their ids."""
     (trace,) = traced(inputs(_FEW_SPANS))
-    return [Parcel.of_trace(replace(trace, trace_id=f"{number:032x}")) for number in range(first, first + count)]
+    return [Payload.of_trace(replace(trace, trace_id=f"{number:032x}")) for number in range(first, first + count)]
 
 
 class Clock:
@@ -69,13 +69,13 @@ def delivery_to(
     """A delivery whose pauses take no time."""
     time = clock or Clock()
     settings = Settings.of({}, url=url, protocol=protocol, timeout_s=timeout_s, **options)
-    courier = Courier(settings, sleep=time.sleep, clock=time, jitter=random.Random(1).random)  # noqa: S311 - no secret
-    with Delivery(settings, courier, directory=directory, bounds=bounds, resend=resend, say=said.append) as delivery:
+    sender = Sender(settings, sleep=time.sleep, clock=time, jitter=random.Random(1).random)  # noqa: S311 - no secret
+    with Delivery(settings, sender, directory=directory, bounds=bounds, resend=resend, say=said.append) as delivery:
         yield delivery
 
 
 def delivered(
-    given: Sequence[Parcel],
+    given: Sequence[Payload],
     url: str,
     directory: Path | None,
     said: list[str] | None = None,
@@ -89,10 +89,10 @@ def delivered(
     return delivery.account
 
 
-def check_delivered(given: Sequence[Parcel], receiver: Receiver, accounts: Sequence[Account]) -> None:
+def check_delivered(given: Sequence[Payload], receiver: Receiver, accounts: Sequence[Account]) -> None:
     """Assert that all is there, each span with one content, and that no copy was made which no account speaks of."""
     contents = receiver.contents()
     spans = Counter(trace_id.hex() for trace_id, _ in contents)
-    assert spans == {parcel.ident[:32]: parcel.spans for parcel in given}
+    assert spans == {payload.ident[:32]: payload.spans for payload in given}
     assert {len(each) for each in contents.values()} == {1}
     assert receiver.copies().total() <= sum(account.re_sent.traces for account in accounts)

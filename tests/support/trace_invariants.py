@@ -11,7 +11,7 @@ from otelmig.clock.epoch import Anchor
 from otelmig.migration.side import Role
 from otelmig.pipeline import read_findings
 from otelmig.trace.attributes import ATTRIBUTES
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

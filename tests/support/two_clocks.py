@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from hypothesis import strategies as st
 
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import f32_error_ns
+from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Constraint, Endpoint, destination_first, source_first
-from otelmig.migration.observation import Kind, Observation, Where
+from otelmig.migration.observation import Kind, Observation
 from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:

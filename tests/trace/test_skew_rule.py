@@ -15,7 +15,7 @@ from trace_invariants import RECORDINGS, inputs
 from otelmig.migration.side import Role
 from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.pipeline import read_findings
-from otelmig.trace.build import TraceOptions
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

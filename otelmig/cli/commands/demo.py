@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Trace the recording."""
     from importlib.resources import as_file, files  # noqa: PLC0415 - `--help` needs none of it
 
-    from otelmig.trace.build import TraceOptions  # noqa: PLC0415 - the same
+    from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - the same
 
     with as_file(files("otelmig") / "recordings") as folder:
         logs = [folder / "source.log", folder / "destination.log"]

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.console import PIPED_WIDTH, say, say_account
+from otelmig.cli.console import PIPED_WIDTH, say, say_last
 from otelmig.cli.exit_codes import NOTHING_FOUND
 from otelmig.cli.options.log import add_reading_arguments, reading_options
 from otelmig.cli.sink import Stdout, counted
@@ -41,7 +41,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Examine the files that were named."""
     from otelmig.pipeline import diagnoses, read_findings  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.views.doctor_text import checkup, render_checkup  # noqa: PLC0415 - the same
+    from otelmig.views.doctor_text import checkup, render_doctor  # noqa: PLC0415 - the same
 
     reading = reading_options(arguments)
     findings = read_findings([Path(file) for file in arguments.files], reading=reading)
@@ -61,14 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         width = arguments.width or shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
-        stdout.print("\n".join(render_checkup(each, width=width) for each in found).rstrip("\n"))
+        stdout.print("\n".join(render_doctor(each, width=width) for each in found).rstrip("\n"))
         for advice in dict.fromkeys(each.recommendation for each in found):
             stdout.print(f"\n{textwrap.fill(advice, max(width, 40), break_long_words=False, break_on_hyphens=False)}")
     total = sum(each.account.total for each in found)
     used = sum(each.account.used for each in found)
     unknown = sum(each.account.unknown.total() for each in found)
     stdout.flush()
-    say_account(
+    say_last(
         f"{counted(len(found), 'input')}, {total} lines: {used} used, {total - used - unknown} about other things, "
         f"{unknown} not understood"
     )

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.console import PIPED_WIDTH, say, say_account
+from otelmig.cli.console import PIPED_WIDTH, say, say_last
 from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
 from otelmig.cli.options.clock import add_clock_arguments, clock_options
 from otelmig.cli.options.evidence import add_evidence_arguments, anchors, hosts, pairs
@@ -47,7 +47,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Explain every migration in the files that were named."""
     from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.trace.build import TraceOptions  # noqa: PLC0415 - the same
+    from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - the same
     from otelmig.views.explain_text import explanation_document, render_explanation  # noqa: PLC0415 - the same
 
     findings = read_findings(
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
     contradict = f", {conflicts} with clocks that contradict each other" if conflicts else ""
-    say_account(f"{counted(count, 'migration')} explained{contradict}")
+    say_last(f"{counted(count, 'migration')} explained{contradict}")
     if stdout.failed:
         return ExportError.exit_code
     if findings.errors:
@@ -97,5 +97,5 @@ def _explained(found: Migration) -> Explanation | None:
     from otelmig.hypervisors import hypervisors  # noqa: PLC0415 - the same
     from otelmig.pairing.explanation import explain  # noqa: PLC0415 - `--help` needs none of it
 
-    system = found.sides[0].process.system
+    system = found.sides[0].vmm.system
     return explain(found, next(each for each in hypervisors() if each.system == system))

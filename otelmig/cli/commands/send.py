@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.console import say, say_account
+from otelmig.cli.console import say, say_last
 from otelmig.cli.exit_codes import NOTHING_FOUND
 from otelmig.cli.options.export import add_export_arguments, given_files, open_delivery, say_waiting
 from otelmig.cli.sink import Stdout, counted
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.otlp.delivery import Delivery
-    from otelmig.otlp.payload import Parcel
+    from otelmig.otlp.payload import Payload
 
 __all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
 
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     with delivery, carrier(delivery) as carry:
         delivery.open_spool()
         if files:
-            carry(delivery.deliver, archives.parcels(), Origin.ARCHIVE).result()
+            carry(delivery.deliver, archives.payloads(), Origin.ARCHIVE).result()
         readable = bool(files) or carry(delivery.deliver_spool).result()
     account = delivery.account
     given = sum(each.traces for each in account.given)
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
     say_waiting(delivery)
-    say_account(f"{counted(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}")
+    say_last(f"{counted(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}")
     complete = account.complete and readable and not (stdout.failed or account.evicted.traces)
     return archives.exit_code(given, complete=complete)
 
@@ -102,10 +102,10 @@ class _Archives:
         self._delivery = delivery
         self._broken = 0
 
-    def parcels(self) -> Iterator[Parcel]:
+    def payloads(self) -> Iterator[Payload]:
         """What can be sent; what cannot is counted, and the first of it named."""
         from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
-        from otelmig.otlp.payload import Parcel  # noqa: PLC0415 - the same
+        from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
 
         for path in self._paths:
             try:
@@ -118,7 +118,7 @@ class _Archives:
                 if not line.strip() and flaw != _TOO_LONG:
                     continue
                 try:
-                    yield Parcel.of_line(line)
+                    yield Payload.of_line(line)
                 except InputError as error:
                     self._break(f"{file.name}:{number}: {flaw or error}")
             for damage in file.damage:
@@ -163,7 +163,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
 
 
 def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:
-    found, known = delivery.plan(None if from_spool else archives.parcels())
+    found, known = delivery.plan(None if from_spool else archives.payloads())
     broken = delivery.account.not_exported.traces
     stdout = Stdout()
     if arguments.json:
@@ -171,7 +171,7 @@ def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archi
         document = {"schema": "otelmig.send/1", "dry_run": plan, "errors": [str(error) for error in archives.errors]}
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
-    say_account(
+    say_last(
         f"{counted(found + broken, 'trace' if from_spool else 'line')} found, {found - known} would be sent to "
         f"{delivery.place}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}"
     )

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.console import say, say_account
+from otelmig.cli.console import say, say_last
 from otelmig.cli.options.clock import add_clock_arguments, clock_options
 from otelmig.cli.options.evidence import add_evidence_arguments, anchors, hosts, pairs
 from otelmig.cli.options.export import given_files
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from otelmig.clock.epoch import Anchor
     from otelmig.clock.options import ClockOptions
-    from otelmig.hypervisors.log_options import ReadingOptions
-    from otelmig.trace.build import TraceOptions
+    from otelmig.hypervisors.log_options import LogOptions
+    from otelmig.trace.options import TraceOptions
 
 __all__ = ["EPILOG", "HELP", "prepare_parser", "run", "trace_files"]
 
@@ -83,7 +83,7 @@ def trace_files(
     options: TraceOptions,
     pairs: list[tuple[str, str]],
     anchors: Mapping[str, Anchor],
-    reading: ReadingOptions | None = None,
+    reading: LogOptions | None = None,
     clock: ClockOptions | None = None,
     environ: Mapping[str, str],
 ) -> int:
@@ -109,7 +109,7 @@ def trace_files(
             say(note)
     if not account.found and findings.inputs:
         say("no migration in these logs; otelmig doctor FILE... says what they can tell")
-    say_account(account.line(findings))
+    say_last(account.line(findings))
     return account.exit_code(findings, strict=arguments.strict)
 
 
@@ -119,8 +119,8 @@ def _same(output: Path, path: Path) -> bool:
 
 def _options(arguments: argparse.Namespace, environ: Mapping[str, str]) -> TraceOptions:
     """What the command line and the environment say beyond the logs."""
-    from otelmig.trace.build import TraceOptions  # noqa: PLC0415 - `--help` needs none of it
     from otelmig.trace.identity import TraceParent  # noqa: PLC0415 - the same
+    from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - `--help` needs none of it
 
     parent = arguments.trace_parent or environ.get("TRACEPARENT")
     return TraceOptions(

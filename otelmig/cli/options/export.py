@@ -73,7 +73,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     """
     # what speaks HTTP and protobuf costs more to load than a trace to make
     from otelmig.otlp.delivery import Delivery  # noqa: PLC0415 - see above
-    from otelmig.otlp.receiver.sender import Courier  # noqa: PLC0415 - see above
+    from otelmig.otlp.receiver.sender import Sender  # noqa: PLC0415 - see above
     from otelmig.otlp.receiver.settings import GRPC, Settings  # noqa: PLC0415 - see above
     from otelmig.otlp.spool.directory import default_spool  # noqa: PLC0415 - see above
     from otelmig.otlp.spool.spool import Bounds  # noqa: PLC0415 - see above
@@ -109,7 +109,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     )
     return Delivery(
         settings,
-        Courier(settings),
+        Sender(settings),
         directory=directory,
         bounds=bounds,
         resend=arguments.resend,

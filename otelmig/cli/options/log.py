@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from datetime import tzinfo
 
-    from otelmig.hypervisors.log_options import ReadingOptions
+    from otelmig.hypervisors.log_options import LogOptions
 
 __all__ = ["add_reading_arguments", "reading_options"]
 
@@ -33,15 +33,15 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def reading_options(arguments: argparse.Namespace) -> ReadingOptions:
+def reading_options(arguments: argparse.Namespace) -> LogOptions:
     """What the command line says about how the logs were written.
 
     Raises:
         UsageError: the zone is none.
     """
-    from otelmig.hypervisors.log_options import ReadingOptions  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.hypervisors.log_options import LogOptions  # noqa: PLC0415 - `--help` needs none of it
 
-    return ReadingOptions(
+    return LogOptions(
         log_formats=tuple(arguments.log_format),
         year=arguments.log_year,
         zone=None if arguments.log_zone is None else _zone(arguments.log_zone),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from otelmig.hypervisors.cloud_hypervisor.attempts import assemble
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import constraints_between
 from otelmig.hypervisors.cloud_hypervisor.reading.processes import is_beside_logs, is_one_sided, read_processes
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_for
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.hypervisors.diagnosis import Diagnosis
-    from otelmig.hypervisors.log_options import ReadingOptions
+    from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import InputLog
     from otelmig.migration.constraint import Constraint
     from otelmig.migration.side import Side
-    from otelmig.migration.vmm import NotUnderstood, Process, Remark
+    from otelmig.migration.vmm import Note, UnparsedLine, Vmm
 
 __all__ = ["CloudHypervisor"]
 
@@ -31,21 +32,23 @@ class CloudHypervisor:
 
     system = SYSTEM
 
-    def recognises(self, log: InputLog, options: ReadingOptions) -> bool:
+    def recognises(self, log: InputLog, options: LogOptions) -> bool:
         """Whether ``log`` holds a log record, an event or migration statistics of Cloud Hypervisor."""
         return is_beside_logs(log) or reader_for(log, options) is not None
 
-    def processes(
-        self, inputs: Sequence[InputLog], options: ReadingOptions
-    ) -> Iterable[Process | NotUnderstood | Remark]:
+    def processes(self, inputs: Sequence[InputLog], options: LogOptions) -> Iterable[Vmm | UnparsedLine | Note]:
         """The processes that wrote ``inputs``; each event stream joins the log of its process."""
         return read_processes(inputs, options)
 
-    def one_sided(self, inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
+    def attempts(self, process: Vmm) -> Iterable[Side]:
+        """The migration attempts of ``process``, in their order."""
+        return assemble(process)
+
+    def one_sided(self, inputs: Sequence[InputLog], options: LogOptions) -> bool:
         """Whether ``inputs`` hold sources only, or destinations only."""
         return is_one_sided(inputs, options)
 
-    def diagnose(self, log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
+    def diagnose(self, log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:
         """What ``log`` is and tells, and which flags of Cloud Hypervisor would tell more."""
         from otelmig.hypervisors.cloud_hypervisor.diagnosis.diagnosis import diagnose  # noqa: PLC0415 - one command needs it
 
@@ -55,8 +58,8 @@ class CloudHypervisor:
         """What must have happened before what, if these two sides are one migration."""
         return constraints_between(source, destination)
 
-    def tightening(self, source: Side, destination: Side) -> Iterable[str]:
+    def clock_advice(self, source: Side, destination: Side) -> Iterable[str]:
         """Which flags would add to what can be proved of these two sides' clocks."""
-        from otelmig.hypervisors.cloud_hypervisor.causality.advice import tightening  # noqa: PLC0415 - one command needs it
+        from otelmig.hypervisors.cloud_hypervisor.causality.advice import clock_advice  # noqa: PLC0415 - see above
 
-        return tightening(source, destination)
+        return clock_advice(source, destination)

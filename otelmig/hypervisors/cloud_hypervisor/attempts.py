@@ -16,7 +16,7 @@ from otelmig.migration.side import Mode, Result, Role, Side, dirty_rounds_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otelmig.migration.vmm import Process
+    from otelmig.migration.vmm import Vmm
 
 __all__ = ["assemble"]
 
@@ -67,7 +67,7 @@ _POSTCOPY: Final = (Kind.POSTCOPY_SERVING, Kind.PREFAULT_STARTED)
 _OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_EXITED, Kind.API_REQUEST})
 
 
-def assemble(process: Process) -> Iterator[Side]:
+def assemble(process: Vmm) -> Iterator[Side]:
     """Yield the attempts of ``process`` in their order; a destination that nobody connected to is none."""
     counts: Counter[Role] = Counter()
     for draft in _drafts(process):
@@ -76,7 +76,7 @@ def assemble(process: Process) -> Iterator[Side]:
             yield draft.side(process, counts[draft.role])
 
 
-def _drafts(process: Process) -> Iterator[_Draft]:
+def _drafts(process: Vmm) -> Iterator[_Draft]:
     """What ``process`` began, each with the lines that belong to it."""
     draft: _Draft | None = None
     guest = _Guest()
@@ -187,12 +187,12 @@ class _Draft:
             return kind in _AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or was_paused)
         return True
 
-    def side(self, process: Process, attempt: int) -> Side:
+    def side(self, process: Vmm, attempt: int) -> Side:
         """The finished story."""
         mode = self._mode()
         return Side(
             role=self.role,
-            process=process,
+            vmm=process,
             attempt=attempt,
             observations=tuple(self.observations),
             by_kind={kind: tuple(items) for kind, items in self.by_kind.items()},

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.releases import AFTER_HEAD, ALL, FORK, Releases, since
-from otelmig.migration.observation import NO_VALUES, Kind, Value, Where
+from otelmig.inputs.line import Where
+from otelmig.migration.observation import NO_VALUES, Kind, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:
@@ -76,22 +77,22 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("vm", "postcopy-migration-completed"): _event(Kind.POSTCOPY_FINISHED, _V53),
     ("guest", "panic"): _event(Kind.GUEST_PANICKED),
     # what a VM does besides: known, needed by no trace
-    ("vmm", "started"): _event(Kind.KNOWN, _HEAD, variant=AFTER_HEAD),
-    ("vmm", "shutdown"): _event(Kind.KNOWN),
-    ("vm", "booting"): _event(Kind.KNOWN),
-    ("vm", "booted"): _event(Kind.KNOWN),
-    ("vm", "shutdown"): _event(Kind.KNOWN),
-    ("vm", "deleted"): _event(Kind.KNOWN),
-    ("vm", "resizing"): _event(Kind.KNOWN),
-    ("vm", "resized"): _event(Kind.KNOWN),
-    ("vm", "coredumping"): _event(Kind.KNOWN),
-    ("vm", "rebooting"): _event(Kind.KNOWN, _V39),
-    ("vm", "rebooted"): _event(Kind.KNOWN, _V39),
-    ("vm", "device-removed"): _event(Kind.KNOWN),
-    ("virtio-device", "activated"): _event(Kind.KNOWN),
-    ("virtio-device", "reset"): _event(Kind.KNOWN),
-    ("vdpa", "activated"): _event(Kind.KNOWN),
-    ("vdpa", "reset"): _event(Kind.KNOWN),
+    ("vmm", "started"): _event(Kind.IRRELEVANT, _HEAD, variant=AFTER_HEAD),
+    ("vmm", "shutdown"): _event(Kind.IRRELEVANT),
+    ("vm", "booting"): _event(Kind.IRRELEVANT),
+    ("vm", "booted"): _event(Kind.IRRELEVANT),
+    ("vm", "shutdown"): _event(Kind.IRRELEVANT),
+    ("vm", "deleted"): _event(Kind.IRRELEVANT),
+    ("vm", "resizing"): _event(Kind.IRRELEVANT),
+    ("vm", "resized"): _event(Kind.IRRELEVANT),
+    ("vm", "coredumping"): _event(Kind.IRRELEVANT),
+    ("vm", "rebooting"): _event(Kind.IRRELEVANT, _V39),
+    ("vm", "rebooted"): _event(Kind.IRRELEVANT, _V39),
+    ("vm", "device-removed"): _event(Kind.IRRELEVANT),
+    ("virtio-device", "activated"): _event(Kind.IRRELEVANT),
+    ("virtio-device", "reset"): _event(Kind.IRRELEVANT),
+    ("vdpa", "activated"): _event(Kind.IRRELEVANT),
+    ("vdpa", "reset"): _event(Kind.IRRELEVANT),
 }
 """Events by (source, name)."""
 

@@ -73,7 +73,7 @@ def _row(kind: Kind, releases: Releases, form: str, **rest: Any) -> Row:  # noqa
 
 def _known(releases: Releases, *forms: str) -> tuple[Row, ...]:
     """Messages that occur around a migration and that no trace needs."""
-    return tuple(_row(Kind.KNOWN, releases, form) for form in forms)
+    return tuple(_row(Kind.IRRELEVANT, releases, form) for form in forms)
 
 
 def _refused(text: str, kind: str, releases: Releases = _V36_40) -> Row:
@@ -89,7 +89,7 @@ TABLE: Final[tuple[Row, ...]] = (
         Kind.API_REQUEST,
         ALL,
         "API request event: {:vm_call}{:any}",
-        heads=tuple(f"API request event: {call}" for call in VM_CALLS),
+        search_prefixes=tuple(f"API request event: {call}" for call in VM_CALLS),
     ),
     _row(Kind.VM_CONFIG, ALL, "Booting VM from config: Mutex { data: VmConfig {{config:any}", derived=_config),
     # source: the request and the start
@@ -227,14 +227,14 @@ TABLE: Final[tuple[Row, ...]] = (
         _V50,
         "Migration failed with the following chain of errors:{error:any}",
         derived=_failure,
-        goes_on=True,
+        multiline=True,
         variant=FORK,
     ),
-    _row(Kind.SEND_FAILED, ALL, "Migration failed: {error:any}", derived=_failure, goes_on=True),
+    _row(Kind.SEND_FAILED, ALL, "Migration failed: {error:any}", derived=_failure, multiline=True),
     _row(Kind.SEND_CANCELLED, _V50, "Migration cancelled", variant=FORK),
     _row(Kind.TIMED_OUT, _V50, "Migration timed out after {:rest}", variant=FORK),
     _row(Kind.RESUMED_AFTER_FAILURE, _V53, "Resumed VM successfully after failed migration"),
-    _row(Kind.RESUME_FAILED, _V53, "Failed resuming VM after failed migration: {error:any}", goes_on=True),
+    _row(Kind.RESUME_FAILED, _V53, "Failed resuming VM after failed migration: {error:any}", multiline=True),
     _row(Kind.VM_PAUSING, _V50, "pausing VM", variant=FORK),
     _row(Kind.VM_PAUSED, _V50, "paused VM", variant=FORK),
     # destination
@@ -261,7 +261,7 @@ TABLE: Final[tuple[Row, ...]] = (
         Kind.COMMAND_RECEIVED,
         _V36_49,
         "{command:command} Command Received",
-        heads=tuple(f"{command} Command Received" for command in COMMANDS if command != "Abandon"),
+        search_prefixes=tuple(f"{command} Command Received" for command in COMMANDS if command != "Abandon"),
     ),
     _row(Kind.COMMAND_RECEIVED, ALL, "Abandon Command Received", constants={"command": Command.ABANDON}),
     _row(Kind.COMMAND_RECEIVED, until("v52.0", first="v50.0"), "Command {command:command} received"),
@@ -300,7 +300,7 @@ TABLE: Final[tuple[Row, ...]] = (
         _V50,
         "Migration aborted as migration command {command:word} failed: {error:any}",
         derived=_abort,
-        goes_on=True,
+        multiline=True,
     ),
     _row(
         Kind.PEER_LOST,
@@ -381,7 +381,7 @@ TABLE: Final[tuple[Row, ...]] = (
         "UFFD handler: EOF on fd, exiting",
     ),
     *(
-        _row(Kind.KNOWN, _V50, form, variant=FORK)
+        _row(Kind.IRRELEVANT, _V50, form, variant=FORK)
         for form in (
             "Will cancel ongoing live-migration",
             "Cancelling migration now",

@@ -14,10 +14,10 @@ from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 from typing import TYPE_CHECKING, Final
 
-from otelmig import __version__
 from otelmig.otlp.encoding.protobuf import message, string, varint
 from otelmig.trace.attributes import SCHEMA_URL, SCOPE_NAME
 from otelmig.trace.span import SpanKind
+from otelmig.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from otelmig import __version__
 from otelmig.trace import span as model
 from otelmig.trace.attributes import SCHEMA_URL, SCOPE_NAME
+from otelmig.version import __version__
 
 if TYPE_CHECKING:
     from otelmig.trace.span import Span, Trace

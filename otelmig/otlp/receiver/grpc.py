@@ -13,9 +13,9 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otelmig import __version__
 from otelmig.otlp.account import Reason
 from otelmig.otlp.receiver.transport import Answer, judged
+from otelmig.version import __version__
 
 if TYPE_CHECKING:
     from otelmig.otlp.receiver.settings import Settings

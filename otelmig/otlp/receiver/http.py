@@ -22,12 +22,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from requests.auth import HTTPBasicAuth
 from requests.utils import select_proxy
 
-from otelmig import __version__
 from otelmig.errors import UsageError
 from otelmig.otlp.account import Reason
 from otelmig.otlp.receiver.http_connection import ConnectionAdapter, HandshakeError, ReceiverSession
 from otelmig.otlp.receiver.settings import JSON, without_credentials
 from otelmig.otlp.receiver.transport import Answer, judged
+from otelmig.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from otelmig.otlp.receiver.settings import Settings
 
-__all__ = ["Courier", "Sent"]
+__all__ = ["Sender", "Sent"]
 
 _FIRST_PAUSE_S: Final = 0.25
 _PROBE_TIMEOUT_S: Final = 3.0
@@ -38,7 +38,7 @@ class Sent:
     """Those of them that followed another."""
 
 
-class Courier:
+class Sender:
     """Sends to one receiver; knows whether it is worth trying."""
 
     def __init__(

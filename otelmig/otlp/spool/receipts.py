@@ -1,4 +1,4 @@
-"""Receipts: which parcels which endpoint has taken, remembered as long as the spool remembers anything."""
+"""Receipts: which payloads which endpoint has taken, remembered as long as the spool remembers anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from otelmig.otlp.payload import Parcel
+    from otelmig.otlp.payload import Payload
 
 __all__ = ["Receipts"]
 
@@ -18,7 +18,7 @@ _ACKNOWLEDGED: Final = "A"
 
 
 class Receipts:
-    """The file ``receipts`` of a spool, and what it says by parcel and endpoint."""
+    """The file ``receipts`` of a spool, and what it says by payload and endpoint."""
 
     def __init__(self, path: Path, *, since_s: int) -> None:
         """Read the receipts that are not older than ``since_s``, seconds since the Unix epoch."""
@@ -67,21 +67,21 @@ class Receipts:
             self._digests.pop(key, None)
             self._expired.pop(key, None)
 
-    def add(self, parcels: Iterable[Parcel], endpoint: str, now_s: int) -> None:
-        """The endpoint took these. Durable once synced: without its receipt a parcel is sent again, and counted."""
+    def add(self, payloads: Iterable[Payload], endpoint: str, now_s: int) -> None:
+        """The endpoint took these. Durable once synced: without its receipt a payload is sent again, and counted."""
         if self._file is None:
             self._file = AppendFile(self._path)
         data = b""
-        for parcel in parcels:
-            key = (parcel.ident, endpoint)
-            self._digests[key] = parcel.digest
+        for payload in payloads:
+            key = (payload.ident, endpoint)
+            self._digests[key] = payload.digest
             self._offsets.setdefault(key, []).append(self._file.size + len(data))
             data += Record(
                 kind=_ACKNOWLEDGED,
                 time_s=now_s,
-                ident=parcel.ident,
-                digest=parcel.digest,
-                spans=parcel.spans,
+                ident=payload.ident,
+                digest=payload.digest,
+                spans=payload.spans,
                 endpoint=endpoint,
             ).encoded()
         self._file.append(data, durable=False)

@@ -51,7 +51,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """What the spool knows of one parcel that is meant for one endpoint and not known to be there."""
+    """What the spool knows of one payload that is meant for one endpoint and not known to be there."""
 
     ident: str
     digest: str

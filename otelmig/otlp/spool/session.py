@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.errors import InputError, SpoolError, SpoolFullError, SpoolVersionError
 from otelmig.otlp.account import Reason
-from otelmig.otlp.payload import Parcel
+from otelmig.otlp.payload import Payload
 from otelmig.otlp.spool.directory import check_spool
 from otelmig.otlp.spool.spool import Bounds, Spool
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from otelmig.otlp.spool.segment import Entry
 
-__all__ = ["SpoolSession", "kept_parcel"]
+__all__ = ["SpoolSession", "kept_payload"]
 
 
 class SpoolSession:
@@ -79,7 +79,7 @@ class SpoolSession:
             except SpoolError as error:
                 self._give_up(error)
 
-    def parcels(self, entries: Iterable[Entry]) -> Iterator[Parcel]:
+    def payloads(self, entries: Iterable[Entry]) -> Iterator[Payload]:
         """What it holds of these; what is damaged is said, counted and given up."""
         for entry in entries:
             spool = self.opened()
@@ -88,15 +88,15 @@ class SpoolSession:
             if spool.entry(entry.ident, entry.endpoint) is not entry:
                 continue  # evicted, or delivered, in the meantime
             try:
-                parcel = kept_parcel(spool, entry)
-                if parcel is None:
+                payload = kept_payload(spool, entry)
+                if payload is None:
                     self._evicted(entry, Reason.BROKEN_LINE)
                     spool.drop([entry])
             except SpoolError as error:
                 self._give_up(error)
                 return
-            if parcel is not None:
-                yield parcel
+            if payload is not None:
+                yield payload
 
     def close(self) -> list[Entry]:
         """Let others have it; what waits in it."""
@@ -121,14 +121,14 @@ class SpoolSession:
             self._spool = None
 
 
-def kept_parcel(spool: Spool, entry: Entry) -> Parcel | None:
+def kept_payload(spool: Spool, entry: Entry) -> Payload | None:
     """What the spool holds; None if it is damaged.
 
     Raises:
         SpoolError: it cannot be read.
     """
     try:
-        parcel = Parcel.of_line(spool.line(entry))
+        payload = Payload.of_line(spool.line(entry))
     except InputError:
         return None
-    return parcel if (parcel.ident, parcel.digest) == (entry.ident, entry.digest) else None
+    return payload if (payload.ident, payload.digest) == (entry.ident, entry.digest) else None

@@ -17,7 +17,7 @@ CRC-32 of all that, and of the rest if that is no LINE.
 - ``A``: the endpoint took it, as its answer proves;
 - ``D``: it is not kept any longer (evicted, or delivered elsewhere by ``otelmig send``).
 
-An ``A`` holds whatever the segments say of its parcel, also later on. So where a parcel that was taken is to be sent
+An ``A`` holds whatever the segments say of its payload, also later on. So where a payload that was taken is to be sent
 again (``--resend``, or its receipt expired), its new records come first (after a ``D``, so that no earlier ones count),
 then every ``A`` of it is struck out in its place (``X``), then it is sent. Killed before the stroke, it is as if nobody
 had asked; after it, the next run delivers. Every version passes over what is struck out.
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from otelmig.otlp.payload import Parcel
+    from otelmig.otlp.payload import Payload
 
 __all__ = ["Bounds", "Spool"]
 
@@ -159,7 +159,7 @@ class Spool:
         return self._receipts.digest(ident, endpoint)
 
     def entry(self, ident: str, endpoint: str) -> Entry | None:
-        """What is known of a parcel that is not known to be delivered."""
+        """What is known of a payload that is not known to be delivered."""
         return self._entries.get((ident, endpoint))
 
     def waiting(self, endpoint: str | None = None) -> list[Entry]:
@@ -197,7 +197,7 @@ class Spool:
         except OSError as error:
             raise spool_error(self.directory, error) from error
 
-    def store(self, parcels: Sequence[Parcel], endpoint: str, *, lines: bool, sending: bool) -> None:
+    def store(self, payloads: Sequence[Payload], endpoint: str, *, lines: bool, sending: bool) -> None:
         """Have the ``lines`` of these, unless they are there, and that they are being sent, on the disk.
 
         What the endpoint took by the same name counts no longer: whoever stores these wants them sent.
@@ -206,25 +206,25 @@ class Spool:
             SpoolError: they are not.
         """
         now_s = int(self._now_s())
-        again = {each.ident for each in parcels if self._receipts.remembers(each.ident, endpoint)}
-        over = [each for each in parcels if each.ident in again and self.entry(each.ident, endpoint) is None]
-        fresh = [each for each in parcels if lines and not self._has_line(each, endpoint)]
+        again = {each.ident for each in payloads if self._receipts.remembers(each.ident, endpoint)}
+        over = [each for each in payloads if each.ident in again and self.entry(each.ident, endpoint) is None]
+        fresh = [each for each in payloads if lines and not self._has_line(each, endpoint)]
         records = [_record(DROPPED, each, endpoint, now_s) for each in over]
         records += [_record(KEPT, each, endpoint, now_s, each.line) for each in fresh]
-        records += [_record(SENDING, each, endpoint, now_s) for each in parcels if sending or each.ident in again]
+        records += [_record(SENDING, each, endpoint, now_s) for each in payloads if sending or each.ident in again]
         self._append(records, durable=True)
         if again:
             self._receipts.take_back(again, endpoint)
 
-    def _has_line(self, parcel: Parcel, endpoint: str) -> bool:
-        entry = self._entries.get((parcel.ident, endpoint))
-        return entry is not None and entry.path is not None and entry.digest == parcel.digest
+    def _has_line(self, payload: Payload, endpoint: str) -> bool:
+        entry = self._entries.get((payload.ident, endpoint))
+        return entry is not None and entry.path is not None and entry.digest == payload.digest
 
-    def acknowledge(self, parcels: Sequence[Parcel], endpoint: str) -> None:
+    def acknowledge(self, payloads: Sequence[Payload], endpoint: str) -> None:
         """The endpoint took these."""
-        self._receipts.add(parcels, endpoint, int(self._now_s()))
-        for parcel in parcels:
-            self._entries.pop((parcel.ident, endpoint), None)
+        self._receipts.add(payloads, endpoint, int(self._now_s()))
+        for payload in payloads:
+            self._entries.pop((payload.ident, endpoint), None)
 
     def sync_receipts(self) -> None:
         """Have on the disk what was acknowledged: else a power failure would have it sent again.
@@ -234,11 +234,11 @@ class Spool:
         """
         self._receipts.sync()
 
-    def fail(self, parcels: Sequence[Parcel], endpoint: str, reason: Reason, *, uncertain: Iterable[bool]) -> None:
+    def fail(self, payloads: Sequence[Payload], endpoint: str, reason: Reason, *, uncertain: Iterable[bool]) -> None:
         """The endpoint did not take these, or (``uncertain``) it is not known."""
         now_s = int(self._now_s())
         rests = [f"{int(each)} {reason}".encode() for each in uncertain]
-        records = [_record(FAILED, each, endpoint, now_s, rest) for each, rest in zip(parcels, rests, strict=True)]
+        records = [_record(FAILED, each, endpoint, now_s, rest) for each, rest in zip(payloads, rests, strict=True)]
         self._append(records, durable=False)
 
     def drop(self, entries: Iterable[Entry]) -> None:
@@ -376,13 +376,13 @@ class Spool:
                     os.close(self._lock)
 
 
-def _record(kind: str, parcel: Parcel, endpoint: str, now_s: int, rest: bytes = b"") -> Record:
+def _record(kind: str, payload: Payload, endpoint: str, now_s: int, rest: bytes = b"") -> Record:
     return Record(
         kind=kind,
         time_s=now_s,
-        ident=parcel.ident,
-        digest=parcel.digest,
-        spans=parcel.spans,
+        ident=payload.ident,
+        digest=payload.digest,
+        spans=payload.spans,
         endpoint=endpoint,
         rest=rest,
     )

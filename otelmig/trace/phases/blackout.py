@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otelmig.clock.proof import ClockProof
     from otelmig.migration.observation import Observation
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import Story
+    from otelmig.trace.aligned_sides import AlignedSides
     from otelmig.trace.timeline import Moment
 
 __all__ = ["Blackout", "blackout_attributes", "blackout_draft", "blackout_of"]
@@ -69,30 +69,30 @@ class _Window:
         return max(self.last.stamp.ns - self.first.stamp.ns, 0)
 
 
-def blackout_of(story: Story, proof: ClockProof | None) -> Blackout | None:
+def blackout_of(aligned: AlignedSides, proof: ClockProof | None) -> Blackout | None:
     """The blackout of this migration, or None where none can be claimed.
 
     None for a guest that was paused before (its resume is the operator's), for a failure that stopped nothing, where
     the other end is not logged, where the clocks contradict each other while the guest stood still, and where the
     printed downtime is shorter than what is proved.
     """
-    source = story.source
+    source = aligned.source
     stop = None if source is None or source.paused_before else _stop(source)
     if source is None or stop is None:
         return None
     if source.first(Kind.COMPLETED, Kind.SEND_FINISHED) is None:
-        return _rolled_back(story, source, stop)
-    run = None if story.destination is None else _run(story.destination)
-    placement = story.timeline.placement
+        return _rolled_back(aligned, source, stop)
+    run = None if aligned.destination is None else _run(aligned.destination)
+    placement = aligned.timeline.placement
     if run is None or proof is None or placement is None or placement.bounds is None:
         return None
-    bounds = proof.throughout(stop.lo_ns, run.hi_ns - placement.estimate_ns)
+    bounds = proof.bounds_between(stop.lo_ns, run.hi_ns - placement.estimate_ns)
     if bounds is None:
         return None
     lo = bounds.earliest_source_ns(run.lo_ns)
     hi = bounds.latest_source_ns(run.hi_ns)
-    middle = _middle(story, Role.DESTINATION, run)
-    start = _middle(story, Role.SOURCE, stop)
+    middle = _middle(aligned, Role.DESTINATION, run)
+    start = _middle(aligned, Role.SOURCE, stop)
     completed = source.first(Kind.COMPLETED)
     printed = None if completed is None else completed.number("downtime_ns")
     ceiling = None
@@ -121,12 +121,12 @@ def blackout_of(story: Story, proof: ClockProof | None) -> Blackout | None:
     )
 
 
-def _rolled_back(story: Story, source: Side, stop: _Window) -> Blackout | None:
+def _rolled_back(aligned: AlignedSides, source: Side, stop: _Window) -> Blackout | None:
     """A failure in the downtime: the source's own guest runs again, and one clock saw it all."""
     run = _run(source)
     if run is None or source.result is Result.UNKNOWN:
         return None
-    start, end = _middle(story, Role.SOURCE, stop), _middle(story, Role.SOURCE, run)
+    start, end = _middle(aligned, Role.SOURCE, stop), _middle(aligned, Role.SOURCE, run)
     if end.ns <= start.ns:
         return None
     shortest, longest = max(run.lo_ns - stop.hi_ns, 0), max(run.hi_ns - stop.lo_ns, 0)
@@ -151,13 +151,13 @@ def _run(side: Side) -> _Window | None:
     devices = [
         seen for seen in side.all(Kind.DEVICE_RESUMING) if resuming.stamp.ns <= seen.stamp.ns <= resumed.stamp.ns
     ]
-    if side.process.vcpus_resume_first:
+    if side.vmm.vcpus_resume_first:
         return _Window(first=resuming, last=min((*devices[:1], resumed), key=lambda seen: seen.stamp.hi_ns))
     return _Window(first=max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns), last=resumed)
 
 
-def _middle(story: Story, role: Role, window: _Window) -> Moment:
-    first, last = story.timeline.at(role, window.first), story.timeline.at(role, window.last)
+def _middle(aligned: AlignedSides, role: Role, window: _Window) -> Moment:
+    first, last = aligned.timeline.at(role, window.first), aligned.timeline.at(role, window.last)
     half = (last.ns - first.ns) // 2
     return first.plus(half, half)
 

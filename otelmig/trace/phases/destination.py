@@ -11,7 +11,7 @@ from otelmig.trace.span_draft import Draft, DraftEvent
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import Story
+    from otelmig.trace.aligned_sides import AlignedSides
     from otelmig.trace.timeline import Moment
 
 __all__ = ["receive"]
@@ -19,68 +19,68 @@ __all__ = ["receive"]
 _ENDS: Final = (Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.PEER_LOST, Kind.RECEIVE_ABORTED)
 
 
-def receive(story: Story, side: Side) -> Draft:
+def receive(aligned: AlignedSides, side: Side) -> Draft:
     """The span ``receive`` with its children."""
-    start = _start(story, side)
-    end, known = _end(story, side)
+    start = _start(aligned, side)
+    end, known = _end(aligned, side)
     span = Draft("receive", start, end, role=Role.DESTINATION, sequential=False)
     span.kind = SpanKind.SERVER
     if not known:
         span.attributes["otelmig.evidence.completeness"] = "partial"
-    span.children += _memory(story, side, span)
-    restore = _restore(story, side, span)
-    resume = _resume(story, side)
+    span.children += _memory(aligned, side, span)
+    restore = _restore(aligned, side, span)
+    resume = _resume(aligned, side)
     span.children += [each for each in (restore, resume) if each is not None]
-    if (prefault := _prefault(story, side)) is not None:
+    if (prefault := _prefault(aligned, side)) is not None:
         span.children.append(prefault)
-    _mark_failure(story, side, span, restore)
+    _mark_failure(aligned, side, span, restore)
     return span
 
 
-def _start(story: Story, side: Side) -> Moment:
+def _start(aligned: AlignedSides, side: Side) -> Moment:
     """Accepted; else the first request; else the CPUID line of Config; else whatever is there."""
     found = (
-        story.destination_first(Kind.ACCEPTED)
-        or story.command(Command.START)
-        or story.destination_first(Kind.CPUID_GENERATED)
+        aligned.destination_first(Kind.ACCEPTED)
+        or aligned.command(Command.START)
+        or aligned.destination_first(Kind.CPUID_GENERATED)
     )
     if found is not None:
         return found
     later = [seen for seen in side.observations if seen.kind not in _BEFORE_ACCEPT]
-    return story.timeline.at(Role.DESTINATION, (later or list(side.observations))[0])
+    return aligned.timeline.at(Role.DESTINATION, (later or list(side.observations))[0])
 
 
 _BEFORE_ACCEPT: Final = frozenset({Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY})
 
 
-def _end(story: Story, side: Side) -> tuple[Moment, bool]:
+def _end(aligned: AlignedSides, side: Side) -> tuple[Moment, bool]:
     """Where receiving ends, and whether the destination's own log says so."""
     for kind in _ENDS:
-        if (end := story.destination_first(kind)) is not None:
+        if (end := aligned.destination_first(kind)) is not None:
             return end, True
     if side.result is Result.SUCCESS:
-        resumed = story.destination_first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED)
-        resumed = resumed or story.destination_last(Kind.DEVICE_RESUMING)
+        resumed = aligned.destination_first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED)
+        resumed = resumed or aligned.destination_last(Kind.DEVICE_RESUMING)
         if resumed is not None:
             return resumed, True
-    last = story.timeline.at(Role.DESTINATION, side.observations[-1])
-    closed = story.failure
+    last = aligned.timeline.at(Role.DESTINATION, side.observations[-1])
+    closed = aligned.failure
     return (last if closed is None else closed.not_before(last)), False
 
 
-def _memory(story: Story, side: Side, span: Draft) -> list[Draft]:
+def _memory(aligned: AlignedSides, side: Side, span: Draft) -> list[Draft]:
     """One span per Memory request: until it was acknowledged, or the next request came."""
     commands = side.all(Kind.COMMAND_RECEIVED)
-    acknowledged = _acknowledgements(story)
+    acknowledged = _acknowledgements(aligned)
     found: list[Draft] = []
     for position, seen in enumerate(commands):
         if seen.word("command") != Command.MEMORY:
             continue
-        start = story.timeline.at(Role.DESTINATION, seen)
+        start = aligned.timeline.at(Role.DESTINATION, seen)
         index = len(found)
         end = span.end
         if position + 1 < len(commands):
-            end = end.not_after(story.timeline.at(Role.DESTINATION, commands[position + 1]))
+            end = end.not_after(aligned.timeline.at(Role.DESTINATION, commands[position + 1]))
         if index < len(acknowledged) and acknowledged[index].ns > start.ns:
             end = end.not_after(acknowledged[index])
         part = Draft("receive memory", start, end, role=Role.DESTINATION)
@@ -89,9 +89,9 @@ def _memory(story: Story, side: Side, span: Draft) -> list[Draft]:
     return found
 
 
-def _acknowledgements(story: Story) -> list[Moment]:
+def _acknowledgements(aligned: AlignedSides) -> list[Moment]:
     """When the source saw each memory pass acknowledged, in order, as far as that can be counted."""
-    side = story.source
+    side = aligned.source
     if side is None or side.connections > 1 or side.mode is not Mode.PRECOPY:
         return []
     sent = {
@@ -102,38 +102,40 @@ def _acknowledgements(story: Story) -> list[Moment]:
     for index in range(len(sent)):
         if index not in sent:
             return found
-        found.append(story.timeline.at(Role.SOURCE, sent[index]))
+        found.append(aligned.timeline.at(Role.SOURCE, sent[index]))
     final = side.first(Kind.FINAL_DELTA_SENT)
     if final is not None and final.number("size_bytes"):
-        found.append(story.timeline.at(Role.SOURCE, final))
+        found.append(aligned.timeline.at(Role.SOURCE, final))
     return found
 
 
-def _state_arrived(story: Story) -> Moment | None:
+def _state_arrived(aligned: AlignedSides) -> Moment | None:
     """When the state request's header was read; else the nearest line after it."""
-    return story.command(Command.STATE) or story.destination_first(Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING)
+    return aligned.command(Command.STATE) or aligned.destination_first(
+        Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING
+    )
 
 
-def _restore(story: Story, side: Side, span: Draft) -> Draft | None:
+def _restore(aligned: AlignedSides, side: Side, span: Draft) -> Draft | None:
     """The state is received and the VM built from it; by its printed time, else from the state request."""
     timed = side.first(Kind.STATE_RECEIVED)
-    arrived = _state_arrived(story)
-    restored = story.destination_first(Kind.RESTORED)
+    arrived = _state_arrived(aligned)
+    restored = aligned.destination_first(Kind.RESTORED)
     inferred = False
     if timed is not None:
-        end = story.timeline.at(Role.DESTINATION, timed)
+        end = aligned.timeline.at(Role.DESTINATION, timed)
         took = (timed.number("receive_ns") or 0) + (timed.number("restore_ns") or 0)
         start = end.plus(-took, 2 * 10**6)
     elif arrived is not None:
-        completing = story.command(Command.COMPLETE)
-        start, end, inferred = arrived, restored or completing or _broken_off(story, side, span), True
+        completing = aligned.command(Command.COMPLETE)
+        start, end, inferred = arrived, restored or completing or _broken_off(aligned, side, span), True
     else:
         return None
     part = Draft("restore", start, end, role=Role.DESTINATION)
     if inferred:
         part.attributes["otelmig.evidence.completeness"] = "inferred" if restored else "partial"
-    built = story.destination_first(Kind.VM_CONFIG)
-    restoring = story.destination_first(Kind.RESTORING)
+    built = aligned.destination_first(Kind.VM_CONFIG)
+    restoring = aligned.destination_first(Kind.RESTORING)
     for name, begin, finish in (
         ("receive state", start, built),
         ("create vm", built, restoring),
@@ -144,27 +146,27 @@ def _restore(story: Story, side: Side, span: Draft) -> Draft | None:
     return part
 
 
-def _broken_off(story: Story, side: Side, span: Draft) -> Moment:
-    refused = story.destination_first(Kind.RECEIVE_ABORTED)
+def _broken_off(aligned: AlignedSides, side: Side, span: Draft) -> Moment:
+    refused = aligned.destination_first(Kind.RECEIVE_ABORTED)
     return refused or (
-        span.end if side.result is not Result.SUCCESS else story.timeline.at(Role.DESTINATION, side.observations[-1])
+        span.end if side.result is not Result.SUCCESS else aligned.timeline.at(Role.DESTINATION, side.observations[-1])
     )
 
 
-def _resume(story: Story, side: Side) -> Draft | None:
+def _resume(aligned: AlignedSides, side: Side) -> Draft | None:
     """The guest is started: by its printed time, else between the events, else from Complete to the last device."""
     timed = side.first(Kind.RESUME_TIMED)
-    resuming, resumed = story.destination_first(Kind.VM_RESUMING), story.destination_first(Kind.VM_RESUMED)
+    resuming, resumed = aligned.destination_first(Kind.VM_RESUMING), aligned.destination_first(Kind.VM_RESUMED)
     inferred = False
     if timed is not None:
-        end = story.timeline.at(Role.DESTINATION, timed)
+        end = aligned.timeline.at(Role.DESTINATION, timed)
         start = end.plus(-(timed.number("resume_ns") or 0), 10**6)
         if start.ns == end.ns:
             return None
     elif resuming is not None and resumed is not None:
         start, end, inferred = resuming, resumed, True
     else:
-        complete, last = story.command(Command.COMPLETE), story.destination_last(Kind.DEVICE_RESUMING)
+        complete, last = aligned.command(Command.COMPLETE), aligned.destination_last(Kind.DEVICE_RESUMING)
         if complete is None or last is None:
             return None
         start, end, inferred = complete, last, True
@@ -172,7 +174,7 @@ def _resume(story: Story, side: Side) -> Draft | None:
     if inferred:
         part.attributes["otelmig.evidence.completeness"] = "inferred"
     for seen in side.all(Kind.DEVICE_RESUMING):
-        at = story.timeline.at(Role.DESTINATION, seen)
+        at = aligned.timeline.at(Role.DESTINATION, seen)
         if start.ns <= at.ns <= end.ns:
             device = {"vm.device.type": seen.word("device") or ""}
             part.events.append(DraftEvent(name="vm.device.resumed", at=at, attributes=dict(device)))
@@ -181,14 +183,14 @@ def _resume(story: Story, side: Side) -> Draft | None:
     return part
 
 
-def _prefault(story: Story, side: Side) -> Draft | None:
+def _prefault(aligned: AlignedSides, side: Side) -> Draft | None:
     """Postcopy: pages are fetched in the background until all are there."""
-    started = story.destination_first(Kind.PREFAULT_STARTED)
+    started = aligned.destination_first(Kind.PREFAULT_STARTED)
     if started is None:
         return None
-    done = story.destination_last(Kind.PREFAULT_DONE)
-    failed = story.destination_first(Kind.PREFAULT_FAILED)
-    end = done or failed or story.timeline.at(Role.DESTINATION, side.observations[-1])
+    done = aligned.destination_last(Kind.PREFAULT_DONE)
+    failed = aligned.destination_first(Kind.PREFAULT_FAILED)
+    end = done or failed or aligned.timeline.at(Role.DESTINATION, side.observations[-1])
     part = Draft("prefault", started, end, role=Role.DESTINATION, sequential=False)
     if done is None:
         part.attributes["otelmig.evidence.completeness"] = "partial"
@@ -197,11 +199,11 @@ def _prefault(story: Story, side: Side) -> Draft | None:
     return part
 
 
-def _mark_failure(story: Story, side: Side, span: Draft, restore: Draft | None) -> None:
+def _mark_failure(aligned: AlignedSides, side: Side, span: Draft, restore: Draft | None) -> None:
     """What the destination itself saw go wrong."""
     aborted, lost = side.first(Kind.RECEIVE_ABORTED, Kind.CPU_INCOMPATIBLE), side.first(Kind.PEER_LOST)
-    if aborted is not None and story.refusal is not None:
-        error, error_type = story.refusal, aborted.word("error_type") or "_OTHER"
+    if aborted is not None and aligned.refusal is not None:
+        error, error_type = aligned.refusal, aborted.word("error_type") or "_OTHER"
         span.fail(error, error_type)
         if restore is not None and error_type == "restore_failed":
             restore.fail(error, error_type)

@@ -14,7 +14,7 @@ from otelmig.trace.span_draft import Draft, DraftEvent, tiles
 if TYPE_CHECKING:
     from otelmig.migration.observation import Observation
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import Story
+    from otelmig.trace.aligned_sides import AlignedSides
     from otelmig.trace.timeline import Moment
 
 __all__ = ["downtime"]
@@ -22,14 +22,14 @@ __all__ = ["downtime"]
 _MS: Final = 10**6
 
 
-def downtime(story: Story, side: Side) -> Draft | None:
+def downtime(aligned: AlignedSides, side: Side) -> Draft | None:
     """The span ``downtime`` with its parts; None if the migration never stopped the guest (and never completed)."""
     completed = side.first(Kind.COMPLETED)
     if completed is None:
-        return _broken_off(story, side)
-    end = story.timeline.at(Role.SOURCE, completed)
+        return _broken_off(aligned, side)
+    end = aligned.timeline.at(Role.SOURCE, completed)
     printed = completed.number("downtime_ns")
-    span = Draft("downtime", _start(story, end, printed), end)
+    span = Draft("downtime", _start(aligned, end, printed), end)
     if printed is None:
         span.attributes["otelmig.evidence.completeness"] = "inferred"
     else:
@@ -40,45 +40,45 @@ def downtime(story: Story, side: Side) -> Draft | None:
     breakdown = side.first(Kind.DOWNTIME_BREAKDOWN)
     if breakdown is None:
         span.attributes["otelmig.evidence.completeness"] = "inferred"
-        parts = _parts_by_stamps(story, span)
+        parts = _parts_by_stamps(aligned, span)
     else:
         for name in ("final_delta", "snapshot", "send", "complete"):
             if (part := breakdown.number(f"{name}_ns")) is not None:
                 span.attributes[f"vm.migration.downtime.{name}"] = seconds(part)
-        parts = _packed(story, span, breakdown) if story.coarse else _parts_by_breakdown(story, span, breakdown)
+        parts = _packed(aligned, span, breakdown) if aligned.coarse else _parts_by_breakdown(aligned, span, breakdown)
     _finish(span, parts)
     return span
 
 
-def _start(story: Story, end: Moment, printed_ns: int | None) -> Moment:
+def _start(aligned: AlignedSides, end: Moment, printed_ns: int | None) -> Moment:
     """Where the downtime begins: it lasts the printed milliseconds; inside the last one ``pausing`` decides.
 
     A release that prints no downtime leaves the stamps: from ``pausing``, else the first device that is paused.
     """
-    pausing = story.source_first(Kind.VM_PAUSING)
+    pausing = aligned.source_first(Kind.VM_PAUSING)
     if printed_ns is None:
-        begin = pausing or story.source_first(Kind.DEVICE_PAUSING) or story.source_first(Kind.SNAPSHOTTING)
+        begin = pausing or aligned.source_first(Kind.DEVICE_PAUSING) or aligned.source_first(Kind.SNAPSHOTTING)
         return end if begin is None else begin
     if pausing is not None and printed_ns <= end.ns - pausing.ns < printed_ns + _MS:
         return pausing
-    if story.source is not None and impossible_downtime(story.source):
-        began = story.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
+    if aligned.source is not None and impossible_downtime(aligned.source):
+        began = aligned.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
         return (pausing or began or end).not_after(end)
     return end.plus(-printed_ns, _MS)
 
 
-def _parts_by_breakdown(story: Story, span: Draft, breakdown: Observation) -> list[Draft]:
+def _parts_by_breakdown(aligned: AlignedSides, span: Draft, breakdown: Observation) -> list[Draft]:
     """Parts of the printed lengths; where they begin is stamped (pause, snapshot) or counted back from the end."""
-    parts = _pause(story, span)
+    parts = _pause(aligned, span)
     after_pause = parts[-1].end if parts else span.start
     final = breakdown.number("final_delta_ns") or 0
     if final:
-        parts.append(_final_delta(story, after_pause, after_pause.plus(final, _MS)))
+        parts.append(_final_delta(aligned, after_pause, after_pause.plus(final, _MS)))
     complete = breakdown.number("complete_ns") or 0
     send = breakdown.number("send_ns") or 0
     completing = span.end.plus(-complete, _MS)
     sending = span.end.plus(-complete - send, 2 * _MS)
-    snapshotting = story.source_first(Kind.SNAPSHOTTING)
+    snapshotting = aligned.source_first(Kind.SNAPSHOTTING)
     snapshot = breakdown.number("snapshot_ns") or 0
     if snapshot:
         begin = snapshotting or sending.plus(-snapshot, _MS)
@@ -90,7 +90,7 @@ def _parts_by_breakdown(story: Story, span: Draft, breakdown: Observation) -> li
     return parts
 
 
-def _packed(story: Story, span: Draft, breakdown: Observation) -> list[Draft]:
+def _packed(aligned: AlignedSides, span: Draft, breakdown: Observation) -> list[Draft]:
     """Stamps too coarse to place anything: the printed parts side by side before the end, the rest before them."""
     parts: list[Draft] = []
     end = span.end
@@ -103,18 +103,18 @@ def _packed(story: Story, span: Draft, breakdown: Observation) -> list[Draft]:
         length = breakdown.number(key) or 0
         begin = end.plus(-length, _MS)
         if length:
-            part = _final_delta(story, begin, end) if name == "final delta" else Draft(name, begin, end)
+            part = _final_delta(aligned, begin, end) if name == "final delta" else Draft(name, begin, end)
             part.attributes["otelmig.evidence.completeness"] = "inferred"
             parts.insert(0, part)
         end = begin
     return parts
 
 
-def _pause(story: Story, span: Draft) -> list[Draft]:
+def _pause(aligned: AlignedSides, span: Draft) -> list[Draft]:
     """The span ``pause``, if the migration paused the guest."""
-    side = story.source
-    pausing = story.source_first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)
-    paused = story.source_first(Kind.VM_PAUSED) or story.source_last(Kind.DEVICE_PAUSING)
+    side = aligned.source
+    pausing = aligned.source_first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)
+    paused = aligned.source_first(Kind.VM_PAUSED) or aligned.source_last(Kind.DEVICE_PAUSING)
     if side is None or pausing is None or paused is None:
         return []
     part = Draft("pause", pausing.not_before(span.start), paused)
@@ -122,7 +122,7 @@ def _pause(story: Story, span: Draft) -> list[Draft]:
         part.events.append(
             DraftEvent(
                 name="vm.device.paused",
-                at=story.timeline.at(Role.SOURCE, seen),
+                at=aligned.timeline.at(Role.SOURCE, seen),
                 attributes={"vm.device.type": seen.word("device") or ""},
             )
         )
@@ -133,43 +133,43 @@ def _pause(story: Story, span: Draft) -> list[Draft]:
     return [part]
 
 
-def _final_delta(story: Story, start: Moment, end: Moment) -> Draft:
+def _final_delta(aligned: AlignedSides, start: Moment, end: Moment) -> Draft:
     part = Draft("final delta", start, end)
-    final = None if story.source is None else story.source.first(Kind.FINAL_DELTA_SENT)
+    final = None if aligned.source is None else aligned.source.first(Kind.FINAL_DELTA_SENT)
     if final is not None:
         figures = memory_figures(final, first=True)
         part.attributes |= figures
     return part
 
 
-def _parts_by_stamps(story: Story, span: Draft, until: Moment | None = None) -> list[Draft]:
+def _parts_by_stamps(aligned: AlignedSides, span: Draft, until: Moment | None = None) -> list[Draft]:
     """No printed parts: from the stamps of both sides, as far as they go (``until`` is where the source's stop)."""
-    side = story.source
-    parts = _pause(story, span)
+    side = aligned.source
+    parts = _pause(aligned, span)
     cursor = parts[-1].end if parts else span.start
-    snapshotting = story.source_first(Kind.SNAPSHOTTING) or _snapshot_cpuid(story)
-    snapshotted = story.source_first(Kind.SNAPSHOTTED)
+    snapshotting = aligned.source_first(Kind.SNAPSHOTTING) or _snapshot_cpuid(aligned)
+    snapshotted = aligned.source_first(Kind.SNAPSHOTTED)
     if side is not None and side.mode is Mode.PRECOPY:
-        sent = story.source_first(Kind.FINAL_DELTA_SENT) or snapshotting or until
+        sent = aligned.source_first(Kind.FINAL_DELTA_SENT) or snapshotting or until
         if sent is not None and sent.ns > cursor.ns:
-            parts.append(_final_delta(story, cursor, sent))
+            parts.append(_final_delta(aligned, cursor, sent))
     if snapshotting is not None:
-        taken = snapshotted or story.command(Command.STATE) or until
+        taken = snapshotted or aligned.command(Command.STATE) or until
         if taken is not None:
             parts.append(Draft("snapshot", snapshotting, taken))
             cursor = taken
-            if snapshotted is not None or story.command(Command.STATE) is not None:
-                parts += _send_and_complete(story, span, cursor, until)
+            if snapshotted is not None or aligned.command(Command.STATE) is not None:
+                parts += _send_and_complete(aligned, span, cursor, until)
     for part in parts:
         part.attributes.setdefault("otelmig.evidence.completeness", "inferred")
     return parts
 
 
-def _send_and_complete(story: Story, span: Draft, start: Moment, until: Moment | None) -> list[Draft]:
+def _send_and_complete(aligned: AlignedSides, span: Draft, start: Moment, until: Moment | None) -> list[Draft]:
     """The border between sending the state and completing lies between the destination's two lines about it."""
-    restored = story.destination_first(Kind.RESTORED)
-    resuming = story.command(Command.COMPLETE) or story.destination_first(Kind.VM_RESUMING)
-    resuming_event = story.destination_first(Kind.VM_RESUMING) or resuming
+    restored = aligned.destination_first(Kind.RESTORED)
+    resuming = aligned.command(Command.COMPLETE) or aligned.destination_first(Kind.VM_RESUMING)
+    resuming_event = aligned.destination_first(Kind.VM_RESUMING) or resuming
     if until is not None and (resuming is None or resuming.ns >= until.ns):
         return [Draft("send", start, until)]
     if resuming is None:
@@ -183,31 +183,31 @@ def _send_and_complete(story: Story, span: Draft, start: Moment, until: Moment |
     return [Draft("send", start, border), Draft("complete", border, until or span.end)]
 
 
-def _snapshot_cpuid(story: Story) -> Moment | None:
+def _snapshot_cpuid(aligned: AlignedSides) -> Moment | None:
     """The CPUID line at the start of the snapshot, for logs without events."""
-    lines = () if story.source is None else story.source.all(Kind.CPUID_GENERATED)
-    return story.on_source(lines[1]) if len(lines) > 1 else None
+    lines = () if aligned.source is None else aligned.source.all(Kind.CPUID_GENERATED)
+    return aligned.on_source(lines[1]) if len(lines) > 1 else None
 
 
-def _broken_off(story: Story, side: Side) -> Draft | None:
+def _broken_off(aligned: AlignedSides, side: Side) -> Draft | None:
     """A downtime that ended in a failure, or of which the end is not logged."""
-    start = story.source_first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)
+    start = aligned.source_first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)
     if start is None:
         return None
-    finished = story.source_first(Kind.SEND_FINISHED)
+    finished = aligned.source_first(Kind.SEND_FINISHED)
     if side.result is Result.SUCCESS and finished is not None:
         # without the completion line: what the destination says last comes closest, the event follows the cleanup
-        received = story.destination_first(Kind.RECEIVE_FINISHED, Kind.VM_RESUMED) or finished
+        received = aligned.destination_first(Kind.RECEIVE_FINISHED, Kind.VM_RESUMED) or finished
         span = Draft("downtime", start, received.not_after(finished).not_before(start))
         span.attributes["otelmig.evidence.completeness"] = "inferred"
-        _finish(span, _parts_by_stamps(story, span))
+        _finish(span, _parts_by_stamps(aligned, span))
         return span
-    end = story.failure or story.evidence_ends
+    end = aligned.failure or aligned.evidence_ends
     if end is None:
         return None
     span = Draft("downtime", start, end)
-    parts = _parts_by_stamps(story, span, until=end)
-    if story.failure is None:
+    parts = _parts_by_stamps(aligned, span, until=end)
+    if aligned.failure is None:
         span.attributes["otelmig.evidence.completeness"] = "partial"
     _finish(span, parts)
     return span

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from otelmig.migration.observation import Observation
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import Story
+    from otelmig.trace.aligned_sides import AlignedSides
     from otelmig.trace.span import AttributeValue
     from otelmig.trace.timeline import Moment
 
@@ -28,17 +28,17 @@ _BEFORE_MEMORY: Final = frozenset({"connection_failed", "tls_error", "config_rej
 """Failures that come before any memory is sent."""
 
 
-def precopy(story: Story, end: Moment) -> Draft | None:
+def precopy(aligned: AlignedSides, end: Moment) -> Draft | None:
     """The span ``precopy`` with its iterations, up to ``end``; None if no memory was copied with the guest running."""
-    side = story.source
-    if side is None or side.mode is not Mode.PRECOPY or not _began(story, side):
+    side = aligned.source
+    if side is None or side.mode is not Mode.PRECOPY or not _began(aligned, side):
         return None
-    start = _start(story, side)
+    start = _start(aligned, side)
     if start is None or start.ns >= end.ns:
         return None
     span = Draft("precopy", start, end)
     cursor = start
-    passes = _passes(story, side)
+    passes = _passes(aligned, side)
     for index, (finish, seen) in enumerate(passes):
         iteration = Draft("memory iteration", cursor, finish.not_after(end))
         iteration.attributes["vm.migration.memory.iteration.index"] = index
@@ -47,8 +47,8 @@ def precopy(story: Story, end: Moment) -> Draft | None:
         iteration.attributes |= _dirty_rate(side, passes, index, finish.ns - cursor.ns)
         span.children.append(iteration)
         cursor = finish
-    _add_unfinished(story, span, cursor, end)
-    _add_convergence(story, span)
+    _add_unfinished(aligned, span, cursor, end)
+    _add_convergence(aligned, span)
     return span
 
 
@@ -75,7 +75,7 @@ def memory_figures(seen: Observation, *, first: bool) -> dict[str, AttributeValu
     return found
 
 
-def _began(story: Story, side: Side) -> bool:
+def _began(aligned: AlignedSides, side: Side) -> bool:
     """Whether memory was being copied: a line says so, or nothing says that it ended before."""
     memory = (
         Kind.ITERATION_SENT,
@@ -84,18 +84,18 @@ def _began(story: Story, side: Side) -> bool:
         Kind.FINAL_DELTA_SENT,
         Kind.PRECOPY_CONVERGED,
     )
-    if side.first(*memory) is not None or story.command(Command.MEMORY) is not None:
+    if side.first(*memory) is not None or aligned.command(Command.MEMORY) is not None:
         return True
-    if side.first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED) is None or story.error_type in _BEFORE_MEMORY:
+    if side.first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED) is None or aligned.error_type in _BEFORE_MEMORY:
         return side.result is Result.SUCCESS
-    destination = story.destination
+    destination = aligned.destination
     commands_logged = destination is not None and destination.command(Command.START) is not None
     return side.connections > 1 or not commands_logged  # else Memory would be among them
 
 
-def _start(story: Story, side: Side) -> Moment | None:
+def _start(aligned: AlignedSides, side: Side) -> Moment | None:
     """When copying began: the smallest (stamp - elapsed), else the first Memory command, else the last connect."""
-    handshake = story.source_first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED)
+    handshake = aligned.source_first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED)
     printed = [
         (seen, elapsed)
         for kind in (Kind.ITERATION_SENT, Kind.PRECOPY_CONVERGED, Kind.FINAL_DELTA_SENT)
@@ -105,15 +105,15 @@ def _start(story: Story, side: Side) -> Moment | None:
     start: Moment | None
     if printed:
         seen, elapsed = min(printed, key=lambda found: found[0].stamp.ns - found[1])
-        start = story.timeline.at(Role.SOURCE, seen).plus(-elapsed, _ELAPSED_ERROR_NS)
+        start = aligned.timeline.at(Role.SOURCE, seen).plus(-elapsed, _ELAPSED_ERROR_NS)
     else:
-        start = story.command(Command.MEMORY) or story.source_last(Kind.CONNECTING)
+        start = aligned.command(Command.MEMORY) or aligned.source_last(Kind.CONNECTING)
     if start is None or handshake is None:
-        return start or handshake or story.on_source(side.observations[0])
+        return start or handshake or aligned.on_source(side.observations[0])
     return start.not_before(handshake)
 
 
-def _passes(story: Story, side: Side) -> list[tuple[Moment, Observation]]:
+def _passes(aligned: AlignedSides, side: Side) -> list[tuple[Moment, Observation]]:
     """The acknowledged passes: when each ended, and the line that says so."""
     by_index: dict[int, Observation] = {}
     for kind in _ITERATION:  # the line is stamped before the event: it wins
@@ -126,7 +126,7 @@ def _passes(story: Story, side: Side) -> list[tuple[Moment, Observation]]:
             first,
             *(each.end for each in side.dirty_rounds if each.acknowledged and each.end is not None),
         ]
-    return [(story.timeline.at(Role.SOURCE, seen), seen) for seen in seen_passes]
+    return [(aligned.timeline.at(Role.SOURCE, seen), seen) for seen in seen_passes]
 
 
 def _dirty_rate(
@@ -163,10 +163,10 @@ def _dirty_rate(
     }
 
 
-def _add_unfinished(story: Story, span: Draft, cursor: Moment, end: Moment) -> None:
+def _add_unfinished(aligned: AlignedSides, span: Draft, cursor: Moment, end: Moment) -> None:
     """The pass that was under way when the migration failed or its evidence stops: shown, marked, not counted."""
-    side = story.source
-    if side is None or side.result in (Result.SUCCESS, Result.TIMEOUT) or story.paused or cursor.ns >= end.ns:
+    side = aligned.source
+    if side is None or side.result in (Result.SUCCESS, Result.TIMEOUT) or aligned.paused or cursor.ns >= end.ns:
         return
     decided = side.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED)
     if decided is not None or _nothing_left(side):
@@ -183,16 +183,16 @@ def _nothing_left(side: Side) -> bool:
     return bool(rounds and tables) and tables[-1].stamp.ns >= rounds[-1].stamp.ns and not tables[-1].number("ranges")
 
 
-def _add_convergence(story: Story, span: Draft) -> None:
+def _add_convergence(aligned: AlignedSides, span: Draft) -> None:
     """Why iterating stopped, as an attribute and as an event."""
-    side = story.source
+    side = aligned.source
     if side is None:
         return
     decided = side.first(Kind.CONVERGENCE_DECIDED)
     reason = None if decided is None else decided.word("reason")
     if side.result is Result.TIMEOUT:
         reason = "timeout_cancelled"
-    elif reason is None and side.all(Kind.DIRTY_ROUND) and story.paused:
+    elif reason is None and side.all(Kind.DIRTY_ROUND) and aligned.paused:
         last = side.all(Kind.DIRTY_ROUND)[-1]
         finished = (last.number("round") or 0) + 1 >= (last.number("rounds") or 0)
         empty = len(side.dirty_rounds) < len(side.all(Kind.DIRTY_ROUND))
@@ -203,7 +203,7 @@ def _add_convergence(story: Story, span: Draft) -> None:
     estimate = decided or side.first(Kind.PRECOPY_CONVERGED)
     if estimate is not None and (ns := estimate.number("estimate_ns")):
         span.attributes["vm.migration.downtime.estimated"] = seconds(ns)
-    if decided is not None and (at := story.on_source(decided)) is not None:
+    if decided is not None and (at := aligned.on_source(decided)) is not None:
         span.events.append(
             DraftEvent(
                 name="vm.migration.converged",

@@ -13,7 +13,7 @@ from otelmig.trace.span_draft import MICROSECOND, Draft, DraftEvent
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import Story
+    from otelmig.trace.aligned_sides import AlignedSides
     from otelmig.trace.timeline import Moment
 
 __all__ = ["add_wait", "migration", "phase"]
@@ -24,25 +24,25 @@ def phase(root: Draft, name: str) -> Draft | None:
     return next((child for child in root.children if child.name == name), None)
 
 
-def migration(story: Story, side: Side) -> Draft:
+def migration(aligned: AlignedSides, side: Side) -> Draft:
     """The root span with the source's phases, in order."""
-    start = story.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
-    start = start or story.timeline.at(Role.SOURCE, side.observations[0])
-    end = _end(story, side)
+    start = aligned.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
+    start = start or aligned.timeline.at(Role.SOURCE, side.observations[0])
+    end = _end(aligned, side)
     root = Draft("migration", start, end)
     root.kind = SpanKind.CLIENT
-    stopped = downtime(story, side)
-    memory_until = stopped.start if stopped is not None else (story.failure or story.evidence_ends or end)
-    memory = precopy(story, memory_until)
+    stopped = downtime(aligned, side)
+    memory_until = stopped.start if stopped is not None else (aligned.failure or aligned.evidence_ends or end)
+    memory = precopy(aligned, memory_until)
     setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
     root.children.append(Draft("setup", start, setup_until))
     root.children += [each for each in (memory, stopped) if each is not None]
-    _add_ending(story, side, root, stopped, end)
-    _mark_failure(story, side, root)
+    _add_ending(aligned, side, root, stopped, end)
+    _mark_failure(aligned, side, root)
     return root
 
 
-def add_wait(root: Draft, story: Story) -> None:
+def add_wait(root: Draft, aligned: AlignedSides) -> None:
     """Where the destination reports its end after the source has: ``unaccounted`` on the source, until then.
 
     So the source's phases fill the root, and what ends last is theirs: viewers walk back from there, and would stay on
@@ -50,22 +50,22 @@ def add_wait(root: Draft, story: Story) -> None:
     """
     received = phase(root, "receive")
     last = next((child for child in reversed(root.children) if child.sequential and child.role is Role.SOURCE), None)
-    if received is None or last is None or story.source is None or story.source.result is not Result.SUCCESS:
+    if received is None or last is None or aligned.source is None or aligned.source.result is not Result.SUCCESS:
         return
     until = received.end.plus(MICROSECOND)
     if until.ns > last.end.ns:
         root.children.append(Draft("unaccounted", last.end, until))
 
 
-def _end(story: Story, side: Side) -> Moment:
+def _end(aligned: AlignedSides, side: Side) -> Moment:
     """Where the source's part ends."""
     if side.first(Kind.COMPLETED, Kind.SEND_FINISHED) is not None and side.result is Result.SUCCESS:
-        end = story.source_first(Kind.SEND_FINISHED, Kind.POSTCOPY_FINISHED, Kind.POSTCOPY_DRAINED)
-        return end or story.source_first(Kind.COMPLETED) or story.timeline.at(Role.SOURCE, side.observations[-1])
+        end = aligned.source_first(Kind.SEND_FINISHED, Kind.POSTCOPY_FINISHED, Kind.POSTCOPY_DRAINED)
+        return end or aligned.source_first(Kind.COMPLETED) or aligned.timeline.at(Role.SOURCE, side.observations[-1])
     if side.result is Result.UNKNOWN:
-        return story.evidence_ends or story.timeline.at(Role.SOURCE, side.observations[-1])
+        return aligned.evidence_ends or aligned.timeline.at(Role.SOURCE, side.observations[-1])
     ends = [
-        story.source_last(kind)
+        aligned.source_last(kind)
         for kind in (
             Kind.RESUMED_AFTER_FAILURE,
             Kind.VM_RESUMED,
@@ -75,23 +75,23 @@ def _end(story: Story, side: Side) -> Moment:
             Kind.SEND_FINISHED,
         )
     ]
-    ends.append(story.on_source(side.resumed))
+    ends.append(aligned.on_source(side.resumed))
     last = max((end for end in ends if end is not None), key=lambda moment: moment.ns, default=None)
-    return last or story.failure or story.timeline.at(Role.SOURCE, side.observations[-1])
+    return last or aligned.failure or aligned.timeline.at(Role.SOURCE, side.observations[-1])
 
 
-def _add_ending(story: Story, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
+def _add_ending(aligned: AlignedSides, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
     """What follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
     completed = side.first(Kind.COMPLETED) is not None
     if side.result is Result.UNKNOWN:
         if stopped is not None and completed and end.ns > stopped.end.ns:
             root.children.append(Draft("postcopy", stopped.end, end))  # pages were left behind
-    elif not completed and story.failure is not None:
-        _add_rollback(story.failure, root, stopped, story.on_source(side.resumed), end)
+    elif not completed and aligned.failure is not None:
+        _add_rollback(aligned.failure, root, stopped, aligned.on_source(side.resumed), end)
     elif stopped is not None:
         cursor = stopped.end
         if side.mode is Mode.POSTCOPY:
-            drained = story.failure or story.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
+            drained = aligned.failure or aligned.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
             if drained.ns > cursor.ns:
                 root.children.append(Draft("postcopy", cursor, drained))
                 cursor = drained
@@ -110,13 +110,13 @@ def _add_rollback(failure: Moment, root: Draft, stopped: Draft | None, resumed: 
     root.children.append(span)
 
 
-def _mark_lost(story: Story, side: Side, root: Draft) -> None:
+def _mark_lost(aligned: AlignedSides, side: Side, root: Draft) -> None:
     """A source that stops without a word is an ERROR only if something saw it go: its peer, or the kernel's filter."""
     killed = side.first(Kind.PROCESS_KILLED)
     description = f"the source's log stops at {side.observations[-1].where}"
     if killed is not None:
         description = f"the source was killed by its {killed.word('by')} filter ({killed.word('detail')})"
-    if story.peer_lost is not None:
+    if aligned.peer_lost is not None:
         description += "; the destination saw the connection end"
     elif killed is None:
         return
@@ -127,30 +127,30 @@ def _mark_lost(story: Story, side: Side, root: Draft) -> None:
         open_phase.children[-1].fail(description, "peer_aborted")
 
 
-def _mark_failure(story: Story, side: Side, root: Draft) -> None:
+def _mark_failure(aligned: AlignedSides, side: Side, root: Draft) -> None:
     """ERROR on the root and on the phase that failed; what stops without a word is ERROR only if the peer saw it go."""
     if side.result in (Result.SUCCESS, Result.CANCELLATION):
         return
     if side.result is Result.UNKNOWN:
-        _mark_lost(story, side, root)
+        _mark_lost(aligned, side, root)
         return
     failed = side.first(Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
     description = (failed.word("error") if failed is not None else None) or "the migration failed"
-    if story.refusal is not None:
-        description = f"the destination refused: {story.refusal}; the source: {description}"
-    root.fail(description, story.error_type)
-    if story.failure is not None:
+    if aligned.refusal is not None:
+        description = f"the destination refused: {aligned.refusal}; the source: {description}"
+    root.fail(description, aligned.error_type)
+    if aligned.failure is not None:
         root.events.append(
-            DraftEvent(name="vm.migration.failed", at=story.failure, attributes={"error.type": story.error_type})
+            DraftEvent(name="vm.migration.failed", at=aligned.failure, attributes={"error.type": aligned.error_type})
         )
     phases = [child for child in root.children if child.name in ("setup", "precopy", "downtime", "postcopy")]
     if not phases:
         return
     failing = phases[-1]
-    failing.fail(description, story.error_type)
+    failing.fail(description, aligned.error_type)
     last = failing.children[-1] if failing.children else None
     unfinished = last is not None and (
         failing.name == "downtime" or last.attributes.get("otelmig.evidence.completeness") == "partial"
     )
     if last is not None and unfinished and last.name != "unaccounted":
-        last.fail(description, story.error_type)
+        last.fail(description, aligned.error_type)

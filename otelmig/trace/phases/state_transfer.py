@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from otelmig.clock.proof import ClockProof
     from otelmig.migration.observation import Observation
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import Story
+    from otelmig.trace.aligned_sides import AlignedSides
 
 __all__ = ["state_transfer_attributes"]
 
 _MS: Final = 10**6
 
 
-def state_transfer_attributes(story: Story, proof: ClockProof | None) -> dict[str, float]:
+def state_transfer_attributes(aligned: AlignedSides, proof: ClockProof | None) -> dict[str, float]:
     """The one-way transfer of the state: middle of what is possible, least and most, in seconds; empty if unknown."""
-    source, destination, placement = story.source, story.destination, story.timeline.placement
+    source, destination, placement = aligned.source, aligned.destination, aligned.timeline.placement
     if source is None or destination is None or proof is None or placement is None or placement.bounds is None:
         return {}
     left = source.first(Kind.SNAPSHOTTED)
     arrived_ns = _arrived_ns(destination)
     if left is None or arrived_ns is None or source.first(Kind.COMPLETED) is None:
         return {}
-    bounds = proof.throughout(left.stamp.lo_ns, arrived_ns - placement.estimate_ns)
+    bounds = proof.bounds_between(left.stamp.lo_ns, arrived_ns - placement.estimate_ns)
     latest = None if bounds is None else bounds.latest_source_ns(arrived_ns)
     candidates = [] if latest is None else [latest - left.stamp.lo_ns]
     received = destination.first(Kind.STATE_RECEIVED)

@@ -13,19 +13,19 @@ from otelmig.migration.stamp import ClockDomain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from otelmig.hypervisors.cloud_hypervisor.causality.instants import Instant, Need
+    from otelmig.hypervisors.cloud_hypervisor.causality.instants import Instant, LogFlags
     from otelmig.migration.side import Side
 
-__all__ = ["tightening"]
+__all__ = ["clock_advice"]
 
 _COARSE_NS: Final = 100_000
 """Half of what a stamp leaves open from which on another one would help."""
 
 
-def tightening(source: Side, destination: Side) -> Iterator[str]:
+def clock_advice(source: Side, destination: Side) -> Iterator[str]:
     """One sentence for each flag that would add constraints between these two sides."""
     for side, instants in ((source, SOURCE), (destination, DESTINATION)):
-        release = last_release([side.process.dialect])
+        release = last_release([side.vmm.releases_text])
         given = {
             key for key, each in instants.items() if any(end is not None for end in each.find(source, destination))
         }
@@ -40,7 +40,7 @@ def tightening(source: Side, destination: Side) -> Iterator[str]:
                 continue
             cost = " (it writes dirty tables inside the downtime)" if need.verbosity > 1 and side is source else ""
             yield f"{need} on the {side.role}{cost}: {len(rules)} more rules, such as {', '.join(rules[:3])}"
-        if side.process.domain is ClockDomain.REALTIME:
+        if side.vmm.domain is ClockDomain.REALTIME:
             continue
         coarsest = max(seen.stamp.error_ns for seen in side.observations)
         coarse = f"its stamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
@@ -51,9 +51,9 @@ def tightening(source: Side, destination: Side) -> Iterator[str]:
             yield f"--event-monitor on the {side.role}: {coarse}"
 
 
-def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -> dict[Need, set[str]]:
+def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -> dict[LogFlags, set[str]]:
     """The instants that ``release`` prints only with more than what was printed, by what it takes."""
-    found: dict[Need, set[str]] = {}
+    found: dict[LogFlags, set[str]] = {}
     printed = {need for key in given if (need := instants[key].need(release)) is not None}
     for key, each in instants.items():
         need = each.need(release)

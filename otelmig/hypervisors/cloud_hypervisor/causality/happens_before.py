@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, Instant, Need
+from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, Instant, LogFlags
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases
 from otelmig.migration.constraint import destination_first, source_first
 
@@ -40,14 +40,14 @@ class Rule:
     destination: Instant
     why: str
 
-    def printed(self) -> Iterator[tuple[Releases, Need]]:
+    def printed(self) -> Iterator[tuple[Releases, LogFlags]]:
         """The releases that print both instants, and what that takes."""
         for need, group in groupby(range(len(RELEASES)), key=self.need):
             releases = list(group)
             if need is not None:
                 yield Releases(first=releases[0], last=releases[-1]), need
 
-    def need(self, release: int) -> Need | None:
+    def need(self, release: int) -> LogFlags | None:
         """What it takes in a release (an index into ``RELEASES``) to print both; None if it does not print one."""
         first, second = self.source.need(release), self.destination.need(release)
         return None if first is None or second is None else first | second

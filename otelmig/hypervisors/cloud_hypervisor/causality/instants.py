@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     Finder = Callable[[Side, Side], Sequence[Endpoint | None]]
 
-__all__ = ["DESTINATION", "SOURCE", "Instant", "Need"]
+__all__ = ["DESTINATION", "SOURCE", "Instant", "LogFlags"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class LogFlags:
     """What it takes for an instant to be printed: ``verbosity`` times ``-v``, or else the event monitor."""
 
     verbosity: int = 0
     event_monitor: bool = False
 
-    def __or__(self, other: Need) -> Need:
+    def __or__(self, other: LogFlags) -> LogFlags:
         """What it takes for both."""
-        return Need(
+        return LogFlags(
             verbosity=max(self.verbosity, other.verbosity), event_monitor=self.event_monitor or other.event_monitor
         )
 
@@ -51,19 +51,19 @@ class Instant:
     """Its name in the ids of rules."""
     find: Finder
     """The instants of this kind in their order, given the source and the destination."""
-    printed: tuple[tuple[Releases, Need], ...]
+    printed: tuple[tuple[Releases, LogFlags], ...]
     """Which releases print it, and what that takes."""
 
-    def need(self, release: int) -> Need | None:
+    def need(self, release: int) -> LogFlags | None:
         """What it takes in a release (an index into ``RELEASES``); None if it does not print it."""
         return next((need for releases, need in self.printed if releases.first <= release <= releases.last), None)
 
 
-_ALWAYS: Final = Need()
-_V: Final = Need(verbosity=1)
-_VV: Final = Need(verbosity=2)
-_VVV: Final = Need(verbosity=3)
-_MONITOR: Final = Need(event_monitor=True)
+_ALWAYS: Final = LogFlags()
+_V: Final = LogFlags(verbosity=1)
+_VV: Final = LogFlags(verbosity=2)
+_VVV: Final = LogFlags(verbosity=3)
+_MONITOR: Final = LogFlags(event_monitor=True)
 _INFO: Final = ((ALL, _V),)
 _EVENT: Final = ((until("v49.0"), _MONITOR), (since("v50.0"), _V))
 _TIMED: Final = ((since("v52.0"), _VV),)
@@ -311,7 +311,7 @@ def _peer_lost(_: Side, destination: Side) -> Sequence[Endpoint | None]:
     return (_endpoint(destination.first(Kind.PEER_LOST)),)
 
 
-def _table(*rows: tuple[str, Finder, tuple[tuple[Releases, Need], ...]]) -> dict[str, Instant]:
+def _table(*rows: tuple[str, Finder, tuple[tuple[Releases, LogFlags], ...]]) -> dict[str, Instant]:
     return {key: Instant(key=key, find=find, printed=printed) for key, find, printed in rows}
 
 

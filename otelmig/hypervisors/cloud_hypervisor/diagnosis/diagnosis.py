@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.diagnosis.line_account import Reading
-    from otelmig.hypervisors.log_options import ReadingOptions
+    from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import InputLog
     from otelmig.migration.side import Side
 
@@ -87,7 +87,7 @@ class _Facts:
     @property
     def dated(self) -> bool:
         """Whether something besides the lines says when they were written."""
-        return any(side.process.zero_ns is not None for side in self.sides)
+        return any(side.vmm.latest_zero_ns is not None for side in self.sides)
 
     def has(self, *kinds: Kind) -> bool:
         return any(self.reading.kinds[kind] for kind in kinds)
@@ -96,7 +96,7 @@ class _Facts:
         return any(side.role is role for side in self.sides)
 
 
-def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> Diagnosis:
+def diagnose(log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:
     """Examine one input, given the attempts that were found in it."""
     stream = is_event_stream(log.head)
     reader = None if is_beside_logs(log) else reader_for(log, options)
@@ -108,18 +108,18 @@ def diagnose(log: InputLog, sides: Sequence[Side], options: ReadingOptions) -> D
         log=log,
         reading=reading,
         sides=sides,
-        last_release=last_release(side.process.dialect for side in sides),
+        last_release=last_release(side.vmm.releases_text for side in sides),
         event_stream=reader is None,
-        with_stream=not stream and any(side.process.event_stream is not None for side in sides),
+        with_stream=not stream and any(side.vmm.event_stream is not None for side in sides),
     )
-    versions = sorted({side.process.version or side.process.dialect for side in sides})
+    versions = sorted({side.vmm.version or side.vmm.releases_text for side in sides})
     boot = reading.last is not None and reading.last.domain is ClockDomain.BOOTTIME
     return Diagnosis(
         name=log.name,
         kind=_kind(log),
         release=", ".join(versions) or "not told",
         line_format=None if reader is None else ", ".join(_format_names(reader.seen)),
-        transport=log.transport,
+        transport=log.framing,
         verbosity=None if reader is None else ("-" + "v" * facts.level if facts.level else "default (warnings)"),
         clock=_clock_name(facts, stream=stream),
         resolution_ns=reading.coarsest_ns or None,
@@ -295,7 +295,7 @@ def _stream_alone(facts: _Facts) -> Iterator[Gap]:
             missing="whether these events were a migration: until v51 no event says so, and a snapshot looks the same",
             remedy="give the log too, at -v",
         )
-    elif all(side.process.inputs[0] == facts.log.key for side in facts.sides):
+    elif all(side.vmm.inputs[0] == facts.log.key for side in facts.sides):
         yield Gap(
             missing="the other host, sizes, the downtime by the hypervisor's word, and errors: no event carries them",
             remedy="give the log too, at -v",

@@ -12,7 +12,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.progress import is_progress, r
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, no_meaning, no_record
 from otelmig.hypervisors.diagnosis import LineAccount, Sample
 from otelmig.migration.observation import Kind
-from otelmig.migration.vmm import NotUnderstood
+from otelmig.migration.vmm import UnparsedLine
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
@@ -97,7 +97,7 @@ def _take(found: Reading, line: Line, message: str, level: str, stamp: Stamp) ->
     found.kinds[meaning.kind] += 1
     if meaning.event is not None:
         found.events[meaning.event] += 1
-    if meaning.kind is Kind.KNOWN:
+    if meaning.kind is Kind.IRRELEVANT:
         found.account.irrelevant[_OTHER] += 1
     else:
         found.account.used += 1
@@ -109,7 +109,7 @@ def read_every_answer(log: InputLog) -> Reading:
     bad = {
         item.where.line: item.reason
         for item in (read_progress(log) if is_progress(log.head) else ())
-        if isinstance(item, NotUnderstood)
+        if isinstance(item, UnparsedLine)
     }
     for line in log.lines(None):
         if not line.text.strip():
@@ -135,7 +135,7 @@ def read_every_event(log: InputLog) -> Reading:
         form = EVENTS.get((item.source, item.name))
         if form is None:
             found.account.irrelevant["events of other kinds"] += 1
-        elif form.kind is Kind.KNOWN:
+        elif form.kind is Kind.IRRELEVANT:
             found.account.irrelevant["events about other things"] += 1
         else:
             found.kinds[form.kind] += 1

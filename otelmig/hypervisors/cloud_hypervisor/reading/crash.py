@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP
-from otelmig.migration.observation import Kind, Observation, Where
+from otelmig.inputs.line import Where
+from otelmig.migration.observation import Kind, Observation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.inputs import InputLog
-    from otelmig.migration.vmm import Process
+    from otelmig.migration.vmm import Vmm
 
 __all__ = ["Crash", "crashed", "is_crash", "killed_after", "read_crash"]
 
@@ -59,7 +60,7 @@ def killed_after(last: Observation, where: Where, detail: str) -> Observation:
     )
 
 
-def crashed(processes: Iterable[Process], crashes: Sequence[Crash]) -> Iterator[Process]:
+def crashed(processes: Iterable[Vmm], crashes: Sequence[Crash]) -> Iterator[Vmm]:
     """The processes, each with the report whose file is called like its log."""
     by_stem = {crash.log.stem: crash for crash in crashes}
     for process in processes:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from otelmig.inputs import Host, Line
     from otelmig.migration.stamp import Stamp
 
-__all__ = ["LogProcess", "Writer"]
+__all__ = ["LogProcess", "LogWriters"]
 
 # looked at for every line; as attributes of their enumerations they take four times as long to look up
 _STARTED: Final = Kind.PROCESS_STARTED
@@ -75,7 +75,7 @@ class LogProcess:
     version: str | None = None
     host: Host | None = None
     last_ns: int = 0
-    zero_ns: int | None = None
+    latest_zero_ns: int | None = None
     """The latest Unix time at which the process's clock can have read zero, by its transport."""
     begun: bool = False
     """Whether anything but the process's own start was seen."""
@@ -92,8 +92,10 @@ class LogProcess:
         if line.host is not None:
             self.host = line.host
         if line.received_ns is not None and stamp.domain is ClockDomain.BOOTTIME:
-            zero_ns = line.received_ns - stamp.lo_ns
-            self.zero_ns = zero_ns if self.zero_ns is None else min(self.zero_ns, zero_ns)
+            latest_zero_ns = line.received_ns - stamp.lo_ns
+            self.latest_zero_ns = (
+                latest_zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, latest_zero_ns)
+            )
 
     def narrow(self, releases: Releases) -> None:
         """Only ``releases`` print what was seen, unless that leaves none (a patched build)."""
@@ -103,7 +105,7 @@ class LogProcess:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Track:
+class _OneProcess:
     """A process while its lines come in."""
 
     process: LogProcess
@@ -113,12 +115,12 @@ class _Track:
 
 
 @dataclass(slots=True, kw_only=True)
-class Writer:
+class LogWriters:
     """What is known to come from one process after the other, or (by their times) from a few in turns."""
 
     name: str
-    tracks: list[_Track] = field(default_factory=list)
-    current: _Track | None = None
+    tracks: list[_OneProcess] = field(default_factory=list)
+    current: _OneProcess | None = None
 
     def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Sequence[LogProcess]:
         """Add one record; return the processes that are over."""
@@ -169,7 +171,7 @@ class Writer:
             yield _finished(track)
         self.tracks.clear()
 
-    def _track(self, stamp: Stamp, meaning: Meaning) -> tuple[_Track, Sequence[LogProcess]]:
+    def _track(self, stamp: Stamp, meaning: Meaning) -> tuple[_OneProcess, Sequence[LogProcess]]:
         """The process that a record belongs to, and those that are over because it began."""
         track = self.current
         starts = meaning.kind is _STARTED
@@ -198,7 +200,7 @@ class Writer:
         self.tracks = [each for each in self.tracks if not any(each is one for one in over)]
         return self._new(stamp), [_finished(each) for each in over]
 
-    def _other(self, stamp: Stamp, gap: int) -> _Track | None:
+    def _other(self, stamp: Stamp, gap: int) -> _OneProcess | None:
         """Another process whose times go on with ``stamp`` much better than the current one's."""
         near = [
             (stamp.ns - each.process.last_ns, each)
@@ -214,19 +216,19 @@ class Writer:
         own, found = min(near, key=lambda item: abs(item[0]))
         return found if gap < 0 or own * 100 < gap else None
 
-    def _new(self, stamp: Stamp) -> _Track:
-        self.current = _Track(process=LogProcess(writer=self.name, domain=stamp.domain), tables=DirtyTables())
+    def _new(self, stamp: Stamp) -> _OneProcess:
+        self.current = _OneProcess(process=LogProcess(writer=self.name, domain=stamp.domain), tables=DirtyTables())
         self.tracks.append(self.current)
         return self.current
 
 
-def _observation(line: Line, record: Record, meaning: Meaning, track: _Track, reader: RecordReader) -> Observation:
+def _observation(line: Line, record: Record, meaning: Meaning, track: _OneProcess, reader: RecordReader) -> Observation:
     """What a line (or a run of lines that were taken together) says."""
     kind, values, stamp, since = meaning.kind, meaning.values, record.stamp, None
     if meaning.event is not None:
         form = EVENTS.get(("vm", meaning.event))
         kind = kind if form is None else track.vocabulary.kind(meaning.event, form)
-    if meaning.goes_on and line.following is not None:
+    if meaning.multiline and line.lookahead is not None:
         values = _whole(line, record, meaning, reader)
     if line.run:
         sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
@@ -240,7 +242,7 @@ def _observation(line: Line, record: Record, meaning: Meaning, track: _Track, re
 def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> dict[str, Value]:
     """The values of a message that goes on over several lines: up to where the next record begins."""
     found = [record.message]
-    for text in islice(line.following() if line.following is not None else (), _GOES_ON):
+    for text in islice(line.lookahead() if line.lookahead is not None else (), _GOES_ON):
         following = reader.record(text)
         if following is None:
             found.append(text)
@@ -252,7 +254,7 @@ def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -
     return dict(whole.values if whole is not None and whole.kind is meaning.kind else meaning.values)
 
 
-def _finished(track: _Track) -> LogProcess:
+def _finished(track: _OneProcess) -> LogProcess:
     process = track.process
     process.observations += track.tables.flush()
     if process.releases.last <= _LAST_ADAPTIVE:

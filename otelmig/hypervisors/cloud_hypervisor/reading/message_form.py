@@ -103,16 +103,16 @@ class Row:
     form: str
     """The text with ``{name:type}`` where a value is printed."""
     kind: Kind
-    """The moment that it marks; ``Kind.KNOWN`` for what a trace does not need."""
+    """The moment that it marks; ``Kind.IRRELEVANT`` for what a trace does not need."""
     releases: Releases
     variant: str | None = None
     """Who else prints it: a fork, or a wording that no release has (yet)."""
-    goes_on: bool = False
+    multiline: bool = False
     """Whether what follows on the next lines belongs to it (error chains)."""
     constants: Mapping[str, Value] = field(default_factory=dict)
     derived: Callable[[Mapping[str, Value]], Mapping[str, Value]] | None = None
     """What the printed values amount to; takes their place."""
-    heads: tuple[str, ...] = ()
+    search_prefixes: tuple[str, ...] = ()
     """How such messages begin, where the form begins with a value or is too general to search for."""
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES, TABLE
 from otelmig.hypervisors.cloud_hypervisor.releases import since
-from otelmig.inputs import Wanted
+from otelmig.inputs import LineFilter
 from otelmig.migration.observation import NO_VALUES, Kind
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ class Meaning:
     event: str | None = None
     """The event's name, if the message is an ``Event:`` line."""
     variant: str | None = None
-    goes_on: bool = False
+    multiline: bool = False
     """Whether what follows on the next lines belongs to it."""
     row: Row | None = None
 
 
 def _heads(row: Row) -> tuple[str, ...]:
-    return row.heads or ((row.head,) if row.head else ())
+    return row.search_prefixes or ((row.head,) if row.head else ())
 
 
 def _index() -> dict[str, tuple[Row, ...]]:
@@ -89,7 +89,7 @@ def _meaning(row: Row, values: Mapping[str, Value]) -> Meaning:
         values=values,
         releases=row.releases,
         variant=row.variant,
-        goes_on=row.goes_on,
+        multiline=row.multiline,
         row=row,
     )
 
@@ -111,7 +111,7 @@ def meaning_of(message: str) -> Meaning | None:
 
 def _candidates(message: str) -> Iterator[Row]:
     for row in _BY_KEY.get(message[:_KEY], ()):
-        if row.heads or message.startswith(row.head):
+        if row.search_prefixes or message.startswith(row.head):
             yield row
     yield from _BY_KEY.get("", ())
 
@@ -139,7 +139,7 @@ def is_family(message: str) -> bool:
 
 
 @cache
-def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> Wanted:
+def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> LineFilter:
     """What makes a line worth parsing: the text that stands before a message, and the beginning of one of the table.
 
     ``kinds`` restricts the table to rows that mark these moments.
@@ -147,7 +147,7 @@ def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> W
     The literal head lets the regular expression engine skip to it with a plain search; behind it the beginnings
     branch like a tree, so that most lines are left after a character or two.
     """
-    of = frozenset(Kind) - {Kind.KNOWN} if kinds is None else kinds
+    of = frozenset(Kind) - {Kind.IRRELEVANT} if kinds is None else kinds
     heads = {head for row in TABLE if row.kind in of for head in _heads(row)}
     heads |= {f"Event: source = {source} event = {name}" for (source, name), form in EVENTS.items() if form.kind in of}
     special = set(_SPECIAL) if kinds is None else set()
@@ -158,7 +158,7 @@ def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> W
     before = b"|".join(sorted(re.escape(text.encode()) for text in literals))
     head = before if len(literals) == 1 else b"(?:%b)" % before
     begins = b"(?=%b%b)" % (_any_of(shortest, 0, b"v"), _any_of(shortest, 1, b"0-9"))
-    return Wanted(pattern=re.compile(head + begins + tree), mark=SECCOMP.encode(), runs=_RUN)
+    return LineFilter(pattern=re.compile(head + begins + tree), marker=SECCOMP.encode(), run_pattern=_RUN)
 
 
 def _any_of(texts: Iterable[str], at: int, also: bytes) -> bytes:

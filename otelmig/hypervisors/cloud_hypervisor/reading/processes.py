@@ -17,7 +17,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.streams import event_observati
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, SYSTEM, Releases, since, until
 from otelmig.migration.observation import Kind
 from otelmig.migration.stamp import ClockDomain
-from otelmig.migration.vmm import NotUnderstood, Process, Remark, story_of
+from otelmig.migration.vmm import Note, UnparsedLine, Vmm, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
     from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
     from otelmig.hypervisors.cloud_hypervisor.reading.streams import Fit
-    from otelmig.hypervisors.log_options import ReadingOptions
+    from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import InputLog
     from otelmig.migration.observation import Observation
 
@@ -51,7 +51,7 @@ class _Stream:
     events: tuple[Observation, ...]
 
 
-def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Iterator[Process | NotUnderstood | Remark]:
+def read_processes(inputs: Sequence[InputLog], options: LogOptions) -> Iterator[Vmm | UnparsedLine | Note]:
     """Read every input; join each event stream to the one log that it fits; yield the processes.
 
     Without event streams each process is given once it is over, so that memory does not grow with their number.
@@ -59,7 +59,7 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
     found: list[_Stream | Progress | Crash] = []
     for log in inputs:
         for item in _beside_logs(log):
-            if isinstance(item, NotUnderstood):
+            if isinstance(item, UnparsedLine):
                 yield item
             else:
                 found.append(item)
@@ -68,18 +68,18 @@ def read_processes(inputs: Sequence[InputLog], options: ReadingOptions) -> Itera
     for log in inputs:
         reader = None if is_beside_logs(log) else reader_for(log, options)
         for named in _named(log, read_log(log, reader), reader) if reader is not None else ():
-            if isinstance(named, NotUnderstood):
+            if isinstance(named, UnparsedLine):
                 yield named
             elif found:
-                first = told.setdefault(story_of(named.content.observations), named)
+                first = told.setdefault(fingerprint(named.content.observations), named)
                 if first is named:
                     logs.append(named)
                 else:
-                    yield Remark(text=f"{named.name}: the same as {first.name}, read once")
+                    yield Note(text=f"{named.name}: the same as {first.name}, read once")
             else:
                 yield _process(named, None)
     # what fits one of two copies fits the other, so only one may be asked
-    streams = {story_of(each.events): each for each in reversed(found) if isinstance(each, _Stream)}
+    streams = {fingerprint(each.events): each for each in reversed(found) if isinstance(each, _Stream)}
     with_events = _joined(logs, list(reversed(streams.values())))
     with_statistics = joined(
         with_events,
@@ -94,7 +94,7 @@ def is_beside_logs(log: InputLog) -> bool:
     return is_event_stream(log.head) or is_progress(log.head) or is_crash(log.head)
 
 
-def _beside_logs(log: InputLog) -> Iterable[_Stream | Progress | Crash | NotUnderstood]:
+def _beside_logs(log: InputLog) -> Iterable[_Stream | Progress | Crash | UnparsedLine]:
     """What an input holds that is no log."""
     if is_event_stream(log.head):
         return _read_stream(log)
@@ -103,26 +103,26 @@ def _beside_logs(log: InputLog) -> Iterable[_Stream | Progress | Crash | NotUnde
     return read_crash(log) if is_crash(log.head) else ()
 
 
-def _silent(found: Iterable[_Stream | Progress | Crash], logs: Sequence[_Log]) -> Iterator[Remark]:
+def _silent(found: Iterable[_Stream | Progress | Crash], logs: Sequence[_Log]) -> Iterator[Note]:
     """Streams that hold what a migration does and cannot say that it was one."""
     for each in found:
         if not isinstance(each, _Stream) or logs:
             continue
         kinds = {seen.kind for seen in each.events}
         if kinds.isdisjoint(_MIGRATION_EVENTS) and not kinds.isdisjoint({Kind.SNAPSHOTTED, Kind.RESTORED}):
-            yield Remark(
+            yield Note(
                 text=f"{each.log.name}: until v51 no event says that it was a migration (a snapshot looks the same); "
                 "give the log too"
             )
 
 
 def _named(
-    log: InputLog, items: Iterable[LogProcess | NotUnderstood], reader: RecordReader
-) -> Iterator[_Log | NotUnderstood]:
+    log: InputLog, items: Iterable[LogProcess | UnparsedLine], reader: RecordReader
+) -> Iterator[_Log | UnparsedLine]:
     """Each process under the log's name, told apart by its writer and its number where there are several."""
     counts: Counter[str] = Counter()
     for item in items:
-        if isinstance(item, NotUnderstood):
+        if isinstance(item, UnparsedLine):
             yield item
         elif item.observations:
             counts[item.writer] += 1
@@ -136,7 +136,7 @@ def _named(
             )
 
 
-def is_one_sided(inputs: Sequence[InputLog], options: ReadingOptions) -> bool:
+def is_one_sided(inputs: Sequence[InputLog], options: LogOptions) -> bool:
     """Whether no line speaks of receiving, or none of sending: two quick scans, each up to the first such line."""
     roles = 0
     for kinds in (_OF_SOURCE, _OF_DESTINATION):
@@ -175,13 +175,13 @@ _OF_DESTINATION: Final = frozenset(
 )
 
 
-def _read_stream(log: InputLog) -> list[_Stream | NotUnderstood]:
+def _read_stream(log: InputLog) -> list[_Stream | UnparsedLine]:
     """One stream per process: a file that was appended to holds several."""
-    found: list[_Stream | NotUnderstood] = []
+    found: list[_Stream | UnparsedLine] = []
     events: list[MonitorEvent] = []
     for item in monitor_events(log.text(), log.name):
         if not isinstance(item, MonitorEvent):
-            found.append(NotUnderstood(where=item, reason=NO_EVENT))
+            found.append(UnparsedLine(where=item, reason=NO_EVENT))
             continue
         if (item.source, item.name) == ("vmm", "starting") and events:
             found.append(_Stream(log=log, events=tuple(event_observations(events))))
@@ -191,7 +191,7 @@ def _read_stream(log: InputLog) -> list[_Stream | NotUnderstood]:
     return found
 
 
-def _joined(logs: Sequence[_Log], streams: Sequence[_Stream]) -> Iterator[Process]:
+def _joined(logs: Sequence[_Log], streams: Sequence[_Stream]) -> Iterator[Vmm]:
     """Each log with the stream that fits it alone; streams that fit none stand for themselves."""
     fits: list[tuple[int, int, Fit]] = []
     for i, log in enumerate(logs):
@@ -226,7 +226,7 @@ def _stands_out(i: int, j: int, own: Fit, fits: Iterable[tuple[int, int, Fit]]) 
     )
 
 
-def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
+def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Vmm:
     content = log.content
     observations = tuple(content.observations)
     if stream is not None:
@@ -236,19 +236,19 @@ def _process(log: _Log, stream: tuple[_Stream, Fit] | None) -> Process:
     if content.taken_in_turns:
         notes.append(f"{log.name}: several processes write to this log; their lines were told apart by their times")
     notes += [f"{log.name}: its times have {each}" for each in log.assumed if content.domain is ClockDomain.REALTIME]
-    return Process(
+    return Vmm(
         system=SYSTEM,
         name=log.name,
         inputs=(log.log.key,) if stream is None else (log.log.key, stream[0].log.key),
         observations=observations,
         domain=content.domain,
         version=content.version,
-        dialect=", ".join([str(releases), *sorted(content.variants)]),
+        releases_text=", ".join([str(releases), *sorted(content.variants)]),
         vcpus_resume_first=releases.last <= _LAST_WITH_VCPUS_FIRST,
         last_ns=content.last_ns,
         last_written_ns=log.log.mtime_ns,
-        in_turn=None if content.taken_in_turns else f"{log.log.key}\n{content.writer}",
-        zero_ns=content.zero_ns,
+        shared_log=None if content.taken_in_turns else f"{log.log.key}\n{content.writer}",
+        latest_zero_ns=content.latest_zero_ns,
         host=content.host,
         event_stream=None if stream is None else stream[0].log.key,
         assumed=log.assumed if content.domain is ClockDomain.REALTIME else (),
@@ -265,15 +265,15 @@ def _releases(content: LogProcess) -> Releases:
     return releases
 
 
-def _stream_process(stream: _Stream, note: str) -> Process:
-    return Process(
+def _stream_process(stream: _Stream, note: str) -> Vmm:
+    return Vmm(
         system=SYSTEM,
         name=stream.log.name,
         inputs=(stream.log.key,),
         observations=stream.events,
         domain=ClockDomain.BOOTTIME,
         version=None,
-        dialect=str(_FIRST_WITH_MIGRATION_EVENTS),
+        releases_text=str(_FIRST_WITH_MIGRATION_EVENTS),
         vcpus_resume_first=False,
         last_ns=max((seen.stamp.ns for seen in stream.events), default=0),
         last_written_ns=stream.log.mtime_ns,

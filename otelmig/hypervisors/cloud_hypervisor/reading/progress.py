@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
 from otelmig.hypervisors.cloud_hypervisor.releases import FORK, SYSTEM, since
-from otelmig.migration.observation import Kind, Observation, Value, Where
+from otelmig.migration.observation import Kind, Observation, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
-from otelmig.migration.vmm import NotUnderstood, Process
+from otelmig.migration.vmm import UnparsedLine, Vmm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.inputs import InputLog
+    from otelmig.inputs.line import Where
 
 __all__ = ["Progress", "is_progress", "joined", "read_progress"]
 
@@ -50,7 +51,7 @@ def is_progress(head: bytes) -> bool:
     return b'"timestamp_begin_ms"' in head and b'"memory_transmission_info"' in head
 
 
-def read_progress(log: InputLog) -> Iterator[Progress | NotUnderstood]:
+def read_progress(log: InputLog) -> Iterator[Progress | UnparsedLine]:
     """Each migration that the answers speak of, in the order in which they began; answers that are none are counted."""
     found: dict[int, Progress] = {}
     for line in log.lines(None):
@@ -58,7 +59,7 @@ def read_progress(log: InputLog) -> Iterator[Progress | NotUnderstood]:
             continue
         answer = _answer(line.text)
         if answer is None:
-            yield NotUnderstood(where=line.where, reason="no migration statistics in this JSON")
+            yield UnparsedLine(where=line.where, reason="no migration statistics in this JSON")
             continue
         begin = answer["timestamp_begin_ms"]
         progress = found.get(begin)
@@ -152,23 +153,23 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
         yield _seen(kind, stamp, where, error=error, error_type=None if error is None else error_type(error))
 
 
-def _alone(progress: Progress) -> Process:
+def _alone(progress: Progress) -> Vmm:
     """Statistics without a log: a source of its own."""
-    return Process(
+    return Vmm(
         system=SYSTEM,
         name=progress.log.name,
         inputs=(progress.log.key,),
         observations=tuple(progress.observations),
         domain=ClockDomain.REALTIME,
         version=None,
-        dialect=f"{since('v50.0')}, {FORK}",
+        releases_text=f"{since('v50.0')}, {FORK}",
         vcpus_resume_first=False,
         last_ns=progress.last_ms * _MS,
         last_written_ns=progress.log.mtime_ns,
     )
 
 
-def joined(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iterator[Process]:
+def joined(processes: Iterable[Vmm], statistics: Sequence[Progress]) -> Iterator[Vmm]:
     """Each process with the statistics of the migration that it alone began then; the others stand for themselves."""
     given = list(processes)
     taken: dict[int, list[Progress]] = {}
@@ -185,7 +186,7 @@ def joined(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iter
         yield found
 
 
-def _began(process: Process, progress: Progress) -> Observation | None:
+def _began(process: Vmm, progress: Progress) -> Observation | None:
     """The line of ``process`` with which the migration of ``progress`` began."""
     starts = [seen for seen in process.observations if seen.kind is Kind.SEND_STARTED]
     if process.domain is ClockDomain.BOOTTIME:
@@ -194,7 +195,7 @@ def _began(process: Process, progress: Progress) -> Observation | None:
     return near[0] if len(near) == 1 else None
 
 
-def _with(process: Process, progress: Progress) -> Process:
+def _with(process: Vmm, progress: Progress) -> Vmm:
     """What the log lacks: how many connections, absolute time, and how the migration ended."""
     start = _began(process, progress)
     if start is None:
@@ -214,9 +215,12 @@ def _with(process: Process, progress: Progress) -> Process:
                 observations.insert(at, moved._replace(stamp=start.stamp))
         elif seen.kind in _ENDED.values() and has.isdisjoint({*_ENDED.values(), Kind.COMPLETED}):
             observations.append(moved)
-    zero_ns = process.zero_ns
+    latest_zero_ns = process.latest_zero_ns
     if process.domain is ClockDomain.BOOTTIME:
-        zero_ns = progress.begin_ms * _MS - start.stamp.lo_ns
+        latest_zero_ns = progress.begin_ms * _MS - start.stamp.lo_ns
     return replace(
-        process, observations=tuple(observations), zero_ns=zero_ns, inputs=(*process.inputs, progress.log.key)
+        process,
+        observations=tuple(observations),
+        latest_zero_ns=latest_zero_ns,
+        inputs=(*process.inputs, progress.log.key),
     )

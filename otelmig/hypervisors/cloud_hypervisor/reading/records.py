@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.cloud_hypervisor.reading.stamps import CalendarTime
     from otelmig.hypervisors.cloud_hypervisor.releases import Releases
-    from otelmig.hypervisors.log_options import ReadingOptions
+    from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import InputLog, Line
     from otelmig.migration.stamp import Stamp
 
@@ -69,7 +69,7 @@ class RecordReader:
 
     forms: list[LineForm]
     """In the order in which they are tried; changes as lines come in."""
-    options: ReadingOptions
+    options: LogOptions
     mtime_ns: int
     """When the log was last written: no line is from after that."""
     assumed: set[str] = field(default_factory=set)
@@ -163,7 +163,7 @@ _LITERAL: Final = 8
 """So many characters before the message are searched for."""
 
 
-def reader_for(log: InputLog, options: ReadingOptions) -> RecordReader | None:
+def reader_for(log: InputLog, options: LogOptions) -> RecordReader | None:
     """A reader for ``log``, or None if no line at its beginning has a known form.
 
     Raises:

@@ -32,7 +32,7 @@ _LATEST_MONITOR_NS: Final = 10 * 10**9
 """The monitor is installed within this time after the logger (some milliseconds are usual)."""
 _EVENT_KINDS: Final = frozenset(
     kind for form in EVENTS.values() for kind in (form.kind, form.renamed) if kind is not None
-) - {Kind.PROCESS_STARTED, Kind.KNOWN}
+) - {Kind.PROCESS_STARTED, Kind.IRRELEVANT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def event_observations(events: Iterable[MonitorEvent]) -> list[Observation]:
     vocabulary = Vocabulary()
     for event in events:
         form = EVENTS.get((event.source, event.name))
-        if form is None or form.kind is Kind.KNOWN:
+        if form is None or form.kind is Kind.IRRELEVANT:
             continue
         found.append(
             Observation(
