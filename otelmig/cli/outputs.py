@@ -17,6 +17,7 @@ from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
 from otelmig.cli.options.export import add_export_arguments, open_delivery, say_waiting
 from otelmig.cli.sink import Sink, Stdout, counted
 from otelmig.errors import ExportError, UsageError
+from otelmig.trace import attributes as names
 
 if TYPE_CHECKING:
     import argparse
@@ -195,7 +196,7 @@ def _printed(
     quiet = arguments.quiet or arguments.output == STDOUT
     for trace in traces:
         account.found += 1
-        account.conflicts += trace.root.attributes.get("otelmig.clock.status") == "conflict"
+        account.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
         if arguments.json:
             from otelmig.views.summary import summary  # noqa: PLC0415 - only where it is asked for
 

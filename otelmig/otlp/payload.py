@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otelmig.errors import InputError
 from otelmig.otlp.encoding.json_lines import encoded, json_text
 from otelmig.otlp.encoding.protobuf import request_bytes
+from otelmig.trace import attributes as names
 from otelmig.trace.attributes import ESTIMATED_ORIGINS
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Payload"]
 
-_ORIGIN: Final = "otelmig.clock.epoch.origin"
+_ORIGIN: Final = names.OTELMIG_CLOCK_EPOCH_ORIGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

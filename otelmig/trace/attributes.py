@@ -14,9 +14,9 @@ from otelmig.clock.epoch import EpochOrigin
 __all__ = [
     "ATTRIBUTES",
     "ESTIMATED_ORIGINS",
+    "NAMESPACE",
     "SCHEMA_URL",
     "SCOPE_NAME",
-    "SERVICE_NAMESPACE",
     "Attribute",
     "attribute_table",
     "dialect_attribute",
@@ -26,7 +26,7 @@ __all__ = [
 SCOPE_NAME: Final = "otelmig"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
 """The version of OpenTelemetry's conventions from which the general attributes are taken."""
-SERVICE_NAMESPACE: Final = "vm-migration"
+NAMESPACE: Final = "vm-migration"
 ESTIMATED_ORIGINS: Final = frozenset(str(origin) for origin in EpochOrigin if origin.is_estimate)
 """The values of ``otelmig.clock.epoch.origin`` of traces whose absolute time is only an estimate."""
 
@@ -41,310 +41,520 @@ class Attribute:
     note: str
 
 
-def _rows(*rows: tuple[str, str, str, str]) -> tuple[Attribute, ...]:
-    return tuple(Attribute(name=name, type=type_, on=on, note=note) for name, type_, on, note in rows)
+_TABLE: list[Attribute] = []
 
 
-ATTRIBUTES: Final = _rows(
-    ("service.name", "string", "resources", "`migration-source` or `migration-destination`"),
-    ("service.namespace", "string", "resources", "`vm-migration`"),
-    ("service.version", "string", "resources", "the hypervisor's version, if its log prints it"),
-    ("host.name", "string", "resources", "only where it is known: `--host SIDE=NAME`, the journal, syslog"),
-    ("host.id", "string", "resources", "the machine id, where the journal carries it"),
-    (
-        "host.ip",
-        "string[]",
-        "destination's resource",
-        "from the destination URL, unless it is a loopback address",
-    ),
-    (
-        "otelmig.host.origin",
-        "string",
-        "resources",
-        "where `host.*` came from: `option`, `transport`, `destination_url`",
-    ),
-    ("vm.migration.role", "string", "resources", "`source`, `destination`"),
-    ("cloud_hypervisor.version", "string", "resources", "as printed"),
-    ("cloud_hypervisor.log.dialect", "string", "resources", "the releases that print what the log contains"),
-    ("vm.id", "string", "root, receive", "the VM's configured UUID"),
-    ("vm.memory.size", "int, By", "root, receive", "configured"),
-    ("vm.vcpu.count", "int", "root, receive", "configured"),
-    ("vm.migration.id", "string", "root", "the id given with `--migration-id`"),
-    ("vm.migration.system.name", "string", "root", "`cloud_hypervisor`"),
-    ("vm.migration.mode", "string", "root", "`precopy`, `postcopy`, `local`"),
-    (
-        "vm.migration.vm_was_paused",
-        "bool",
-        "root",
-        "the guest was paused before the migration and stays paused",
-    ),
-    (
-        "vm.migration.result",
-        "string",
-        "root",
-        "`success`, `failure`, `timeout`, `cancellation`, `unknown` (the evidence stops)",
-    ),
-    ("vm.migration.attempt", "int", "root", "counts the attempts of the source's process, from 1"),
-    (
-        "vm.migration.guest.location",
-        "string",
-        "root",
-        "where the guest is after it: `source`, `destination`, `none`, `unknown`",
-    ),
-    ("vm.migration.guest.running", "bool", "root", "whether it runs there; absent if that is not known"),
-    ("vm.migration.phase", "string", "every span", "the span's name, for queries that need no name match"),
-    ("network.transport", "string", "root", "`tcp`, `unix`"),
-    ("server.address", "string", "root", "the destination, from its URL"),
-    ("server.port", "int", "root", "from the destination URL"),
-    ("tls.established", "bool", "root", "whether the connection is encrypted"),
-    ("vm.migration.connection.count", "int", "root", "connections that carry memory"),
-    ("vm.migration.protocol.version", "int", "root", ""),
-    (
-        "vm.migration.convergence.reason",
-        "string",
-        "precopy",
-        "`no_dirty_memory`, `downtime_target_met`, `timeout_ignored`, `timeout_cancelled`, `iteration_limit`",
-    ),
-    ("vm.migration.timeout.duration", "double, s", "root", "the configured timeout"),
-    ("vm.migration.timeout.strategy", "string", "root", "`cancel`, `ignore`"),
-    ("vm.migration.downtime.target", "double, s", "root, downtime", "the hypervisor's goal"),
-    (
-        "vm.migration.downtime.duration",
-        "double, s",
-        "root, downtime",
-        "the hypervisor's own word; absent where it says none",
-    ),
-    (
-        "vm.migration.downtime.estimated",
-        "double, s",
-        "memory iteration, precopy",
-        "the hypervisor's estimate at that point",
-    ),
-    ("vm.migration.downtime.final_delta", "double, s", "downtime", "printed part, truncated to ms"),
-    ("vm.migration.downtime.snapshot", "double, s", "downtime", "printed part, truncated to ms"),
-    ("vm.migration.downtime.send", "double, s", "downtime", "printed part, truncated to ms"),
-    ("vm.migration.downtime.complete", "double, s", "downtime", "printed part, truncated to ms"),
-    ("vm.migration.downtime.unaccounted", "double, s", "downtime", "sum of its `unaccounted` children"),
-    ("vm.migration.duration", "double, s", "root", "as printed"),
-    (
-        "vm.migration.logging.duration",
-        "double, s",
-        "root",
-        "what writing dirty tables to the log added to the downtime",
-    ),
-    ("vm.migration.memory.iteration.index", "int", "memory iteration, receive memory", "from 0"),
-    (
-        "vm.migration.memory.iteration.size",
-        "int, By",
-        "memory iteration, final delta",
-        "printed, rounded up to MiB",
-    ),
-    ("vm.migration.memory.iteration.count", "int", "root", "completed passes while the guest ran"),
-    ("vm.migration.memory.size", "int, By", "root", "all memory sent, rounded up to MiB"),
-    ("vm.migration.memory.cumulative_size", "int, By", "memory iteration, final delta", "sent so far"),
-    ("vm.migration.memory.bandwidth", "double, By/s", "memory iteration, final delta", "of this transfer"),
-    (
-        "vm.migration.memory.average_bandwidth",
-        "double, By/s",
-        "memory iteration, final delta",
-        "since copying began",
-    ),
-    (
-        "vm.migration.memory.dirty_rate",
-        "double, By/s",
-        "memory iteration",
-        "memory written by the guest during the pass",
-    ),
-    (
-        "vm.migration.memory.dirty_rate_method",
-        "string",
-        "memory iteration",
-        (
-            "`printed`, `dirty_table` (its logged lines) or `next_iteration_size` (rounded up to MiB: up to 7x off for "
-            "small passes)"
-        ),
-    ),
-    ("vm.vcpu.throttle_ratio", "double", "memory iteration", "by how much vCPUs were slowed down (Cyberus fork)"),
-    ("vm.migration.memory.transfer.duration", "double, s", "memory iteration, final delta", ""),
-    (
-        "vm.migration.memory.overhead.duration",
-        "double, s",
-        "memory iteration, final delta",
-        "the pass without its transfer",
-    ),
-    ("vm.migration.blackout.duration", "double, s", "root, blackout", "vCPUs stood still: the estimate"),
-    ("vm.migration.blackout.min", "double, s", "root, blackout", "proved lower bound"),
-    ("vm.migration.blackout.max", "double, s", "root, blackout", "proved upper bound"),
-    (
-        "vm.migration.blackout.width.semantic",
-        "double, s",
-        "root, blackout",
-        "how much of max - min is there because neither instant is printed",
-    ),
-    ("vm.migration.blackout.width.clock", "double, s", "root, blackout", "the rest of it: rounding, offset, drift"),
-    (
-        "vm.migration.downtime.excess.duration",
-        "double, s",
-        "root, blackout",
-        "by how much the printed downtime exceeds the blackout: the estimate",
-    ),
-    ("vm.migration.downtime.excess.min", "double, s", "root, blackout", "proved lower bound"),
-    ("vm.migration.downtime.excess.max", "double, s", "root, blackout", "proved upper bound"),
-    (
-        "vm.migration.state.transfer.duration",
-        "double, s",
-        "root",
-        "the state's way to the destination, first byte written to last byte read: middle of what is possible",
-    ),
-    ("vm.migration.state.transfer.min", "double, s", "root", "what the destination alone measured of it"),
-    ("vm.migration.state.transfer.max", "double, s", "root", "proved upper bound"),
-    ("vm.device.type", "string", "events", "the device of `vm.device.paused` and `vm.device.resumed`"),
-    (
-        "otelmig.clock.status",
-        "string",
-        "root, receive",
-        "`bounded`, `one_sided`, `conflict` (no offset fits), `unsynced`",
-    ),
-    (
-        "otelmig.clock.offset.estimate",
-        "double, s",
-        "receive",
-        "destination minus source at the end of the downtime; absent where no interval is proved",
-    ),
-    (
-        "otelmig.clock.basis",
-        "string",
-        "receive",
-        "what the bounds rest on: `proved` (by what must come first), `believed` (a time service's claim, too)",
-    ),
-    ("otelmig.clock.offset.min", "double, s", "receive", "proved lower bound"),
-    ("otelmig.clock.offset.max", "double, s", "receive", "proved upper bound"),
-    (
-        "otelmig.clock.domain",
-        "string",
-        "receive",
-        "`realtime`, `boottime` (the offset is between the zeros of two logs), `mixed`",
-    ),
-    (
-        "otelmig.clock.drift.assumed",
-        "double",
-        "receive",
-        "largest relative rate of the two clocks that the bounds allow for (1e-6 = 1 ppm)",
-    ),
-    (
-        "otelmig.clock.drift.required",
-        "double",
-        "receive",
-        "smallest drift at which nothing contradicts, if that is more than was to be assumed",
-    ),
-    ("otelmig.clock.constraints", "int", "receive", "how many happens-before pairs the bounds rest on"),
-    ("otelmig.clock.evidence.min", "string", "receive", "the two lines that the lower bound rests on"),
-    ("otelmig.clock.evidence.max", "string", "receive", "the two lines that the upper bound rests on"),
-    (
-        "otelmig.clock.conflict.duration",
-        "double, s",
-        "receive",
-        "by how much every constraint would have to be loosened for all to hold",
-    ),
-    ("otelmig.clock.conflict.excess", "double, s", "receive", "by how much the worst two exclude each other"),
-    ("otelmig.clock.conflict.constraints", "int", "receive", "how many exclude at least one other"),
-    ("otelmig.clock.evidence.conflict", "string[]", "receive", "the worst two, with their lines"),
-    (
-        "otelmig.clock.step.duration",
-        "double, s",
-        "receive",
-        "the one step of a wall clock that explains the conflict; absent if it is known to one side only",
-    ),
-    ("otelmig.clock.step.min", "double, s", "receive", "proved lower bound of that step"),
-    ("otelmig.clock.step.max", "double, s", "receive", "proved upper bound of that step"),
-    ("otelmig.clock.evidence.step", "string[]", "receive", "the two lines between which it lies"),
-    (
-        "otelmig.clock.shift",
-        "string",
-        "receive",
-        "ns added to the destination's stamps; raw = emitted - shift (an event stream counts from a zero of its own)",
-    ),
-    (
-        "otelmig.clock.epoch.origin",
-        "string",
-        "root",
-        (
-            "where absolute time came from: `wallclock`, `partial_wallclock` (year, date or zone assumed), "
-            "`peer_wallclock`, `anchor`, `receipt` (journal, syslog, container, statistics), `file_time`"
-        ),
-    ),
-    (
-        "otelmig.clock.epoch.shift",
-        "string",
-        "root",
-        "ns added to the source's stamps (the destination's, if it stands alone)",
-    ),
-    (
-        "otelmig.clock.epoch.uncertainty",
-        "double, s",
-        "root",
-        "how far all times may be from the clock that `origin` names; absent where they are only known not to be later",
-    ),
-    ("otelmig.clock.resolution", "double, s", "root, receive", "width of the coarsest stamp of that side"),
-    (
-        "otelmig.clock.uncertainty",
-        "double, s",
-        "spans",
-        "how far the worse of the two ends may be off, relative to the source's clock; absent where that is open",
-    ),
-    (
-        "otelmig.time.start",
-        "string",
-        "spans",
-        "the stamp that the start rests on, as printed; absent where it was computed, or is the other side's",
-    ),
-    ("otelmig.time.end", "string", "spans", "the same for the end"),
-    ("otelmig.evidence.start", "string", "spans", "`FILE:LINE` that the start rests on"),
-    ("otelmig.evidence.end", "string", "spans", "`FILE:LINE` that the end rests on"),
-    ("otelmig.evidence.guest", "string", "root", "`FILE:LINE` that the guest's whereabouts rest on"),
-    (
-        "otelmig.evidence.completeness",
-        "string",
-        "root, spans",
-        (
-            "`full`, `partial` (a side or an end is missing), `inferred` (from stamps, not from printed times); "
-            "absent on other spans that are `full`"
-        ),
-    ),
-    (
-        "otelmig.evidence.doubts",
-        "string[]",
-        "root",
-        "what in the logs cannot be right: times that go back, printed durations that do not fit",
-    ),
-    (
-        "otelmig.pairing.basis",
-        "string",
-        "root",
-        (
-            "the strongest evidence for the pair: `identity` (the same VM), `asserted` (by the caller), `endpoint` "
-            "(the same port or socket), `clocks` (wall clocks that agree) or `assumed` (nothing names it)"
-        ),
-    ),
-    (
-        "otelmig.pairing.reasons",
-        "string[]",
-        "root",
-        "why these two sides belong together, or why one stands alone",
-    ),
-    ("otelmig.link.kind", "string", "links", "`request`, `response`"),
-    (
-        "error.type",
-        "string",
-        "failing span, root",
-        (
-            "`convergence_timeout`, `connection_failed`, `socket_error`, `tls_error`, `config_rejected`, "
-            "`pause_failed`, "
-            "`snapshot_failed`, `restore_failed`, `resume_failed`, `send_failed`, `receive_failed`, `complete_failed`, "
-            "`dirty_log_failed`, `postcopy_failed`, `peer_aborted`, `_OTHER`"
-        ),
-    ),
+def _attribute(name: str, type_: str, on: str, note: str) -> str:
+    """Add a row to the table; the result is the attribute's name."""
+    _TABLE.append(Attribute(name=name, type=type_, on=on, note=note))
+    return name
+
+
+SERVICE_NAME: Final = _attribute("service.name", "string", "resources", "`migration-source` or `migration-destination`")
+SERVICE_NAMESPACE: Final = _attribute("service.namespace", "string", "resources", "`vm-migration`")
+SERVICE_VERSION: Final = _attribute(
+    "service.version",
+    "string",
+    "resources",
+    "the hypervisor's version, if its log prints it",
 )
+HOST_NAME: Final = _attribute(
+    "host.name",
+    "string",
+    "resources",
+    "only where it is known: `--host SIDE=NAME`, the journal, syslog",
+)
+HOST_ID: Final = _attribute("host.id", "string", "resources", "the machine id, where the journal carries it")
+HOST_IP: Final = _attribute(
+    "host.ip",
+    "string[]",
+    "destination's resource",
+    "from the destination URL, unless it is a loopback address",
+)
+OTELMIG_HOST_ORIGIN: Final = _attribute(
+    "otelmig.host.origin",
+    "string",
+    "resources",
+    "where `host.*` came from: `option`, `transport`, `destination_url`",
+)
+VM_MIGRATION_ROLE: Final = _attribute("vm.migration.role", "string", "resources", "`source`, `destination`")
+CLOUD_HYPERVISOR_VERSION: Final = _attribute("cloud_hypervisor.version", "string", "resources", "as printed")
+CLOUD_HYPERVISOR_LOG_DIALECT: Final = _attribute(
+    "cloud_hypervisor.log.dialect",
+    "string",
+    "resources",
+    "the releases that print what the log contains",
+)
+VM_ID: Final = _attribute("vm.id", "string", "root, receive", "the VM's configured UUID")
+VM_MEMORY_SIZE: Final = _attribute("vm.memory.size", "int, By", "root, receive", "configured")
+VM_VCPU_COUNT: Final = _attribute("vm.vcpu.count", "int", "root, receive", "configured")
+VM_MIGRATION_ID: Final = _attribute("vm.migration.id", "string", "root", "the id given with `--migration-id`")
+VM_MIGRATION_SYSTEM_NAME: Final = _attribute("vm.migration.system.name", "string", "root", "`cloud_hypervisor`")
+VM_MIGRATION_MODE: Final = _attribute("vm.migration.mode", "string", "root", "`precopy`, `postcopy`, `local`")
+VM_MIGRATION_VM_WAS_PAUSED: Final = _attribute(
+    "vm.migration.vm_was_paused",
+    "bool",
+    "root",
+    "the guest was paused before the migration and stays paused",
+)
+VM_MIGRATION_RESULT: Final = _attribute(
+    "vm.migration.result",
+    "string",
+    "root",
+    "`success`, `failure`, `timeout`, `cancellation`, `unknown` (the evidence stops)",
+)
+VM_MIGRATION_ATTEMPT: Final = _attribute(
+    "vm.migration.attempt",
+    "int",
+    "root",
+    "counts the attempts of the source's process, from 1",
+)
+VM_MIGRATION_GUEST_LOCATION: Final = _attribute(
+    "vm.migration.guest.location",
+    "string",
+    "root",
+    "where the guest is after it: `source`, `destination`, `none`, `unknown`",
+)
+VM_MIGRATION_GUEST_RUNNING: Final = _attribute(
+    "vm.migration.guest.running",
+    "bool",
+    "root",
+    "whether it runs there; absent if that is not known",
+)
+VM_MIGRATION_PHASE: Final = _attribute(
+    "vm.migration.phase",
+    "string",
+    "every span",
+    "the span's name, for queries that need no name match",
+)
+NETWORK_TRANSPORT: Final = _attribute("network.transport", "string", "root", "`tcp`, `unix`")
+SERVER_ADDRESS: Final = _attribute("server.address", "string", "root", "the destination, from its URL")
+SERVER_PORT: Final = _attribute("server.port", "int", "root", "from the destination URL")
+TLS_ESTABLISHED: Final = _attribute("tls.established", "bool", "root", "whether the connection is encrypted")
+VM_MIGRATION_CONNECTION_COUNT: Final = _attribute(
+    "vm.migration.connection.count",
+    "int",
+    "root",
+    "connections that carry memory",
+)
+VM_MIGRATION_PROTOCOL_VERSION: Final = _attribute("vm.migration.protocol.version", "int", "root", "")
+VM_MIGRATION_CONVERGENCE_REASON: Final = _attribute(
+    "vm.migration.convergence.reason",
+    "string",
+    "precopy",
+    "`no_dirty_memory`, `downtime_target_met`, `timeout_ignored`, `timeout_cancelled`, `iteration_limit`",
+)
+VM_MIGRATION_TIMEOUT_DURATION: Final = _attribute(
+    "vm.migration.timeout.duration",
+    "double, s",
+    "root",
+    "the configured timeout",
+)
+VM_MIGRATION_TIMEOUT_STRATEGY: Final = _attribute(
+    "vm.migration.timeout.strategy",
+    "string",
+    "root",
+    "`cancel`, `ignore`",
+)
+VM_MIGRATION_DOWNTIME_TARGET: Final = _attribute(
+    "vm.migration.downtime.target",
+    "double, s",
+    "root, downtime",
+    "the hypervisor's goal",
+)
+VM_MIGRATION_DOWNTIME_DURATION: Final = _attribute(
+    "vm.migration.downtime.duration",
+    "double, s",
+    "root, downtime",
+    "the hypervisor's own word; absent where it says none",
+)
+VM_MIGRATION_DOWNTIME_ESTIMATED: Final = _attribute(
+    "vm.migration.downtime.estimated",
+    "double, s",
+    "memory iteration, precopy",
+    "the hypervisor's estimate at that point",
+)
+VM_MIGRATION_DOWNTIME_FINAL_DELTA: Final = _attribute(
+    "vm.migration.downtime.final_delta",
+    "double, s",
+    "downtime",
+    "printed part, truncated to ms",
+)
+VM_MIGRATION_DOWNTIME_SNAPSHOT: Final = _attribute(
+    "vm.migration.downtime.snapshot",
+    "double, s",
+    "downtime",
+    "printed part, truncated to ms",
+)
+VM_MIGRATION_DOWNTIME_SEND: Final = _attribute(
+    "vm.migration.downtime.send",
+    "double, s",
+    "downtime",
+    "printed part, truncated to ms",
+)
+VM_MIGRATION_DOWNTIME_COMPLETE: Final = _attribute(
+    "vm.migration.downtime.complete",
+    "double, s",
+    "downtime",
+    "printed part, truncated to ms",
+)
+VM_MIGRATION_DOWNTIME_UNACCOUNTED: Final = _attribute(
+    "vm.migration.downtime.unaccounted",
+    "double, s",
+    "downtime",
+    "sum of its `unaccounted` children",
+)
+VM_MIGRATION_DURATION: Final = _attribute("vm.migration.duration", "double, s", "root", "as printed")
+VM_MIGRATION_LOGGING_DURATION: Final = _attribute(
+    "vm.migration.logging.duration",
+    "double, s",
+    "root",
+    "what writing dirty tables to the log added to the downtime",
+)
+VM_MIGRATION_MEMORY_ITERATION_INDEX: Final = _attribute(
+    "vm.migration.memory.iteration.index",
+    "int",
+    "memory iteration, receive memory",
+    "from 0",
+)
+VM_MIGRATION_MEMORY_ITERATION_SIZE: Final = _attribute(
+    "vm.migration.memory.iteration.size",
+    "int, By",
+    "memory iteration, final delta",
+    "printed, rounded up to MiB",
+)
+VM_MIGRATION_MEMORY_ITERATION_COUNT: Final = _attribute(
+    "vm.migration.memory.iteration.count",
+    "int",
+    "root",
+    "completed passes while the guest ran",
+)
+VM_MIGRATION_MEMORY_SIZE: Final = _attribute(
+    "vm.migration.memory.size",
+    "int, By",
+    "root",
+    "all memory sent, rounded up to MiB",
+)
+VM_MIGRATION_MEMORY_CUMULATIVE_SIZE: Final = _attribute(
+    "vm.migration.memory.cumulative_size",
+    "int, By",
+    "memory iteration, final delta",
+    "sent so far",
+)
+VM_MIGRATION_MEMORY_BANDWIDTH: Final = _attribute(
+    "vm.migration.memory.bandwidth",
+    "double, By/s",
+    "memory iteration, final delta",
+    "of this transfer",
+)
+VM_MIGRATION_MEMORY_AVERAGE_BANDWIDTH: Final = _attribute(
+    "vm.migration.memory.average_bandwidth",
+    "double, By/s",
+    "memory iteration, final delta",
+    "since copying began",
+)
+VM_MIGRATION_MEMORY_DIRTY_RATE: Final = _attribute(
+    "vm.migration.memory.dirty_rate",
+    "double, By/s",
+    "memory iteration",
+    "memory written by the guest during the pass",
+)
+VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: Final = _attribute(
+    "vm.migration.memory.dirty_rate_method",
+    "string",
+    "memory iteration",
+    "`printed`, `dirty_table` (its logged lines) or `next_iteration_size` (rounded up to MiB: up to 7x off for "
+    "small passes)",
+)
+VM_VCPU_THROTTLE_RATIO: Final = _attribute(
+    "vm.vcpu.throttle_ratio",
+    "double",
+    "memory iteration",
+    "by how much vCPUs were slowed down (Cyberus fork)",
+)
+VM_MIGRATION_MEMORY_TRANSFER_DURATION: Final = _attribute(
+    "vm.migration.memory.transfer.duration",
+    "double, s",
+    "memory iteration, final delta",
+    "without the overhead",
+)
+VM_MIGRATION_MEMORY_OVERHEAD_DURATION: Final = _attribute(
+    "vm.migration.memory.overhead.duration",
+    "double, s",
+    "memory iteration, final delta",
+    "the pass without its transfer",
+)
+VM_MIGRATION_BLACKOUT_DURATION: Final = _attribute(
+    "vm.migration.blackout.duration",
+    "double, s",
+    "root, blackout",
+    "vCPUs stood still: the estimate",
+)
+VM_MIGRATION_BLACKOUT_MIN: Final = _attribute(
+    "vm.migration.blackout.min",
+    "double, s",
+    "root, blackout",
+    "proved lower bound",
+)
+VM_MIGRATION_BLACKOUT_MAX: Final = _attribute(
+    "vm.migration.blackout.max",
+    "double, s",
+    "root, blackout",
+    "proved upper bound",
+)
+VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC: Final = _attribute(
+    "vm.migration.blackout.width.semantic",
+    "double, s",
+    "root, blackout",
+    "how much of max - min is there because neither instant is printed",
+)
+VM_MIGRATION_BLACKOUT_WIDTH_CLOCK: Final = _attribute(
+    "vm.migration.blackout.width.clock",
+    "double, s",
+    "root, blackout",
+    "the rest of it: rounding, offset, drift",
+)
+VM_MIGRATION_DOWNTIME_EXCESS_DURATION: Final = _attribute(
+    "vm.migration.downtime.excess.duration",
+    "double, s",
+    "root, blackout",
+    "by how much the printed downtime exceeds the blackout: the estimate",
+)
+VM_MIGRATION_DOWNTIME_EXCESS_MIN: Final = _attribute(
+    "vm.migration.downtime.excess.min",
+    "double, s",
+    "root, blackout",
+    "proved lower bound",
+)
+VM_MIGRATION_DOWNTIME_EXCESS_MAX: Final = _attribute(
+    "vm.migration.downtime.excess.max",
+    "double, s",
+    "root, blackout",
+    "proved upper bound",
+)
+VM_MIGRATION_STATE_TRANSFER_DURATION: Final = _attribute(
+    "vm.migration.state.transfer.duration",
+    "double, s",
+    "root",
+    "the state's way to the destination, first byte written to last byte read: middle of what is possible",
+)
+VM_MIGRATION_STATE_TRANSFER_MIN: Final = _attribute(
+    "vm.migration.state.transfer.min",
+    "double, s",
+    "root",
+    "what the destination alone measured of it",
+)
+VM_MIGRATION_STATE_TRANSFER_MAX: Final = _attribute(
+    "vm.migration.state.transfer.max",
+    "double, s",
+    "root",
+    "proved upper bound",
+)
+VM_DEVICE_TYPE: Final = _attribute(
+    "vm.device.type",
+    "string",
+    "events",
+    "the device of `vm.device.paused` and `vm.device.resumed`",
+)
+OTELMIG_CLOCK_STATUS: Final = _attribute(
+    "otelmig.clock.status",
+    "string",
+    "root, receive",
+    "`bounded`, `one_sided`, `conflict` (no offset fits), `unsynced`",
+)
+OTELMIG_CLOCK_OFFSET_ESTIMATE: Final = _attribute(
+    "otelmig.clock.offset.estimate",
+    "double, s",
+    "receive",
+    "destination minus source at the end of the downtime; absent where no interval is proved",
+)
+OTELMIG_CLOCK_BASIS: Final = _attribute(
+    "otelmig.clock.basis",
+    "string",
+    "receive",
+    "what the bounds rest on: `proved` (by what must come first), `believed` (a time service's claim, too)",
+)
+OTELMIG_CLOCK_OFFSET_MIN: Final = _attribute("otelmig.clock.offset.min", "double, s", "receive", "proved lower bound")
+OTELMIG_CLOCK_OFFSET_MAX: Final = _attribute("otelmig.clock.offset.max", "double, s", "receive", "proved upper bound")
+OTELMIG_CLOCK_DOMAIN: Final = _attribute(
+    "otelmig.clock.domain",
+    "string",
+    "receive",
+    "`realtime`, `boottime` (the offset is between the zeros of two logs), `mixed`",
+)
+OTELMIG_CLOCK_DRIFT_ASSUMED: Final = _attribute(
+    "otelmig.clock.drift.assumed",
+    "double",
+    "receive",
+    "largest relative rate of the two clocks that the bounds allow for (1e-6 = 1 ppm)",
+)
+OTELMIG_CLOCK_DRIFT_REQUIRED: Final = _attribute(
+    "otelmig.clock.drift.required",
+    "double",
+    "receive",
+    "smallest drift at which nothing contradicts, if that is more than was to be assumed",
+)
+OTELMIG_CLOCK_CONSTRAINTS: Final = _attribute(
+    "otelmig.clock.constraints",
+    "int",
+    "receive",
+    "how many happens-before pairs the bounds rest on",
+)
+OTELMIG_CLOCK_EVIDENCE_MIN: Final = _attribute(
+    "otelmig.clock.evidence.min",
+    "string",
+    "receive",
+    "the two lines that the lower bound rests on",
+)
+OTELMIG_CLOCK_EVIDENCE_MAX: Final = _attribute(
+    "otelmig.clock.evidence.max",
+    "string",
+    "receive",
+    "the two lines that the upper bound rests on",
+)
+OTELMIG_CLOCK_CONFLICT_DURATION: Final = _attribute(
+    "otelmig.clock.conflict.duration",
+    "double, s",
+    "receive",
+    "by how much every constraint would have to be loosened for all to hold",
+)
+OTELMIG_CLOCK_CONFLICT_EXCESS: Final = _attribute(
+    "otelmig.clock.conflict.excess",
+    "double, s",
+    "receive",
+    "by how much the worst two exclude each other",
+)
+OTELMIG_CLOCK_CONFLICT_CONSTRAINTS: Final = _attribute(
+    "otelmig.clock.conflict.constraints",
+    "int",
+    "receive",
+    "how many exclude at least one other",
+)
+OTELMIG_CLOCK_EVIDENCE_CONFLICT: Final = _attribute(
+    "otelmig.clock.evidence.conflict",
+    "string[]",
+    "receive",
+    "the worst two, with their lines",
+)
+OTELMIG_CLOCK_STEP_DURATION: Final = _attribute(
+    "otelmig.clock.step.duration",
+    "double, s",
+    "receive",
+    "the one step of a wall clock that explains the conflict; absent if it is known to one side only",
+)
+OTELMIG_CLOCK_STEP_MIN: Final = _attribute(
+    "otelmig.clock.step.min",
+    "double, s",
+    "receive",
+    "proved lower bound of that step",
+)
+OTELMIG_CLOCK_STEP_MAX: Final = _attribute(
+    "otelmig.clock.step.max",
+    "double, s",
+    "receive",
+    "proved upper bound of that step",
+)
+OTELMIG_CLOCK_EVIDENCE_STEP: Final = _attribute(
+    "otelmig.clock.evidence.step",
+    "string[]",
+    "receive",
+    "the two lines between which it lies",
+)
+OTELMIG_CLOCK_SHIFT: Final = _attribute(
+    "otelmig.clock.shift",
+    "string",
+    "receive",
+    "ns added to the destination's stamps; raw = emitted - shift (an event stream counts from a zero of its own)",
+)
+OTELMIG_CLOCK_EPOCH_ORIGIN: Final = _attribute(
+    "otelmig.clock.epoch.origin",
+    "string",
+    "root",
+    "where absolute time came from: `wallclock`, `partial_wallclock` (year, date or zone assumed), "
+    "`peer_wallclock`, `anchor`, `receipt` (journal, syslog, container, statistics), `file_time`",
+)
+OTELMIG_CLOCK_EPOCH_SHIFT: Final = _attribute(
+    "otelmig.clock.epoch.shift",
+    "string",
+    "root",
+    "ns added to the source's stamps (the destination's, if it stands alone)",
+)
+OTELMIG_CLOCK_EPOCH_UNCERTAINTY: Final = _attribute(
+    "otelmig.clock.epoch.uncertainty",
+    "double, s",
+    "root",
+    "how far all times may be from the clock that `origin` names; absent where they are only known not to be later",
+)
+OTELMIG_CLOCK_RESOLUTION: Final = _attribute(
+    "otelmig.clock.resolution",
+    "double, s",
+    "root, receive",
+    "width of the coarsest stamp of that side",
+)
+OTELMIG_CLOCK_UNCERTAINTY: Final = _attribute(
+    "otelmig.clock.uncertainty",
+    "double, s",
+    "spans",
+    "how far the worse of the two ends may be off, relative to the source's clock; absent where that is open",
+)
+OTELMIG_TIME_START: Final = _attribute(
+    "otelmig.time.start",
+    "string",
+    "spans",
+    "the stamp that the start rests on, as printed; absent where it was computed, or is the other side's",
+)
+OTELMIG_TIME_END: Final = _attribute("otelmig.time.end", "string", "spans", "the same for the end")
+OTELMIG_EVIDENCE_START: Final = _attribute(
+    "otelmig.evidence.start",
+    "string",
+    "spans",
+    "`FILE:LINE` that the start rests on",
+)
+OTELMIG_EVIDENCE_END: Final = _attribute("otelmig.evidence.end", "string", "spans", "`FILE:LINE` that the end rests on")
+OTELMIG_EVIDENCE_GUEST: Final = _attribute(
+    "otelmig.evidence.guest",
+    "string",
+    "root",
+    "`FILE:LINE` that the guest's whereabouts rest on",
+)
+OTELMIG_EVIDENCE_COMPLETENESS: Final = _attribute(
+    "otelmig.evidence.completeness",
+    "string",
+    "root, spans",
+    "`full`, `partial` (a side or an end is missing), `inferred` (from stamps, not from printed times); absent "
+    "on other spans that are `full`",
+)
+OTELMIG_EVIDENCE_DOUBTS: Final = _attribute(
+    "otelmig.evidence.doubts",
+    "string[]",
+    "root",
+    "what in the logs cannot be right: times that go back, printed durations that do not fit",
+)
+OTELMIG_PAIRING_BASIS: Final = _attribute(
+    "otelmig.pairing.basis",
+    "string",
+    "root",
+    "the strongest evidence for the pair: `identity` (the same VM), `asserted` (by the caller), `endpoint` "
+    "(the same port or socket), `clocks` (wall clocks that agree) or `assumed` (nothing names it)",
+)
+OTELMIG_PAIRING_REASONS: Final = _attribute(
+    "otelmig.pairing.reasons",
+    "string[]",
+    "root",
+    "why these two sides belong together, or why one stands alone",
+)
+OTELMIG_LINK_KIND: Final = _attribute("otelmig.link.kind", "string", "links", "`request`, `response`")
+ERROR_TYPE: Final = _attribute(
+    "error.type",
+    "string",
+    "failing span, root",
+    "`convergence_timeout`, `connection_failed`, `socket_error`, `tls_error`, `config_rejected`, "
+    "`pause_failed`, `snapshot_failed`, `restore_failed`, `resume_failed`, `send_failed`, `receive_failed`, "
+    "`complete_failed`, `dirty_log_failed`, `postcopy_failed`, `peer_aborted`, `_OTHER`",
+)
+
+ATTRIBUTES: Final = tuple(_TABLE)
+"""Every row, in the order in which the documents show them."""
 
 
 def version_attribute(system: str) -> str:

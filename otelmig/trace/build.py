@@ -10,6 +10,7 @@ from otelmig.migration.observation import Kind
 from otelmig.migration.redaction import redact
 from otelmig.migration.side import Result, Role
 from otelmig.migration.url import MigrationUrl
+from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import AlignedSides, seconds
 from otelmig.trace.clock_attributes import clock_attributes
 from otelmig.trace.doubt import doubts
@@ -22,6 +23,7 @@ from otelmig.trace.phases.state_transfer import state_transfer_attributes
 from otelmig.trace.resource import resource_of
 from otelmig.trace.span import Link, Span, SpanEvent, Trace
 from otelmig.trace.span_draft import MICROSECOND, Draft, lay_out
+from otelmig.trace.spans import SpanName
 from otelmig.trace.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_trace"]
 
-_LINKED: Final = (("restore", "send"), ("resume", "complete"))
+_LINKED: Final = ((SpanName.RESTORE, SpanName.SEND), (SpanName.RESUME, SpanName.COMPLETE))
 """What the destination does for a request of the source: links in both directions."""
 
 
@@ -47,20 +49,20 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     blackout = blackout_of(aligned, found.proof)
     root = _tree(aligned, found, blackout)
     _root_attributes(root, aligned, found, options)
-    received = phase(root, "receive")
+    received = phase(root, SpanName.RECEIVE)
     if blackout is not None:
         root.attributes |= blackout_attributes(blackout)
     root.attributes |= state_transfer_attributes(aligned, found.proof)
     root.attributes |= _epoch_attributes(epoch)
     if received is not None and found.placement is not None and found.proof is not None:
-        root.attributes["otelmig.clock.status"] = str(found.placement.status)
+        root.attributes[names.OTELMIG_CLOCK_STATUS] = str(found.placement.status)
         received.attributes |= clock_attributes(aligned, found.placement, found.proof, epoch)
     elif found.source is not None and found.destination is None:
-        root.attributes["otelmig.clock.status"] = str(ClockStatus.UNSYNCED)
+        root.attributes[names.OTELMIG_CLOCK_STATUS] = str(ClockStatus.UNSYNCED)
     if found.placement is not None and found.placement.applied_ns != found.placement.estimate_ns:
         root.move(Role.DESTINATION, found.placement.estimate_ns - found.placement.applied_ns)
     add_wait(root, aligned)
-    lay_out(root, fixed=phase(root, "downtime"))
+    lay_out(root, fixed=phase(root, SpanName.DOWNTIME))
     _count_unaccounted(root)
     if received is not None:
         _link(root)
@@ -76,11 +78,11 @@ def build_trace(found: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
 
 def _epoch_attributes(epoch: Epoch) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {
-        "otelmig.clock.epoch.origin": str(epoch.origin),
-        "otelmig.clock.epoch.shift": str(epoch.ns),
+        names.OTELMIG_CLOCK_EPOCH_ORIGIN: str(epoch.origin),
+        names.OTELMIG_CLOCK_EPOCH_SHIFT: str(epoch.ns),
     }
     if epoch.error_ns is not None:
-        found["otelmig.clock.epoch.uncertainty"] = seconds(epoch.error_ns)
+        found[names.OTELMIG_CLOCK_EPOCH_UNCERTAINTY] = seconds(epoch.error_ns)
     return found
 
 
@@ -94,11 +96,11 @@ def _attempt_name(options: TraceOptions, side: Side) -> str | None:
 def _tree(aligned: AlignedSides, found: Migration, blackout: Blackout | None) -> Draft:
     if found.source is None:
         received = receive(aligned, found.reference)
-        root = Draft("migration", received.start, received.end, role=Role.DESTINATION)
+        root = Draft(SpanName.MIGRATION, received.start, received.end, role=Role.DESTINATION)
         root.children.append(received)
-        root.error, error_type = received.error, received.attributes.get("error.type")
+        root.error, error_type = received.error, received.attributes.get(names.ERROR_TYPE)
         if error_type is not None:
-            root.attributes["error.type"] = error_type
+            root.attributes[names.ERROR_TYPE] = error_type
         return root
     root = migration(aligned, found.source)
     if blackout is not None:
@@ -112,26 +114,27 @@ def _root_attributes(root: Draft, aligned: AlignedSides, found: Migration, optio
     side = found.reference
     guest = guest_after(found)
     attributes: dict[str, AttributeValue | None] = {
-        "vm.migration.id": options.migration_id,
-        "vm.migration.system.name": side.vmm.system,
-        "vm.migration.mode": str(side.mode),
-        "vm.migration.result": str(side.result),
-        "vm.migration.attempt": side.attempt,
-        "vm.migration.guest.location": guest.location,
-        "vm.migration.guest.running": guest.running,
-        "otelmig.evidence.guest": None if guest.evidence is None else str(guest.evidence.where),
-        "otelmig.evidence.completeness": _completeness(root, found),
-        "otelmig.evidence.doubts": tuple(doubt for each in found.sides for doubt in doubts(each)) or None,
-        "otelmig.pairing.basis": None if found.basis is None else str(found.basis),
-        "otelmig.pairing.reasons": tuple(redact(why, addresses=not options.addresses) for why in found.reasons) or None,
+        names.VM_MIGRATION_ID: options.migration_id,
+        names.VM_MIGRATION_SYSTEM_NAME: side.vmm.system,
+        names.VM_MIGRATION_MODE: str(side.mode),
+        names.VM_MIGRATION_RESULT: str(side.result),
+        names.VM_MIGRATION_ATTEMPT: side.attempt,
+        names.VM_MIGRATION_GUEST_LOCATION: guest.location,
+        names.VM_MIGRATION_GUEST_RUNNING: guest.running,
+        names.OTELMIG_EVIDENCE_GUEST: None if guest.evidence is None else str(guest.evidence.where),
+        names.OTELMIG_EVIDENCE_COMPLETENESS: _completeness(root, found),
+        names.OTELMIG_EVIDENCE_DOUBTS: tuple(doubt for each in found.sides for doubt in doubts(each)) or None,
+        names.OTELMIG_PAIRING_BASIS: None if found.basis is None else str(found.basis),
+        names.OTELMIG_PAIRING_REASONS: tuple(redact(why, addresses=not options.addresses) for why in found.reasons)
+        or None,
     }
     attributes |= _source_attributes(aligned, options)
     root.attributes |= {name: value for name, value in attributes.items() if value is not None}
-    received = phase(root, "receive")
+    received = phase(root, SpanName.RECEIVE)
     for each, draft in ((side, root), (found.destination, received)):
         if each is not None and draft is not None:
             draft.attributes |= _vm_attributes(each)
-            draft.attributes["otelmig.clock.resolution"] = seconds(
+            draft.attributes[names.OTELMIG_CLOCK_RESOLUTION] = seconds(
                 2 * max(seen.stamp.error_ns for seen in each.observations)
             )
 
@@ -140,7 +143,7 @@ def _completeness(root: Draft, found: Migration) -> str:
     """The weakest of what the trace rests on."""
     if found.source is None or found.destination is None or Result.UNKNOWN in {side.result for side in found.sides}:
         return "partial"
-    marks = {draft.attributes.get("otelmig.evidence.completeness") for draft in root.walk()}
+    marks = {draft.attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) for draft in root.walk()}
     return "partial" if "partial" in marks else "inferred" if "inferred" in marks else "full"
 
 
@@ -157,24 +160,24 @@ def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str
     )
     sent = final or last_pass
     found: dict[str, AttributeValue | None] = {
-        "vm.migration.vm_was_paused": paused_first,
-        "vm.migration.connection.count": side.connections,
-        "vm.migration.memory.iteration.count": side.iterations,
-        "vm.migration.memory.size": None if sent is None else sent.number("total_bytes"),
-        "vm.migration.protocol.version": None if protocol is None else protocol.number("protocol"),
-        "vm.migration.logging.duration": seconds(side.logging_ns) if side.logging_ns else None,
+        names.VM_MIGRATION_VM_WAS_PAUSED: paused_first,
+        names.VM_MIGRATION_CONNECTION_COUNT: side.connections,
+        names.VM_MIGRATION_MEMORY_ITERATION_COUNT: side.iterations,
+        names.VM_MIGRATION_MEMORY_SIZE: None if sent is None else sent.number("total_bytes"),
+        names.VM_MIGRATION_PROTOCOL_VERSION: None if protocol is None else protocol.number("protocol"),
+        names.VM_MIGRATION_LOGGING_DURATION: seconds(side.logging_ns) if side.logging_ns else None,
     }
     if started is not None:
         found |= _url_attributes(MigrationUrl.of(started.word("url")), options)
         target, timeout = started.number("target_ns"), started.number("timeout_ns")
-        found["vm.migration.downtime.target"] = None if target is None else seconds(target)
-        found["vm.migration.timeout.duration"] = None if timeout is None else seconds(timeout)
-        found["vm.migration.timeout.strategy"] = started.word("strategy")
-        found["tls.established"] = started.flag("tls")
+        found[names.VM_MIGRATION_DOWNTIME_TARGET] = None if target is None else seconds(target)
+        found[names.VM_MIGRATION_TIMEOUT_DURATION] = None if timeout is None else seconds(timeout)
+        found[names.VM_MIGRATION_TIMEOUT_STRATEGY] = started.word("strategy")
+        found[names.TLS_ESTABLISHED] = started.flag("tls")
     if completed is not None:
         for name, key in (
-            ("vm.migration.duration", "total_ns"),
-            ("vm.migration.downtime.duration", "downtime_ns"),
+            (names.VM_MIGRATION_DURATION, "total_ns"),
+            (names.VM_MIGRATION_DOWNTIME_DURATION, "downtime_ns"),
         ):
             ns = completed.number(key)
             found[name] = None if ns is None else seconds(ns)
@@ -184,9 +187,9 @@ def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str
 def _url_attributes(url: MigrationUrl, options: TraceOptions) -> dict[str, AttributeValue | None]:
     """Transport, address and port of the destination."""
     return {
-        "network.transport": url.transport,
-        "server.port": url.port,
-        "server.address": url.host if options.addresses else None,
+        names.NETWORK_TRANSPORT: url.transport,
+        names.SERVER_PORT: url.port,
+        names.SERVER_ADDRESS: url.host if options.addresses else None,
     }
 
 
@@ -196,19 +199,19 @@ def _vm_attributes(side: Side) -> dict[str, AttributeValue]:
         return {}
     found: dict[str, AttributeValue] = {}
     if (vm_id := side.config.word("vm_id")) is not None:
-        found["vm.id"] = vm_id
+        found[names.VM_ID] = vm_id
     if (size := side.config.number("memory_bytes")) is not None:
-        found["vm.memory.size"] = size
+        found[names.VM_MEMORY_SIZE] = size
     if (count := side.config.number("vcpus")) is not None:
-        found["vm.vcpu.count"] = count
+        found[names.VM_VCPU_COUNT] = count
     return found
 
 
 def _count_unaccounted(root: Draft) -> None:
-    span = phase(root, "downtime")
+    span = phase(root, SpanName.DOWNTIME)
     if span is not None:
-        total = sum(child.end_ns - child.start_ns for child in span.children if child.name == "unaccounted")
-        span.attributes["vm.migration.downtime.unaccounted"] = seconds(total)
+        total = sum(child.end_ns - child.start_ns for child in span.children if child.name == SpanName.UNACCOUNTED)
+        span.attributes[names.VM_MIGRATION_DOWNTIME_UNACCOUNTED] = seconds(total)
 
 
 def _link(root: Draft) -> None:
@@ -262,14 +265,14 @@ def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
     """The draft's own attributes, and what its two ends rest on."""
     start, end = draft.start.drawn_at(draft.start_ns), draft.end.drawn_at(draft.end_ns)
     found = draft.attributes
-    found["otelmig.evidence.start"] = start.where
-    found["otelmig.evidence.end"] = end.where
+    found[names.OTELMIG_EVIDENCE_START] = start.where
+    found[names.OTELMIG_EVIDENCE_END] = end.where
     if start.error_ns is not None and end.error_ns is not None:
-        found["otelmig.clock.uncertainty"] = seconds(max(start.error_ns, end.error_ns))
+        found[names.OTELMIG_CLOCK_UNCERTAINTY] = seconds(max(start.error_ns, end.error_ns))
     if start.text is not None:
-        found["otelmig.time.start"] = start.text
+        found[names.OTELMIG_TIME_START] = start.text
     if end.text is not None:
-        found["otelmig.time.end"] = end.text
+        found[names.OTELMIG_TIME_END] = end.text
     return found
 
 
@@ -277,7 +280,7 @@ def _links(draft: Draft) -> tuple[Link, ...]:
     return tuple(
         Link(
             span_id=target.span_id,
-            attributes={"otelmig.link.kind": kind},
+            attributes={names.OTELMIG_LINK_KIND: kind},
             remote=target.role is not draft.role,
         )
         for target, kind in draft.links

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.constraint import Basis
+from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
 
 if TYPE_CHECKING:
@@ -26,22 +27,22 @@ def clock_attributes(
     """For ``receive``: what is known at the end of the downtime, what it assumes, and the lines that it rests on."""
     domains = {side.vmm.domain for side in (aligned.source, aligned.destination) if side is not None}
     found: dict[str, AttributeValue] = {
-        "otelmig.clock.status": str(placement.status),
-        "otelmig.clock.domain": str(next(iter(domains))) if len(domains) == 1 else "mixed",
-        "otelmig.clock.shift": str(epoch.ns - placement.applied_ns),
-        "otelmig.clock.constraints": len(proof.constraints),
+        names.OTELMIG_CLOCK_STATUS: str(placement.status),
+        names.OTELMIG_CLOCK_DOMAIN: str(next(iter(domains))) if len(domains) == 1 else "mixed",
+        names.OTELMIG_CLOCK_SHIFT: str(epoch.ns - placement.applied_ns),
+        names.OTELMIG_CLOCK_CONSTRAINTS: len(proof.constraints),
     }
     if placement.lo_ns is not None or placement.hi_ns is not None:
-        found["otelmig.clock.offset.estimate"] = seconds(placement.estimate_ns)
+        found[names.OTELMIG_CLOCK_OFFSET_ESTIMATE] = seconds(placement.estimate_ns)
         found |= _bounds(placement)
     if placement.status is ClockStatus.UNSYNCED:
         return found
-    found["otelmig.clock.drift.assumed"] = proof.bounds.drift_ppb / 1e9
+    found[names.OTELMIG_CLOCK_DRIFT_ASSUMED] = proof.bounds.drift_ppb / 1e9
     if proof.required_ppb is not None:
-        found["otelmig.clock.drift.required"] = proof.required_ppb / 1e9
+        found[names.OTELMIG_CLOCK_DRIFT_REQUIRED] = proof.required_ppb / 1e9
     if proof.conflict is not None:
         found |= _conflict(proof.conflict)
-    if proof.settings and "otelmig.clock.evidence.step" not in found:
+    if proof.settings and names.OTELMIG_CLOCK_EVIDENCE_STEP not in found:
         setting = proof.settings[0]
         lines = (str(setting.first.where), str(setting.second.where))
         on_source = aligned.source is not None and setting.first in aligned.source.observations
@@ -53,13 +54,13 @@ def _bounds(placement: Placement) -> dict[str, AttributeValue]:
     if placement.bounds is None:
         return {}
     lower, upper = placement.bounds.binding(placement.at_ns)
-    found: dict[str, AttributeValue] = {"otelmig.clock.basis": _basis(lower, upper)}
+    found: dict[str, AttributeValue] = {names.OTELMIG_CLOCK_BASIS: _basis(lower, upper)}
     if placement.lo_ns is not None and lower is not None:
-        found["otelmig.clock.offset.min"] = seconds(placement.lo_ns)
-        found["otelmig.clock.evidence.min"] = _named(lower)
+        found[names.OTELMIG_CLOCK_OFFSET_MIN] = seconds(placement.lo_ns)
+        found[names.OTELMIG_CLOCK_EVIDENCE_MIN] = _named(lower)
     if placement.hi_ns is not None and upper is not None:
-        found["otelmig.clock.offset.max"] = seconds(placement.hi_ns)
-        found["otelmig.clock.evidence.max"] = _named(upper)
+        found[names.OTELMIG_CLOCK_OFFSET_MAX] = seconds(placement.hi_ns)
+        found[names.OTELMIG_CLOCK_EVIDENCE_MAX] = _named(upper)
     return found
 
 
@@ -72,10 +73,10 @@ def _basis(*bounds: Constraint | None) -> str:
 def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
     worst = conflict.worst
     found: dict[str, AttributeValue] = {
-        "otelmig.clock.conflict.duration": seconds(conflict.widening_ns),
-        "otelmig.clock.conflict.excess": seconds(worst.excess_ns),
-        "otelmig.clock.conflict.constraints": conflict.contradicting,
-        "otelmig.clock.evidence.conflict": (_named(worst.upper), _named(worst.lower)),
+        names.OTELMIG_CLOCK_CONFLICT_DURATION: seconds(conflict.widening_ns),
+        names.OTELMIG_CLOCK_CONFLICT_EXCESS: seconds(worst.excess_ns),
+        names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS: conflict.contradicting,
+        names.OTELMIG_CLOCK_EVIDENCE_CONFLICT: (_named(worst.upper), _named(worst.lower)),
     }
     return found if conflict.step is None else found | _step(conflict.step)
 
@@ -86,13 +87,13 @@ def _step(step: OffsetStep) -> dict[str, AttributeValue]:
 
 
 def _step_attributes(lines: tuple[str, str], lo_ns: int | None, hi_ns: int | None) -> dict[str, AttributeValue]:
-    found: dict[str, AttributeValue] = {"otelmig.clock.evidence.step": lines}
+    found: dict[str, AttributeValue] = {names.OTELMIG_CLOCK_EVIDENCE_STEP: lines}
     if lo_ns is not None:
-        found["otelmig.clock.step.min"] = seconds(lo_ns)
+        found[names.OTELMIG_CLOCK_STEP_MIN] = seconds(lo_ns)
     if hi_ns is not None:
-        found["otelmig.clock.step.max"] = seconds(hi_ns)
+        found[names.OTELMIG_CLOCK_STEP_MAX] = seconds(hi_ns)
     if lo_ns is not None and hi_ns is not None:
-        found["otelmig.clock.step.duration"] = seconds((lo_ns + hi_ns) // 2)
+        found[names.OTELMIG_CLOCK_STEP_DURATION] = seconds((lo_ns + hi_ns) // 2)
     return found
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from otelmig.migration.observation import Kind
 from otelmig.migration.side import Mode, Role
 from otelmig.migration.url import MigrationUrl
-from otelmig.trace.attributes import SERVICE_NAMESPACE, dialect_attribute, version_attribute
+from otelmig.trace import attributes as names
+from otelmig.trace.attributes import dialect_attribute, version_attribute
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
@@ -23,27 +24,27 @@ def resource_of(side: Side, found: Migration, options: TraceOptions) -> dict[str
     """Who speaks: nothing here changes from one migration of a host to its next."""
     process = side.vmm
     resource: dict[str, AttributeValue] = {
-        "service.name": f"migration-{side.role}",
-        "service.namespace": SERVICE_NAMESPACE,
-        "vm.migration.role": str(side.role),
+        names.SERVICE_NAME: f"migration-{side.role}",
+        names.SERVICE_NAMESPACE: names.NAMESPACE,
+        names.VM_MIGRATION_ROLE: str(side.role),
         dialect_attribute(process.system): process.releases_text,
     }
     if process.version is not None:
-        resource["service.version"] = process.version
+        resource[names.SERVICE_VERSION] = process.version
         resource[version_attribute(process.system)] = process.version
     if side.role in options.hosts:
-        resource["host.name"] = options.hosts[side.role]
-        resource["otelmig.host.origin"] = "option"
+        resource[names.HOST_NAME] = options.hosts[side.role]
+        resource[names.OTELMIG_HOST_ORIGIN] = "option"
     elif process.host is not None and (process.host.name or process.host.id):
         resource |= {
             name: value
-            for name, value in (("host.name", process.host.name), ("host.id", process.host.id))
+            for name, value in ((names.HOST_NAME, process.host.name), (names.HOST_ID, process.host.id))
             if value is not None and (options.addresses or not _is_address(value))
         }
-        resource["otelmig.host.origin"] = "transport"
+        resource[names.OTELMIG_HOST_ORIGIN] = "transport"
     elif side.role is Role.DESTINATION and (address := _destination_ip(found, options)) is not None:
-        resource["host.ip"] = (address,)
-        resource["otelmig.host.origin"] = "destination_url"
+        resource[names.HOST_IP] = (address,)
+        resource[names.OTELMIG_HOST_ORIGIN] = "destination_url"
     return resource
 
 

@@ -12,7 +12,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
+from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind
+from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +65,7 @@ class Draft:
 
     def __post_init__(self) -> None:
         self.end = self.end.not_before(self.start)
-        self.attributes = {"vm.migration.phase": self.name}
+        self.attributes = {names.VM_MIGRATION_PHASE: self.name}
 
     def walk(self) -> Iterator[Draft]:
         """This span and all below it, depth first."""
@@ -81,7 +83,7 @@ class Draft:
     def fail(self, description: str, error_type: str) -> None:
         """Mark the span as ERROR."""
         self.error = description
-        self.attributes["error.type"] = error_type
+        self.attributes[names.ERROR_TYPE] = error_type
 
 
 def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:
@@ -97,14 +99,14 @@ def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:
         if end.ns - start.ns < 2 * MICROSECOND:
             continue
         if start.ns - cursor.ns >= _SHORTEST_TILE:
-            found.append(Draft("unaccounted", cursor, start, role=parent.role))
+            found.append(Draft(SpanName.UNACCOUNTED, cursor, start, role=parent.role))
         elif start.ns > cursor.ns:
             start = cursor
         part.start, part.end = start, end
         found.append(part)
         cursor = end
     if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not found:
-        found.append(Draft("unaccounted", cursor, parent.end, role=parent.role))
+        found.append(Draft(SpanName.UNACCOUNTED, cursor, parent.end, role=parent.role))
     else:
         found[-1].end = parent.end
     return found

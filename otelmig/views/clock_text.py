@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.side import Role
+from otelmig.trace import attributes as names
+from otelmig.trace.spans import SpanName
 from otelmig.views.units import duration, number
 
 if TYPE_CHECKING:
@@ -18,12 +20,12 @@ __all__ = ["blackout_text", "clock_lines", "drift_text"]
 
 def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
     """Sentences about the offset, each with its style: ``plain``, or ``error`` where the clocks contradict."""
-    receive = trace.first("receive")
+    receive = trace.first(SpanName.RECEIVE)
     if receive is None or trace.root.role is Role.DESTINATION:
         yield f"one: the {'source' if receive is not None else 'destination'}'s side is not in this trace", "plain"
         return
     found = receive.attributes
-    status = found.get("otelmig.clock.status")
+    status = found.get(names.OTELMIG_CLOCK_STATUS)
     if status == ClockStatus.UNSYNCED:
         yield (
             "the offset between the wall clocks was not asked for, or nothing bounds it; stamps are as printed",
@@ -34,13 +36,13 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
         yield from ((text, "error") for text in _conflict(found))
         return
     yield _offset(found), "plain"
-    if trace.root.attributes.get("otelmig.pairing.basis") == "asserted":
+    if trace.root.attributes.get(names.OTELMIG_PAIRING_BASIS) == "asserted":
         yield (
             "only --pair says that these two are one migration: logs of others of equal shape may fit, too",
             "error",
         )
-    if "otelmig.clock.drift.required" in found:
-        needed, assumed = drift_text(found["otelmig.clock.drift.required"]), drift_text(_assumed(found))
+    if names.OTELMIG_CLOCK_DRIFT_REQUIRED in found:
+        needed, assumed = drift_text(found[names.OTELMIG_CLOCK_DRIFT_REQUIRED]), drift_text(_assumed(found))
         yield (
             f"they drifted by at least {needed}, more than was to be assumed: {assumed} are allowed for",
             "plain",
@@ -48,7 +50,7 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
 
 
 def _assumed(found: Mapping[str, AttributeValue]) -> AttributeValue | None:
-    return found.get("otelmig.clock.drift.assumed")
+    return found.get(names.OTELMIG_CLOCK_DRIFT_ASSUMED)
 
 
 def drift_text(value: AttributeValue | None) -> str:
@@ -57,15 +59,15 @@ def drift_text(value: AttributeValue | None) -> str:
 
 
 def _offset(found: Mapping[str, AttributeValue]) -> str:
-    lo, hi = found.get("otelmig.clock.offset.min"), found.get("otelmig.clock.offset.max")
-    used = number(found.get("otelmig.clock.offset.estimate"))
-    realtime = found.get("otelmig.clock.domain") == "realtime"
+    lo, hi = found.get(names.OTELMIG_CLOCK_OFFSET_MIN), found.get(names.OTELMIG_CLOCK_OFFSET_MAX)
+    used = number(found.get(names.OTELMIG_CLOCK_OFFSET_ESTIMATE))
+    realtime = found.get(names.OTELMIG_CLOCK_DOMAIN) == "realtime"
     if lo is None or hi is None:
         bound = f"at most {number(hi):.4f} s" if lo is None else f"at least {number(lo):.4f} s"
         what = "the destination is ahead by" if realtime else "the two logs' zeros are apart by"
         return f"{what} {bound}, and nothing bounds it on the other side"
     proof = f"{_how(found)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
-    if found.get("otelmig.clock.domain") == "mixed":
+    if found.get(names.OTELMIG_CLOCK_DOMAIN) == "mixed":
         width = duration((number(hi) - number(lo)) * 1e9)
         return f"one log has a wall clock; when the other's process started is {_how(found)} to within {width}"
     if not realtime:
@@ -77,36 +79,36 @@ def _offset(found: Mapping[str, AttributeValue]) -> str:
 
 def _how(found: Mapping[str, AttributeValue]) -> str:
     """What the bounds rest on, in words."""
-    believed = found.get("otelmig.clock.basis") == "believed"
+    believed = found.get(names.OTELMIG_CLOCK_BASIS) == "believed"
     return "believed (by the hosts' time services)" if believed else "proved"
 
 
 def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:
-    worst = found.get("otelmig.clock.evidence.conflict")
+    worst = found.get(names.OTELMIG_CLOCK_EVIDENCE_CONFLICT)
     if worst is None:
         yield "CONFLICT: a wall clock was set while it was read, so no offset holds throughout"
         yield _step_text(found) or ""
         return
     one, other = worst if isinstance(worst, tuple) else ("", "")
-    excess = duration(number(found.get("otelmig.clock.conflict.excess")) * 1e9)
+    excess = duration(number(found.get(names.OTELMIG_CLOCK_CONFLICT_EXCESS)) * 1e9)
     yield f"CONFLICT: no offset fits. {one} and {other} exclude each other by {excess}"
-    count, total = found.get("otelmig.clock.conflict.constraints"), found.get("otelmig.clock.constraints")
-    widening = duration(number(found.get("otelmig.clock.conflict.duration")) * 1e9)
+    count, total = found.get(names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS), found.get(names.OTELMIG_CLOCK_CONSTRAINTS)
+    widening = duration(number(found.get(names.OTELMIG_CLOCK_CONFLICT_DURATION)) * 1e9)
     yield f"{count} of {total} constraints exclude another; all would hold if each were {widening} looser"
     step = _step_text(found)
     if step is not None:
         yield f"it would be explained by {step}"
-    drift = found.get("otelmig.clock.drift.required")
+    drift = found.get(names.OTELMIG_CLOCK_DRIFT_REQUIRED)
     slewed = "" if drift is None else f", a clock slewed fast ({drift_text(drift)} would do)"
     yield f"to think of: logs of different migrations, a clock that was set, a damaged stamp{slewed}"
 
 
 def _step_text(found: Mapping[str, AttributeValue]) -> str | None:
     """The step that explains a conflict, if one does."""
-    lines = found.get("otelmig.clock.evidence.step")
+    lines = found.get(names.OTELMIG_CLOCK_EVIDENCE_STEP)
     if not isinstance(lines, tuple):
         return None
-    lo, hi = found.get("otelmig.clock.step.min"), found.get("otelmig.clock.step.max")
+    lo, hi = found.get(names.OTELMIG_CLOCK_STEP_MIN), found.get(names.OTELMIG_CLOCK_STEP_MAX)
     if lo is not None and hi is not None:
         size = f"of {number(lo) * 1e3:+.1f} .. {number(hi) * 1e3:+.1f} ms"
     else:
@@ -117,26 +119,26 @@ def _step_text(found: Mapping[str, AttributeValue]) -> str | None:
 def blackout_text(trace: Trace) -> str:
     """How long the guest stood still, how sure that is and why, and how far the printed downtime is from it."""
     root = trace.root.attributes
-    if "vm.migration.blackout.duration" in root:
+    if names.VM_MIGRATION_BLACKOUT_DURATION in root:
         middle, low, high, semantic, clock = (
             duration(number(root[f"vm.migration.blackout.{name}"]) * 1e9)
             for name in ("duration", "min", "max", "width.semantic", "width.clock")
         )
         text = f"vCPUs stood still {middle} ({low} .. {high}: {semantic} between lines, {clock} by the clocks)"
         return f"{text}{_excess(root)}"
-    if root.get("vm.migration.vm_was_paused"):
+    if root.get(names.VM_MIGRATION_VM_WAS_PAUSED):
         return "none: the guest was paused before"
-    if trace.first("downtime") is None:
+    if trace.first(SpanName.DOWNTIME) is None:
         return "none: the guest was not stopped" if trace.root.role is Role.SOURCE else "not known without the source"
-    if root.get("otelmig.clock.status") == ClockStatus.CONFLICT:
+    if root.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.CONFLICT:
         return "not known: the clocks contradict each other"
-    if len(trace.resources) > 1 and root.get("otelmig.clock.status") == ClockStatus.UNSYNCED:
+    if len(trace.resources) > 1 and root.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.UNSYNCED:
         return "not known without the offset between the clocks"
     return "not known: when the guest ran again is not in these logs"
 
 
 def _excess(root: Mapping[str, AttributeValue]) -> str:
-    if "vm.migration.downtime.excess.duration" not in root:
+    if names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION not in root:
         return ""
     middle, low, high = (
         number(root[f"vm.migration.downtime.excess.{name}"]) * 1e3 for name in ("duration", "min", "max")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
+from otelmig.trace import attributes as names
+from otelmig.trace.spans import SpanName
 from otelmig.views.clock_text import drift_text
 from otelmig.views.headline import headline
 from otelmig.views.summary import summary
@@ -31,7 +33,7 @@ def render_explanation(trace: Trace, explanation: Explanation | None, *, width: 
     lines: list[str] = []
     for text, _ in headline(trace):
         lines += _wrapped(text, width)
-    reasons = trace.root.attributes.get("otelmig.pairing.reasons")
+    reasons = trace.root.attributes.get(names.OTELMIG_PAIRING_REASONS)
     if isinstance(reasons, tuple) and reasons:
         what = "paired" if len(trace.resources) > 1 else "alone"
         lines += _wrapped(f"{what:<{_INDENT}}{'; '.join(reasons)}", width)
@@ -48,12 +50,12 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _standstill(trace: Trace) -> Iterator[str]:
     """What the downtime was spent on, and how long the state travelled."""
-    stopped = trace.first("downtime")
+    stopped = trace.first(SpanName.DOWNTIME)
     if stopped is not None:
         parts = sorted(trace.children(stopped), key=lambda part: -part.duration_ns)
         yield f"{'downtime':<{_INDENT}}{', '.join(_share(part, stopped) for part in parts[:4])}"
     root = trace.root.attributes
-    if "vm.migration.state.transfer.duration" in root:
+    if names.VM_MIGRATION_STATE_TRANSFER_DURATION in root:
         middle, low, high = (
             duration(number(root[f"vm.migration.state.transfer.{name}"]) * 1e9) for name in ("duration", "min", "max")
         )
@@ -65,11 +67,11 @@ def _share(part: Span, whole: Span) -> str:
 
 
 def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
-    if trace.root.attributes.get("otelmig.clock.status") == "unsynced":
+    if trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "unsynced":
         return
-    receive = trace.first("receive")
+    receive = trace.first(SpanName.RECEIVE)
     clock = {} if receive is None else receive.attributes
-    assumed = drift_text(clock.get("otelmig.clock.drift.assumed"))
+    assumed = drift_text(clock.get(names.OTELMIG_CLOCK_DRIFT_ASSUMED))
     least = "none would do" if explanation.least_drift_ppb is None else drift_text(explanation.least_drift_ppb / 1e9)
     counts = ", ".join(f"{count} {basis}" for basis, count in explanation.bases.items())
     yield from _wrapped(

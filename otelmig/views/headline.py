@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.migration.side import Role
+from otelmig.trace import attributes as names
 from otelmig.trace.attributes import dialect_attribute
+from otelmig.trace.spans import SpanName
 from otelmig.views.clock_text import blackout_text, clock_lines
 from otelmig.views.summary import start_time
 from otelmig.views.units import duration, number, size, texts
@@ -36,7 +38,7 @@ _REASONS = {
 def headline(trace: Trace) -> Iterator[tuple[str, str]]:
     """Lines with their style: ``strong``, ``error``, ``plain`` or ``dim``."""
     root = trace.root.attributes
-    result = str(root.get("vm.migration.result"))
+    result = str(root.get(names.VM_MIGRATION_RESULT))
     ok = result == "success"
     head = f"migration  {_target(trace)}  {root.get('vm.migration.mode')}  {_LOUD.get(result, result)}"
     yield f"{head}  {_guest(trace)}", "strong" if ok else "error"
@@ -53,24 +55,24 @@ def headline(trace: Trace) -> Iterator[tuple[str, str]]:
         "receipt": "by the stamps of the journal, syslog, the container runtime or the statistics",
         "anchor": "by the given anchor",
         "file_time": "by file times: approximate",
-    }.get(str(root.get("otelmig.clock.epoch.origin")), "")
+    }.get(str(root.get(names.OTELMIG_CLOCK_EPOCH_ORIGIN)), "")
     yield f"began      {start_time(trace)} ({origin})   trace {trace.trace_id}", "dim"
 
 
 def _target(trace: Trace) -> str:
     root = trace.root.attributes
-    if root.get("network.transport") == "unix":
+    if root.get(names.NETWORK_TRANSPORT) == "unix":
         return "unix socket"
-    if "server.port" not in root:
+    if names.SERVER_PORT not in root:
         return "destination unknown"
-    tls = "tcp+tls" if root.get("tls.established") else "tcp"
+    tls = "tcp+tls" if root.get(names.TLS_ESTABLISHED) else "tcp"
     return f"{tls}:{root.get('server.address', '<address>')}:{root['server.port']}"
 
 
 def _guest(trace: Trace) -> str:
     root = trace.root.attributes
-    location, running = root.get("vm.migration.guest.location"), root.get("vm.migration.guest.running")
-    line = f" ({root['otelmig.evidence.guest']})" if "otelmig.evidence.guest" in root else ""
+    location, running = root.get(names.VM_MIGRATION_GUEST_LOCATION), root.get(names.VM_MIGRATION_GUEST_RUNNING)
+    line = f" ({root['otelmig.evidence.guest']})" if names.OTELMIG_EVIDENCE_GUEST in root else ""
     if location == "unknown":
         return f"where the guest is, is not known{line}"
     if location == "none":
@@ -83,27 +85,27 @@ def _guest(trace: Trace) -> str:
 
 def _figures(trace: Trace) -> str:
     root = trace.root.attributes
-    dialect = dialect_attribute(str(root.get("vm.migration.system.name")))
+    dialect = dialect_attribute(str(root.get(names.VM_MIGRATION_SYSTEM_NAME)))
     versions = [
         f"{role} {found.get('service.version') or found.get(dialect, 'of an unknown release')}"
         for role in Role
         if (found := trace.resources.get(role)) is not None
     ]
     parts = [" -> ".join(versions), duration(trace.root.duration_ns)]
-    if "vm.migration.memory.size" in root:
+    if names.VM_MIGRATION_MEMORY_SIZE in root:
         parts.append(f"{size(root['vm.migration.memory.size'])} sent")
-    if (attempt := number(root.get("vm.migration.attempt"))) > 1:
+    if (attempt := number(root.get(names.VM_MIGRATION_ATTEMPT))) > 1:
         parts.append(f"attempt {attempt:.0f}")
-    if (stopped := trace.first("downtime")) is not None:
-        printed = stopped.attributes.get("vm.migration.downtime.duration")
+    if (stopped := trace.first(SpanName.DOWNTIME)) is not None:
+        printed = stopped.attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION)
         length = stopped.duration_ns if printed is None else number(printed) * 1e9
         parts.append(f"downtime {duration(length)}{_goal(trace, length)}")
     return "   ".join(parts)
 
 
 def _goal(trace: Trace, length_ns: float) -> str:
-    stopped = trace.first("downtime")
-    goal = None if stopped is None else stopped.attributes.get("vm.migration.downtime.target")
+    stopped = trace.first(SpanName.DOWNTIME)
+    goal = None if stopped is None else stopped.attributes.get(names.VM_MIGRATION_DOWNTIME_TARGET)
     if goal is None:
         return ""
     goal_ns = number(goal) * 1e9
@@ -116,37 +118,37 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     """Lines below the waterfall: why it converged, what dominated, what is missing."""
     yield from ((text, "plain") for text in _convergence(trace))
     root = trace.root.attributes
-    stopped = trace.first("downtime")
-    logging = number(root.get("vm.migration.logging.duration")) * 1e9
+    stopped = trace.first(SpanName.DOWNTIME)
+    logging = number(root.get(names.VM_MIGRATION_LOGGING_DURATION)) * 1e9
     if stopped is not None and logging >= stopped.duration_ns / 20:
         cost = f"{duration(logging)} of these {duration(stopped.duration_ns)}"
         yield f"writing dirty tables to the log cost {cost}: less verbosity avoids it", "plain"
-    completeness = root.get("otelmig.evidence.completeness")
+    completeness = root.get(names.OTELMIG_EVIDENCE_COMPLETENESS)
     if completeness == "partial":
         yield "evidence is partial: a side is missing, or a log stops before the end", "dim"
     elif completeness == "inferred":
         text = "some phases are inferred from stamps: the log prints no breakdown of the downtime"
         yield f"{text} (otelmig doctor says which flag would)", "dim"
-    for doubt in texts(root.get("otelmig.evidence.doubts")):
+    for doubt in texts(root.get(names.OTELMIG_EVIDENCE_DOUBTS)):
         yield f"doubtful: {doubt}", "error"
-    reasons = texts(root.get("otelmig.pairing.reasons"))
+    reasons = texts(root.get(names.OTELMIG_PAIRING_REASONS))
     if reasons:
         yield f"paired: {'; '.join(reasons)}" if len(trace.resources) > 1 else f"alone: {'; '.join(reasons)}", "dim"
     yield from ((note, "dim") for note in trace.notes)
 
 
 def _convergence(trace: Trace) -> Iterator[str]:
-    precopy, stopped = trace.first("precopy"), trace.first("downtime")
-    reason = None if precopy is None else precopy.attributes.get("vm.migration.convergence.reason")
+    precopy, stopped = trace.first(SpanName.PRECOPY), trace.first(SpanName.DOWNTIME)
+    reason = None if precopy is None else precopy.attributes.get(names.VM_MIGRATION_CONVERGENCE_REASON)
     if precopy is None or reason is None:
         return
     text = _REASONS.get(str(reason), f"converged: {reason}")
-    estimate = number(precopy.attributes.get("vm.migration.downtime.estimated")) * 1e9
+    estimate = number(precopy.attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * 1e9
     if estimate:
         text += f" ({duration(estimate)} estimated)"
     if stopped is not None and estimate and stopped.error is None:
         text += f", real downtime {stopped.duration_ns / estimate:.1f}x the estimate"
-        memory = trace.first("final delta")
+        memory = trace.first(SpanName.FINAL_DELTA)
         if memory is None or memory.duration_ns < stopped.duration_ns / 2:
             text += ": state, not memory, is the cause"
     yield text

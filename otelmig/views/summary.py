@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
+from otelmig.trace import attributes as names
+from otelmig.trace.spans import SpanName
 from otelmig.views.units import texts
 
 if TYPE_CHECKING:
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["start_time", "summary"]
 
-_PARTS: Final = ("pause", "final delta", "snapshot", "send", "complete", "unaccounted")
+_PARTS: Final = (
+    SpanName.PAUSE,
+    SpanName.FINAL_DELTA,
+    SpanName.SNAPSHOT,
+    SpanName.SEND,
+    SpanName.COMPLETE,
+    SpanName.UNACCOUNTED,
+)
 
 
 def start_time(trace: Trace) -> str:
@@ -30,66 +39,71 @@ def start_time(trace: Trace) -> str:
 def summary(trace: Trace) -> dict[str, object]:
     """One migration, as ``otelmig trace --json`` lists it."""
     root = trace.root.attributes
-    receive = trace.first("receive")
+    receive = trace.first(SpanName.RECEIVE)
     clock: Mapping[str, AttributeValue] = {} if receive is None else receive.attributes
-    precopy = trace.first("precopy")
+    precopy = trace.first(SpanName.PRECOPY)
     return {
         "trace_id": trace.trace_id,
-        "result": root.get("vm.migration.result"),
+        "result": root.get(names.VM_MIGRATION_RESULT),
         "error": None
         if trace.root.error is None
-        else {"type": root.get("error.type"), "description": trace.root.error},
-        "mode": root.get("vm.migration.mode"),
-        "attempt": root.get("vm.migration.attempt"),
-        "migration_id": root.get("vm.migration.id"),
+        else {"type": root.get(names.ERROR_TYPE), "description": trace.root.error},
+        "mode": root.get(names.VM_MIGRATION_MODE),
+        "attempt": root.get(names.VM_MIGRATION_ATTEMPT),
+        "migration_id": root.get(names.VM_MIGRATION_ID),
         "guest": {
-            "location": root.get("vm.migration.guest.location"),
-            "running": root.get("vm.migration.guest.running"),
-            "evidence": root.get("otelmig.evidence.guest"),
+            "location": root.get(names.VM_MIGRATION_GUEST_LOCATION),
+            "running": root.get(names.VM_MIGRATION_GUEST_RUNNING),
+            "evidence": root.get(names.OTELMIG_EVIDENCE_GUEST),
         },
         "start": start_time(trace),
-        "epoch_origin": root.get("otelmig.clock.epoch.origin"),
+        "epoch_origin": root.get(names.OTELMIG_CLOCK_EPOCH_ORIGIN),
         "duration_s": trace.root.duration_ns / 1e9,
         "downtime": _downtime(trace),
         "blackout": None
-        if "vm.migration.blackout.duration" not in root
+        if names.VM_MIGRATION_BLACKOUT_DURATION not in root
         else {
-            "estimate_s": root["vm.migration.blackout.duration"],
-            "min_s": root["vm.migration.blackout.min"],
-            "max_s": root["vm.migration.blackout.max"],
-            "semantic_width_s": root["vm.migration.blackout.width.semantic"],
-            "clock_width_s": root["vm.migration.blackout.width.clock"],
+            "estimate_s": root[names.VM_MIGRATION_BLACKOUT_DURATION],
+            "min_s": root[names.VM_MIGRATION_BLACKOUT_MIN],
+            "max_s": root[names.VM_MIGRATION_BLACKOUT_MAX],
+            "semantic_width_s": root[names.VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC],
+            "clock_width_s": root[names.VM_MIGRATION_BLACKOUT_WIDTH_CLOCK],
         },
         "clock": {
-            "status": root.get("otelmig.clock.status"),
-            "offset_s": clock.get("otelmig.clock.offset.estimate"),
-            "offset_min_s": clock.get("otelmig.clock.offset.min"),
-            "offset_max_s": clock.get("otelmig.clock.offset.max"),
-            "domain": clock.get("otelmig.clock.domain"),
-            "drift_assumed": clock.get("otelmig.clock.drift.assumed"),
-            "drift_required": clock.get("otelmig.clock.drift.required"),
-            "constraints": clock.get("otelmig.clock.constraints"),
+            "status": root.get(names.OTELMIG_CLOCK_STATUS),
+            "offset_s": clock.get(names.OTELMIG_CLOCK_OFFSET_ESTIMATE),
+            "offset_min_s": clock.get(names.OTELMIG_CLOCK_OFFSET_MIN),
+            "offset_max_s": clock.get(names.OTELMIG_CLOCK_OFFSET_MAX),
+            "domain": clock.get(names.OTELMIG_CLOCK_DOMAIN),
+            "drift_assumed": clock.get(names.OTELMIG_CLOCK_DRIFT_ASSUMED),
+            "drift_required": clock.get(names.OTELMIG_CLOCK_DRIFT_REQUIRED),
+            "constraints": clock.get(names.OTELMIG_CLOCK_CONSTRAINTS),
             "conflict": _conflict(clock),
         },
         "state_transfer": _interval(root, "vm.migration.state.transfer"),
-        "iterations": [_iteration(span) for span in trace.named("memory iteration")],
-        "convergence_reason": None if precopy is None else precopy.attributes.get("vm.migration.convergence.reason"),
+        "iterations": [_iteration(span) for span in trace.named(SpanName.MEMORY_ITERATION)],
+        "convergence_reason": None
+        if precopy is None
+        else precopy.attributes.get(names.VM_MIGRATION_CONVERGENCE_REASON),
         "memory": {
-            "size_bytes": root.get("vm.migration.memory.size"),
-            "iterations": root.get("vm.migration.memory.iteration.count"),
+            "size_bytes": root.get(names.VM_MIGRATION_MEMORY_SIZE),
+            "iterations": root.get(names.VM_MIGRATION_MEMORY_ITERATION_COUNT),
         },
         "network": {
-            "transport": root.get("network.transport"),
-            "address": root.get("server.address"),
-            "port": root.get("server.port"),
-            "tls": root.get("tls.established"),
-            "connections": root.get("vm.migration.connection.count"),
+            "transport": root.get(names.NETWORK_TRANSPORT),
+            "address": root.get(names.SERVER_ADDRESS),
+            "port": root.get(names.SERVER_PORT),
+            "tls": root.get(names.TLS_ESTABLISHED),
+            "connections": root.get(names.VM_MIGRATION_CONNECTION_COUNT),
         },
-        "versions": {str(role): trace.resources.get(role, {}).get("service.version") for role in Role},
-        "destination": {"restore_s": _seconds(trace.first("restore")), "resume_s": _seconds(trace.first("resume"))},
-        "completeness": root.get("otelmig.evidence.completeness"),
-        "doubts": list(texts(root.get("otelmig.evidence.doubts"))),
-        "pairing_reasons": list(texts(root.get("otelmig.pairing.reasons"))),
+        "versions": {str(role): trace.resources.get(role, {}).get(names.SERVICE_VERSION) for role in Role},
+        "destination": {
+            "restore_s": _seconds(trace.first(SpanName.RESTORE)),
+            "resume_s": _seconds(trace.first(SpanName.RESUME)),
+        },
+        "completeness": root.get(names.OTELMIG_EVIDENCE_COMPLETENESS),
+        "doubts": list(texts(root.get(names.OTELMIG_EVIDENCE_DOUBTS))),
+        "pairing_reasons": list(texts(root.get(names.OTELMIG_PAIRING_REASONS))),
     }
 
 
@@ -105,19 +119,19 @@ def _interval(found: Mapping[str, AttributeValue], name: str) -> dict[str, objec
 
 
 def _conflict(clock: Mapping[str, AttributeValue]) -> dict[str, object] | None:
-    if "otelmig.clock.conflict.duration" not in clock:
+    if names.OTELMIG_CLOCK_CONFLICT_DURATION not in clock:
         return None
-    step = texts(clock.get("otelmig.clock.evidence.step"))
+    step = texts(clock.get(names.OTELMIG_CLOCK_EVIDENCE_STEP))
     return {
-        "duration_s": clock["otelmig.clock.conflict.duration"],
-        "excess_s": clock["otelmig.clock.conflict.excess"],
-        "constraints": clock["otelmig.clock.conflict.constraints"],
-        "evidence": list(texts(clock["otelmig.clock.evidence.conflict"])),
+        "duration_s": clock[names.OTELMIG_CLOCK_CONFLICT_DURATION],
+        "excess_s": clock[names.OTELMIG_CLOCK_CONFLICT_EXCESS],
+        "constraints": clock[names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS],
+        "evidence": list(texts(clock[names.OTELMIG_CLOCK_EVIDENCE_CONFLICT])),
         "step": None
         if not step
         else {
-            "min_s": clock.get("otelmig.clock.step.min"),
-            "max_s": clock.get("otelmig.clock.step.max"),
+            "min_s": clock.get(names.OTELMIG_CLOCK_STEP_MIN),
+            "max_s": clock.get(names.OTELMIG_CLOCK_STEP_MAX),
             "between": list(step),
         },
     }
@@ -128,7 +142,7 @@ def _seconds(span: Span | None) -> float | None:
 
 
 def _downtime(trace: Trace) -> dict[str, object] | None:
-    span = trace.first("downtime")
+    span = trace.first(SpanName.DOWNTIME)
     if span is None:
         return None
     parts: dict[str, float | None] = {}
@@ -137,9 +151,9 @@ def _downtime(trace: Trace) -> dict[str, object] | None:
         parts[f"{name.replace(' ', '_')}_s"] = sum(own) / 1e9 if own else None
     root = trace.root.attributes
     return {
-        "duration_s": span.attributes.get("vm.migration.downtime.duration"),
+        "duration_s": span.attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION),
         "over_blackout": _interval(root, "vm.migration.downtime.excess"),
-        "target_s": span.attributes.get("vm.migration.downtime.target"),
+        "target_s": span.attributes.get(names.VM_MIGRATION_DOWNTIME_TARGET),
         "span_s": span.duration_ns / 1e9,
         "failed": span.error is not None,
         "parts": parts,
@@ -149,12 +163,12 @@ def _downtime(trace: Trace) -> dict[str, object] | None:
 def _iteration(span: Span) -> dict[str, object]:
     found = span.attributes
     return {
-        "index": found.get("vm.migration.memory.iteration.index"),
+        "index": found.get(names.VM_MIGRATION_MEMORY_ITERATION_INDEX),
         "duration_s": span.duration_ns / 1e9,
-        "size_bytes": found.get("vm.migration.memory.iteration.size"),
-        "bandwidth_bytes_per_s": found.get("vm.migration.memory.bandwidth"),
-        "dirty_rate_bytes_per_s": found.get("vm.migration.memory.dirty_rate"),
-        "dirty_rate_method": found.get("vm.migration.memory.dirty_rate_method"),
-        "downtime_estimated_s": found.get("vm.migration.downtime.estimated"),
-        "completed": span.error is None and found.get("otelmig.evidence.completeness") != "partial",
+        "size_bytes": found.get(names.VM_MIGRATION_MEMORY_ITERATION_SIZE),
+        "bandwidth_bytes_per_s": found.get(names.VM_MIGRATION_MEMORY_BANDWIDTH),
+        "dirty_rate_bytes_per_s": found.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE),
+        "dirty_rate_method": found.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD),
+        "downtime_estimated_s": found.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED),
+        "completed": span.error is None and found.get(names.OTELMIG_EVIDENCE_COMPLETENESS) != "partial",
     }

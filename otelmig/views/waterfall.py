@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from otelmig.migration.side import Role
+from otelmig.trace import attributes as names
+from otelmig.trace.spans import SpanName
 from otelmig.views.headline import closing, headline
 from otelmig.views.units import duration, number, rate, size
 
@@ -32,7 +34,15 @@ _STYLES: Final = {
     Role.DESTINATION: "magenta",
 }
 _BARS: Final = {Role.SOURCE: ("━", "╸"), Role.DESTINATION: ("─", "╴")}
-_SOURCE_PHASES: Final = ("setup", "precopy", "downtime", "postcopy", "cleanup", "rollback", "unaccounted")
+_SOURCE_PHASES: Final = (
+    SpanName.SETUP,
+    SpanName.PRECOPY,
+    SpanName.DOWNTIME,
+    SpanName.POSTCOPY,
+    SpanName.CLEANUP,
+    SpanName.ROLLBACK,
+    SpanName.UNACCOUNTED,
+)
 _MOST_ITERATIONS: Final = 8
 """More memory iterations than this are folded in the overview; the table lists them all."""
 _LABEL: Final = 21
@@ -112,10 +122,10 @@ def _lines(trace: Trace, width: int) -> Iterator[Text]:
         yield from _sentence(text, style, width)
     yield Text()
     yield from _overview(trace, width)
-    if trace.first("downtime") is not None:
+    if trace.first(SpanName.DOWNTIME) is not None:
         yield Text()
         yield from _zoom(trace, width)
-    if len(trace.named("memory iteration")) > 0:
+    if len(trace.named(SpanName.MEMORY_ITERATION)) > 0:
         yield Text()
         yield from _iterations(trace, width)
     for text, style in closing(trace):
@@ -160,26 +170,26 @@ def _overview_rows(trace: Trace) -> Iterator[tuple[str, Span | str]]:
         if span is None:
             continue
         yield name, span
-        passes = [child for child in trace.children(span) if child.name == "memory iteration"]
+        passes = [child for child in trace.children(span) if child.name == SpanName.MEMORY_ITERATION]
         shown = passes if len(passes) <= _MOST_ITERATIONS else passes[: _MOST_ITERATIONS - 1]
         yield from ((f"  #{child.attributes['vm.migration.memory.iteration.index']}", child) for child in shown)
         if len(shown) < len(passes):
             yield "  ...", f"  {len(passes) - len(shown)} more, in the table below"
-    if (blackout := children.get("blackout")) is not None:
-        yield "blackout", blackout
-    if (receive := children.get("receive")) is not None:
+    if (blackout := children.get(SpanName.BLACKOUT)) is not None:
+        yield SpanName.BLACKOUT, blackout
+    if (receive := children.get(SpanName.RECEIVE)) is not None:
         yield "receive  (dest.)", receive
         for child in trace.children(receive):
-            if child.name in ("restore", "resume", "prefault"):
+            if child.name in (SpanName.RESTORE, SpanName.RESUME, SpanName.PREFAULT):
                 yield f"  {child.name}  (dest.)", child
 
 
 def _zoom(trace: Trace, width: int) -> Iterator[Text]:
     """The downtime (and a rollback) on an axis of its own, with each part's share."""
-    span = trace.first("downtime")
+    span = trace.first(SpanName.DOWNTIME)
     if span is None:
         return
-    rollback = trace.first("rollback")
+    rollback = trace.first(SpanName.ROLLBACK)
     end = span.end_ns if rollback is None else rollback.end_ns
     share = 7
     mark = "<- most of it"
@@ -208,14 +218,14 @@ def _zoom(trace: Trace, width: int) -> Iterator[Text]:
             duration(rollback.duration_ns),
             rollback.role,
         )
-    if (blackout := trace.first("blackout")) is not None:
+    if (blackout := trace.first(SpanName.BLACKOUT)) is not None:
         yield _blackout_row(blackout, axis)
 
 
 def _answers(trace: Trace, parts: Sequence[Span]) -> dict[str, list[tuple[int, Span]]]:
     """What the destination did during a part, under that part: by link, else by time."""
     found: dict[str, list[tuple[int, Span]]] = {}
-    for name in ("restore", "resume"):
+    for name in (SpanName.RESTORE, SpanName.RESUME):
         answer = trace.first(name)
         if answer is None:
             continue
@@ -230,8 +240,8 @@ def _answers(trace: Trace, parts: Sequence[Span]) -> dict[str, list[tuple[int, S
 
 def _blackout_row(span: Span, axis: _Axis) -> Text:
     """The blackout with error bars: sure in the middle, possible at the ends."""
-    least = number(span.attributes.get("vm.migration.blackout.min")) * 1e9
-    most = number(span.attributes.get("vm.migration.blackout.max")) * 1e9
+    least = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MIN)) * 1e9
+    most = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MAX)) * 1e9
     middle = (span.start_ns + span.end_ns) / 2
     cells = []
     for column in range(axis.columns):
@@ -245,20 +255,20 @@ def _iterations(trace: Trace, width: int) -> Iterator[Text]:
     """Every memory pass with its figures."""
     columns = (("pass", 5), ("duration", 10), ("size", 10), ("bandwidth", 12), ("dirty rate", 13), ("estimate", 10))
     yield Text("".join(f"{name:>{space}}" for name, space in columns)[:width], style="dim")
-    for span in trace.named("memory iteration"):
+    for span in trace.named(SpanName.MEMORY_ITERATION):
         found = span.attributes
-        dirty = rate(found.get("vm.migration.memory.dirty_rate"))
-        if found.get("vm.migration.memory.dirty_rate_method") == "next_iteration_size":
+        dirty = rate(found.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE))
+        if found.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD) == "next_iteration_size":
             dirty = f"<={dirty}"
-        estimate = number(found.get("vm.migration.downtime.estimated")) * 1e9
+        estimate = number(found.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * 1e9
         cells = (
             f"#{found['vm.migration.memory.iteration.index']}",
             duration(span.duration_ns),
-            size(found.get("vm.migration.memory.iteration.size")),
-            rate(found.get("vm.migration.memory.bandwidth")),
+            size(found.get(names.VM_MIGRATION_MEMORY_ITERATION_SIZE)),
+            rate(found.get(names.VM_MIGRATION_MEMORY_BANDWIDTH)),
             dirty,
             duration(estimate) if estimate else "-",
         )
         row = "".join(f"{cell:>{space}}" for cell, (_, space) in zip(cells, columns, strict=True))
-        unfinished = found.get("otelmig.evidence.completeness") == "partial"
+        unfinished = found.get(names.OTELMIG_EVIDENCE_COMPLETENESS) == "partial"
         yield Text((row + ("  not finished" if unfinished else ""))[:width])

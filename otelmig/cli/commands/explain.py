@@ -14,6 +14,7 @@ from otelmig.cli.options.evidence import add_evidence_arguments, anchors, hosts,
 from otelmig.cli.options.log import add_reading_arguments, reading_options
 from otelmig.cli.sink import Stdout, counted
 from otelmig.errors import ExportError, UsageError
+from otelmig.trace import attributes as names
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     count = conflicts = 0
     for found, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
         count += 1
-        conflicts += trace.root.attributes.get("otelmig.clock.status") == "conflict"
+        conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
         if arguments.json:
             documents.append(explanation_document(trace, _explained(found)))
         else:

@@ -15,6 +15,7 @@ from json.encoder import encode_basestring as quoted
 from typing import TYPE_CHECKING, Final
 
 from otelmig.otlp.encoding.protobuf import message, string, varint
+from otelmig.trace import attributes as names
 from otelmig.trace.attributes import SCHEMA_URL, SCOPE_NAME
 from otelmig.trace.span import SpanKind
 from otelmig.version import __version__
@@ -179,7 +180,7 @@ def _attribute(tag: int, key: str, value: AttributeValue) -> _Both:
 
 
 _NEVER_THE_SAME: Final = frozenset(
-    {"otelmig.evidence.start", "otelmig.evidence.end", "otelmig.time.start", "otelmig.time.end"}
+    {names.OTELMIG_EVIDENCE_START, names.OTELMIG_EVIDENCE_END, names.OTELMIG_TIME_START, names.OTELMIG_TIME_END}
 )
 """Every span has them, and hardly any two have the same."""
 

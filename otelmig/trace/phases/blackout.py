@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.observation import Kind
 from otelmig.migration.side import Result, Role
+from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
 from otelmig.trace.span_draft import Draft
+from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
     from otelmig.clock.proof import ClockProof
@@ -169,7 +171,7 @@ def _resting_on(moment: Moment, line: Moment) -> Moment:
 
 def blackout_draft(blackout: Blackout) -> Draft:
     """The span ``blackout``."""
-    span = Draft("blackout", blackout.start, blackout.end, sequential=False)
+    span = Draft(SpanName.BLACKOUT, blackout.start, blackout.end, sequential=False)
     span.attributes |= blackout_attributes(blackout)
     return span
 
@@ -178,17 +180,17 @@ def blackout_attributes(blackout: Blackout) -> dict[str, float]:
     """The estimate, its bounds, what makes them wide, and how far the printed downtime is from it, in seconds."""
     width = blackout.max_ns - blackout.min_ns
     found = {
-        "vm.migration.blackout.duration": seconds(blackout.duration_ns),
-        "vm.migration.blackout.min": seconds(blackout.min_ns),
-        "vm.migration.blackout.max": seconds(blackout.max_ns),
-        "vm.migration.blackout.width.semantic": seconds(blackout.between_lines_ns),
-        "vm.migration.blackout.width.clock": seconds(width - blackout.between_lines_ns),
+        names.VM_MIGRATION_BLACKOUT_DURATION: seconds(blackout.duration_ns),
+        names.VM_MIGRATION_BLACKOUT_MIN: seconds(blackout.min_ns),
+        names.VM_MIGRATION_BLACKOUT_MAX: seconds(blackout.max_ns),
+        names.VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC: seconds(blackout.between_lines_ns),
+        names.VM_MIGRATION_BLACKOUT_WIDTH_CLOCK: seconds(width - blackout.between_lines_ns),
     }
     if blackout.printed_ns is not None:
         printed = blackout.printed_ns
         found |= {
-            "vm.migration.downtime.excess.duration": seconds(printed + _MS // 2 - blackout.duration_ns),
-            "vm.migration.downtime.excess.min": seconds(printed - blackout.max_ns),
-            "vm.migration.downtime.excess.max": seconds(printed + _MS - blackout.min_ns),
+            names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION: seconds(printed + _MS // 2 - blackout.duration_ns),
+            names.VM_MIGRATION_DOWNTIME_EXCESS_MIN: seconds(printed - blackout.max_ns),
+            names.VM_MIGRATION_DOWNTIME_EXCESS_MAX: seconds(printed + _MS - blackout.min_ns),
         }
     return found

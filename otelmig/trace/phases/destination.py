@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.observation import Command, Kind
 from otelmig.migration.side import Mode, Result, Role
+from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind
 from otelmig.trace.span_draft import Draft, DraftEvent
+from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
@@ -23,10 +25,10 @@ def receive(aligned: AlignedSides, side: Side) -> Draft:
     """The span ``receive`` with its children."""
     start = _start(aligned, side)
     end, known = _end(aligned, side)
-    span = Draft("receive", start, end, role=Role.DESTINATION, sequential=False)
+    span = Draft(SpanName.RECEIVE, start, end, role=Role.DESTINATION, sequential=False)
     span.kind = SpanKind.SERVER
     if not known:
-        span.attributes["otelmig.evidence.completeness"] = "partial"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
     span.children += _memory(aligned, side, span)
     restore = _restore(aligned, side, span)
     resume = _resume(aligned, side)
@@ -83,8 +85,8 @@ def _memory(aligned: AlignedSides, side: Side, span: Draft) -> list[Draft]:
             end = end.not_after(aligned.timeline.at(Role.DESTINATION, commands[position + 1]))
         if index < len(acknowledged) and acknowledged[index].ns > start.ns:
             end = end.not_after(acknowledged[index])
-        part = Draft("receive memory", start, end, role=Role.DESTINATION)
-        part.attributes["vm.migration.memory.iteration.index"] = index
+        part = Draft(SpanName.RECEIVE_MEMORY, start, end, role=Role.DESTINATION)
+        part.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = index
         found.append(part)
     return found
 
@@ -131,15 +133,15 @@ def _restore(aligned: AlignedSides, side: Side, span: Draft) -> Draft | None:
         start, end, inferred = arrived, restored or completing or _broken_off(aligned, side, span), True
     else:
         return None
-    part = Draft("restore", start, end, role=Role.DESTINATION)
+    part = Draft(SpanName.RESTORE, start, end, role=Role.DESTINATION)
     if inferred:
-        part.attributes["otelmig.evidence.completeness"] = "inferred" if restored else "partial"
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred" if restored else "partial"
     built = aligned.destination_first(Kind.VM_CONFIG)
     restoring = aligned.destination_first(Kind.RESTORING)
     for name, begin, finish in (
-        ("receive state", start, built),
-        ("create vm", built, restoring),
-        ("restore devices", restoring, restored),
+        (SpanName.RECEIVE_STATE, start, built),
+        (SpanName.CREATE_VM, built, restoring),
+        (SpanName.RESTORE_DEVICES, restoring, restored),
     ):
         if begin is not None and finish is not None and finish.ns > begin.ns and finish.ns <= end.ns:
             part.children.append(Draft(name, begin.not_before(start), finish, role=Role.DESTINATION))
@@ -170,16 +172,16 @@ def _resume(aligned: AlignedSides, side: Side) -> Draft | None:
         if complete is None or last is None:
             return None
         start, end, inferred = complete, last, True
-    part = Draft("resume", start, end, role=Role.DESTINATION)
+    part = Draft(SpanName.RESUME, start, end, role=Role.DESTINATION)
     if inferred:
-        part.attributes["otelmig.evidence.completeness"] = "inferred"
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
     for seen in side.all(Kind.DEVICE_RESUMING):
         at = aligned.timeline.at(Role.DESTINATION, seen)
         if start.ns <= at.ns <= end.ns:
-            device = {"vm.device.type": seen.word("device") or ""}
-            part.events.append(DraftEvent(name="vm.device.resumed", at=at, attributes=dict(device)))
+            device = {names.VM_DEVICE_TYPE: seen.word("device") or ""}
+            part.events.append(DraftEvent(name=EventName.DEVICE_RESUMED, at=at, attributes=dict(device)))
     if resumed is not None:
-        part.events.append(DraftEvent(name="vm.resumed", at=resumed.not_after(end).not_before(start)))
+        part.events.append(DraftEvent(name=EventName.VM_RESUMED, at=resumed.not_after(end).not_before(start)))
     return part
 
 
@@ -191,9 +193,9 @@ def _prefault(aligned: AlignedSides, side: Side) -> Draft | None:
     done = aligned.destination_last(Kind.PREFAULT_DONE)
     failed = aligned.destination_first(Kind.PREFAULT_FAILED)
     end = done or failed or aligned.timeline.at(Role.DESTINATION, side.observations[-1])
-    part = Draft("prefault", started, end, role=Role.DESTINATION, sequential=False)
+    part = Draft(SpanName.PREFAULT, started, end, role=Role.DESTINATION, sequential=False)
     if done is None:
-        part.attributes["otelmig.evidence.completeness"] = "partial"
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
         if failed is not None:
             part.fail("background prefault was abandoned after an error", "postcopy_failed")
     return part

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.observation import Command, Kind
 from otelmig.migration.side import Mode, Result, Role
+from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
 from otelmig.trace.doubt import impossible_downtime
 from otelmig.trace.phases.precopy import memory_figures
 from otelmig.trace.span_draft import Draft, DraftEvent, tiles
+from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
     from otelmig.migration.observation import Observation
@@ -29,17 +31,17 @@ def downtime(aligned: AlignedSides, side: Side) -> Draft | None:
         return _broken_off(aligned, side)
     end = aligned.timeline.at(Role.SOURCE, completed)
     printed = completed.number("downtime_ns")
-    span = Draft("downtime", _start(aligned, end, printed), end)
+    span = Draft(SpanName.DOWNTIME, _start(aligned, end, printed), end)
     if printed is None:
-        span.attributes["otelmig.evidence.completeness"] = "inferred"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
     else:
-        span.attributes["vm.migration.downtime.duration"] = seconds(printed)
+        span.attributes[names.VM_MIGRATION_DOWNTIME_DURATION] = seconds(printed)
     target = completed.number("target_ns")
     if target is not None:
-        span.attributes["vm.migration.downtime.target"] = seconds(target)
+        span.attributes[names.VM_MIGRATION_DOWNTIME_TARGET] = seconds(target)
     breakdown = side.first(Kind.DOWNTIME_BREAKDOWN)
     if breakdown is None:
-        span.attributes["otelmig.evidence.completeness"] = "inferred"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
         parts = _parts_by_stamps(aligned, span)
     else:
         for name in ("final_delta", "snapshot", "send", "complete"):
@@ -82,11 +84,11 @@ def _parts_by_breakdown(aligned: AlignedSides, span: Draft, breakdown: Observati
     snapshot = breakdown.number("snapshot_ns") or 0
     if snapshot:
         begin = snapshotting or sending.plus(-snapshot, _MS)
-        parts.append(Draft("snapshot", begin, begin.plus(snapshot, _MS).not_after(sending)))
+        parts.append(Draft(SpanName.SNAPSHOT, begin, begin.plus(snapshot, _MS).not_after(sending)))
     if send:
-        parts.append(Draft("send", sending, completing))
+        parts.append(Draft(SpanName.SEND, sending, completing))
     if complete:
-        parts.append(Draft("complete", completing, span.end))
+        parts.append(Draft(SpanName.COMPLETE, completing, span.end))
     return parts
 
 
@@ -95,16 +97,16 @@ def _packed(aligned: AlignedSides, span: Draft, breakdown: Observation) -> list[
     parts: list[Draft] = []
     end = span.end
     for name, key in (
-        ("complete", "complete_ns"),
-        ("send", "send_ns"),
-        ("snapshot", "snapshot_ns"),
-        ("final delta", "final_delta_ns"),
+        (SpanName.COMPLETE, "complete_ns"),
+        (SpanName.SEND, "send_ns"),
+        (SpanName.SNAPSHOT, "snapshot_ns"),
+        (SpanName.FINAL_DELTA, "final_delta_ns"),
     ):
         length = breakdown.number(key) or 0
         begin = end.plus(-length, _MS)
         if length:
-            part = _final_delta(aligned, begin, end) if name == "final delta" else Draft(name, begin, end)
-            part.attributes["otelmig.evidence.completeness"] = "inferred"
+            part = _final_delta(aligned, begin, end) if name == SpanName.FINAL_DELTA else Draft(name, begin, end)
+            part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
             parts.insert(0, part)
         end = begin
     return parts
@@ -117,24 +119,24 @@ def _pause(aligned: AlignedSides, span: Draft) -> list[Draft]:
     paused = aligned.source_first(Kind.VM_PAUSED) or aligned.source_last(Kind.DEVICE_PAUSING)
     if side is None or pausing is None or paused is None:
         return []
-    part = Draft("pause", pausing.not_before(span.start), paused)
+    part = Draft(SpanName.PAUSE, pausing.not_before(span.start), paused)
     for seen in side.all(Kind.DEVICE_PAUSING):
         part.events.append(
             DraftEvent(
-                name="vm.device.paused",
+                name=EventName.DEVICE_PAUSED,
                 at=aligned.timeline.at(Role.SOURCE, seen),
-                attributes={"vm.device.type": seen.word("device") or ""},
+                attributes={names.VM_DEVICE_TYPE: seen.word("device") or ""},
             )
         )
     if side.first(Kind.VM_PAUSED) is not None:
-        part.events.append(DraftEvent(name="vm.paused", at=paused))
+        part.events.append(DraftEvent(name=EventName.VM_PAUSED, at=paused))
     else:
-        part.attributes["otelmig.evidence.completeness"] = "inferred"
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
     return [part]
 
 
 def _final_delta(aligned: AlignedSides, start: Moment, end: Moment) -> Draft:
-    part = Draft("final delta", start, end)
+    part = Draft(SpanName.FINAL_DELTA, start, end)
     final = None if aligned.source is None else aligned.source.first(Kind.FINAL_DELTA_SENT)
     if final is not None:
         figures = memory_figures(final, first=True)
@@ -156,12 +158,12 @@ def _parts_by_stamps(aligned: AlignedSides, span: Draft, until: Moment | None = 
     if snapshotting is not None:
         taken = snapshotted or aligned.command(Command.STATE) or until
         if taken is not None:
-            parts.append(Draft("snapshot", snapshotting, taken))
+            parts.append(Draft(SpanName.SNAPSHOT, snapshotting, taken))
             cursor = taken
             if snapshotted is not None or aligned.command(Command.STATE) is not None:
                 parts += _send_and_complete(aligned, span, cursor, until)
     for part in parts:
-        part.attributes.setdefault("otelmig.evidence.completeness", "inferred")
+        part.attributes.setdefault(names.OTELMIG_EVIDENCE_COMPLETENESS, "inferred")
     return parts
 
 
@@ -171,7 +173,7 @@ def _send_and_complete(aligned: AlignedSides, span: Draft, start: Moment, until:
     resuming = aligned.command(Command.COMPLETE) or aligned.destination_first(Kind.VM_RESUMING)
     resuming_event = aligned.destination_first(Kind.VM_RESUMING) or resuming
     if until is not None and (resuming is None or resuming.ns >= until.ns):
-        return [Draft("send", start, until)]
+        return [Draft(SpanName.SEND, start, until)]
     if resuming is None:
         return []
     if restored is None or resuming_event is None:
@@ -180,7 +182,7 @@ def _send_and_complete(aligned: AlignedSides, span: Draft, start: Moment, until:
         half = (resuming_event.ns - restored.ns) // 2
         border = restored.plus(half, abs(half))
     border = border.not_before(start).not_after(span.end)
-    return [Draft("send", start, border), Draft("complete", border, until or span.end)]
+    return [Draft(SpanName.SEND, start, border), Draft(SpanName.COMPLETE, border, until or span.end)]
 
 
 def _snapshot_cpuid(aligned: AlignedSides) -> Moment | None:
@@ -198,17 +200,17 @@ def _broken_off(aligned: AlignedSides, side: Side) -> Draft | None:
     if side.result is Result.SUCCESS and finished is not None:
         # without the completion line: what the destination says last comes closest, the event follows the cleanup
         received = aligned.destination_first(Kind.RECEIVE_FINISHED, Kind.VM_RESUMED) or finished
-        span = Draft("downtime", start, received.not_after(finished).not_before(start))
-        span.attributes["otelmig.evidence.completeness"] = "inferred"
+        span = Draft(SpanName.DOWNTIME, start, received.not_after(finished).not_before(start))
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
         _finish(span, _parts_by_stamps(aligned, span))
         return span
     end = aligned.failure or aligned.evidence_ends
     if end is None:
         return None
-    span = Draft("downtime", start, end)
+    span = Draft(SpanName.DOWNTIME, start, end)
     parts = _parts_by_stamps(aligned, span, until=end)
     if aligned.failure is None:
-        span.attributes["otelmig.evidence.completeness"] = "partial"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
     _finish(span, parts)
     return span
 

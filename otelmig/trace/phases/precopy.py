@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.observation import Command, Kind
 from otelmig.migration.side import Mode, Result, Role
+from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
 from otelmig.trace.span_draft import Draft, DraftEvent
+from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +38,12 @@ def precopy(aligned: AlignedSides, end: Moment) -> Draft | None:
     start = _start(aligned, side)
     if start is None or start.ns >= end.ns:
         return None
-    span = Draft("precopy", start, end)
+    span = Draft(SpanName.PRECOPY, start, end)
     cursor = start
     passes = _passes(aligned, side)
     for index, (finish, seen) in enumerate(passes):
-        iteration = Draft("memory iteration", cursor, finish.not_after(end))
-        iteration.attributes["vm.migration.memory.iteration.index"] = index
+        iteration = Draft(SpanName.MEMORY_ITERATION, cursor, finish.not_after(end))
+        iteration.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = index
         if seen.kind is Kind.ITERATION_SENT:
             iteration.attributes |= memory_figures(seen, first=index == 0)
         iteration.attributes |= _dirty_rate(side, passes, index, finish.ns - cursor.ns)
@@ -56,22 +58,22 @@ def memory_figures(seen: Observation, *, first: bool) -> dict[str, AttributeValu
     """What a line about a memory pass prints, as attributes."""
     found: dict[str, AttributeValue] = {}
     if (size := seen.number("size_bytes")) is not None:
-        found["vm.migration.memory.iteration.size"] = size
+        found[names.VM_MIGRATION_MEMORY_ITERATION_SIZE] = size
     if (size := seen.number("total_bytes")) is not None:
-        found["vm.migration.memory.cumulative_size"] = size
+        found[names.VM_MIGRATION_MEMORY_CUMULATIVE_SIZE] = size
     if (bandwidth := seen.rate("bandwidth")) is not None:
-        found["vm.migration.memory.bandwidth"] = bandwidth
+        found[names.VM_MIGRATION_MEMORY_BANDWIDTH] = bandwidth
     if (bandwidth := seen.rate("average_bandwidth")) is not None:
-        found["vm.migration.memory.average_bandwidth"] = bandwidth
+        found[names.VM_MIGRATION_MEMORY_AVERAGE_BANDWIDTH] = bandwidth
     if (ns := seen.number("transfer_ns")) is not None:
-        found["vm.migration.memory.transfer.duration"] = seconds(ns)
+        found[names.VM_MIGRATION_MEMORY_TRANSFER_DURATION] = seconds(ns)
     if (ns := seen.number("overhead_ns")) is not None:
-        found["vm.migration.memory.overhead.duration"] = seconds(ns)
+        found[names.VM_MIGRATION_MEMORY_OVERHEAD_DURATION] = seconds(ns)
     if (percent := seen.number("throttle")) is not None:
-        found["vm.vcpu.throttle_ratio"] = percent / 100
+        found[names.VM_VCPU_THROTTLE_RATIO] = percent / 100
     # before the second pass there is no bandwidth to estimate with: the printed 0 means unknown
     if not first and (ns := seen.number("estimate_ns")) is not None:
-        found["vm.migration.downtime.estimated"] = seconds(ns)
+        found[names.VM_MIGRATION_DOWNTIME_ESTIMATED] = seconds(ns)
     return found
 
 
@@ -140,8 +142,8 @@ def _dirty_rate(
     printed = line.rate("dirty_rate")
     if printed is not None:
         return {
-            "vm.migration.memory.dirty_rate": printed,
-            "vm.migration.memory.dirty_rate_method": "printed",
+            names.VM_MIGRATION_MEMORY_DIRTY_RATE: printed,
+            names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: "printed",
         }
     if duration_ns <= 0:
         return {}
@@ -151,15 +153,15 @@ def _dirty_rate(
         if after is not None and after.kind is Kind.DIRTY_TABLE:
             size = after.number("dirty_bytes") or 0
             return {
-                "vm.migration.memory.dirty_rate": size / seconds(duration_ns),
-                "vm.migration.memory.dirty_rate_method": "dirty_table",
+                names.VM_MIGRATION_MEMORY_DIRTY_RATE: size / seconds(duration_ns),
+                names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: "dirty_table",
             }
     following = passes[index + 1][1] if index + 1 < len(passes) else side.first(Kind.PRECOPY_CONVERGED)
     if following is None or (size_bytes := following.number("size_bytes")) is None:
         return {}
     return {
-        "vm.migration.memory.dirty_rate": size_bytes / seconds(duration_ns),
-        "vm.migration.memory.dirty_rate_method": "next_iteration_size",
+        names.VM_MIGRATION_MEMORY_DIRTY_RATE: size_bytes / seconds(duration_ns),
+        names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: "next_iteration_size",
     }
 
 
@@ -171,9 +173,9 @@ def _add_unfinished(aligned: AlignedSides, span: Draft, cursor: Moment, end: Mom
     decided = side.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED)
     if decided is not None or _nothing_left(side):
         return
-    unfinished = Draft("memory iteration", cursor, end)
-    unfinished.attributes["vm.migration.memory.iteration.index"] = len(span.children)
-    unfinished.attributes["otelmig.evidence.completeness"] = "partial"
+    unfinished = Draft(SpanName.MEMORY_ITERATION, cursor, end)
+    unfinished.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = len(span.children)
+    unfinished.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
     span.children.append(unfinished)
 
 
@@ -199,15 +201,15 @@ def _add_convergence(aligned: AlignedSides, span: Draft) -> None:
         reason = "no_dirty_memory" if empty else "iteration_limit" if finished else None
     if reason is None:
         return
-    span.attributes["vm.migration.convergence.reason"] = reason
+    span.attributes[names.VM_MIGRATION_CONVERGENCE_REASON] = reason
     estimate = decided or side.first(Kind.PRECOPY_CONVERGED)
     if estimate is not None and (ns := estimate.number("estimate_ns")):
-        span.attributes["vm.migration.downtime.estimated"] = seconds(ns)
+        span.attributes[names.VM_MIGRATION_DOWNTIME_ESTIMATED] = seconds(ns)
     if decided is not None and (at := aligned.on_source(decided)) is not None:
         span.events.append(
             DraftEvent(
-                name="vm.migration.converged",
+                name=EventName.CONVERGED,
                 at=at.not_before(span.start).not_after(span.end),
-                attributes={"vm.migration.convergence.reason": reason},
+                attributes={names.VM_MIGRATION_CONVERGENCE_REASON: reason},
             )
         )

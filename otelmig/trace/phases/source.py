@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from otelmig.migration.observation import Kind
 from otelmig.migration.side import Mode, Result, Role
+from otelmig.trace import attributes as names
 from otelmig.trace.phases.downtime import downtime
 from otelmig.trace.phases.precopy import precopy
 from otelmig.trace.span import SpanKind
 from otelmig.trace.span_draft import MICROSECOND, Draft, DraftEvent
+from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
@@ -29,13 +31,13 @@ def migration(aligned: AlignedSides, side: Side) -> Draft:
     start = aligned.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
     start = start or aligned.timeline.at(Role.SOURCE, side.observations[0])
     end = _end(aligned, side)
-    root = Draft("migration", start, end)
+    root = Draft(SpanName.MIGRATION, start, end)
     root.kind = SpanKind.CLIENT
     stopped = downtime(aligned, side)
     memory_until = stopped.start if stopped is not None else (aligned.failure or aligned.evidence_ends or end)
     memory = precopy(aligned, memory_until)
     setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
-    root.children.append(Draft("setup", start, setup_until))
+    root.children.append(Draft(SpanName.SETUP, start, setup_until))
     root.children += [each for each in (memory, stopped) if each is not None]
     _add_ending(aligned, side, root, stopped, end)
     _mark_failure(aligned, side, root)
@@ -48,13 +50,13 @@ def add_wait(root: Draft, aligned: AlignedSides) -> None:
     So the source's phases fill the root, and what ends last is theirs: viewers walk back from there, and would stay on
     the destination otherwise.
     """
-    received = phase(root, "receive")
+    received = phase(root, SpanName.RECEIVE)
     last = next((child for child in reversed(root.children) if child.sequential and child.role is Role.SOURCE), None)
     if received is None or last is None or aligned.source is None or aligned.source.result is not Result.SUCCESS:
         return
     until = received.end.plus(MICROSECOND)
     if until.ns > last.end.ns:
-        root.children.append(Draft("unaccounted", last.end, until))
+        root.children.append(Draft(SpanName.UNACCOUNTED, last.end, until))
 
 
 def _end(aligned: AlignedSides, side: Side) -> Moment:
@@ -85,7 +87,7 @@ def _add_ending(aligned: AlignedSides, side: Side, root: Draft, stopped: Draft |
     completed = side.first(Kind.COMPLETED) is not None
     if side.result is Result.UNKNOWN:
         if stopped is not None and completed and end.ns > stopped.end.ns:
-            root.children.append(Draft("postcopy", stopped.end, end))  # pages were left behind
+            root.children.append(Draft(SpanName.POSTCOPY, stopped.end, end))  # pages were left behind
     elif not completed and aligned.failure is not None:
         _add_rollback(aligned.failure, root, stopped, aligned.on_source(side.resumed), end)
     elif stopped is not None:
@@ -93,10 +95,10 @@ def _add_ending(aligned: AlignedSides, side: Side, root: Draft, stopped: Draft |
         if side.mode is Mode.POSTCOPY:
             drained = aligned.failure or aligned.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
             if drained.ns > cursor.ns:
-                root.children.append(Draft("postcopy", cursor, drained))
+                root.children.append(Draft(SpanName.POSTCOPY, cursor, drained))
                 cursor = drained
         if end.ns > cursor.ns:
-            root.children.append(Draft("cleanup", cursor, end))
+            root.children.append(Draft(SpanName.CLEANUP, cursor, end))
 
 
 def _add_rollback(failure: Moment, root: Draft, stopped: Draft | None, resumed: Moment | None, end: Moment) -> None:
@@ -104,9 +106,9 @@ def _add_rollback(failure: Moment, root: Draft, stopped: Draft | None, resumed: 
     until = end if stopped is None else resumed or end
     if until.ns <= failure.ns:
         return
-    span = Draft("cleanup" if stopped is None else "rollback", failure, until)
+    span = Draft(SpanName.CLEANUP if stopped is None else SpanName.ROLLBACK, failure, until)
     if stopped is not None and resumed is None:
-        span.attributes["otelmig.evidence.completeness"] = "partial"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
     root.children.append(span)
 
 
@@ -123,7 +125,7 @@ def _mark_lost(aligned: AlignedSides, side: Side, root: Draft) -> None:
     root.fail(description, "peer_aborted")
     open_phase = root.children[-1]
     open_phase.fail(description, "peer_aborted")
-    if open_phase.children and open_phase.children[-1].name != "unaccounted":
+    if open_phase.children and open_phase.children[-1].name != SpanName.UNACCOUNTED:
         open_phase.children[-1].fail(description, "peer_aborted")
 
 
@@ -141,16 +143,20 @@ def _mark_failure(aligned: AlignedSides, side: Side, root: Draft) -> None:
     root.fail(description, aligned.error_type)
     if aligned.failure is not None:
         root.events.append(
-            DraftEvent(name="vm.migration.failed", at=aligned.failure, attributes={"error.type": aligned.error_type})
+            DraftEvent(name=EventName.FAILED, at=aligned.failure, attributes={names.ERROR_TYPE: aligned.error_type})
         )
-    phases = [child for child in root.children if child.name in ("setup", "precopy", "downtime", "postcopy")]
+    phases = [
+        child
+        for child in root.children
+        if child.name in (SpanName.SETUP, SpanName.PRECOPY, SpanName.DOWNTIME, SpanName.POSTCOPY)
+    ]
     if not phases:
         return
     failing = phases[-1]
     failing.fail(description, aligned.error_type)
     last = failing.children[-1] if failing.children else None
     unfinished = last is not None and (
-        failing.name == "downtime" or last.attributes.get("otelmig.evidence.completeness") == "partial"
+        failing.name == SpanName.DOWNTIME or last.attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) == "partial"
     )
-    if last is not None and unfinished and last.name != "unaccounted":
+    if last is not None and unfinished and last.name != SpanName.UNACCOUNTED:
         last.fail(description, aligned.error_type)

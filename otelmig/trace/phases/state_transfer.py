@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.observation import Kind
+from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def state_transfer_attributes(aligned: AlignedSides, proof: ClockProof | None) -
     if most is None or most < least:  # unknown, or printed durations that cannot be true together
         return {}
     return {
-        "vm.migration.state.transfer.duration": seconds((least + most) // 2),
-        "vm.migration.state.transfer.min": seconds(least),
-        "vm.migration.state.transfer.max": seconds(most),
+        names.VM_MIGRATION_STATE_TRANSFER_DURATION: seconds((least + most) // 2),
+        names.VM_MIGRATION_STATE_TRANSFER_MIN: seconds(least),
+        names.VM_MIGRATION_STATE_TRANSFER_MAX: seconds(most),
     }
 
 

@@ -1,0 +1,137 @@
+"""The span table: every span of a trace, what encloses it, whose resource it has, and the events that spans carry.
+
+Names are constant, so that viewers can compare, search and aggregate; numbers live in attributes. The tree in the
+documents is generated from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from otelmig.migration.side import Role
+from otelmig.trace.span import SpanKind
+
+__all__ = ["SPANS", "EventName", "SpanName", "SpanRow", "span_table"]
+
+
+class SpanName(StrEnum):
+    """The name of a span, which is also its ``vm.migration.phase``."""
+
+    MIGRATION = "migration"
+    SETUP = "setup"
+    PRECOPY = "precopy"
+    MEMORY_ITERATION = "memory iteration"
+    DOWNTIME = "downtime"
+    PAUSE = "pause"
+    FINAL_DELTA = "final delta"
+    SNAPSHOT = "snapshot"
+    SEND = "send"
+    COMPLETE = "complete"
+    UNACCOUNTED = "unaccounted"
+    BLACKOUT = "blackout"
+    POSTCOPY = "postcopy"
+    CLEANUP = "cleanup"
+    ROLLBACK = "rollback"
+    RECEIVE = "receive"
+    RECEIVE_MEMORY = "receive memory"
+    RESTORE = "restore"
+    RECEIVE_STATE = "receive state"
+    CREATE_VM = "create vm"
+    RESTORE_DEVICES = "restore devices"
+    RESUME = "resume"
+    PREFAULT = "prefault"
+
+
+class EventName(StrEnum):
+    """The name of an instant on a span."""
+
+    VM_PAUSED = "vm.paused"
+    VM_RESUMED = "vm.resumed"
+    DEVICE_PAUSED = "vm.device.paused"
+    DEVICE_RESUMED = "vm.device.resumed"
+    CONVERGED = "vm.migration.converged"
+    FAILED = "vm.migration.failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanRow:
+    """One row of the table."""
+
+    name: SpanName
+    parents: tuple[SpanName, ...]
+    """Each parent that it can have; none for the root."""
+    role: Role
+    """Whose resource it has."""
+    kind: SpanKind
+    note: str
+
+
+_SOURCE: Final = Role.SOURCE
+_DESTINATION: Final = Role.DESTINATION
+
+
+def _row(
+    name: SpanName, parents: tuple[SpanName, ...], role: Role, note: str, kind: SpanKind = SpanKind.INTERNAL
+) -> SpanRow:
+    return SpanRow(name=name, parents=parents, role=role, kind=kind, note=note)
+
+
+SPANS: Final = (
+    _row(
+        SpanName.MIGRATION,
+        (),
+        _SOURCE,
+        "the root; encloses everything below (INTERNAL, with the destination's resource, where the source is missing)",
+        SpanKind.CLIENT,
+    ),
+    _row(SpanName.SETUP, (SpanName.MIGRATION,), _SOURCE, "connect, TLS, the requests before memory"),
+    _row(SpanName.PRECOPY, (SpanName.MIGRATION,), _SOURCE, "memory is copied while the guest runs"),
+    _row(SpanName.MEMORY_ITERATION, (SpanName.PRECOPY,), _SOURCE, "one for each memory iteration while the guest runs"),
+    _row(
+        SpanName.DOWNTIME,
+        (SpanName.MIGRATION,),
+        _SOURCE,
+        "as the hypervisor defines it: from the pause to the acknowledgement that the guest was resumed",
+    ),
+    _row(SpanName.PAUSE, (SpanName.DOWNTIME,), _SOURCE, "vCPUs and devices stop"),
+    _row(SpanName.FINAL_DELTA, (SpanName.DOWNTIME,), _SOURCE, "the last memory, with the guest paused"),
+    _row(SpanName.SNAPSHOT, (SpanName.DOWNTIME,), _SOURCE, "the state of vCPUs and devices is taken"),
+    _row(SpanName.SEND, (SpanName.DOWNTIME,), _SOURCE, "the state is sent, the destination restores it"),
+    _row(SpanName.COMPLETE, (SpanName.DOWNTIME,), _SOURCE, "the destination resumes the guest and says so"),
+    _row(
+        SpanName.UNACCOUNTED,
+        (SpanName.DOWNTIME, SpanName.MIGRATION),
+        _SOURCE,
+        "what nothing accounts for; at the end of the root, the wait for the destination's last word",
+    ),
+    _row(SpanName.BLACKOUT, (SpanName.MIGRATION,), _SOURCE, "the vCPUs stand still: across both hosts, with bounds"),
+    _row(SpanName.POSTCOPY, (SpanName.MIGRATION,), _SOURCE, "pages are served until all are there (postcopy only)"),
+    _row(SpanName.CLEANUP, (SpanName.MIGRATION,), _SOURCE, "what the migration held is released"),
+    _row(SpanName.ROLLBACK, (SpanName.MIGRATION,), _SOURCE, "the guest is resumed after a failure in the downtime"),
+    _row(
+        SpanName.RECEIVE,
+        (SpanName.MIGRATION,),
+        _DESTINATION,
+        "everything that the destination does; the one edge between the hosts",
+        SpanKind.SERVER,
+    ),
+    _row(SpanName.RECEIVE_MEMORY, (SpanName.RECEIVE,), _DESTINATION, "one for each request with memory"),
+    _row(SpanName.RESTORE, (SpanName.RECEIVE,), _DESTINATION, "the state is received and the VM built from it"),
+    _row(SpanName.RECEIVE_STATE, (SpanName.RESTORE,), _DESTINATION, "until the configuration is there"),
+    _row(SpanName.CREATE_VM, (SpanName.RESTORE,), _DESTINATION, "from the configuration to the restore of devices"),
+    _row(SpanName.RESTORE_DEVICES, (SpanName.RESTORE,), _DESTINATION, "vCPUs and devices get their state"),
+    _row(SpanName.RESUME, (SpanName.RECEIVE,), _DESTINATION, "vCPUs and devices start"),
+    _row(SpanName.PREFAULT, (SpanName.RECEIVE,), _DESTINATION, "missing pages are fetched (postcopy only)"),
+)
+"""Every span, in the order in which the documents show them."""
+
+
+def span_table() -> str:
+    """The table in Markdown, as the documents show it."""
+    lines = ["| span | parent | resource | kind | what it is |", "|---|---|---|---|---|"]
+    for row in SPANS:
+        parents = ", ".join(f"`{parent}`" for parent in row.parents) or "none"
+        lines.append(f"| `{row.name}` | {parents} | {row.role} | {row.kind} | {row.note} |")
+    return "\n".join(lines)
