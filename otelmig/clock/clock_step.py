@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from otelmig.migration.observation import Kind
+from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from otelmig.migration.observation import Observation
+    from otelmig.migration.facts import Instant
     from otelmig.migration.side import Side
 
 __all__ = ["ClockStep", "steps_seen_in"]
@@ -32,14 +32,17 @@ _SLEW_PPM: Final = 500
 class ClockStep:
     """A clock was set between two lines, by ``[lo_ns, hi_ns]`` (None: not bounded on that side)."""
 
-    first: Observation
-    second: Observation
+    role: Role
+    """Whose clock it was."""
+    first: Instant
+    second: Instant
     lo_ns: int | None
     hi_ns: int | None
 
-    def offset_growth(self, *, on_source: bool) -> tuple[int | None, int | None]:
-        """By how much the destination's clock minus the source's grew, if this is the source's clock (or not)."""
-        if not on_source:
+    @property
+    def offset_growth_ns(self) -> tuple[int | None, int | None]:
+        """The change of (destination - source) that this step causes; its sign depends on whose clock stepped."""
+        if self.role is Role.DESTINATION:
             return self.lo_ns, self.hi_ns
         return (None if self.hi_ns is None else -self.hi_ns), (None if self.lo_ns is None else -self.lo_ns)
 
@@ -48,12 +51,12 @@ def steps_seen_in(side: Side) -> tuple[ClockStep, ...]:
     """Each way in which the log of ``side`` shows that its wall clock was set; empty for a monotonic clock."""
     if side.vmm.domain is not ClockDomain.REALTIME:
         return ()
-    return (*_by_monotonic_time(side.observations), *_by_going_back(side), *_by_printed_downtime(side))
+    return (*_by_monotonic_time(side), *_by_going_back(side), *_by_printed_downtime(side))
 
 
-def _by_monotonic_time(seen: Sequence[Observation]) -> Iterator[ClockStep]:
+def _by_monotonic_time(side: Side) -> Iterator[ClockStep]:
     """The wall clock less the monotonic one is the same before and after, but for waiting, rounding and slewing."""
-    both = [(each, elapsed) for each in seen if (elapsed := each.stamp.elapsed) is not None]
+    both = [(each, elapsed) for each in side.observations if (elapsed := each.stamp.elapsed) is not None]
     if len(both) < 2:  # noqa: PLR2004 - nothing lies between fewer
         return
     apart = [each.stamp.ns - elapsed.ns for each, elapsed in both]
@@ -67,7 +70,13 @@ def _by_monotonic_time(seen: Sequence[Observation]) -> Iterator[ClockStep]:
         forward, back = least_after[at] - most[at - 1], most_after[at] - least[at - 1]
         if forward > allowed or back < -allowed:
             grown = apart[at] - apart[at - 1]
-            yield ClockStep(first=both[at - 1][0], second=both[at][0], lo_ns=grown - allowed, hi_ns=grown + allowed)
+            yield ClockStep(
+                role=side.role,
+                first=both[at - 1][0].instant,
+                second=both[at][0].instant,
+                lo_ns=grown - allowed,
+                hi_ns=grown + allowed,
+            )
 
 
 def _by_going_back(side: Side) -> Iterator[ClockStep]:
@@ -75,24 +84,25 @@ def _by_going_back(side: Side) -> Iterator[ClockStep]:
     worst = max(side.going_back(), key=lambda found: found[0], default=None)
     if worst is not None:
         back_ns, before, seen = worst
-        yield ClockStep(first=before, second=seen, lo_ns=None, hi_ns=-back_ns)
+        yield ClockStep(role=side.role, first=before.instant, second=seen.instant, lo_ns=None, hi_ns=-back_ns)
 
 
 def _by_printed_downtime(side: Side) -> Iterator[ClockStep]:
     """The hypervisor times the downtime by a monotonic clock: it begins before ``pausing`` and ends before its line."""
-    completed = side.first(Kind.COMPLETED)
-    printed = None if completed is None else completed.number("downtime_ns")
-    if completed is None or printed is None:
+    downtime = side.sent.downtime
+    if downtime is None or downtime.duration is None:
         return
-    slack = printed * _SLEW_PPM // 10**6
-    pausing = side.first(Kind.VM_PAUSING)
-    if pausing is not None and pausing.stamp.domain is completed.stamp.domain:
+    end, printed = downtime.end, downtime.duration
+    slack = printed.ns * _SLEW_PPM // 10**6
+    pausing = side.sent.pause.pausing
+    if pausing is not None and pausing.stamp.domain is end.stamp.domain:
         # the line may have waited for the output's lock before its wall clock was read
-        excess = completed.stamp.lo_ns - pausing.stamp.hi_ns - printed - _MS - slack - _LOCK_WAIT_NS
+        longest = printed.ns + printed.error_ns + slack + _LOCK_WAIT_NS
+        excess = end.stamp.lo_ns - pausing.stamp.hi_ns - longest
         if excess > 0:
-            yield ClockStep(first=pausing, second=completed, lo_ns=excess, hi_ns=None)
-    decided = side.last(Kind.PRECOPY_CONVERGED, Kind.CONVERGENCE_DECIDED, Kind.ITERATION_SENT)
-    if decided is not None:
-        missing = printed - slack - (completed.stamp.hi_ns - decided.stamp.lo_ns)
+            yield ClockStep(role=side.role, first=pausing, second=end, lo_ns=excess, hi_ns=None)
+    before = side.sent.before_downtime
+    if before is not None:
+        missing = printed.ns - slack - (end.stamp.hi_ns - before.stamp.lo_ns)
         if missing > 0:
-            yield ClockStep(first=decided, second=completed, lo_ns=None, hi_ns=-missing)
+            yield ClockStep(role=side.role, first=before, second=end, lo_ns=None, hi_ns=-missing)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
 from otelmig.errors import UsageError
-from otelmig.migration.observation import Kind
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -77,8 +76,9 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
     Raises:
         UsageError: stamps are to stay as they are, but are not on wall clocks.
     """
-    end = source.first(Kind.COMPLETED, Kind.SEND_FINISHED) or source.failure or source.observations[-1]
-    at = end.stamp.ns
+    failure = source.sent.failure
+    end = source.sent.handed_over or (source.last if failure is None else failure.at)
+    at = end.ns
     wall = all(side.vmm.domain is ClockDomain.REALTIME for side in (source, destination))
     if mode in _RAW and not wall:
         sides = f"{source.name} and {destination.name}"

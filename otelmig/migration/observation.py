@@ -10,6 +10,8 @@ from enum import StrEnum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from otelmig.migration.facts import Instant
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -185,6 +187,11 @@ class Observation(NamedTuple):
     values: Mapping[str, Value] = NO_VALUES
     since: Stamp | None = None
     """First instant of an observation that took several lines."""
+
+    @property
+    def instant(self) -> Instant:
+        """When it was, and the line."""
+        return Instant(self.stamp, self.where)
 
     def number(self, name: str) -> int | None:
         """The integer called ``name``, or None where the message does not print it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,18 +17,23 @@ class MigrationUrl(NamedTuple):
     """``tcp`` or ``unix``; None for anything else."""
     host: str | None = None
     port: int | None = None
+    digest: bytes = b""
+    """Of the URL as printed, to tell whether two sides name the same socket; empty if nothing was printed."""
 
     @staticmethod
     @lru_cache(maxsize=1024)
     def of(text: str | None) -> MigrationUrl:
         """What ``text`` says; a host or a port that cannot be told is None."""
-        scheme, _, rest = (text or "").partition(":")
-        if scheme == "unix":
-            return MigrationUrl("unix")
-        if scheme != "tcp":
+        if text is None:
             return MigrationUrl(None)
+        scheme, _, rest = text.partition(":")
+        digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
+        if scheme == "unix":
+            return MigrationUrl("unix", digest=digest)
+        if scheme != "tcp":
+            return MigrationUrl(None, digest=digest)
         try:
             parts = urlsplit(f"//{rest}")
-            return MigrationUrl("tcp", parts.hostname, parts.port)
+            return MigrationUrl("tcp", parts.hostname, parts.port, digest)
         except ValueError:
-            return MigrationUrl("tcp")
+            return MigrationUrl("tcp", digest=digest)

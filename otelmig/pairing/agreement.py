@@ -5,14 +5,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from otelmig.migration.observation import Command, Kind
+from otelmig.migration.facts import RequestKind
 from otelmig.migration.side import Mode, Result
-from otelmig.migration.url import MigrationUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otelmig.migration.facts import Printed
     from otelmig.migration.side import Side
+    from otelmig.migration.url import MigrationUrl
 
 __all__ = ["PairingBasis", "contradiction", "indications", "same_endpoint", "same_vm", "was_answered"]
 
@@ -50,7 +51,7 @@ def _failed_after_completion(source: Side, destination: Side) -> bool:
 
 
 def _completed_after_failure(source: Side, destination: Side) -> bool:
-    failed = source.result in (Result.FAILURE, Result.TIMEOUT) and source.first(Kind.COMPLETED) is None
+    failed = source.result in (Result.FAILURE, Result.TIMEOUT) and source.sent.downtime is None
     return failed and destination.result is Result.SUCCESS
 
 
@@ -61,41 +62,33 @@ def _ends_too_early(source: Side, destination: Side) -> bool:
 
 def _receives_tcp(destination: Side) -> bool:
     """A local migration passes file descriptors, which only a UNIX socket carries."""
-    started = destination.first(Kind.RECEIVE_STARTED)
-    return started is not None and MigrationUrl.of(started.word("url")).transport == "tcp"
+    url = destination.received.url
+    return url is not None and url.transport == "tcp"
 
 
 def _mode_unknown(source: Side, destination: Side) -> bool:
     """Some logs cannot tell: without debug lines a local migration looks like any other on the destination."""
-    asked = destination.first(Kind.RECEIVE_REQUESTED)
-    postcopy_differs = (
-        asked is not None
-        and asked.word("mode") is not None
-        and ((asked.word("mode") == "postcopy") != (source.mode is Mode.POSTCOPY))
-    )
-    if postcopy_differs or destination.mode is Mode.POSTCOPY:
+    postcopy = destination.received.requested_postcopy
+    if postcopy is not None and postcopy != (source.mode is Mode.POSTCOPY):
         return False
-    return not destination.all(Kind.COMMAND_RECEIVED)
+    return destination.mode is not Mode.POSTCOPY and not destination.received.requests
 
 
 def _lost_later(destination: Side) -> bool:
-    """Whether the destination had the guest running before its connection failed."""
-    return destination.first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED) is not None
+    """Whether the destination had the guest before its connection failed."""
+    return destination.received.took_over is not None
 
 
 def _stops_early(source: Side, destination: Side) -> bool:
     """Whether the destination's log goes on after this attempt without the state having arrived."""
-    restoring = destination.first(Kind.VM_CONFIG, Kind.RESTORING, Kind.ACCEPT_STOPPED)
-    arrived = restoring or destination.command(Command.STATE)
-    return arrived is None and source.first(Kind.COMPLETED) is not None
+    return destination.received.restore.arrived is None and source.sent.downtime is not None
 
 
-def _urls(source: Side, destination: Side) -> tuple[str, str] | None:
-    sent, received = source.first(Kind.SEND_STARTED), destination.first(Kind.RECEIVE_STARTED)
-    if sent is None or received is None:
+def _urls(source: Side, destination: Side) -> tuple[MigrationUrl, MigrationUrl] | None:
+    one, other = source.sent.terms.url, destination.received.url
+    if one is None or other is None or not one.digest or not other.digest:
         return None
-    one, other = sent.word("url"), received.word("url")
-    return None if one is None or other is None else (one, other)
+    return one, other
 
 
 def _ports_differ(source: Side, destination: Side) -> bool:
@@ -103,7 +96,7 @@ def _ports_differ(source: Side, destination: Side) -> bool:
     urls = _urls(source, destination)
     if urls is None:
         return False
-    one, other = (MigrationUrl.of(url).port for url in urls)
+    one, other = (url.port for url in urls)
     return one is not None and other is not None and one != other
 
 
@@ -112,64 +105,59 @@ def same_endpoint(source: Side, destination: Side) -> str | None:
     urls = _urls(source, destination)
     if urls is None:
         return None
-    port = MigrationUrl.of(urls[0]).port
-    if port is not None and port == MigrationUrl.of(urls[1]).port:
-        return f"same port {port}"
-    return "same socket" if urls[0] == urls[1] else None
+    one, other = urls
+    if one.port is not None and one.port == other.port:
+        return f"same port {one.port}"
+    return "same socket" if one.digest == other.digest else None
 
 
 def same_vm(source: Side, destination: Side) -> bool | None:
     """Whether the printed configurations are of one VM; None if they do not say."""
-    if source.config is None or destination.config is None:
+    one, other = source.vm, destination.vm
+    if one is None or other is None:
         return None
-    one, other = source.config.values, destination.config.values
-    for key in ("vm_id", "memory_bytes", "vcpus"):
-        if key in one and key in other and one[key] != other[key]:
+    for own, others in ((one.id, other.id), (one.memory_bytes, other.memory_bytes), (one.vcpus, other.vcpus)):
+        if own is not None and others is not None and own != others:
             return False
-    named = [key for key in ("vm_id", "identity") if key in one and one[key] == other.get(key)]
+    named = any(
+        own is not None and own == others for own, others in ((one.id, other.id), (one.identity, other.identity))
+    )
     return True if named else None
 
 
 def _passes_differ(source: Side, destination: Side) -> bool:
-    """Whether the destination received fewer or more memory passes than the source can have sent."""
-    received = len(destination.commands(Command.MEMORY))
-    if source.result is not Result.SUCCESS or source.connections > 1 or not received or source.mode is not Mode.PRECOPY:
+    """Whether the destination received fewer or more memory iterations than the source can have sent."""
+    received = destination.received.count(RequestKind.MEMORY)
+    several = source.sent.terms.connections > 1
+    if source.result is not Result.SUCCESS or several or not received or source.mode is not Mode.PRECOPY:
         return False
-    sent = source.iterations
-    extra = 2  # the final delta, and a pass after the snapshot; either may be empty and then is not sent
+    sent = source.sent.memory.iterations
+    extra = 2  # the final delta, and an iteration after the snapshot; either may be empty and then is not sent
     return bool(sent) and not sent <= received <= sent + extra
 
 
 def _durations_differ(source: Side, destination: Side) -> bool:
     """Whether what the destination says it did takes longer than the source waited for it."""
-    parts = source.first(Kind.DOWNTIME_BREAKDOWN)
-    state, resume = destination.first(Kind.STATE_RECEIVED), destination.first(Kind.RESUME_TIMED)
-    if parts is None:
+    downtime, restore, resume = source.sent.downtime, destination.received.restore, destination.received.resume
+    if downtime is None or downtime.parts is None:
         return False
-    ms = 10**6
-    if state is not None:
-        took = (state.number("receive_ns") or 0) + (state.number("restore_ns") or 0)
-        if took > (parts.number("send_ns") or 0) + ms:
-            return True
-    return resume is not None and (resume.number("resume_ns") or 0) > (parts.number("complete_ns") or 0) + ms
+    restored = _least(restore.receive) + _least(restore.restore)
+    if restore.printed_at is not None and restored > _most(downtime.parts.send):
+        return True
+    return resume.printed_at is not None and _least(resume.duration) > _most(downtime.parts.complete)
+
+
+def _least(duration: Printed | None) -> int:
+    return 0 if duration is None else duration.ns
+
+
+def _most(duration: Printed | None) -> int:
+    return 10**6 if duration is None else duration.ns + duration.error_ns
 
 
 def was_answered(source: Side) -> bool:
-    """Whether a destination answered at all: the source has a line that follows Start's acknowledgement."""
-    return source.first(*_ANSWERED) is not None
-
-
-_ANSWERED: Final = (
-    Kind.PROTOCOL_AGREED,
-    Kind.CPUID_GENERATED,
-    Kind.ITERATION_SENT,
-    Kind.ITERATION_ANNOUNCED,
-    Kind.DIRTY_ROUND,
-    Kind.VM_PAUSING,
-    Kind.COMPLETED,
-    Kind.SEND_FINISHED,
-    Kind.PEER_REPORTED_ERROR,
-)
+    """Whether a destination answered at all."""
+    return source.sent.answered
 
 
 _DIFFERENCES: Final[tuple[tuple[Callable[[Side, Side], bool], str], ...]] = (
@@ -198,7 +186,7 @@ def indications(source: Side, destination: Side) -> list[str]:
         found.append(endpoint)
     if same_vm(source, destination):
         found.append("same VM configuration")
-    received = len(destination.commands(Command.MEMORY))
-    if received and source.iterations:
-        found.append(f"{source.iterations} running memory passes sent, {received} received in all")
+    received, sent = destination.received.count(RequestKind.MEMORY), source.sent.memory.iterations
+    if received and sent:
+        found.append(f"{sent} running memory passes sent, {received} received in all")
     return found

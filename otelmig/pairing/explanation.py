@@ -9,7 +9,6 @@ from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import is_excluded
 from otelmig.clock.drift import TIERS, least_drift
 from otelmig.migration.constraint import Basis
-from otelmig.migration.observation import Kind
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def explain(found: Migration, hypervisor: Hypervisor) -> Explanation | None:
         return None
     least = least_drift(proof.constraints)
     bounds = placement.bounds
-    start_ns = source.observations[0].stamp.ns
+    start_ns = source.first.ns
     drift_ns, rounding_ns, message_ns = (0, 0, 0) if bounds is None else _width(bounds, placement.at_ns)
     return Explanation(
         least_drift_ppb=None if least is None else least.drift_ppb,
@@ -118,10 +117,9 @@ def _contradicting(proof: ClockProof) -> tuple[Constraint, ...]:
 
 
 def _offsets(source: Side, bounds: ClockBounds, end_ns: int) -> Iterator[Offset]:
-    begun = source.first(Kind.CONNECTING, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED)
-    paused = source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)
-    instants = [("start", begun.stamp.ns)] if begun is not None else []
-    instants += [("pause", paused.stamp.ns)] if paused is not None else []
+    begun, paused = source.sent.connecting, source.sent.pause.sign
+    instants = [("start", begun.ns)] if begun is not None else []
+    instants += [("pause", paused.ns)] if paused is not None else []
     for name, at in (*instants, ("end", end_ns)):
         lower, upper = bounds.binding(at)
         yield Offset(name=name, at_ns=at, lo_ns=bounds.lo_ns(at), hi_ns=bounds.hi_ns(at), lower=lower, upper=upper)

@@ -6,10 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
-from otelmig.migration.observation import Kind
 from otelmig.migration.redaction import redact
 from otelmig.migration.side import Result, Role
-from otelmig.migration.url import MigrationUrl
 from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import AlignedSides, seconds
 from otelmig.trace.clock_attributes import clock_attributes
@@ -29,6 +27,7 @@ from otelmig.trace.timeline import Timeline
 if TYPE_CHECKING:
     from otelmig.clock.epoch import Epoch
     from otelmig.migration.side import Side
+    from otelmig.migration.url import MigrationUrl
     from otelmig.pairing.pairing import Migration
     from otelmig.trace.identity import Identity
     from otelmig.trace.options import TraceOptions
@@ -119,7 +118,7 @@ def _root_attributes(root: Draft, aligned: AlignedSides, found: Migration, optio
         names.VM_MIGRATION_MODE: str(side.mode),
         names.VM_MIGRATION_RESULT: str(side.result),
         names.VM_MIGRATION_ATTEMPT: side.attempt,
-        names.VM_MIGRATION_GUEST_LOCATION: guest.location,
+        names.VM_MIGRATION_GUEST_LOCATION: str(guest.location),
         names.VM_MIGRATION_GUEST_RUNNING: guest.running,
         names.OTELMIG_EVIDENCE_GUEST: None if guest.evidence is None else str(guest.evidence.where),
         names.OTELMIG_EVIDENCE_COMPLETENESS: _completeness(root, found),
@@ -149,39 +148,32 @@ def _completeness(root: Draft, found: Migration) -> str:
 
 def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str, AttributeValue | None]:
     """What the source's lines say of the migration as a whole."""
-    side = aligned.source
-    if side is None:
+    if aligned.source is None:
         return {}
-    started, completed = side.first(Kind.SEND_STARTED), side.first(Kind.COMPLETED)
-    final, last_pass = side.first(Kind.FINAL_DELTA_SENT), side.last(Kind.ITERATION_SENT)
-    protocol = side.first(Kind.PROTOCOL_AGREED)
-    paused_first = side.paused_before or (
-        aligned.destination is not None and aligned.destination.first(Kind.PAUSED_STATE_RECEIVED) is not None
-    )
-    sent = final or last_pass
-    found: dict[str, AttributeValue | None] = {
-        names.VM_MIGRATION_VM_WAS_PAUSED: paused_first,
-        names.VM_MIGRATION_CONNECTION_COUNT: side.connections,
-        names.VM_MIGRATION_MEMORY_ITERATION_COUNT: side.iterations,
-        names.VM_MIGRATION_MEMORY_SIZE: None if sent is None else sent.number("total_bytes"),
-        names.VM_MIGRATION_PROTOCOL_VERSION: None if protocol is None else protocol.number("protocol"),
-        names.VM_MIGRATION_LOGGING_DURATION: seconds(side.logging_ns) if side.logging_ns else None,
+    sent, terms, downtime = aligned.sent, aligned.sent.terms, aligned.sent.downtime
+    attributes: dict[str, AttributeValue | None] = {
+        names.VM_MIGRATION_VM_WAS_PAUSED: aligned.source.paused_before or aligned.received.left_paused is not None,
+        names.VM_MIGRATION_CONNECTION_COUNT: terms.connections,
+        names.VM_MIGRATION_MEMORY_ITERATION_COUNT: sent.memory.iterations,
+        names.VM_MIGRATION_MEMORY_SIZE: sent.memory.total_bytes,
+        names.VM_MIGRATION_PROTOCOL_VERSION: terms.protocol,
+        names.VM_MIGRATION_LOGGING_DURATION: seconds(sent.logging_ns) if sent.logging_ns else None,
+        names.VM_MIGRATION_DOWNTIME_TARGET: _seconds(terms.downtime_target_ns),
+        names.VM_MIGRATION_TIMEOUT_DURATION: _seconds(terms.timeout_ns),
+        names.VM_MIGRATION_TIMEOUT_STRATEGY: terms.timeout_strategy,
+        names.TLS_ESTABLISHED: terms.tls,
     }
-    if started is not None:
-        found |= _url_attributes(MigrationUrl.of(started.word("url")), options)
-        target, timeout = started.number("target_ns"), started.number("timeout_ns")
-        found[names.VM_MIGRATION_DOWNTIME_TARGET] = None if target is None else seconds(target)
-        found[names.VM_MIGRATION_TIMEOUT_DURATION] = None if timeout is None else seconds(timeout)
-        found[names.VM_MIGRATION_TIMEOUT_STRATEGY] = started.word("strategy")
-        found[names.TLS_ESTABLISHED] = started.flag("tls")
-    if completed is not None:
-        for name, key in (
-            (names.VM_MIGRATION_DURATION, "total_ns"),
-            (names.VM_MIGRATION_DOWNTIME_DURATION, "downtime_ns"),
-        ):
-            ns = completed.number(key)
-            found[name] = None if ns is None else seconds(ns)
-    return found
+    if terms.url is not None:
+        attributes |= _url_attributes(terms.url, options)
+    if downtime is not None:
+        attributes[names.VM_MIGRATION_DURATION] = _seconds(downtime.migration_ns)
+        printed = downtime.duration
+        attributes[names.VM_MIGRATION_DOWNTIME_DURATION] = None if printed is None else seconds(printed.ns)
+    return attributes
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else seconds(ns)
 
 
 def _url_attributes(url: MigrationUrl, options: TraceOptions) -> dict[str, AttributeValue | None]:
@@ -195,16 +187,14 @@ def _url_attributes(url: MigrationUrl, options: TraceOptions) -> dict[str, Attri
 
 def _vm_attributes(side: Side) -> dict[str, AttributeValue]:
     """The allow-listed facts of the VM's configuration."""
-    if side.config is None:
+    if side.vm is None:
         return {}
-    found: dict[str, AttributeValue] = {}
-    if (vm_id := side.config.word("vm_id")) is not None:
-        found[names.VM_ID] = vm_id
-    if (size := side.config.number("memory_bytes")) is not None:
-        found[names.VM_MEMORY_SIZE] = size
-    if (count := side.config.number("vcpus")) is not None:
-        found[names.VM_VCPU_COUNT] = count
-    return found
+    attributes = {
+        names.VM_ID: side.vm.id,
+        names.VM_MEMORY_SIZE: side.vm.memory_bytes,
+        names.VM_VCPU_COUNT: side.vm.vcpus,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def _count_unaccounted(root: Draft) -> None:

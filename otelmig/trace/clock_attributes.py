@@ -45,8 +45,7 @@ def clock_attributes(
     if proof.settings and names.OTELMIG_CLOCK_EVIDENCE_STEP not in found:
         setting = proof.settings[0]
         lines = (str(setting.first.where), str(setting.second.where))
-        on_source = aligned.source is not None and setting.first in aligned.source.observations
-        found |= _step_attributes(lines, *setting.offset_growth(on_source=on_source))
+        found |= _step_attributes(lines, *setting.offset_growth_ns)
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.clock_step import steps_seen_in
-from otelmig.migration.observation import Kind
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -20,22 +19,23 @@ if TYPE_CHECKING:
 __all__ = ["doubts", "impossible_downtime"]
 
 _MS: Final = 10**6
-_PARTS: Final = ("final_delta_ns", "snapshot_ns", "send_ns", "complete_ns")
 
 
 def doubts(side: Side) -> Iterator[str]:
     """Each doubt in a sentence, with the line that it rests on."""
     yield from _settings(side)
     yield from _backward(side)
-    completed = side.first(Kind.COMPLETED)
-    if completed is not None and impossible_downtime(side):
-        printed = completed.number("downtime_ns") or 0
-        yield f"the printed downtime of {printed // _MS} ms is longer than the migration ({completed.where})"
-    parts = side.first(Kind.DOWNTIME_BREAKDOWN)
-    if parts is not None:
-        total, whole = sum(parts.number(name) or 0 for name in _PARTS), parts.number("downtime_ns")
-        if whole is not None and total > whole + _MS:
-            yield f"the printed parts of the downtime add up to more than all of it ({parts.where})"
+    downtime = side.sent.downtime
+    if downtime is None:
+        return
+    if downtime.duration is not None and impossible_downtime(side):
+        printed_ms = downtime.duration.ns // _MS
+        yield f"the printed downtime of {printed_ms} ms is longer than the migration ({downtime.end.where})"
+    parts = downtime.parts
+    if parts is not None and parts.total is not None:
+        printed = (parts.final_delta, parts.snapshot, parts.send, parts.complete)
+        if sum(part.ns for part in printed if part is not None) > parts.total.ns + parts.total.error_ns:
+            yield f"the printed parts of the downtime add up to more than all of it ({parts.at.where})"
 
 
 def _settings(side: Side) -> Iterator[str]:
@@ -63,9 +63,7 @@ def _backward(side: Side) -> Iterator[str]:
 
 def impossible_downtime(side: Side) -> bool:
     """Whether the printed downtime would begin before the migration did."""
-    completed = side.first(Kind.COMPLETED)
-    started = side.first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
-    if completed is None or started is None:
+    downtime, begun = side.sent.downtime, side.sent.begun
+    if downtime is None or downtime.duration is None or begun is None:
         return False
-    printed = completed.number("downtime_ns")
-    return printed is not None and printed > completed.stamp.hi_ns - started.stamp.lo_ns
+    return downtime.duration.ns > downtime.end.stamp.hi_ns - begun.stamp.lo_ns

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import UsageError
+from otelmig.migration.identity import digest_of
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
 
 __all__ = ["Identity", "TraceParent", "identity_of"]
 
-_FORMAT: Final = "otelmig/2"
-"""Changes whenever the same logs would give other ids."""
-_RECORDS: Final = 3
 _TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
 
@@ -58,7 +56,7 @@ class Identity:
         """32 hex digits, never zero."""
         if self.parent is not None:
             return self.parent.trace_id
-        seed = self.digest if self.name is None else _hash("trace", self.name)
+        seed = self.digest if self.name is None else digest_of("trace", self.name)
         return seed[:16].hex()
 
     def span_id(self, path: str) -> str:
@@ -68,12 +66,4 @@ class Identity:
 
 def identity_of(side: Side, *, parent: TraceParent | None, name: str | None) -> Identity:
     """The identity of the attempt that ``side`` (the source, if there is one) tells of."""
-    texts = [seen.text.rstrip() for seen in side.observations if seen.text][:_RECORDS]  # the journal strips lines
-    if not texts:  # the log begins in the middle of the attempt: its first stamps have to do
-        texts = [f"{side.role} {seen.kind} {seen.stamp.text}" for seen in side.observations[:_RECORDS]]
-    return Identity(digest=_hash("attempt", *texts, str(side.attempt)), parent=parent, name=name)
-
-
-def _hash(*parts: str) -> bytes:
-    text = "\n".join([_FORMAT, *(f"{len(part)}:{part}" for part in parts)])
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return Identity(digest=side.identity, parent=parent, name=name)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from otelmig.migration.observation import Kind
 from otelmig.migration.side import Mode, Role
-from otelmig.migration.url import MigrationUrl
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import dialect_attribute, version_attribute
 
@@ -59,11 +57,11 @@ def _is_address(text: str) -> bool:
 def _destination_ip(found: Migration, options: TraceOptions) -> str | None:
     """The destination's address, if the source's URL gives one that names a single host."""
     source = found.source
-    started = None if source is None else source.first(Kind.SEND_STARTED)
-    if source is None or started is None or source.mode is Mode.LOCAL or not options.addresses:
+    url = None if source is None else source.sent.terms.url
+    if source is None or url is None or source.mode is Mode.LOCAL or not options.addresses:
         return None
     try:
-        address = ip_address(MigrationUrl.of(started.word("url")).host or "")
+        address = ip_address(url.host or "")
     except ValueError:
         return None
     return None if address.is_loopback or address.is_unspecified else str(address)

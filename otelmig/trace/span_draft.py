@@ -19,6 +19,7 @@ from otelmig.trace.spans import SpanName
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from otelmig.migration.facts import ErrorType
     from otelmig.trace.span import AttributeValue
     from otelmig.trace.timeline import Moment
 
@@ -80,10 +81,10 @@ class Draft:
             draft.start, draft.end = draft.start.moved(by_ns, draft.role), draft.end.moved(by_ns, draft.role)
             draft.events = [replace(event, at=event.at.moved(by_ns, draft.role)) for event in draft.events]
 
-    def fail(self, description: str, error_type: str) -> None:
+    def fail(self, description: str, error_type: ErrorType) -> None:
         """Mark the span as ERROR."""
         self.error = description
-        self.attributes[names.ERROR_TYPE] = error_type
+        self.attributes[names.ERROR_TYPE] = str(error_type)
 
 
 def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:

@@ -9,7 +9,7 @@ from otelmig.migration.side import Role
 
 if TYPE_CHECKING:
     from otelmig.clock.placement import Placement
-    from otelmig.migration.observation import Observation
+    from otelmig.migration.facts import Instant
 
 __all__ = ["Moment", "Timeline"]
 
@@ -36,13 +36,16 @@ class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there 
         return Moment(self.ns + ns, error, self.role, self.where)
 
     def moved(self, ns: int, role: Role) -> Moment:
-        """The same, drawn ``ns`` later than it happened, by the clock of ``role``: no stamp's if another was read."""
+        """Return this moment shifted by ``ns`` for drawing; a stamp of another clock than ``role``'s is dropped."""
         error = None if self.error_ns is None else self.error_ns + abs(ns)
         text = self.text if self.role is role else None
         return Moment(self.ns + ns, error, self.role, self.where, text)
 
     def drawn_at(self, ns: int) -> Moment:
-        """The instant as it is drawn: more than the gap to a neighbour away, it is known less well, and no stamp's."""
+        """Return this moment where the layout put it.
+
+        A shift of more than the gap between tiles adds to the error and drops the stamp.
+        """
         moved = abs(ns - self.ns)
         return self if moved < _GAPS_NS else self.plus(ns - self.ns, moved)
 
@@ -57,7 +60,7 @@ class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """Places both sides' observations on one timeline.
+    """Both sides' instants on one timeline.
 
     The destination is moved as a whole, by the estimated offset, so its own durations stay exact.
     """
@@ -65,13 +68,19 @@ class Timeline:
     placement: Placement | None = None
     """None for one side alone."""
 
-    def at(self, role: Role, seen: Observation) -> Moment:
-        """When ``seen``, on the side ``role``, happened."""
-        stamp = seen.stamp
+    def at(self, role: Role, instant: Instant) -> Moment:
+        """Return when ``instant``, on the side ``role``, was; one that was computed has no stamp of its own."""
+        moment = self._stamped(role, instant)
+        if instant.shift_ns or instant.error_ns:
+            return moment.plus(instant.shift_ns, instant.error_ns)
+        return moment
+
+    def _stamped(self, role: Role, instant: Instant) -> Moment:
+        stamp = instant.stamp
         ns = stamp.ns
         error_ns: int | None = stamp.error_ns
         if self.placement is not None and role is Role.DESTINATION:
             ns -= self.placement.estimate_ns
             placed_ns = self.placement.error_ns(ns)
             error_ns = None if placed_ns is None else stamp.error_ns + placed_ns
-        return Moment(ns, error_ns, role, str(seen.where), stamp.text)
+        return Moment(ns, error_ns, role, str(instant.where), stamp.text)

@@ -309,7 +309,7 @@ def _bracket(found: Migration, calls: Sequence[dict[str, int | str]]) -> tuple[i
     at = {str(call["what"]): int(call["monotonic_ns"]) for call in calls}
     requested_ns = _ns(source, Kind.SEND_REQUESTED)
     source_zero = at["send_call source"] - requested_ns, at["send_return source"] - requested_ns
-    told = [seen for kind in (Kind.RECEIVE_REQUESTED, Kind.VM_RESUMED) for seen in destination.all(kind)]
+    told = [seen for seen in destination.observations if seen.kind in (Kind.RECEIVE_REQUESTED, Kind.VM_RESUMED)]
     last_ns = max(seen.stamp.lo_ns for seen in told)
     destination_zero = (
         at["receive_call destination"] - _ns(destination, Kind.RECEIVE_REQUESTED),
@@ -319,9 +319,7 @@ def _bracket(found: Migration, calls: Sequence[dict[str, int | str]]) -> tuple[i
 
 
 def _ns(side: Side, kind: Kind) -> int:
-    seen = side.first(kind)
-    assert seen is not None
-    return seen.stamp.ns
+    return next(seen.stamp.ns for seen in side.observations if seen.kind is kind)
 
 
 @pytest.mark.parametrize("name", _ONE_HOST_BOOT_CLOCKS)

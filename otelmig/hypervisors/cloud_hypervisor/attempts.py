@@ -10,12 +10,16 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt, dirty_rounds_of
+from otelmig.hypervisors.cloud_hypervisor.facts.side import side_of
+from otelmig.migration.facts import ErrorType
 from otelmig.migration.observation import Command, Kind, Observation
-from otelmig.migration.side import Mode, Result, Role, Side, dirty_rounds_of
+from otelmig.migration.side import Mode, Result, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from otelmig.migration.side import Side
     from otelmig.migration.vmm import Vmm
 
 __all__ = ["assemble"]
@@ -188,20 +192,20 @@ class _Draft:
         return True
 
     def side(self, process: Vmm, attempt: int) -> Side:
-        """The finished story."""
+        """The attempt as it stands, and what it amounts to."""
         mode = self._mode()
-        return Side(
+        lines = Attempt(
             role=self.role,
-            vmm=process,
-            attempt=attempt,
             observations=tuple(self.observations),
             by_kind={kind: tuple(items) for kind, items in self.by_kind.items()},
             result=self._source_result(mode) if self.role is Role.SOURCE else self._destination_result(),
             mode=mode,
             paused_before=self.paused_before,
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
+            vcpus_resume_first=process.vcpus_resume_first,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
+        return side_of(lines, process, attempt)
 
     def _of(self, *kinds: Kind) -> list[Observation]:
         return [seen for kind in kinds for seen in self.by_kind.get(kind, ())]
@@ -214,7 +218,7 @@ class _Draft:
             return Result.CANCELLATION
         if self._has(_FAILED):
             types = {seen.word("error_type") for seen in self._of(*_FAILED)}
-            timed_out = "convergence_timeout" in types or Kind.TIMED_OUT in self.by_kind
+            timed_out = ErrorType.CONVERGENCE_TIMEOUT in types or Kind.TIMED_OUT in self.by_kind
             return Result.TIMEOUT if timed_out else Result.FAILURE
         # postcopy is complete only once the pages that were left behind are there
         done = _DRAINED if mode is Mode.POSTCOPY else _COMPLETED

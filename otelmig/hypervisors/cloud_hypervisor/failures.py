@@ -9,50 +9,52 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from otelmig.migration.facts import ErrorType
+
 __all__ = ["command_error_type", "error_type"]
 
 _TEXTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern), kind)
     for pattern, kind in (
-        (r"Timeout reached: ", "convergence_timeout"),
-        (r"[Tt]imed out waiting for postcopy|[Pp]ostcopy|PageFault", "postcopy_failed"),
-        (r"\bTLS\b|[Hh]andshake|[Cc]ertificate", "tls_error"),
-        (r"Error connecting to (?:TCP|UNIX) socket", "connection_failed"),
-        (r"Error during config migration", "config_rejected"),
-        (r"Error during state migration", "restore_failed"),
-        (r"Error completing migration", "complete_failed"),
-        (r"Error during (?:dirty )?memory migration|Error during memory fd migration", "receive_failed"),
-        (r"[Dd]irty.?[Ll]og|(?:Start|Stop)DirtyLog", "dirty_log_failed"),
-        (r"\bPause\(|[Ff]ailed to pause|[Cc]annot pause", "pause_failed"),
-        (r"\bResume\(|[Ff]ailed to resume|[Cc]annot resume", "resume_failed"),
-        (r"\bSnapshot\(|[Ff]ailed to snapshot|[Cc]annot snapshot", "snapshot_failed"),
-        (r"\bRestore\(|[Ff]ailed to restore", "restore_failed"),
+        (r"Timeout reached: ", ErrorType.CONVERGENCE_TIMEOUT),
+        (r"[Tt]imed out waiting for postcopy|[Pp]ostcopy|PageFault", ErrorType.POSTCOPY_FAILED),
+        (r"\bTLS\b|[Hh]andshake|[Cc]ertificate", ErrorType.TLS_ERROR),
+        (r"Error connecting to (?:TCP|UNIX) socket", ErrorType.CONNECTION_FAILED),
+        (r"Error during config migration", ErrorType.CONFIG_REJECTED),
+        (r"Error during state migration", ErrorType.RESTORE_FAILED),
+        (r"Error completing migration", ErrorType.COMPLETE_FAILED),
+        (r"Error during (?:dirty )?memory migration|Error during memory fd migration", ErrorType.RECEIVE_FAILED),
+        (r"[Dd]irty.?[Ll]og|(?:Start|Stop)DirtyLog", ErrorType.DIRTY_LOG_FAILED),
+        (r"\bPause\(|[Ff]ailed to pause|[Cc]annot pause", ErrorType.PAUSE_FAILED),
+        (r"\bResume\(|[Ff]ailed to resume|[Cc]annot resume", ErrorType.RESUME_FAILED),
+        (r"\bSnapshot\(|[Ff]ailed to snapshot|[Cc]annot snapshot", ErrorType.SNAPSHOT_FAILED),
+        (r"\bRestore\(|[Ff]ailed to restore", ErrorType.RESTORE_FAILED),
         (
             (
                 r"Socket error|MigrateSocket|transferring memory|failed to fill whole buffer|"
                 r"Connection reset|Broken pipe|\(os error \d{1,5}\)"
             ),
-            "socket_error",
+            ErrorType.SOCKET_ERROR,
         ),
-        (r"MigrateSend|Failed to send migratable component", "send_failed"),
-        (r"MigrateReceive|Failed to receive migratable component", "receive_failed"),
+        (r"MigrateSend|Failed to send migratable component", ErrorType.SEND_FAILED),
+        (r"MigrateReceive|Failed to receive migratable component", ErrorType.RECEIVE_FAILED),
     )
 )
 """First match wins: what went wrong comes before how it was noticed."""
 
 _COMMANDS: Final = {
-    "Config": "config_rejected",
-    "State": "restore_failed",
-    "Complete": "resume_failed",
-    "CompletePaused": "complete_failed",
+    "Config": ErrorType.CONFIG_REJECTED,
+    "State": ErrorType.RESTORE_FAILED,
+    "Complete": ErrorType.RESUME_FAILED,
+    "CompletePaused": ErrorType.COMPLETE_FAILED,
 }
 
 
 def error_type(text: str) -> str:
     """The ``error.type`` of an error text; ``_OTHER`` where no row knows it."""
-    return next((kind for pattern, kind in _TEXTS if pattern.search(text)), "_OTHER")
+    return next((kind for pattern, kind in _TEXTS if pattern.search(text)), ErrorType.OTHER)
 
 
 def command_error_type(command: str) -> str:
     """The ``error.type`` of a command that the destination refused."""
-    return _COMMANDS.get(command, "receive_failed")
+    return _COMMANDS.get(command, ErrorType.RECEIVE_FAILED)

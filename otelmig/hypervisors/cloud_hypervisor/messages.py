@@ -13,6 +13,7 @@ from otelmig.hypervisors.cloud_hypervisor.failures import command_error_type, er
 from otelmig.hypervisors.cloud_hypervisor.reading.message_form import COMMANDS, VM_CALLS, Row
 from otelmig.hypervisors.cloud_hypervisor.reading.vm_config import vm_config_values
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, Releases, since, until
+from otelmig.migration.facts import ErrorType
 from otelmig.migration.observation import Command, Kind
 
 if TYPE_CHECKING:
@@ -213,15 +214,15 @@ TABLE: Final[tuple[Row, ...]] = (
         _V53,
         "Postcopy: destination closed the fault connection \N{EM DASH} drain complete",
     ),
-    _refused("Postcopy: received Abandon, exiting serve loop", "postcopy_failed", _V53),
+    _refused("Postcopy: received Abandon, exiting serve loop", ErrorType.POSTCOPY_FAILED, _V53),
     _row(Kind.PEER_REPORTED_ERROR, _V53, "Receiver reported error: aborting migration"),
-    _refused("Error starting migration", "config_rejected"),
-    _refused("Error during config migration", "config_rejected"),
-    _refused("Error during memory fd migration", "receive_failed"),
-    _refused("Error during memory migration", "receive_failed"),
-    _refused("Error during dirty memory migration", "receive_failed"),
-    _refused("Error during state migration", "restore_failed"),
-    _refused("Error completing migration", "complete_failed"),
+    _refused("Error starting migration", ErrorType.CONFIG_REJECTED),
+    _refused("Error during config migration", ErrorType.CONFIG_REJECTED),
+    _refused("Error during memory fd migration", ErrorType.RECEIVE_FAILED),
+    _refused("Error during memory migration", ErrorType.RECEIVE_FAILED),
+    _refused("Error during dirty memory migration", ErrorType.RECEIVE_FAILED),
+    _refused("Error during state migration", ErrorType.RESTORE_FAILED),
+    _refused("Error completing migration", ErrorType.COMPLETE_FAILED),
     _row(
         Kind.SEND_FAILED,
         _V50,
@@ -271,7 +272,7 @@ TABLE: Final[tuple[Row, ...]] = (
         Kind.CPU_INCOMPATIBLE,
         ALL,
         "Detected incompatible CPUID entry: {error:rest}",
-        constants={"error_type": "config_rejected"},
+        constants={"error_type": ErrorType.CONFIG_REJECTED},
     ),
     _row(Kind.MEMORY_MAPPED, until("v50.0"), "Anonymous mapping at 0x{:hex} (size = 0x{:hex})"),
     _row(Kind.MEMORY_MAPPED, since("v51.0"), "RAM region mapping at 0x{:hex} (size = 0x{:hex})"),

@@ -1,9 +1,8 @@
 """How long the guest's vCPUs stood still, from the source's stop to the destination's run, with error bars.
 
-Neither side prints either instant. On the source the vCPUs stop between ``pausing`` and the first device that is
-paused after them. On the destination they run between two lines of the resume: until v51 they start first, right
-after ``resuming``; from v52.0 they start last, right before ``resumed``. The guest may need milliseconds more to do
-useful work.
+Neither side prints either instant: each lies in a window between two lines (:class:`~otelmig.migration.facts.Window`),
+which the hypervisor's package knows. A window that is open on one side gives a bound on one side only. The guest may
+need milliseconds more to do useful work.
 
 The width of the answer has two parts: what lies between the lines (``semantic``), and what is not known of the clocks.
 """
@@ -11,9 +10,8 @@ The width of the answer has two parts: what lies between the lines (``semantic``
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from otelmig.migration.observation import Kind
 from otelmig.migration.side import Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
@@ -21,15 +19,14 @@ from otelmig.trace.span_draft import Draft
 from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
+    from otelmig.clock.bounds import ClockBounds
     from otelmig.clock.proof import ClockProof
-    from otelmig.migration.observation import Observation
+    from otelmig.migration.facts import Printed, Window
     from otelmig.migration.side import Side
     from otelmig.trace.aligned_sides import AlignedSides
     from otelmig.trace.timeline import Moment
 
 __all__ = ["Blackout", "blackout_attributes", "blackout_draft", "blackout_of"]
-
-_MS: Final = 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,36 +36,17 @@ class Blackout:
     start: Moment
     end: Moment
     min_ns: int
-    max_ns: int
-    between_lines_ns: int
+    max_ns: int | None
+    """None where nothing bounds it."""
+    between_lines_ns: int = 0
     """How much of ``max_ns - min_ns`` is there because neither instant is printed; the clocks are the rest."""
-    printed_ns: int | None = None
-    """The downtime that the hypervisor prints, truncated to a millisecond."""
+    printed: Printed | None = None
+    """The downtime that the hypervisor prints."""
 
     @property
     def duration_ns(self) -> int:
         """The estimate: from the middle of where they stopped to the middle of where they ran again."""
         return self.end.ns - self.start.ns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Window:
-    """Something happened between two observations."""
-
-    first: Observation
-    last: Observation
-
-    @property
-    def lo_ns(self) -> int:
-        return self.first.stamp.lo_ns
-
-    @property
-    def hi_ns(self) -> int:
-        return self.last.stamp.hi_ns
-
-    @property
-    def width_ns(self) -> int:
-        return max(self.last.stamp.ns - self.first.stamp.ns, 0)
 
 
 def blackout_of(aligned: AlignedSides, proof: ClockProof | None) -> Blackout | None:
@@ -79,89 +57,89 @@ def blackout_of(aligned: AlignedSides, proof: ClockProof | None) -> Blackout | N
     printed downtime is shorter than what is proved.
     """
     source = aligned.source
-    stop = None if source is None or source.paused_before else _stop(source)
+    stop = None if source is None or source.paused_before else source.sent.pause.stop
     if source is None or stop is None:
         return None
-    if source.first(Kind.COMPLETED, Kind.SEND_FINISHED) is None:
+    if source.sent.handed_over is None:
         return _rolled_back(aligned, source, stop)
-    run = None if aligned.destination is None else _run(aligned.destination)
-    placement = aligned.timeline.placement
+    run, placement = aligned.received.run, aligned.timeline.placement
     if run is None or proof is None or placement is None or placement.bounds is None:
         return None
-    bounds = proof.bounds_between(stop.lo_ns, run.hi_ns - placement.estimate_ns)
+    first_ns, last_ns = _earliest_ns(stop), _latest_ns(run)
+    bounds = proof.bounds_between(first_ns, last_ns - placement.estimate_ns)
     if bounds is None:
         return None
-    lo = bounds.earliest_source_ns(run.lo_ns)
-    hi = bounds.latest_source_ns(run.hi_ns)
-    middle = _middle(aligned, Role.DESTINATION, run)
-    start = _middle(aligned, Role.SOURCE, stop)
-    completed = source.first(Kind.COMPLETED)
-    printed = None if completed is None else completed.number("downtime_ns")
-    ceiling = None
-    if printed is not None:
-        ceiling = printed + _MS
-    elif completed is not None:
-        ceiling = completed.stamp.hi_ns - stop.lo_ns
-    shortest = max((lo - stop.hi_ns) if lo is not None else 0, 0)
-    longest = hi - stop.lo_ns if hi is not None else ceiling
-    if longest is None:
+    shortest, longest = _least_ns(stop, run, bounds), _most_ns(source, stop, run, bounds)
+    if longest is None and not shortest:  # nothing is known of its length
         return None
-    if ceiling is not None:
-        longest = min(longest, ceiling)
-    if shortest > longest:  # what is proved and what is printed exclude each other
+    if longest is not None and shortest > longest:  # what is proved and what is printed exclude each other
         return None
-    estimate = min(max(middle.ns - start.ns, shortest), longest)
+    start, middle = _middle(aligned, Role.SOURCE, stop), _middle(aligned, Role.DESTINATION, run)
+    estimate = max(middle.ns - start.ns, shortest)
+    if longest is not None:
+        estimate = min(estimate, longest)
     shortest = min(shortest, estimate)
-    end = start.plus(estimate, middle.error_ns or 0)
+    between_ns = (stop.width_ns or 0) + (run.width_ns or 0)
+    downtime = source.sent.downtime
     return Blackout(
         start=start,
-        end=_resting_on(end, middle),
+        end=_resting_on(start.plus(estimate, middle.error_ns or 0), middle),
         min_ns=shortest,
         max_ns=longest,
-        between_lines_ns=min(stop.width_ns + run.width_ns, longest - shortest),
-        printed_ns=printed,
+        between_lines_ns=between_ns if longest is None else min(between_ns, longest - shortest),
+        printed=None if downtime is None or longest is None else downtime.duration,
     )
 
 
-def _rolled_back(aligned: AlignedSides, source: Side, stop: _Window) -> Blackout | None:
+def _least_ns(stop: Window, run: Window, bounds: ClockBounds) -> int:
+    """The least that they can have stood still: from the latest stop to the earliest run."""
+    earliest = None if run.lo_ns is None else bounds.earliest_source_ns(run.lo_ns)
+    return 0 if earliest is None or stop.hi_ns is None else max(earliest - stop.hi_ns, 0)
+
+
+def _most_ns(source: Side, stop: Window, run: Window, bounds: ClockBounds) -> int | None:
+    """The most: from the earliest stop to the latest run, and no more than a downtime that encloses it."""
+    latest = None if run.hi_ns is None else bounds.latest_source_ns(run.hi_ns)
+    candidates = [] if latest is None or stop.lo_ns is None else [latest - stop.lo_ns]
+    downtime = source.sent.downtime
+    if downtime is not None and downtime.guest_ran:
+        if downtime.duration is not None:
+            candidates.append(downtime.duration.ns + downtime.duration.error_ns)
+        elif stop.lo_ns is not None:
+            candidates.append(downtime.end.stamp.hi_ns - stop.lo_ns)
+    return min(candidates, default=None)
+
+
+def _rolled_back(aligned: AlignedSides, source: Side, stop: Window) -> Blackout | None:
     """A failure in the downtime: the source's own guest runs again, and one clock saw it all."""
-    run = _run(source)
+    run = source.sent.run
     if run is None or source.result is Result.UNKNOWN:
         return None
     start, end = _middle(aligned, Role.SOURCE, stop), _middle(aligned, Role.SOURCE, run)
     if end.ns <= start.ns:
         return None
-    shortest, longest = max(run.lo_ns - stop.hi_ns, 0), max(run.hi_ns - stop.lo_ns, 0)
+    shortest = 0 if run.lo_ns is None or stop.hi_ns is None else max(run.lo_ns - stop.hi_ns, 0)
+    if run.hi_ns is None or stop.lo_ns is None:
+        return Blackout(start=start, end=end, min_ns=shortest, max_ns=None)
+    longest = max(run.hi_ns - stop.lo_ns, 0)
     return Blackout(start=start, end=end, min_ns=shortest, max_ns=longest, between_lines_ns=longest - shortest)
 
 
-def _stop(source: Side) -> _Window | None:
-    """Where the vCPUs stopped."""
-    pausing = source.first(Kind.VM_PAUSING)
-    if pausing is None:
-        return None
-    later = [seen for kind in (Kind.DEVICE_PAUSING, Kind.VM_PAUSED) if (seen := source.first(kind)) is not None]
-    stopped = [seen for seen in later if seen.stamp.ns >= pausing.stamp.ns]
-    return _Window(first=pausing, last=min(stopped, key=lambda seen: seen.stamp.hi_ns)) if stopped else None
+def _earliest_ns(window: Window) -> int:
+    """The earliest time that one of a window's lines gives."""
+    return min(ns for ns in (window.lo_ns, window.hi_ns) if ns is not None)
 
 
-def _run(side: Side) -> _Window | None:
-    """Where the vCPUs ran again, after the migration's own resume on ``side``."""
-    resuming, resumed = side.first(Kind.VM_RESUMING), side.first(Kind.VM_RESUMED)
-    if resuming is None or resumed is None:
-        return None
-    devices = [
-        seen for seen in side.all(Kind.DEVICE_RESUMING) if resuming.stamp.ns <= seen.stamp.ns <= resumed.stamp.ns
-    ]
-    if side.vmm.vcpus_resume_first:
-        return _Window(first=resuming, last=min((*devices[:1], resumed), key=lambda seen: seen.stamp.hi_ns))
-    return _Window(first=max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns), last=resumed)
+def _latest_ns(window: Window) -> int:
+    """The latest time that one of a window's lines gives."""
+    return max(ns for ns in (window.lo_ns, window.hi_ns) if ns is not None)
 
 
-def _middle(aligned: AlignedSides, role: Role, window: _Window) -> Moment:
-    first, last = aligned.timeline.at(role, window.first), aligned.timeline.at(role, window.last)
-    half = (last.ns - first.ns) // 2
-    return first.plus(half, half)
+def _middle(aligned: AlignedSides, role: Role, window: Window) -> Moment:
+    """The middle of a window; where it is open, the line that bounds it."""
+    moments = [aligned.timeline.at(role, end) for end in (window.first, window.last) if end is not None]
+    half = (moments[-1].ns - moments[0].ns) // 2
+    return moments[0].plus(half, half)
 
 
 def _resting_on(moment: Moment, line: Moment) -> Moment:
@@ -178,19 +156,23 @@ def blackout_draft(blackout: Blackout) -> Draft:
 
 def blackout_attributes(blackout: Blackout) -> dict[str, float]:
     """The estimate, its bounds, what makes them wide, and how far the printed downtime is from it, in seconds."""
-    width = blackout.max_ns - blackout.min_ns
-    found = {
+    attributes = {
         names.VM_MIGRATION_BLACKOUT_DURATION: seconds(blackout.duration_ns),
         names.VM_MIGRATION_BLACKOUT_MIN: seconds(blackout.min_ns),
+    }
+    if blackout.max_ns is None:
+        return attributes
+    width = blackout.max_ns - blackout.min_ns
+    attributes |= {
         names.VM_MIGRATION_BLACKOUT_MAX: seconds(blackout.max_ns),
         names.VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC: seconds(blackout.between_lines_ns),
         names.VM_MIGRATION_BLACKOUT_WIDTH_CLOCK: seconds(width - blackout.between_lines_ns),
     }
-    if blackout.printed_ns is not None:
-        printed = blackout.printed_ns
-        found |= {
-            names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION: seconds(printed + _MS // 2 - blackout.duration_ns),
-            names.VM_MIGRATION_DOWNTIME_EXCESS_MIN: seconds(printed - blackout.max_ns),
-            names.VM_MIGRATION_DOWNTIME_EXCESS_MAX: seconds(printed + _MS - blackout.min_ns),
+    if blackout.printed is not None:
+        least, most = blackout.printed.ns, blackout.printed.ns + blackout.printed.error_ns
+        attributes |= {
+            names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION: seconds((least + most) // 2 - blackout.duration_ns),
+            names.VM_MIGRATION_DOWNTIME_EXCESS_MIN: seconds(least - blackout.max_ns),
+            names.VM_MIGRATION_DOWNTIME_EXCESS_MAX: seconds(most - blackout.min_ns),
         }
-    return found
+    return attributes

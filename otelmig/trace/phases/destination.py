@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from otelmig.migration.observation import Command, Kind
+from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["receive"]
 
-_ENDS: Final = (Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.PEER_LOST, Kind.RECEIVE_ABORTED)
-
 
 def receive(aligned: AlignedSides, side: Side) -> Draft:
     """The span ``receive`` with its children."""
-    start = _start(aligned, side)
+    start = aligned.timeline.at(Role.DESTINATION, side.received.begun or side.first)
     end, known = _end(aligned, side)
     span = Draft(SpanName.RECEIVE, start, end, role=Role.DESTINATION, sequential=False)
     span.kind = SpanKind.SERVER
@@ -32,112 +30,82 @@ def receive(aligned: AlignedSides, side: Side) -> Draft:
     span.children += _memory(aligned, side, span)
     restore = _restore(aligned, side, span)
     resume = _resume(aligned, side)
-    span.children += [each for each in (restore, resume) if each is not None]
+    span.children += [part for part in (restore, resume) if part is not None]
+    resumed = aligned.on_destination(side.received.resume.resumed)
+    if resume is None and side.received.resume.printed_at is None and resumed is not None:
+        at = resumed.not_after(span.end).not_before(span.start)
+        span.events.append(DraftEvent(name=EventName.VM_RESUMED, at=at))
     if (prefault := _prefault(aligned, side)) is not None:
         span.children.append(prefault)
-    _mark_failure(aligned, side, span, restore)
+    _mark_failure(side, span, restore)
     return span
-
-
-def _start(aligned: AlignedSides, side: Side) -> Moment:
-    """Accepted; else the first request; else the CPUID line of Config; else whatever is there."""
-    found = (
-        aligned.destination_first(Kind.ACCEPTED)
-        or aligned.command(Command.START)
-        or aligned.destination_first(Kind.CPUID_GENERATED)
-    )
-    if found is not None:
-        return found
-    later = [seen for seen in side.observations if seen.kind not in _BEFORE_ACCEPT]
-    return aligned.timeline.at(Role.DESTINATION, (later or list(side.observations))[0])
-
-
-_BEFORE_ACCEPT: Final = frozenset({Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY})
 
 
 def _end(aligned: AlignedSides, side: Side) -> tuple[Moment, bool]:
     """Where receiving ends, and whether the destination's own log says so."""
-    for kind in _ENDS:
-        if (end := aligned.destination_first(kind)) is not None:
-            return end, True
-    if side.result is Result.SUCCESS:
-        resumed = aligned.destination_first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED)
-        resumed = resumed or aligned.destination_last(Kind.DEVICE_RESUMING)
-        if resumed is not None:
-            return resumed, True
-    last = aligned.timeline.at(Role.DESTINATION, side.observations[-1])
+    if (end := aligned.on_destination(side.received.end)) is not None:
+        return end, True
+    last = aligned.timeline.at(Role.DESTINATION, side.last)
     closed = aligned.failure
     return (last if closed is None else closed.not_before(last)), False
 
 
 def _memory(aligned: AlignedSides, side: Side, span: Draft) -> list[Draft]:
-    """One span per Memory request: until it was acknowledged, or the next request came."""
-    commands = side.all(Kind.COMMAND_RECEIVED)
+    """One span per request with memory: until it was acknowledged, or the next request came."""
+    requests = side.received.requests
     acknowledged = _acknowledgements(aligned)
-    found: list[Draft] = []
-    for position, seen in enumerate(commands):
-        if seen.word("command") != Command.MEMORY:
+    parts: list[Draft] = []
+    for position, request in enumerate(requests):
+        if request.kind is not RequestKind.MEMORY:
             continue
-        start = aligned.timeline.at(Role.DESTINATION, seen)
-        index = len(found)
+        start = aligned.timeline.at(Role.DESTINATION, request.at)
+        index = len(parts)
         end = span.end
-        if position + 1 < len(commands):
-            end = end.not_after(aligned.timeline.at(Role.DESTINATION, commands[position + 1]))
+        if position + 1 < len(requests):
+            end = end.not_after(aligned.timeline.at(Role.DESTINATION, requests[position + 1].at))
         if index < len(acknowledged) and acknowledged[index].ns > start.ns:
             end = end.not_after(acknowledged[index])
         part = Draft(SpanName.RECEIVE_MEMORY, start, end, role=Role.DESTINATION)
         part.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = index
-        found.append(part)
-    return found
+        parts.append(part)
+    return parts
 
 
 def _acknowledgements(aligned: AlignedSides) -> list[Moment]:
-    """When the source saw each memory pass acknowledged, in order, as far as that can be counted."""
-    side = aligned.source
-    if side is None or side.connections > 1 or side.mode is not Mode.PRECOPY:
+    """When the source saw each memory iteration acknowledged, in order, as far as that can be counted."""
+    side, memory = aligned.source, aligned.sent.memory
+    if side is None or side.sent.terms.connections > 1 or side.mode is not Mode.PRECOPY:
         return []
-    sent = {
-        number: seen for seen in side.all(Kind.ITERATION_ANNOUNCED) if (number := seen.number("iteration")) is not None
-    }
-    sent |= {number: seen for seen in side.all(Kind.ITERATION_SENT) if (number := seen.number("iteration")) is not None}
-    found: list[Moment] = []
-    for index in range(len(sent)):
-        if index not in sent:
-            return found
-        found.append(aligned.timeline.at(Role.SOURCE, sent[index]))
-    final = side.first(Kind.FINAL_DELTA_SENT)
-    if final is not None and final.number("size_bytes"):
-        found.append(aligned.timeline.at(Role.SOURCE, final))
-    return found
-
-
-def _state_arrived(aligned: AlignedSides) -> Moment | None:
-    """When the state request's header was read; else the nearest line after it."""
-    return aligned.command(Command.STATE) or aligned.destination_first(
-        Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING
-    )
+    moments: list[Moment] = []
+    acknowledged = [memory_pass for memory_pass in memory.passes if memory_pass.acknowledged]
+    for index, memory_pass in enumerate(acknowledged):
+        if memory_pass.number != index:
+            return moments
+        moments.append(aligned.timeline.at(Role.SOURCE, memory_pass.at))
+    final = memory.final_delta
+    if final is not None and final.figures is not None and final.figures.size_bytes:
+        moments.append(aligned.timeline.at(Role.SOURCE, final.at))
+    return moments
 
 
 def _restore(aligned: AlignedSides, side: Side, span: Draft) -> Draft | None:
     """The state is received and the VM built from it; by its printed time, else from the state request."""
-    timed = side.first(Kind.STATE_RECEIVED)
-    arrived = _state_arrived(aligned)
-    restored = aligned.destination_first(Kind.RESTORED)
-    inferred = False
-    if timed is not None:
-        end = aligned.timeline.at(Role.DESTINATION, timed)
-        took = (timed.number("receive_ns") or 0) + (timed.number("restore_ns") or 0)
-        start = end.plus(-took, 2 * 10**6)
-    elif arrived is not None:
-        completing = aligned.command(Command.COMPLETE)
-        start, end, inferred = arrived, restored or completing or _broken_off(aligned, side, span), True
+    facts = side.received.restore
+    restored = aligned.on_destination(facts.restored)
+    if facts.printed_at is not None:
+        end = aligned.timeline.at(Role.DESTINATION, facts.printed_at)
+        printed = [duration for duration in (facts.receive, facts.restore) if duration is not None]
+        took_ns = sum(duration.ns for duration in printed)
+        start = end.plus(-took_ns, 2 * max((duration.error_ns for duration in printed), default=0))
+    elif facts.arrived is not None:
+        start = aligned.timeline.at(Role.DESTINATION, facts.arrived)
+        end = restored or aligned.requested(RequestKind.COMPLETE) or _broken_off(aligned, side, span)
     else:
         return None
     part = Draft(SpanName.RESTORE, start, end, role=Role.DESTINATION)
-    if inferred:
+    if facts.printed_at is None:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred" if restored else "partial"
-    built = aligned.destination_first(Kind.VM_CONFIG)
-    restoring = aligned.destination_first(Kind.RESTORING)
+    built, restoring = aligned.on_destination(facts.config), aligned.on_destination(facts.restoring)
     for name, begin, finish in (
         (SpanName.RECEIVE_STATE, start, built),
         (SpanName.CREATE_VM, built, restoring),
@@ -149,37 +117,38 @@ def _restore(aligned: AlignedSides, side: Side, span: Draft) -> Draft | None:
 
 
 def _broken_off(aligned: AlignedSides, side: Side, span: Draft) -> Moment:
-    refused = aligned.destination_first(Kind.RECEIVE_ABORTED)
-    return refused or (
-        span.end if side.result is not Result.SUCCESS else aligned.timeline.at(Role.DESTINATION, side.observations[-1])
-    )
+    refusal = side.received.refusal
+    if refusal is not None and refusal.of_request:
+        return aligned.timeline.at(Role.DESTINATION, refusal.at)
+    return span.end if side.result is not Result.SUCCESS else aligned.timeline.at(Role.DESTINATION, side.last)
 
 
 def _resume(aligned: AlignedSides, side: Side) -> Draft | None:
     """The guest is started: by its printed time, else between the events, else from Complete to the last device."""
-    timed = side.first(Kind.RESUME_TIMED)
-    resuming, resumed = aligned.destination_first(Kind.VM_RESUMING), aligned.destination_first(Kind.VM_RESUMED)
-    inferred = False
-    if timed is not None:
-        end = aligned.timeline.at(Role.DESTINATION, timed)
-        start = end.plus(-(timed.number("resume_ns") or 0), 10**6)
+    facts = side.received.resume
+    resuming, resumed = aligned.on_destination(facts.resuming), aligned.on_destination(facts.resumed)
+    if facts.printed_at is not None:
+        end = aligned.timeline.at(Role.DESTINATION, facts.printed_at)
+        length_ns, error_ns = facts.duration or (0, 0)
+        start = end.plus(-length_ns, error_ns)
         if start.ns == end.ns:
             return None
     elif resuming is not None and resumed is not None:
-        start, end, inferred = resuming, resumed, True
+        start, end = resuming, resumed
     else:
-        complete, last = aligned.command(Command.COMPLETE), aligned.destination_last(Kind.DEVICE_RESUMING)
-        if complete is None or last is None:
+        complete = aligned.requested(RequestKind.COMPLETE)
+        if complete is None or not facts.devices:
             return None
-        start, end, inferred = complete, last, True
+        start, end = complete, aligned.timeline.at(Role.DESTINATION, facts.devices[-1].at)
     part = Draft(SpanName.RESUME, start, end, role=Role.DESTINATION)
-    if inferred:
+    if facts.printed_at is None:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
-    for seen in side.all(Kind.DEVICE_RESUMING):
-        at = aligned.timeline.at(Role.DESTINATION, seen)
+    for instant, device in facts.devices:
+        at = aligned.timeline.at(Role.DESTINATION, instant)
         if start.ns <= at.ns <= end.ns:
-            device = {names.VM_DEVICE_TYPE: seen.word("device") or ""}
-            part.events.append(DraftEvent(name=EventName.DEVICE_RESUMED, at=at, attributes=dict(device)))
+            part.events.append(
+                DraftEvent(name=EventName.DEVICE_RESUMED, at=at, attributes={names.VM_DEVICE_TYPE: device})
+            )
     if resumed is not None:
         part.events.append(DraftEvent(name=EventName.VM_RESUMED, at=resumed.not_after(end).not_before(start)))
     return part
@@ -187,30 +156,28 @@ def _resume(aligned: AlignedSides, side: Side) -> Draft | None:
 
 def _prefault(aligned: AlignedSides, side: Side) -> Draft | None:
     """Postcopy: pages are fetched in the background until all are there."""
-    started = aligned.destination_first(Kind.PREFAULT_STARTED)
-    if started is None:
+    facts = side.received.prefault
+    if facts is None:
         return None
-    done = aligned.destination_last(Kind.PREFAULT_DONE)
-    failed = aligned.destination_first(Kind.PREFAULT_FAILED)
-    end = done or failed or aligned.timeline.at(Role.DESTINATION, side.observations[-1])
-    part = Draft(SpanName.PREFAULT, started, end, role=Role.DESTINATION, sequential=False)
-    if done is None:
+    start = aligned.timeline.at(Role.DESTINATION, facts.begin)
+    end = aligned.timeline.at(Role.DESTINATION, facts.done or facts.abandoned or side.last)
+    part = Draft(SpanName.PREFAULT, start, end, role=Role.DESTINATION, sequential=False)
+    if facts.done is None:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
-        if failed is not None:
-            part.fail("background prefault was abandoned after an error", "postcopy_failed")
+        if facts.abandoned is not None:
+            part.fail("background prefault was abandoned after an error", ErrorType.POSTCOPY_FAILED)
     return part
 
 
-def _mark_failure(aligned: AlignedSides, side: Side, span: Draft, restore: Draft | None) -> None:
+def _mark_failure(side: Side, span: Draft, restore: Draft | None) -> None:
     """What the destination itself saw go wrong."""
-    aborted, lost = side.first(Kind.RECEIVE_ABORTED, Kind.CPU_INCOMPATIBLE), side.first(Kind.PEER_LOST)
-    if aborted is not None and aligned.refusal is not None:
-        error, error_type = aligned.refusal, aborted.word("error_type") or "_OTHER"
-        span.fail(error, error_type)
-        if restore is not None and error_type == "restore_failed":
-            restore.fail(error, error_type)
+    refusal = side.received.refusal
+    if refusal is not None:
+        span.fail(refusal.text, refusal.error_type)
+        if restore is not None and refusal.error_type is ErrorType.RESTORE_FAILED:
+            restore.fail(refusal.text, refusal.error_type)
     elif side.result is Result.FAILURE:
-        if lost is not None:
-            span.fail("the source closed the connection", "peer_aborted")
+        if side.received.peer_lost is not None:
+            span.fail("the source closed the connection", ErrorType.PEER_ABORTED)
         else:
-            span.fail("the destination reports a failure", "receive_failed")
+            span.fail("the destination reports a failure", ErrorType.RECEIVE_FAILED)

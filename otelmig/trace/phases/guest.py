@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from otelmig.migration.observation import Kind
 from otelmig.migration.side import Result
 
 if TYPE_CHECKING:
-    from otelmig.migration.observation import Observation
+    from otelmig.migration.facts import Instant
     from otelmig.migration.side import Side
     from otelmig.pairing.pairing import Migration
 
-__all__ = ["Guest", "guest_after"]
+__all__ = ["Guest", "GuestLocation", "guest_after"]
+
+
+class GuestLocation(StrEnum):
+    """Where the guest is after a migration, as ``vm.migration.guest.location`` names it."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+    NONE = "none"
+    """It is gone."""
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
     """Where the guest is after the migration, and the line that says so."""
 
-    location: str
-    """``source``, ``destination``, ``none`` or ``unknown``."""
+    location: GuestLocation
     running: bool | None
     """None if no line says."""
-    evidence: Observation | None
+    evidence: Instant | None
 
 
-def guest_after(found: Migration) -> Guest:
-    """What the two stories say of the guest's whereabouts."""
-    source, destination = found.source, found.destination
+def guest_after(migration: Migration) -> Guest:
+    """Return what the two sides say of the guest's whereabouts."""
+    source, destination = migration.source, migration.destination
     if source is None:
-        return _by_destination(found.reference)
-    completed = source.first(Kind.COMPLETED, Kind.SEND_FINISHED)
-    if completed is not None:
-        return _completed(source, destination, completed)
+        return _by_destination(migration.reference)
+    if source.sent.handed_over is not None:
+        return _handed_over(source, destination, source.sent.handed_over)
     if source.result is Result.UNKNOWN:
-        if destination is not None and _arrived(destination):
+        if destination is not None and destination.received.took_over is not None:
             return _by_destination(destination)
         return _unknown(source, destination)
     return _failed(source)
@@ -44,53 +52,46 @@ def guest_after(found: Migration) -> Guest:
 
 def _failed(source: Side) -> Guest:
     """The source gave up and still has the guest."""
-    failure, resumed = source.failure, source.resumed
-    if source.first(Kind.RESUME_FAILED) is not None:
-        return Guest(location="source", running=False, evidence=source.first(Kind.RESUME_FAILED))
-    if resumed is not None:  # until v51 the failure path resumes a guest that the operator had paused, too
-        return Guest(location="source", running=True, evidence=resumed)
+    sent = source.sent
+    failed_at = None if sent.failure is None else sent.failure.at
+    if sent.resume_failed is not None:
+        return Guest(location=GuestLocation.SOURCE, running=False, evidence=sent.resume_failed)
+    if sent.resumed is not None:  # a failure may resume a guest that the operator had paused, too
+        return Guest(location=GuestLocation.SOURCE, running=True, evidence=sent.resumed)
     if source.paused_before:
-        return Guest(location="source", running=False, evidence=failure)
-    if source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is None:
-        return Guest(location="source", running=True, evidence=failure)
-    return Guest(location="source", running=None, evidence=failure)
+        return Guest(location=GuestLocation.SOURCE, running=False, evidence=failed_at)
+    running = True if sent.pause.sign is None else None
+    return Guest(location=GuestLocation.SOURCE, running=running, evidence=failed_at)
 
 
-def _completed(source: Side, destination: Side | None, completed: Observation) -> Guest:
+def _handed_over(source: Side, destination: Side | None, handed_over: Instant) -> Guest:
     """Complete was acknowledged: the destination has the guest, and had resumed it unless it was paused."""
-    paused = source.paused_before or (
-        destination is not None and destination.first(Kind.PAUSED_STATE_RECEIVED) is not None
-    )
-    said = None
+    said, paused = None, source.paused_before
     if destination is not None:
-        if (killed := destination.first(Kind.PROCESS_KILLED)) is not None:
-            return Guest(location="none", running=False, evidence=killed)
-        if (panicked := destination.first(Kind.GUEST_PANICKED)) is not None:
-            return Guest(location="destination", running=False, evidence=panicked)
-        said = destination.first(Kind.PAUSED_STATE_RECEIVED) if paused else destination.first(Kind.VM_RESUMED)
-    return Guest(location="destination", running=not paused, evidence=said or completed)
-
-
-def _arrived(destination: Side) -> bool:
-    return destination.first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED) is not None
+        received = destination.received
+        paused = paused or received.left_paused is not None
+        if received.killed is not None:
+            return Guest(location=GuestLocation.NONE, running=False, evidence=received.killed.at)
+        if received.panicked is not None:
+            return Guest(location=GuestLocation.DESTINATION, running=False, evidence=received.panicked)
+        said = received.left_paused if paused else received.resume.resumed
+    return Guest(location=GuestLocation.DESTINATION, running=not paused, evidence=said or handed_over)
 
 
 def _by_destination(destination: Side) -> Guest:
     """The destination alone: it knows if it has the guest; if it has not, it cannot know who has."""
-    if (paused := destination.first(Kind.PAUSED_STATE_RECEIVED)) is not None:
-        return Guest(location="destination", running=False, evidence=paused)
+    received = destination.received
+    if received.left_paused is not None:
+        return Guest(location=GuestLocation.DESTINATION, running=False, evidence=received.left_paused)
     if destination.result is Result.SUCCESS:
-        resumed = destination.first(Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.DEVICE_RESUMING, Kind.RECEIVE_FINISHED)
-        return Guest(location="destination", running=True, evidence=resumed)
-    return Guest(location="unknown", running=None, evidence=destination.observations[-1])
+        return Guest(location=GuestLocation.DESTINATION, running=True, evidence=received.runs)
+    return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=destination.last)
 
 
 def _unknown(source: Side, destination: Side | None) -> Guest:
     """The source's evidence stops; if it was killed before the guest can have left, the guest died with it."""
-    killed = source.first(Kind.PROCESS_KILLED)
-    stayed = source.first(Kind.SNAPSHOTTED) is None or (
-        destination is not None and destination.result is Result.FAILURE
-    )
+    killed = source.sent.killed
+    stayed = source.sent.snapshot.end is None or (destination is not None and destination.result is Result.FAILURE)
     if killed is not None and stayed:
-        return Guest(location="none", running=False, evidence=killed)
-    return Guest(location="unknown", running=None, evidence=source.observations[-1])
+        return Guest(location=GuestLocation.NONE, running=False, evidence=killed.at)
+    return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=source.last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.migration.observation import Kind
+from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.phases.downtime import downtime
@@ -28,8 +28,7 @@ def phase(root: Draft, name: str) -> Draft | None:
 
 def migration(aligned: AlignedSides, side: Side) -> Draft:
     """The root span with the source's phases, in order."""
-    start = aligned.source_first(Kind.SEND_STARTED, Kind.SEND_ANNOUNCED, Kind.SEND_REQUESTED)
-    start = start or aligned.timeline.at(Role.SOURCE, side.observations[0])
+    start = aligned.timeline.at(Role.SOURCE, side.sent.begun or side.first)
     end = _end(aligned, side)
     root = Draft(SpanName.MIGRATION, start, end)
     root.kind = SpanKind.CLIENT
@@ -61,39 +60,21 @@ def add_wait(root: Draft, aligned: AlignedSides) -> None:
 
 def _end(aligned: AlignedSides, side: Side) -> Moment:
     """Where the source's part ends."""
-    if side.first(Kind.COMPLETED, Kind.SEND_FINISHED) is not None and side.result is Result.SUCCESS:
-        end = aligned.source_first(Kind.SEND_FINISHED, Kind.POSTCOPY_FINISHED, Kind.POSTCOPY_DRAINED)
-        return end or aligned.source_first(Kind.COMPLETED) or aligned.timeline.at(Role.SOURCE, side.observations[-1])
-    if side.result is Result.UNKNOWN:
-        return aligned.evidence_ends or aligned.timeline.at(Role.SOURCE, side.observations[-1])
-    ends = [
-        aligned.source_last(kind)
-        for kind in (
-            Kind.RESUMED_AFTER_FAILURE,
-            Kind.VM_RESUMED,
-            Kind.SEND_FAILED,
-            Kind.SEND_FAILURE_ANNOUNCED,
-            Kind.SEND_CANCELLED,
-            Kind.SEND_FINISHED,
-        )
-    ]
-    ends.append(aligned.on_source(side.resumed))
-    last = max((end for end in ends if end is not None), key=lambda moment: moment.ns, default=None)
-    return last or aligned.failure or aligned.timeline.at(Role.SOURCE, side.observations[-1])
+    return aligned.evidence_ends or aligned.timeline.at(Role.SOURCE, side.sent.end or side.last)
 
 
 def _add_ending(aligned: AlignedSides, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
     """What follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
-    completed = side.first(Kind.COMPLETED) is not None
+    completed = side.sent.downtime is not None
     if side.result is Result.UNKNOWN:
         if stopped is not None and completed and end.ns > stopped.end.ns:
             root.children.append(Draft(SpanName.POSTCOPY, stopped.end, end))  # pages were left behind
     elif not completed and aligned.failure is not None:
-        _add_rollback(aligned.failure, root, stopped, aligned.on_source(side.resumed), end)
+        _add_rollback(aligned.failure, root, stopped, aligned.on_source(side.sent.resumed), end)
     elif stopped is not None:
         cursor = stopped.end
         if side.mode is Mode.POSTCOPY:
-            drained = aligned.failure or aligned.source_first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED) or end
+            drained = aligned.failure or aligned.on_source(side.sent.drained) or end
             if drained.ns > cursor.ns:
                 root.children.append(Draft(SpanName.POSTCOPY, cursor, drained))
                 cursor = drained
@@ -113,20 +94,20 @@ def _add_rollback(failure: Moment, root: Draft, stopped: Draft | None, resumed: 
 
 
 def _mark_lost(aligned: AlignedSides, side: Side, root: Draft) -> None:
-    """A source that stops without a word is an ERROR only if something saw it go: its peer, or the kernel's filter."""
-    killed = side.first(Kind.PROCESS_KILLED)
-    description = f"the source's log stops at {side.observations[-1].where}"
+    """A source that stops without a word is an ERROR only if something saw it go: its peer, or what killed it."""
+    killed, peer_gone = side.sent.killed, aligned.received.peer_gone
+    description = f"the source's log stops at {side.last.where}"
     if killed is not None:
-        description = f"the source was killed by its {killed.word('by')} filter ({killed.word('detail')})"
-    if aligned.peer_lost is not None:
+        description = f"the source was killed by {killed.by}"
+    if peer_gone is not None:
         description += "; the destination saw the connection end"
     elif killed is None:
         return
-    root.fail(description, "peer_aborted")
+    root.fail(description, ErrorType.PEER_ABORTED)
     open_phase = root.children[-1]
-    open_phase.fail(description, "peer_aborted")
+    open_phase.fail(description, ErrorType.PEER_ABORTED)
     if open_phase.children and open_phase.children[-1].name != SpanName.UNACCOUNTED:
-        open_phase.children[-1].fail(description, "peer_aborted")
+        open_phase.children[-1].fail(description, ErrorType.PEER_ABORTED)
 
 
 def _mark_failure(aligned: AlignedSides, side: Side, root: Draft) -> None:
@@ -136,10 +117,10 @@ def _mark_failure(aligned: AlignedSides, side: Side, root: Draft) -> None:
     if side.result is Result.UNKNOWN:
         _mark_lost(aligned, side, root)
         return
-    failed = side.first(Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
-    description = (failed.word("error") if failed is not None else None) or "the migration failed"
-    if aligned.refusal is not None:
-        description = f"the destination refused: {aligned.refusal}; the source: {description}"
+    failure, refusal = side.sent.failure, aligned.received.refusal
+    description = (None if failure is None else failure.text) or "the migration failed"
+    if refusal is not None:
+        description = f"the destination refused: {refusal.text}; the source: {description}"
     root.fail(description, aligned.error_type)
     if aligned.failure is not None:
         root.events.append(

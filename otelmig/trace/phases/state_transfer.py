@@ -7,42 +7,35 @@ measures (from the header to the last byte) needs no clock and is the least that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from otelmig.migration.observation import Kind
 from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
 
 if TYPE_CHECKING:
     from otelmig.clock.proof import ClockProof
-    from otelmig.migration.observation import Observation
-    from otelmig.migration.side import Side
+    from otelmig.migration.facts import Restore
     from otelmig.trace.aligned_sides import AlignedSides
 
 __all__ = ["state_transfer_attributes"]
 
-_MS: Final = 10**6
-
 
 def state_transfer_attributes(aligned: AlignedSides, proof: ClockProof | None) -> dict[str, float]:
     """The one-way transfer of the state: middle of what is possible, least and most, in seconds; empty if unknown."""
-    source, destination, placement = aligned.source, aligned.destination, aligned.timeline.placement
-    if source is None or destination is None or proof is None or placement is None or placement.bounds is None:
+    sent, restore, placement = aligned.sent, aligned.received.restore, aligned.timeline.placement
+    left, arrived_ns = sent.snapshot.end, _arrived_ns(restore)
+    if proof is None or placement is None or placement.bounds is None:
         return {}
-    left = source.first(Kind.SNAPSHOTTED)
-    arrived_ns = _arrived_ns(destination)
-    if left is None or arrived_ns is None or source.first(Kind.COMPLETED) is None:
+    if left is None or arrived_ns is None or sent.downtime is None:
         return {}
     bounds = proof.bounds_between(left.stamp.lo_ns, arrived_ns - placement.estimate_ns)
     latest = None if bounds is None else bounds.latest_source_ns(arrived_ns)
     candidates = [] if latest is None else [latest - left.stamp.lo_ns]
-    received = destination.first(Kind.STATE_RECEIVED)
-    parts = source.first(Kind.DOWNTIME_BREAKDOWN)
-    sent_ns = None if parts is None else parts.number("send_ns")
-    if sent_ns is not None:  # from the first byte to the answer, which came after the restore
-        restored_ns = _number(received, "restore_ns")  # by the destination's clock
-        candidates.append(sent_ns + _MS - restored_ns + _drifted(restored_ns, proof))
-    received_ns = _number(received, "receive_ns")
+    send = None if sent.downtime.parts is None else sent.downtime.parts.send
+    if send is not None:  # from the first byte to the answer, which came after the restore
+        restored_ns = 0 if restore.restore is None else restore.restore.ns  # by the destination's clock
+        candidates.append(send.ns + send.error_ns - restored_ns + _drifted(restored_ns, proof))
+    received_ns = 0 if restore.receive is None else restore.receive.ns
     least = received_ns - _drifted(received_ns, proof)
     most = min(candidates, default=None)
     if most is None or most < least:  # unknown, or printed durations that cannot be true together
@@ -59,14 +52,9 @@ def _drifted(ns: int, proof: ClockProof) -> int:
     return -(-ns * proof.bounds.drift_ppb // 10**9)
 
 
-def _number(seen: Observation | None, name: str) -> int:
-    return 0 if seen is None else seen.number(name) or 0
-
-
-def _arrived_ns(destination: Side) -> int | None:
+def _arrived_ns(restore: Restore) -> int | None:
     """The destination's time by which all of the state had been read."""
-    received = destination.first(Kind.STATE_RECEIVED)
-    if received is not None:
-        return received.stamp.hi_ns - _number(received, "restore_ns")
-    seen = destination.first(Kind.VM_CONFIG, Kind.RESTORING)
-    return None if seen is None else seen.stamp.hi_ns
+    if restore.printed_at is not None:
+        return restore.printed_at.stamp.hi_ns - (0 if restore.restore is None else restore.restore.ns)
+    instant = restore.config or restore.restoring
+    return None if instant is None else instant.stamp.hi_ns

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.attempt import attempt_of
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import RULES
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
-from otelmig.migration.observation import Kind
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -24,11 +24,10 @@ _COARSE_NS: Final = 100_000
 
 def clock_advice(source: Side, destination: Side) -> Iterator[str]:
     """One sentence for each flag that would add constraints between these two sides."""
+    sent, received = attempt_of(source), attempt_of(destination)
     for side, instants in ((source, SOURCE), (destination, DESTINATION)):
         release = last_release([side.vmm.releases_text])
-        given = {
-            key for key, each in instants.items() if any(end is not None for end in each.find(source, destination))
-        }
+        given = {key for key, each in instants.items() if any(end is not None for end in each.find(sent, received))}
         for need, keys in _unprinted(instants, given, release).items():
             rules = [
                 rule.id
@@ -36,7 +35,7 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
                 if keys & {rule.source.key, rule.destination.key} and rule.need(release) is not None
             ]
             timed = side is source and need.verbosity > 1  # printed durations, which come with the completion alone
-            if not rules or (timed and source.first(Kind.COMPLETED) is None):
+            if not rules or (timed and source.sent.downtime is None):
                 continue
             cost = " (it writes dirty tables inside the downtime)" if need.verbosity > 1 and side is source else ""
             yield f"{need} on the {side.role}{cost}: {len(rules)} more rules, such as {', '.join(rules[:3])}"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.attempt import attempt_of
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, Instant, LogFlags
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases
 from otelmig.migration.constraint import destination_first, source_first
@@ -56,7 +57,8 @@ class Rule:
 def constraints_between(source: Side, destination: Side) -> Sequence[Constraint]:
     """Every constraint that the rules give for these two sides."""
     found: list[Constraint] = []
-    instants = {each.key: each.find(source, destination) for each in (*SOURCE.values(), *DESTINATION.values())}
+    sent, received = attempt_of(source), attempt_of(destination)
+    instants = {each.key: each.find(sent, received) for each in (*SOURCE.values(), *DESTINATION.values())}
     for rule in RULES:
         for one, other in zip(instants[rule.source.key], instants[rule.destination.key], strict=False):
             if one is None or other is None:

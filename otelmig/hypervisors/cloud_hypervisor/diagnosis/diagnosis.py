@@ -207,7 +207,7 @@ def _breakdown(facts: _Facts) -> Iterator[Gap]:
 
 def _logging(facts: _Facts) -> Iterator[Gap]:
     """The observer's own cost, measured on this log."""
-    spent = max((side.logging_ns for side in facts.sides if side.role is Role.SOURCE), default=0)
+    spent = max((side.sent.logging_ns for side in facts.sides if side.role is Role.SOURCE), default=0)
     if spent < _MS or facts.event_stream:
         return
     remedy = f"-v with {_MONITOR}" if not facts.old else f"no -v, with {_MONITOR}"
@@ -274,12 +274,12 @@ def _commands(facts: _Facts) -> Iterator[Gap]:
 def _beginning(facts: _Facts) -> Iterator[Gap]:
     if facts.event_stream or not facts.sides:
         return
-    if any(side.config is None for side in facts.sides) and facts.level:
+    if any(side.vm is None for side in facts.sides) and facts.level:
         yield Gap(
             missing="which VM it is: the log does not reach back to where its configuration was printed",
             remedy="give its older rotations too",
         )
-    elif any(side.config is not None and side.config.word("vm_id") is None for side in facts.sides):
+    elif any(side.vm is not None and side.vm.id is None for side in facts.sides):
         yield Gap(
             missing="vm.id: the VM has no UUID, so two VMs of one shape migrated at once are hard to tell apart",
             remedy="--platform uuid=UUID",

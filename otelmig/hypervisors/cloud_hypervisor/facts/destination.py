@@ -1,0 +1,140 @@
+"""What an attempt's lines amount to on the destination."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, device_instants, killed, printed, run_window
+from otelmig.migration.facts import (
+    DestinationFacts,
+    ErrorType,
+    Prefault,
+    Refusal,
+    Request,
+    RequestKind,
+    Restore,
+    Resume,
+)
+from otelmig.migration.observation import Command, Kind
+from otelmig.migration.side import Result
+from otelmig.migration.url import MigrationUrl
+
+if TYPE_CHECKING:
+    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.migration.observation import Observation
+
+__all__ = ["destination_facts"]
+
+_REQUESTS: Final = {
+    str(Command.START): RequestKind.START,
+    str(Command.CONFIG): RequestKind.CONFIG,
+    str(Command.MEMORY): RequestKind.MEMORY,
+    str(Command.STATE): RequestKind.STATE,
+    str(Command.COMPLETE): RequestKind.COMPLETE,
+}
+_ENDS: Final = (Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.PEER_LOST, Kind.RECEIVE_ABORTED)
+"""Lines that say that receiving is over, the most telling first."""
+_BEFORE_ACCEPT: Final = frozenset({Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY})
+
+
+def destination_facts(attempt: Attempt) -> DestinationFacts:
+    """Return the facts of an attempt on its destination."""
+    first = attempt.first
+    started, asked = first(Kind.RECEIVE_STARTED), first(Kind.RECEIVE_REQUESTED)
+    mode = None if asked is None else asked.word("mode")
+    return DestinationFacts(
+        begun=_begun(attempt).instant,
+        end=at(_end(attempt)),
+        url=None if started is None else MigrationUrl.of(started.word("url")),
+        requested_postcopy=None if mode is None else mode == "postcopy",
+        requests=tuple(
+            Request(kind=_REQUESTS.get(seen.word("command") or "", RequestKind.OTHER), at=seen.instant)
+            for seen in attempt.all(Kind.COMMAND_RECEIVED)
+        ),
+        restore=_restore(attempt),
+        resume=_resume(attempt),
+        run=run_window(attempt),
+        finished=at(first(Kind.RECEIVE_FINISHED)),
+        left_paused=at(first(Kind.PAUSED_STATE_RECEIVED)),
+        took_over=at(first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED)),
+        runs=at(first(Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.DEVICE_RESUMING, Kind.RECEIVE_FINISHED)),
+        prefault=_prefault(attempt),
+        refusal=_refusal(attempt),
+        peer_lost=at(first(Kind.PEER_LOST)),
+        peer_gone=at(first(Kind.PEER_LOST, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED)),
+        killed=killed(attempt),
+        panicked=at(first(Kind.GUEST_PANICKED)),
+    )
+
+
+def _begun(attempt: Attempt) -> Observation:
+    """Accepted; else the first request; else the CPUID line of Config; else whatever is there."""
+    sign = attempt.first(Kind.ACCEPTED) or attempt.command(Command.START) or attempt.first(Kind.CPUID_GENERATED)
+    if sign is not None:
+        return sign
+    later = [seen for seen in attempt.observations if seen.kind not in _BEFORE_ACCEPT]
+    return (later or attempt.observations)[0]
+
+
+def _end(attempt: Attempt) -> Observation | None:
+    """Where receiving ends: by the line that says so, else where the guest was started."""
+    for kind in _ENDS:
+        if (end := attempt.first(kind)) is not None:
+            return end
+    if attempt.result is not Result.SUCCESS:
+        return None
+    resumed = attempt.first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED)
+    return resumed or attempt.last(Kind.DEVICE_RESUMING)
+
+
+def _restore(attempt: Attempt) -> Restore:
+    timed = attempt.first(Kind.STATE_RECEIVED)
+    arrived = attempt.command(Command.STATE) or attempt.first(Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING)
+    return Restore(
+        arrived=at(arrived),
+        config=at(attempt.first(Kind.VM_CONFIG)),
+        restoring=at(attempt.first(Kind.RESTORING)),
+        restored=at(attempt.first(Kind.RESTORED)),
+        printed_at=at(timed),
+        receive=printed(timed, "receive_ns"),
+        restore=printed(timed, "restore_ns"),
+    )
+
+
+def _resume(attempt: Attempt) -> Resume:
+    timed = attempt.first(Kind.RESUME_TIMED)
+    return Resume(
+        resuming=at(attempt.first(Kind.VM_RESUMING)),
+        resumed=at(attempt.first(Kind.VM_RESUMED)),
+        printed_at=at(timed),
+        duration=printed(timed, "resume_ns"),
+        devices=device_instants(attempt.all(Kind.DEVICE_RESUMING)),
+    )
+
+
+def _prefault(attempt: Attempt) -> Prefault | None:
+    begin = attempt.first(Kind.PREFAULT_STARTED)
+    if begin is None:
+        return None
+    return Prefault(
+        begin=begin.instant,
+        done=at(attempt.last(Kind.PREFAULT_DONE)),
+        abandoned=at(attempt.first(Kind.PREFAULT_FAILED)),
+    )
+
+
+def _refusal(attempt: Attempt) -> Refusal | None:
+    """Why the destination turned the migration down: the root cause of what the source reports."""
+    aborted = attempt.first(Kind.RECEIVE_ABORTED)
+    if aborted is not None:
+        text = f"{aborted.word('command')} failed: {aborted.word('error')}"
+        return Refusal(at=aborted.instant, text=text, error_type=_error_type(aborted))
+    mismatch = attempt.first(Kind.CPU_INCOMPATIBLE)
+    if mismatch is None:
+        return None
+    text = f"Config failed: incompatible CPUID entry: {mismatch.word('error')}"
+    return Refusal(at=mismatch.instant, text=text, error_type=_error_type(mismatch), of_request=False)
+
+
+def _error_type(seen: Observation) -> ErrorType:
+    return ErrorType(seen.word("error_type") or ErrorType.OTHER)

@@ -1,0 +1,63 @@
+"""Observations as the instants and printed durations that facts are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.migration.facts import DeviceInstant, Killed, Printed, Window
+from otelmig.migration.observation import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.migration.facts import Instant
+    from otelmig.migration.observation import Observation
+
+__all__ = ["at", "device_instants", "killed", "printed", "run_window"]
+
+_MILLISECOND: Final = 10**6
+"""Cloud Hypervisor truncates the durations that it prints in ms: the true one is up to this much longer."""
+
+
+def at(seen: Observation | None) -> Instant | None:
+    """Return when ``seen`` was observed."""
+    return None if seen is None else seen.instant
+
+
+def printed(seen: Observation | None, name: str) -> Printed | None:
+    """Return the duration ``name`` of a line, which prints it in whole milliseconds."""
+    ns = None if seen is None else seen.number(name)
+    return None if ns is None else Printed(ns, _MILLISECOND)
+
+
+def device_instants(observations: Iterable[Observation]) -> tuple[DeviceInstant, ...]:
+    """Return when each device was paused or resumed."""
+    return tuple(DeviceInstant(seen.instant, seen.word("device") or "") for seen in observations)
+
+
+def killed(attempt: Attempt) -> Killed | None:
+    """Return what killed the process, where something says so."""
+    seen = attempt.first(Kind.PROCESS_KILLED)
+    if seen is None:
+        return None
+    return Killed(at=seen.instant, by=f"its {seen.word('by')} filter ({seen.word('detail')})")
+
+
+def run_window(attempt: Attempt) -> Window | None:
+    """Return where the vCPUs ran again, after the resume that belongs to the migration.
+
+    Until v51 ``Vm::resume`` starts the vCPUs first, right after ``resuming``; from v52.0 on it starts them last, right
+    before ``resumed``.
+    """
+    resuming, resumed = attempt.first(Kind.VM_RESUMING), attempt.first(Kind.VM_RESUMED)
+    if resuming is None or resumed is None:
+        return None
+    devices = [
+        seen for seen in attempt.all(Kind.DEVICE_RESUMING) if resuming.stamp.ns <= seen.stamp.ns <= resumed.stamp.ns
+    ]
+    if attempt.vcpus_resume_first:
+        last = min((*devices[:1], resumed), key=lambda seen: seen.stamp.hi_ns)
+        return Window(first=resuming.instant, last=last.instant)
+    first = max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns)
+    return Window(first=first.instant, last=resumed.instant)

@@ -1,0 +1,180 @@
+"""Memory that was copied while the guest ran: iterations, how fast the guest wrote, why iterating stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.facts.instant import at
+from otelmig.migration.facts import (
+    Convergence,
+    ConvergenceReason,
+    DirtyRateMethod,
+    Instant,
+    MemoryCopy,
+    MemoryFigures,
+    MemoryPass,
+)
+from otelmig.migration.observation import Kind
+from otelmig.migration.side import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.migration.observation import Observation
+
+__all__ = ["memory_copy"]
+
+_ELAPSED_ERROR_NS: Final = 5 * 10**6
+"""``elapsed`` is printed with two decimals of a second."""
+_ITERATION: Final = (Kind.ITERATION_ANNOUNCED, Kind.ITERATION_SENT)
+_BEFORE_TABLE: Final = (Kind.DIRTY_ROUND, *_ITERATION)
+_MEMORY: Final = (
+    Kind.ITERATION_SENT,
+    Kind.ITERATION_ANNOUNCED,
+    Kind.DIRTY_ROUND,
+    Kind.FINAL_DELTA_SENT,
+    Kind.PRECOPY_CONVERGED,
+)
+"""Lines that show that memory was being sent."""
+
+
+def memory_copy(attempt: Attempt) -> MemoryCopy:
+    """Return what the source says of the memory that it copied."""
+    final, last = attempt.first(Kind.FINAL_DELTA_SENT), attempt.last(Kind.ITERATION_SENT)
+    latest = final or last
+    return MemoryCopy(
+        seen=attempt.first(*_MEMORY) is not None,
+        since=_since(attempt),
+        passes=tuple(_passes(attempt)),
+        iterations=attempt.iterations,
+        pass_under_way=_pass_under_way(attempt),
+        final_delta=None if final is None else _final_delta(final),
+        total_bytes=None if latest is None else latest.number("total_bytes"),
+        convergence=_convergence(attempt),
+    )
+
+
+def _since(attempt: Attempt) -> Instant | None:
+    """When copying began: the smallest difference between a stamp and the elapsed time on its line."""
+    timed = [
+        (seen, elapsed)
+        for kind in (Kind.ITERATION_SENT, Kind.PRECOPY_CONVERGED, Kind.FINAL_DELTA_SENT)
+        for seen in attempt.all(kind)
+        if (elapsed := seen.number("elapsed_ns")) is not None
+    ]
+    if not timed:
+        return None
+    seen, elapsed = min(timed, key=lambda pair: pair[0].stamp.ns - pair[1])
+    return Instant(seen.stamp, seen.where, -elapsed, _ELAPSED_ERROR_NS)
+
+
+def _lines_of_passes(attempt: Attempt) -> list[Observation]:
+    """The line of each acknowledged iteration: its own, else (until v51) the first after its round."""
+    by_number: dict[int, Observation] = {}
+    for kind in _ITERATION:  # the line is stamped before the event: it wins
+        for seen in attempt.all(kind):
+            if (number := seen.number("iteration")) is not None:
+                by_number[number] = seen
+    lines = [by_number[number] for number in sorted(by_number)]
+    if not lines and (first := attempt.first(Kind.DIRTY_ROUND)) is not None:
+        lines = [first, *(each.end for each in attempt.dirty_rounds if each.acknowledged and each.end is not None)]
+    return lines
+
+
+def _passes(attempt: Attempt) -> list[MemoryPass]:
+    lines = _lines_of_passes(attempt)
+    passes = []
+    for index, seen in enumerate(lines):
+        number = seen.number("iteration") if seen.kind in _ITERATION else None
+        rate, dirtied, method = _dirty(attempt, lines, index)
+        passes.append(
+            MemoryPass(
+                number=index if number is None else number,
+                at=seen.instant,
+                acknowledged=number is not None,
+                figures=_figures(seen, first=index == 0) if seen.kind is Kind.ITERATION_SENT else None,
+                dirty_rate=rate,
+                dirtied_bytes=dirtied,
+                dirty_method=method,
+            )
+        )
+    return passes
+
+
+def _final_delta(seen: Observation) -> MemoryPass:
+    return MemoryPass(
+        number=seen.number("iteration") or 0, at=seen.instant, acknowledged=True, figures=_figures(seen, first=True)
+    )
+
+
+def _figures(seen: Observation, *, first: bool) -> MemoryFigures:
+    """What a line about an iteration prints; before the second there is no bandwidth to estimate a downtime with."""
+    return MemoryFigures(
+        size_bytes=seen.number("size_bytes"),
+        total_bytes=seen.number("total_bytes"),
+        bandwidth=seen.rate("bandwidth"),
+        average_bandwidth=seen.rate("average_bandwidth"),
+        transfer_ns=seen.number("transfer_ns"),
+        overhead_ns=seen.number("overhead_ns"),
+        throttle_percent=seen.number("throttle"),
+        downtime_estimate_ns=None if first else seen.number("estimate_ns"),
+    )
+
+
+def _dirty(
+    attempt: Attempt, lines: Sequence[Observation], index: int
+) -> tuple[float | None, int | None, DirtyRateMethod | None]:
+    """How fast the guest wrote memory during an iteration, or how much: what the next reading of the dirty log found.
+
+    The reading's own lines say it to the page; else the size of the next iteration, which is rounded up to MiB.
+    """
+    line = lines[index]
+    rate = line.rate("dirty_rate")
+    if rate is not None:
+        return rate, None, DirtyRateMethod.PRINTED
+    if line.kind in _BEFORE_TABLE:
+        rest = attempt.following(line)
+        after = next((seen for seen in rest if seen.kind not in _ITERATION or seen.number("iteration") != index), None)
+        if after is not None and after.kind is Kind.DIRTY_TABLE:
+            return None, after.number("dirty_bytes") or 0, DirtyRateMethod.DIRTY_TABLE
+    following = lines[index + 1] if index + 1 < len(lines) else attempt.first(Kind.PRECOPY_CONVERGED)
+    size = None if following is None else following.number("size_bytes")
+    return (None, None, None) if size is None else (None, size, DirtyRateMethod.NEXT_ITERATION_SIZE)
+
+
+def _pass_under_way(attempt: Attempt) -> bool:
+    """Whether nothing says that iterating was over (until v51: that the last reading of the dirty log was empty)."""
+    if attempt.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED) is not None:
+        return False
+    rounds, tables = attempt.all(Kind.DIRTY_ROUND), attempt.all(Kind.DIRTY_TABLE)
+    empty = bool(rounds and tables) and tables[-1].stamp.ns >= rounds[-1].stamp.ns and not tables[-1].number("ranges")
+    return not empty
+
+
+def _convergence(attempt: Attempt) -> Convergence | None:
+    """Why iterating stopped; until v51 by the numbered rounds, of which there are at most as many as printed."""
+    decided = attempt.first(Kind.CONVERGENCE_DECIDED)
+    reason = None if decided is None else decided.word("reason")
+    if attempt.result is Result.TIMEOUT:
+        reason = ConvergenceReason.TIMEOUT_CANCELLED
+    elif reason is None:
+        reason = _reason_by_rounds(attempt)
+    if reason is None:
+        return None
+    estimate = decided or attempt.first(Kind.PRECOPY_CONVERGED)
+    return Convergence(
+        reason=ConvergenceReason(reason),
+        at=at(decided),
+        downtime_estimate_ns=None if estimate is None else estimate.number("estimate_ns"),
+    )
+
+
+def _reason_by_rounds(attempt: Attempt) -> ConvergenceReason | None:
+    rounds = attempt.all(Kind.DIRTY_ROUND)
+    if not rounds or attempt.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is None:
+        return None
+    if len(attempt.dirty_rounds) < len(rounds):
+        return ConvergenceReason.NO_DIRTY_MEMORY
+    finished = (rounds[-1].number("round") or 0) + 1 >= (rounds[-1].number("rounds") or 0)
+    return ConvergenceReason.ITERATION_LIMIT if finished else None

@@ -1,0 +1,60 @@
+"""An attempt -> the side that leaves this package: its facts, its identity, and the lines that they rest on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.facts.destination import destination_facts
+from otelmig.hypervisors.cloud_hypervisor.facts.source import source_facts
+from otelmig.migration.facts import DestinationFacts, SourceFacts, VmConfig
+from otelmig.migration.identity import digest_of
+from otelmig.migration.side import Role, Side, SideState
+
+if TYPE_CHECKING:
+    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.migration.observation import Observation
+    from otelmig.migration.vmm import Vmm
+
+__all__ = ["side_of"]
+
+_IDENTIFYING: Final = 3
+"""At most this many records of an attempt are its identity."""
+
+
+def side_of(attempt: Attempt, vmm: Vmm, number: int, state: SideState = SideState.OPEN) -> Side:
+    """Return what ``attempt``, the ``number``-th of its role in the process ``vmm``, says."""
+    on_source = attempt.role is Role.SOURCE
+    return Side(
+        role=attempt.role,
+        vmm=vmm,
+        attempt=number,
+        result=attempt.result,
+        mode=attempt.mode,
+        paused_before=attempt.paused_before,
+        identity=_identity(attempt, number),
+        observations=attempt.observations,
+        sent=source_facts(attempt) if on_source else SourceFacts(),
+        received=DestinationFacts() if on_source else destination_facts(attempt),
+        vm=_vm_config(attempt.config),
+        state=state,
+        record=attempt,
+    )
+
+
+def _identity(attempt: Attempt, number: int) -> bytes:
+    """The printed text of the first identifying records; without any, the first stamps have to do."""
+    texts = [seen.text.rstrip() for seen in attempt.observations if seen.text]  # the journal strips lines
+    if not texts:  # the log begins in the middle of the attempt
+        texts = [f"{attempt.role} {seen.kind} {seen.stamp.text}" for seen in attempt.observations[:_IDENTIFYING]]
+    return digest_of("attempt", *texts[:_IDENTIFYING], str(number))
+
+
+def _vm_config(seen: Observation | None) -> VmConfig | None:
+    if seen is None:
+        return None
+    return VmConfig(
+        id=seen.word("vm_id"),
+        memory_bytes=seen.number("memory_bytes"),
+        vcpus=seen.number("vcpus"),
+        identity=seen.word("identity"),
+    )
