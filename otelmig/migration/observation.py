@@ -178,7 +178,8 @@ class Observation(NamedTuple):
     (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
     """
 
-    kind: Kind
+    kind: str
+    """What was observed, in its hypervisor's own vocabulary; only that hypervisor's package knows the words."""
     stamp: Stamp
     where: Where
     thread: str

@@ -7,17 +7,29 @@ name is also the prefix of another. Stability: development. The README's table i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.epoch import EpochOrigin
+from otelmig.migration.facts import ConvergenceReason, ErrorType
+from otelmig.migration.side import Mode, Result, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "ATTRIBUTES",
     "ESTIMATED_ORIGINS",
+    "MIXED_CLOCKS",
     "NAMESPACE",
     "SCHEMA_URL",
     "SCOPE_NAME",
     "Attribute",
+    "ClockBasis",
+    "Completeness",
+    "GuestLocation",
+    "HostOrigin",
+    "LinkKind",
     "attribute_table",
     "dialect_attribute",
     "version_attribute",
@@ -29,6 +41,59 @@ SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
 NAMESPACE: Final = "vm-migration"
 ESTIMATED_ORIGINS: Final = frozenset(str(origin) for origin in EpochOrigin if origin.is_estimate)
 """The values of ``otelmig.clock.epoch.origin`` of traces whose absolute time is only an estimate."""
+
+
+class Completeness(StrEnum):
+    """What a span rests on."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    """A side or an end is missing."""
+    INFERRED = "inferred"
+    """Stamps, not printed times."""
+
+
+class GuestLocation(StrEnum):
+    """Where the guest is after a migration."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+    NONE = "none"
+    """It is gone."""
+    UNKNOWN = "unknown"
+
+
+class ClockBasis(StrEnum):
+    """What the bounds of the clock offset rest on."""
+
+    PROVED = "proved"
+    """What must happen before what."""
+    BELIEVED = "believed"
+    """A time service's claim of its own clock, too."""
+
+
+class HostOrigin(StrEnum):
+    """Where the attributes ``host.*`` of a resource come from."""
+
+    OPTION = "option"
+    TRANSPORT = "transport"
+    DESTINATION_URL = "destination_url"
+
+
+class LinkKind(StrEnum):
+    """How a span is related to another one that is neither its parent nor its child."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+MIXED_CLOCKS: Final = "mixed"
+"""``otelmig.clock.domain`` where one side has a wall clock and the other counts from its process's start."""
+
+
+def _values(members: Iterable[StrEnum]) -> str:
+    """The values of a closed set, as the notes list them."""
+    return ", ".join(f"`{member}`" for member in members)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +140,9 @@ OTELMIG_HOST_ORIGIN: Final = _attribute(
     "otelmig.host.origin",
     "string",
     "resources",
-    "where `host.*` came from: `option`, `transport`, `destination_url`",
+    f"where `host.*` came from: {_values(HostOrigin)}",
 )
-VM_MIGRATION_ROLE: Final = _attribute("vm.migration.role", "string", "resources", "`source`, `destination`")
+VM_MIGRATION_ROLE: Final = _attribute("vm.migration.role", "string", "resources", _values(Role))
 CLOUD_HYPERVISOR_VERSION: Final = _attribute("cloud_hypervisor.version", "string", "resources", "as printed")
 CLOUD_HYPERVISOR_LOG_DIALECT: Final = _attribute(
     "cloud_hypervisor.log.dialect",
@@ -90,7 +155,7 @@ VM_MEMORY_SIZE: Final = _attribute("vm.memory.size", "int, By", "root, receive",
 VM_VCPU_COUNT: Final = _attribute("vm.vcpu.count", "int", "root, receive", "configured")
 VM_MIGRATION_ID: Final = _attribute("vm.migration.id", "string", "root", "the id given with `--migration-id`")
 VM_MIGRATION_SYSTEM_NAME: Final = _attribute("vm.migration.system.name", "string", "root", "`cloud_hypervisor`")
-VM_MIGRATION_MODE: Final = _attribute("vm.migration.mode", "string", "root", "`precopy`, `postcopy`, `local`")
+VM_MIGRATION_MODE: Final = _attribute("vm.migration.mode", "string", "root", _values(Mode))
 VM_MIGRATION_VM_WAS_PAUSED: Final = _attribute(
     "vm.migration.vm_was_paused",
     "bool",
@@ -101,7 +166,7 @@ VM_MIGRATION_RESULT: Final = _attribute(
     "vm.migration.result",
     "string",
     "root",
-    "`success`, `failure`, `timeout`, `cancellation`, `unknown` (the evidence stops)",
+    f"{_values(Result)} (the evidence stops)",
 )
 VM_MIGRATION_ATTEMPT: Final = _attribute(
     "vm.migration.attempt",
@@ -113,7 +178,7 @@ VM_MIGRATION_GUEST_LOCATION: Final = _attribute(
     "vm.migration.guest.location",
     "string",
     "root",
-    "where the guest is after it: `source`, `destination`, `none`, `unknown`",
+    f"where the guest is after it: {_values(GuestLocation)}",
 )
 VM_MIGRATION_GUEST_RUNNING: Final = _attribute(
     "vm.migration.guest.running",
@@ -139,10 +204,7 @@ VM_MIGRATION_CONNECTION_COUNT: Final = _attribute(
 )
 VM_MIGRATION_PROTOCOL_VERSION: Final = _attribute("vm.migration.protocol.version", "int", "root", "")
 VM_MIGRATION_CONVERGENCE_REASON: Final = _attribute(
-    "vm.migration.convergence.reason",
-    "string",
-    "precopy",
-    "`no_dirty_memory`, `downtime_target_met`, `timeout_ignored`, `timeout_cancelled`, `iteration_limit`",
+    "vm.migration.convergence.reason", "string", "precopy", _values(ConvergenceReason)
 )
 VM_MIGRATION_TIMEOUT_DURATION: Final = _attribute(
     "vm.migration.timeout.duration",
@@ -543,15 +605,8 @@ OTELMIG_PAIRING_REASONS: Final = _attribute(
     "root",
     "why these two sides belong together, or why one stands alone",
 )
-OTELMIG_LINK_KIND: Final = _attribute("otelmig.link.kind", "string", "links", "`request`, `response`")
-ERROR_TYPE: Final = _attribute(
-    "error.type",
-    "string",
-    "failing span, root",
-    "`convergence_timeout`, `connection_failed`, `socket_error`, `tls_error`, `config_rejected`, "
-    "`pause_failed`, `snapshot_failed`, `restore_failed`, `resume_failed`, `send_failed`, `receive_failed`, "
-    "`complete_failed`, `dirty_log_failed`, `postcopy_failed`, `peer_aborted`, `_OTHER`",
-)
+OTELMIG_LINK_KIND: Final = _attribute("otelmig.link.kind", "string", "links", _values(LinkKind))
+ERROR_TYPE: Final = _attribute("error.type", "string", "failing span, root", _values(ErrorType))
 
 ATTRIBUTES: Final = tuple(_TABLE)
 """Every row, in the order in which the documents show them."""

@@ -141,9 +141,15 @@ def _root_attributes(root: Draft, aligned: AlignedSides, found: Migration, optio
 def _completeness(root: Draft, found: Migration) -> str:
     """The weakest of what the trace rests on."""
     if found.source is None or found.destination is None or Result.UNKNOWN in {side.result for side in found.sides}:
-        return "partial"
+        return names.Completeness.PARTIAL
     marks = {draft.attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) for draft in root.walk()}
-    return "partial" if "partial" in marks else "inferred" if "inferred" in marks else "full"
+    return (
+        names.Completeness.PARTIAL
+        if names.Completeness.PARTIAL in marks
+        else names.Completeness.INFERRED
+        if names.Completeness.INFERRED in marks
+        else names.Completeness.FULL
+    )
 
 
 def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str, AttributeValue | None]:
@@ -209,8 +215,8 @@ def _link(root: Draft) -> None:
     by_name = {draft.name: draft for draft in root.walk()}
     for answer, request in _LINKED:
         if answer in by_name and request in by_name:
-            by_name[answer].links.append((by_name[request], "request"))
-            by_name[request].links.append((by_name[answer], "response"))
+            by_name[answer].links.append((by_name[request], names.LinkKind.REQUEST))
+            by_name[request].links.append((by_name[answer], names.LinkKind.RESPONSE))
 
 
 def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:

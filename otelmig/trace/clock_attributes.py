@@ -28,7 +28,7 @@ def clock_attributes(
     domains = {side.vmm.domain for side in (aligned.source, aligned.destination) if side is not None}
     found: dict[str, AttributeValue] = {
         names.OTELMIG_CLOCK_STATUS: str(placement.status),
-        names.OTELMIG_CLOCK_DOMAIN: str(next(iter(domains))) if len(domains) == 1 else "mixed",
+        names.OTELMIG_CLOCK_DOMAIN: str(next(iter(domains))) if len(domains) == 1 else names.MIXED_CLOCKS,
         names.OTELMIG_CLOCK_SHIFT: str(epoch.ns - placement.applied_ns),
         names.OTELMIG_CLOCK_CONSTRAINTS: len(proof.constraints),
     }
@@ -66,7 +66,7 @@ def _bounds(placement: Placement) -> dict[str, AttributeValue]:
 def _basis(*bounds: Constraint | None) -> str:
     """What the tightest bounds rest on: proofs, unless a time service's own claim is one of them."""
     believed = any(bound is not None and bound.basis is Basis.PRIOR for bound in bounds)
-    return "believed" if believed else "proved"
+    return names.ClockBasis.BELIEVED if believed else names.ClockBasis.PROVED
 
 
 def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:

@@ -32,17 +32,17 @@ def resource_of(side: Side, found: Migration, options: TraceOptions) -> dict[str
         resource[version_attribute(process.system)] = process.version
     if side.role in options.hosts:
         resource[names.HOST_NAME] = options.hosts[side.role]
-        resource[names.OTELMIG_HOST_ORIGIN] = "option"
+        resource[names.OTELMIG_HOST_ORIGIN] = names.HostOrigin.OPTION
     elif process.host is not None and (process.host.name or process.host.id):
         resource |= {
             name: value
             for name, value in ((names.HOST_NAME, process.host.name), (names.HOST_ID, process.host.id))
             if value is not None and (options.addresses or not _is_address(value))
         }
-        resource[names.OTELMIG_HOST_ORIGIN] = "transport"
+        resource[names.OTELMIG_HOST_ORIGIN] = names.HostOrigin.TRANSPORT
     elif side.role is Role.DESTINATION and (address := _destination_ip(found, options)) is not None:
         resource[names.HOST_IP] = (address,)
-        resource[names.OTELMIG_HOST_ORIGIN] = "destination_url"
+        resource[names.OTELMIG_HOST_ORIGIN] = names.HostOrigin.DESTINATION_URL
     return resource
 
 

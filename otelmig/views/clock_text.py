@@ -119,6 +119,9 @@ def _step_text(found: Mapping[str, AttributeValue]) -> str | None:
 def blackout_text(trace: Trace) -> str:
     """How long the guest stood still, how sure that is and why, and how far the printed downtime is from it."""
     root = trace.root.attributes
+    if names.VM_MIGRATION_BLACKOUT_DURATION in root and names.VM_MIGRATION_BLACKOUT_MAX not in root:
+        least = duration(number(root[names.VM_MIGRATION_BLACKOUT_MIN]) * 1e9)
+        return f"vCPUs stood still at least {least}; no line bounds it from above"
     if names.VM_MIGRATION_BLACKOUT_DURATION in root:
         middle, low, high, semantic, clock = (
             duration(number(root[f"vm.migration.blackout.{name}"]) * 1e9)

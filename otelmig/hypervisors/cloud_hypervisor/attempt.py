@@ -24,7 +24,7 @@ class Attempt:
 
     role: Role
     observations: tuple[Observation, ...]
-    by_kind: Mapping[Kind, tuple[Observation, ...]]
+    by_kind: Mapping[str, tuple[Observation, ...]]
     result: Result
     mode: Mode
     paused_before: bool
@@ -36,7 +36,7 @@ class Attempt:
     config: Observation | None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
 
-    def all(self, kind: Kind) -> tuple[Observation, ...]:
+    def all(self, kind: str) -> tuple[Observation, ...]:
         """Every observation of ``kind``."""
         return self.by_kind.get(kind, ())
 

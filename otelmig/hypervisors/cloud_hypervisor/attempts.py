@@ -36,7 +36,7 @@ _BEGUN: Final = {
 }
 """What only an attempt does: a log that begins in its middle still shows it."""
 
-_ROLES: Final = {kind: role for role in Role for kind in (*_BEGINS[role], *_BEGUN[role])}
+_ROLES: Final[dict[str, Role]] = {kind: role for role in Role for kind in (*_BEGINS[role], *_BEGUN[role])}
 _FAILED: Final = frozenset(
     {Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_CANCELLED, Kind.PEER_REPORTED_ERROR}
 )
@@ -99,7 +99,7 @@ def _drafts(process: Vmm) -> Iterator[_Draft]:
         yield draft
 
 
-def _begins(kind: Kind, role: Role, draft: _Draft | None) -> bool:
+def _begins(kind: str, role: Role, draft: _Draft | None) -> bool:
     """Whether a line of ``kind``, which belongs to ``role``, begins another attempt than ``draft``."""
     if draft is None:
         return True
@@ -141,7 +141,7 @@ class _Draft:
     paused_before: bool
     config: Observation | None
     observations: list[Observation] = field(default_factory=list)
-    by_kind: dict[Kind, list[Observation]] = field(default_factory=lambda: defaultdict(list))
+    by_kind: dict[str, list[Observation]] = field(default_factory=lambda: defaultdict(list))
     ending: bool = False
     """Something that may be its end was taken: not everything belongs to it any more."""
     closed: bool = False
@@ -176,7 +176,7 @@ class _Draft:
     def _has(self, kinds: Iterable[Kind]) -> bool:
         return not self.by_kind.keys().isdisjoint(kinds)
 
-    def _takes(self, kind: Kind) -> bool:
+    def _takes(self, kind: str) -> bool:
         """Whether a line of ``kind`` belongs to this attempt after something that may be its end."""
         if self.role is Role.DESTINATION:
             if self.closed:

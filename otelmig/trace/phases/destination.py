@@ -26,7 +26,7 @@ def receive(aligned: AlignedSides, side: Side) -> Draft:
     span = Draft(SpanName.RECEIVE, start, end, role=Role.DESTINATION, sequential=False)
     span.kind = SpanKind.SERVER
     if not known:
-        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
     span.children += _memory(aligned, side, span)
     restore = _restore(aligned, side, span)
     resume = _resume(aligned, side)
@@ -104,7 +104,9 @@ def _restore(aligned: AlignedSides, side: Side, span: Draft) -> Draft | None:
         return None
     part = Draft(SpanName.RESTORE, start, end, role=Role.DESTINATION)
     if facts.printed_at is None:
-        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred" if restored else "partial"
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = (
+            names.Completeness.INFERRED if restored else names.Completeness.PARTIAL
+        )
     built, restoring = aligned.on_destination(facts.config), aligned.on_destination(facts.restoring)
     for name, begin, finish in (
         (SpanName.RECEIVE_STATE, start, built),
@@ -142,7 +144,7 @@ def _resume(aligned: AlignedSides, side: Side) -> Draft | None:
         start, end = complete, aligned.timeline.at(Role.DESTINATION, facts.devices[-1].at)
     part = Draft(SpanName.RESUME, start, end, role=Role.DESTINATION)
     if facts.printed_at is None:
-        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
     for instant, device in facts.devices:
         at = aligned.timeline.at(Role.DESTINATION, instant)
         if start.ns <= at.ns <= end.ns:
@@ -163,7 +165,7 @@ def _prefault(aligned: AlignedSides, side: Side) -> Draft | None:
     end = aligned.timeline.at(Role.DESTINATION, facts.done or facts.abandoned or side.last)
     part = Draft(SpanName.PREFAULT, start, end, role=Role.DESTINATION, sequential=False)
     if facts.done is None:
-        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
         if facts.abandoned is not None:
             part.fail("background prefault was abandoned after an error", ErrorType.POSTCOPY_FAILED)
     return part

@@ -34,13 +34,13 @@ def downtime(aligned: AlignedSides, side: Side) -> Draft | None:
     end = aligned.timeline.at(Role.SOURCE, ended.end)
     span = Draft(SpanName.DOWNTIME, _start(aligned, side, ended, end), end)
     if ended.duration is None:
-        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
     else:
         span.attributes[names.VM_MIGRATION_DOWNTIME_DURATION] = seconds(ended.duration.ns)
     if ended.target_ns is not None:
         span.attributes[names.VM_MIGRATION_DOWNTIME_TARGET] = seconds(ended.target_ns)
     if ended.parts is None:
-        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
         parts = _parts_by_stamps(aligned, span)
     else:
         for _, attribute, printed in _printed_parts(ended.parts):
@@ -113,7 +113,7 @@ def _packed(aligned: AlignedSides, span: Draft, printed: DowntimeParts) -> list[
         begin = end.plus(-length, error)
         if length:
             part = _final_delta(aligned, begin, end) if name is SpanName.FINAL_DELTA else Draft(name, begin, end)
-            part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
+            part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
             parts.insert(0, part)
         end = begin
     return parts
@@ -132,7 +132,7 @@ def _pause(aligned: AlignedSides, span: Draft) -> list[Draft]:
     if pause.paused is not None:
         part.events.append(DraftEvent(name=EventName.VM_PAUSED, at=part.end))
     if pause.stretch.inferred:
-        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
     return [part]
 
 
@@ -163,7 +163,7 @@ def _parts_by_stamps(aligned: AlignedSides, span: Draft, until: Moment | None = 
             if snapshotted is not None or state is not None:
                 parts += _send_and_complete(aligned, span, taken, until)
     for part in parts:
-        part.attributes.setdefault(names.OTELMIG_EVIDENCE_COMPLETENESS, "inferred")
+        part.attributes.setdefault(names.OTELMIG_EVIDENCE_COMPLETENESS, names.Completeness.INFERRED)
     return parts
 
 
@@ -197,7 +197,7 @@ def _broken_off(aligned: AlignedSides, side: Side) -> Draft | None:
         received = aligned.received
         last = aligned.on_destination(received.finished or received.resume.resumed) or finished
         span = Draft(SpanName.DOWNTIME, start, last.not_after(finished).not_before(start))
-        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "inferred"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
         _finish(aligned, span, _parts_by_stamps(aligned, span))
         return span
     end = aligned.failure or aligned.evidence_ends
@@ -206,7 +206,7 @@ def _broken_off(aligned: AlignedSides, side: Side) -> Draft | None:
     span = Draft(SpanName.DOWNTIME, start, end)
     parts = _parts_by_stamps(aligned, span, until=end)
     if aligned.failure is None:
-        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
     _finish(aligned, span, parts)
     return span
 

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from otelmig.migration.side import Result
+from otelmig.trace.attributes import GuestLocation
 
 if TYPE_CHECKING:
     from otelmig.migration.facts import Instant
     from otelmig.migration.side import Side
     from otelmig.pairing.pairing import Migration
 
-__all__ = ["Guest", "GuestLocation", "guest_after"]
-
-
-class GuestLocation(StrEnum):
-    """Where the guest is after a migration, as ``vm.migration.guest.location`` names it."""
-
-    SOURCE = "source"
-    DESTINATION = "destination"
-    NONE = "none"
-    """It is gone."""
-    UNKNOWN = "unknown"
+__all__ = ["Guest", "guest_after"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

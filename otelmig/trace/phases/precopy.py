@@ -109,7 +109,7 @@ def _add_unfinished(aligned: AlignedSides, side: Side, span: Draft, cursor: Mome
         return
     unfinished = Draft(SpanName.MEMORY_ITERATION, cursor, span.end)
     unfinished.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = len(span.children)
-    unfinished.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
+    unfinished.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
     span.children.append(unfinished)
 
 

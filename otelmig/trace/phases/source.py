@@ -89,7 +89,7 @@ def _add_rollback(failure: Moment, root: Draft, stopped: Draft | None, resumed: 
         return
     span = Draft(SpanName.CLEANUP if stopped is None else SpanName.ROLLBACK, failure, until)
     if stopped is not None and resumed is None:
-        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = "partial"
+        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
     root.children.append(span)
 
 
@@ -137,7 +137,8 @@ def _mark_failure(aligned: AlignedSides, side: Side, root: Draft) -> None:
     failing.fail(description, aligned.error_type)
     last = failing.children[-1] if failing.children else None
     unfinished = last is not None and (
-        failing.name == SpanName.DOWNTIME or last.attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) == "partial"
+        failing.name == SpanName.DOWNTIME
+        or last.attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) == names.Completeness.PARTIAL
     )
     if last is not None and unfinished and last.name != SpanName.UNACCOUNTED:
         last.fail(description, aligned.error_type)

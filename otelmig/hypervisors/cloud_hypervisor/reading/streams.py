@@ -118,7 +118,7 @@ def _next_on_thread(log: Sequence[Observation]) -> dict[int, Observation]:
 def _fit_order(log: Sequence[Observation], events: Sequence[Observation]) -> Fit | None:
     """Fit by the order of lines and events, for releases that print no ``Event:`` lines."""
     anchors = _Anchors(log)
-    seen: dict[Kind, int] = defaultdict(int)
+    seen: dict[str, int] = defaultdict(int)
     lo, hi, pairs = -(1 << 62), 1 << 62, 0
     for event in events:
         number, seen[event.kind] = seen[event.kind], seen[event.kind] + 1
@@ -154,7 +154,7 @@ class _Anchors:
                 resumed = (later.stamp for later in log[index : index + 2] if later.kind is Kind.DEVICE_RESUMING)
                 completes.append((seen.stamp, next(resumed, None)))
             pausing = seen.kind is Kind.DEVICE_PAUSING
-        self._around: dict[Kind, list[tuple[Stamp | None, Stamp | None]]] = {
+        self._around: dict[str, list[tuple[Stamp | None, Stamp | None]]] = {
             Kind.VM_PAUSING: [(None, first) for first, _ in pauses],
             Kind.VM_PAUSED: [(last, None) for _, last in pauses],
             Kind.SNAPSHOTTING: [(None, stamp) for stamp in snapshots],
@@ -165,7 +165,7 @@ class _Anchors:
             Kind.VM_RESUMED: [(resumed, None) for _, resumed in completes],
         }
 
-    def around(self, kind: Kind, number: int) -> tuple[Stamp | None, Stamp | None]:
+    def around(self, kind: str, number: int) -> tuple[Stamp | None, Stamp | None]:
         """Lines around the event number ``number`` (from 0) of its kind."""
         around = self._around.get(kind, ())
         return around[number] if number < len(around) else (None, None)
