@@ -65,9 +65,9 @@ def summary(trace: Trace) -> dict[str, object]:
         else {
             "estimate_s": root[names.VM_MIGRATION_BLACKOUT_DURATION],
             "min_s": root[names.VM_MIGRATION_BLACKOUT_MIN],
-            "max_s": root[names.VM_MIGRATION_BLACKOUT_MAX],
-            "semantic_width_s": root[names.VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC],
-            "clock_width_s": root[names.VM_MIGRATION_BLACKOUT_WIDTH_CLOCK],
+            "max_s": root.get(names.VM_MIGRATION_BLACKOUT_MAX),
+            "semantic_width_s": root.get(names.VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC),
+            "clock_width_s": root.get(names.VM_MIGRATION_BLACKOUT_WIDTH_CLOCK),
         },
         "clock": {
             "status": root.get(names.OTELMIG_CLOCK_STATUS),
