@@ -13,6 +13,7 @@ from otelmig.trace.aligned_sides import AlignedSides, seconds
 from otelmig.trace.clock_attributes import clock_attributes
 from otelmig.trace.doubt import doubts
 from otelmig.trace.identity import identity_of
+from otelmig.trace.layout import lay_out
 from otelmig.trace.phases.blackout import blackout_attributes, blackout_draft, blackout_of
 from otelmig.trace.phases.destination import receive
 from otelmig.trace.phases.guest import guest_after
@@ -20,7 +21,7 @@ from otelmig.trace.phases.source import add_wait, migration, phase
 from otelmig.trace.phases.state_transfer import state_transfer_attributes
 from otelmig.trace.resource import resource_of
 from otelmig.trace.span import Link, Span, SpanEvent, Trace
-from otelmig.trace.span_draft import MICROSECOND, Draft, lay_out
+from otelmig.trace.span_draft import MICROSECOND, SpanDraft
 from otelmig.trace.spans import SpanName
 from otelmig.trace.timeline import Timeline
 
@@ -92,10 +93,10 @@ def _attempt_name(options: TraceOptions, side: Side) -> str | None:
     return f"{options.migration_id}#{side.attempt}"
 
 
-def _tree(aligned: AlignedSides, found: Migration, blackout: Blackout | None) -> Draft:
+def _tree(aligned: AlignedSides, found: Migration, blackout: Blackout | None) -> SpanDraft:
     if found.source is None:
         received = receive(aligned, found.reference)
-        root = Draft(SpanName.MIGRATION, received.start, received.end, role=Role.DESTINATION)
+        root = SpanDraft(SpanName.MIGRATION, received.start, received.end, role=Role.DESTINATION)
         root.children.append(received)
         root.error, error_type = received.error, received.attributes.get(names.ERROR_TYPE)
         if error_type is not None:
@@ -109,7 +110,7 @@ def _tree(aligned: AlignedSides, found: Migration, blackout: Blackout | None) ->
     return root
 
 
-def _root_attributes(root: Draft, aligned: AlignedSides, found: Migration, options: TraceOptions) -> None:
+def _root_attributes(root: SpanDraft, aligned: AlignedSides, found: Migration, options: TraceOptions) -> None:
     side = found.reference
     guest = guest_after(found)
     attributes: dict[str, AttributeValue | None] = {
@@ -138,7 +139,7 @@ def _root_attributes(root: Draft, aligned: AlignedSides, found: Migration, optio
             )
 
 
-def _completeness(root: Draft, found: Migration) -> str:
+def _completeness(root: SpanDraft, found: Migration) -> str:
     """The weakest of what the trace rests on."""
     if found.source is None or found.destination is None or Result.UNKNOWN in {side.result for side in found.sides}:
         return names.Completeness.PARTIAL
@@ -203,14 +204,14 @@ def _vm_attributes(side: Side) -> dict[str, AttributeValue]:
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _count_unaccounted(root: Draft) -> None:
+def _count_unaccounted(root: SpanDraft) -> None:
     span = phase(root, SpanName.DOWNTIME)
     if span is not None:
         total = sum(child.end_ns - child.start_ns for child in span.children if child.name == SpanName.UNACCOUNTED)
         span.attributes[names.VM_MIGRATION_DOWNTIME_UNACCOUNTED] = seconds(total)
 
 
-def _link(root: Draft) -> None:
+def _link(root: SpanDraft) -> None:
     """Cross-host causality besides the one parent: what answers a request is linked to it, both ways."""
     by_name = {draft.name: draft for draft in root.walk()}
     for answer, request in _LINKED:
@@ -219,12 +220,12 @@ def _link(root: Draft) -> None:
             by_name[request].links.append((by_name[answer], names.LinkKind.RESPONSE))
 
 
-def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:
+def _spans(root: SpanDraft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:
     """The finished spans, depth first; ids follow from each span's path in the tree."""
     _assign_ids(root, root.name, identity)
     spans: list[Span] = []
 
-    def emit(draft: Draft, parent_id: str | None, *, parent_remote: bool) -> None:
+    def emit(draft: SpanDraft, parent_id: str | None, *, parent_remote: bool) -> None:
         spans.append(
             Span(
                 draft.name,
@@ -249,7 +250,7 @@ def _spans(root: Draft, identity: Identity, epoch: Epoch, options: TraceOptions)
     return tuple(spans)
 
 
-def _assign_ids(draft: Draft, path: str, identity: Identity) -> None:
+def _assign_ids(draft: SpanDraft, path: str, identity: Identity) -> None:
     draft.span_id = identity.span_id(path)
     counts: dict[str, int] = defaultdict(int)
     for child in draft.children:
@@ -257,7 +258,7 @@ def _assign_ids(draft: Draft, path: str, identity: Identity) -> None:
         counts[child.name] += 1
 
 
-def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
+def _span_attributes(draft: SpanDraft) -> dict[str, AttributeValue]:
     """The draft's own attributes, and what its two ends rest on."""
     start, end = draft.start.drawn_at(draft.start_ns), draft.end.drawn_at(draft.end_ns)
     found = draft.attributes
@@ -272,7 +273,7 @@ def _span_attributes(draft: Draft) -> dict[str, AttributeValue]:
     return found
 
 
-def _links(draft: Draft) -> tuple[Link, ...]:
+def _links(draft: SpanDraft) -> tuple[Link, ...]:
     return tuple(
         Link(
             span_id=target.span_id,
@@ -283,7 +284,7 @@ def _links(draft: Draft) -> tuple[Link, ...]:
     )
 
 
-def _events(draft: Draft, epoch: Epoch) -> tuple[SpanEvent, ...]:
+def _events(draft: SpanDraft, epoch: Epoch) -> tuple[SpanEvent, ...]:
     placed = [
         SpanEvent(
             name=event.name,

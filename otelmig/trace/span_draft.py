@@ -1,33 +1,24 @@
-"""Spans while the tree is built, and the layout that makes their boundaries fit viewers.
-
-Viewers draw microseconds; Jaeger's critical path skips siblings that touch. So every boundary becomes a whole
-microsecond, every span lasts at least one, siblings that follow each other leave exactly one between them, and no
-child leaves its parent.
-"""
+"""Spans while the tree is built: their boundaries are moments, and not yet whole microseconds."""
 
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind
-from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from otelmig.migration.facts import ErrorType
     from otelmig.trace.span import AttributeValue
     from otelmig.trace.timeline import Moment
 
-__all__ = ["MICROSECOND", "Draft", "DraftEvent", "lay_out", "tiles"]
+__all__ = ["MICROSECOND", "DraftEvent", "SpanDraft"]
 
 MICROSECOND: Final = 1_000
-_SHORTEST_TILE: Final = 3 * MICROSECOND
-"""Less than this between two parts is not worth a span: it goes to the part before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +31,7 @@ class DraftEvent:
 
 
 @dataclass(slots=True, eq=False)
-class Draft:
+class SpanDraft:
     """A span to be, which ends no earlier than it starts.
 
     ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments, ``span_id`` once the tree is
@@ -54,12 +45,12 @@ class Draft:
     role: Role = Role.SOURCE
     attributes: dict[str, AttributeValue] = field(init=False)
     events: list[DraftEvent] = field(default_factory=list)
-    children: list[Draft] = field(default_factory=list)
+    children: list[SpanDraft] = field(default_factory=list)
     sequential: bool = True
     """Whether the span follows its sequential siblings, rather than running beside them."""
     kind: SpanKind = SpanKind.INTERNAL
     error: str | None = None
-    links: list[tuple[Draft, str]] = field(default_factory=list)
+    links: list[tuple[SpanDraft, str]] = field(default_factory=list)
     start_ns: int = 0
     end_ns: int = 0
     span_id: str = ""
@@ -68,7 +59,7 @@ class Draft:
         self.end = self.end.not_before(self.start)
         self.attributes = {names.VM_MIGRATION_PHASE: self.name}
 
-    def walk(self) -> Iterator[Draft]:
+    def walk(self) -> Iterator[SpanDraft]:
         """This span and all below it, depth first."""
         yield self
         for child in self.children:
@@ -85,90 +76,3 @@ class Draft:
         """Mark the span as ERROR."""
         self.error = description
         self.attributes[names.ERROR_TYPE] = str(error_type)
-
-
-def tiles(parent: Draft, parts: Sequence[Draft]) -> list[Draft]:
-    """The parts of ``parent``, in order, with ``unaccounted`` spans wherever something is left between them.
-
-    Together they cover the parent without a gap; parts too short to show are left out.
-    """
-    found: list[Draft] = []
-    cursor = parent.start
-    for part in parts:
-        start = part.start.not_before(cursor).not_after(parent.end)
-        end = part.end.not_before(start).not_after(parent.end)
-        if end.ns - start.ns < 2 * MICROSECOND:
-            continue
-        if start.ns - cursor.ns >= _SHORTEST_TILE:
-            found.append(Draft(SpanName.UNACCOUNTED, cursor, start, role=parent.role))
-        elif start.ns > cursor.ns:
-            start = cursor
-        part.start, part.end = start, end
-        found.append(part)
-        cursor = end
-    if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not found:
-        found.append(Draft(SpanName.UNACCOUNTED, cursor, parent.end, role=parent.role))
-    else:
-        found[-1].end = parent.end
-    return found
-
-
-def lay_out(root: Draft, *, fixed: Draft | None) -> None:
-    """Set the final boundaries of the whole tree, in order of time; ``fixed`` (the downtime) keeps its length."""
-    for draft in root.walk():
-        draft.start_ns = draft.start.ns // MICROSECOND * MICROSECOND
-        draft.end_ns = max(draft.end.ns // MICROSECOND * MICROSECOND, draft.start_ns + MICROSECOND)
-    _settle(root, fixed)
-
-
-def _settle(draft: Draft, fixed: Draft | None) -> None:
-    """Lay out the children, then let the parent enclose them."""
-    if not draft.children:
-        return
-    sequence = [child for child in draft.children if child.sequential]
-    anchor = next((index for index, child in enumerate(sequence) if child is fixed), None)
-    if draft is fixed:
-        _part(sequence)
-    elif anchor is None:
-        _push_left(sequence, draft.end_ns, fixed)
-    else:
-        _settle(sequence[anchor], fixed)
-        _push_left(sequence[:anchor], sequence[anchor].start_ns - MICROSECOND, fixed)
-        _push_right(sequence[anchor + 1 :], sequence[anchor].end_ns + MICROSECOND, fixed)
-    for child in draft.children:
-        if not child.sequential:
-            _settle(child, fixed)
-    draft.children.sort(key=lambda child: (child.start_ns, -child.end_ns))
-    if draft is fixed:
-        return
-    for child in draft.children:
-        if child.start_ns < draft.start_ns:
-            draft.start_ns, draft.start = child.start_ns, child.start.moved(0, draft.role)
-        if child.end_ns > draft.end_ns:
-            draft.end_ns, draft.end = child.end_ns, child.end.moved(0, draft.role)
-
-
-def _part(parts: Sequence[Draft]) -> None:
-    """Leave a microsecond between tiles; it is taken from the earlier one."""
-    for part, following in pairwise(parts):
-        part.end_ns = following.start_ns - MICROSECOND
-    for part in parts:
-        _settle(part, None)
-
-
-def _push_left(sequence: Sequence[Draft], limit_ns: int, fixed: Draft | None) -> None:
-    """Make each span end a microsecond before the next begins, and the last one by ``limit_ns``."""
-    for draft in reversed(sequence):
-        draft.end_ns = min(draft.end_ns, limit_ns)
-        draft.start_ns = min(draft.start_ns, draft.end_ns - MICROSECOND)
-        _settle(draft, fixed)
-        limit_ns = draft.start_ns - MICROSECOND
-
-
-def _push_right(sequence: Sequence[Draft], limit_ns: int, fixed: Draft | None) -> None:
-    """Make each span begin a microsecond after the one before ended, the first one not before ``limit_ns``."""
-    for draft in sequence:
-        draft.start_ns = max(draft.start_ns, limit_ns)
-        draft.end_ns = max(draft.end_ns, draft.start_ns + MICROSECOND)
-        _settle(draft, fixed)
-        limit_ns = draft.end_ns + MICROSECOND

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from otelmig.migration.side import Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
-from otelmig.trace.span_draft import Draft
+from otelmig.trace.span_draft import SpanDraft
 from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
@@ -147,9 +147,9 @@ def _resting_on(moment: Moment, line: Moment) -> Moment:
     return line.plus(moment.ns - line.ns)
 
 
-def blackout_draft(blackout: Blackout) -> Draft:
+def blackout_draft(blackout: Blackout) -> SpanDraft:
     """The span ``blackout``."""
-    span = Draft(SpanName.BLACKOUT, blackout.start, blackout.end, sequential=False)
+    span = SpanDraft(SpanName.BLACKOUT, blackout.start, blackout.end, sequential=False)
     span.attributes |= blackout_attributes(blackout)
     return span
 

@@ -8,7 +8,7 @@ from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind
-from otelmig.trace.span_draft import Draft, DraftEvent
+from otelmig.trace.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["receive"]
 
 
-def receive(aligned: AlignedSides, side: Side) -> Draft:
+def receive(aligned: AlignedSides, side: Side) -> SpanDraft:
     """The span ``receive`` with its children."""
     start = aligned.timeline.at(Role.DESTINATION, side.received.begun or side.first)
     end, known = _end(aligned, side)
-    span = Draft(SpanName.RECEIVE, start, end, role=Role.DESTINATION, sequential=False)
+    span = SpanDraft(SpanName.RECEIVE, start, end, role=Role.DESTINATION, sequential=False)
     span.kind = SpanKind.SERVER
     if not known:
         span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
@@ -50,11 +50,11 @@ def _end(aligned: AlignedSides, side: Side) -> tuple[Moment, bool]:
     return (last if closed is None else closed.not_before(last)), False
 
 
-def _memory(aligned: AlignedSides, side: Side, span: Draft) -> list[Draft]:
+def _memory(aligned: AlignedSides, side: Side, span: SpanDraft) -> list[SpanDraft]:
     """One span per request with memory: until it was acknowledged, or the next request came."""
     requests = side.received.requests
     acknowledged = _acknowledgements(aligned)
-    parts: list[Draft] = []
+    parts: list[SpanDraft] = []
     for position, request in enumerate(requests):
         if request.kind is not RequestKind.MEMORY:
             continue
@@ -65,7 +65,7 @@ def _memory(aligned: AlignedSides, side: Side, span: Draft) -> list[Draft]:
             end = end.not_after(aligned.timeline.at(Role.DESTINATION, requests[position + 1].at))
         if index < len(acknowledged) and acknowledged[index].ns > start.ns:
             end = end.not_after(acknowledged[index])
-        part = Draft(SpanName.RECEIVE_MEMORY, start, end, role=Role.DESTINATION)
+        part = SpanDraft(SpanName.RECEIVE_MEMORY, start, end, role=Role.DESTINATION)
         part.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = index
         parts.append(part)
     return parts
@@ -88,7 +88,7 @@ def _acknowledgements(aligned: AlignedSides) -> list[Moment]:
     return moments
 
 
-def _restore(aligned: AlignedSides, side: Side, span: Draft) -> Draft | None:
+def _restore(aligned: AlignedSides, side: Side, span: SpanDraft) -> SpanDraft | None:
     """The state is received and the VM built from it; by its printed time, else from the state request."""
     facts = side.received.restore
     restored = aligned.on_destination(facts.restored)
@@ -102,7 +102,7 @@ def _restore(aligned: AlignedSides, side: Side, span: Draft) -> Draft | None:
         end = restored or aligned.requested(RequestKind.COMPLETE) or _broken_off(aligned, side, span)
     else:
         return None
-    part = Draft(SpanName.RESTORE, start, end, role=Role.DESTINATION)
+    part = SpanDraft(SpanName.RESTORE, start, end, role=Role.DESTINATION)
     if facts.printed_at is None:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = (
             names.Completeness.INFERRED if restored else names.Completeness.PARTIAL
@@ -114,18 +114,18 @@ def _restore(aligned: AlignedSides, side: Side, span: Draft) -> Draft | None:
         (SpanName.RESTORE_DEVICES, restoring, restored),
     ):
         if begin is not None and finish is not None and finish.ns > begin.ns and finish.ns <= end.ns:
-            part.children.append(Draft(name, begin.not_before(start), finish, role=Role.DESTINATION))
+            part.children.append(SpanDraft(name, begin.not_before(start), finish, role=Role.DESTINATION))
     return part
 
 
-def _broken_off(aligned: AlignedSides, side: Side, span: Draft) -> Moment:
+def _broken_off(aligned: AlignedSides, side: Side, span: SpanDraft) -> Moment:
     refusal = side.received.refusal
     if refusal is not None and refusal.of_request:
         return aligned.timeline.at(Role.DESTINATION, refusal.at)
     return span.end if side.result is not Result.SUCCESS else aligned.timeline.at(Role.DESTINATION, side.last)
 
 
-def _resume(aligned: AlignedSides, side: Side) -> Draft | None:
+def _resume(aligned: AlignedSides, side: Side) -> SpanDraft | None:
     """The guest is started: by its printed time, else between the events, else from Complete to the last device."""
     facts = side.received.resume
     resuming, resumed = aligned.on_destination(facts.resuming), aligned.on_destination(facts.resumed)
@@ -142,7 +142,7 @@ def _resume(aligned: AlignedSides, side: Side) -> Draft | None:
         if complete is None or not facts.devices:
             return None
         start, end = complete, aligned.timeline.at(Role.DESTINATION, facts.devices[-1].at)
-    part = Draft(SpanName.RESUME, start, end, role=Role.DESTINATION)
+    part = SpanDraft(SpanName.RESUME, start, end, role=Role.DESTINATION)
     if facts.printed_at is None:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
     for instant, device in facts.devices:
@@ -156,14 +156,14 @@ def _resume(aligned: AlignedSides, side: Side) -> Draft | None:
     return part
 
 
-def _prefault(aligned: AlignedSides, side: Side) -> Draft | None:
+def _prefault(aligned: AlignedSides, side: Side) -> SpanDraft | None:
     """Postcopy: pages are fetched in the background until all are there."""
     facts = side.received.prefault
     if facts is None:
         return None
     start = aligned.timeline.at(Role.DESTINATION, facts.begin)
     end = aligned.timeline.at(Role.DESTINATION, facts.done or facts.abandoned or side.last)
-    part = Draft(SpanName.PREFAULT, start, end, role=Role.DESTINATION, sequential=False)
+    part = SpanDraft(SpanName.PREFAULT, start, end, role=Role.DESTINATION, sequential=False)
     if facts.done is None:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
         if facts.abandoned is not None:
@@ -171,7 +171,7 @@ def _prefault(aligned: AlignedSides, side: Side) -> Draft | None:
     return part
 
 
-def _mark_failure(side: Side, span: Draft, restore: Draft | None) -> None:
+def _mark_failure(side: Side, span: SpanDraft, restore: SpanDraft | None) -> None:
     """What the destination itself saw go wrong."""
     refusal = side.received.refusal
     if refusal is not None:

@@ -9,8 +9,9 @@ from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
 from otelmig.trace.doubt import impossible_downtime
+from otelmig.trace.layout import tiles
 from otelmig.trace.phases.precopy import memory_figures
-from otelmig.trace.span_draft import Draft, DraftEvent, tiles
+from otelmig.trace.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ __all__ = ["downtime"]
 _NOTHING: Final = (0, 0)
 
 
-def downtime(aligned: AlignedSides, side: Side) -> Draft | None:
+def downtime(aligned: AlignedSides, side: Side) -> SpanDraft | None:
     """The span ``downtime`` with its parts; None if the migration never stopped the guest (and never completed)."""
     ended = side.sent.downtime
     if ended is None:
         return _broken_off(aligned, side)
     end = aligned.timeline.at(Role.SOURCE, ended.end)
-    span = Draft(SpanName.DOWNTIME, _start(aligned, side, ended, end), end)
+    span = SpanDraft(SpanName.DOWNTIME, _start(aligned, side, ended, end), end)
     if ended.duration is None:
         span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
     else:
@@ -82,7 +83,7 @@ def _start(aligned: AlignedSides, side: Side, ended: Downtime, end: Moment) -> M
     return end.plus(-printed.ns, printed.error_ns)
 
 
-def _parts_by_breakdown(aligned: AlignedSides, span: Draft, printed: DowntimeParts) -> list[Draft]:
+def _parts_by_breakdown(aligned: AlignedSides, span: SpanDraft, printed: DowntimeParts) -> list[SpanDraft]:
     """Parts of the printed lengths; where they begin is stamped (pause, snapshot) or counted back from the end."""
     parts = _pause(aligned, span)
     after_pause = parts[-1].end if parts else span.start
@@ -97,35 +98,35 @@ def _parts_by_breakdown(aligned: AlignedSides, span: Draft, printed: DowntimePar
     sending = span.end.plus(-complete - send, 2 * error)
     if snapshot:
         begin = aligned.on_source(aligned.sent.snapshot.begin) or sending.plus(-snapshot, snapshot_error)
-        parts.append(Draft(SpanName.SNAPSHOT, begin, begin.plus(snapshot, snapshot_error).not_after(sending)))
+        parts.append(SpanDraft(SpanName.SNAPSHOT, begin, begin.plus(snapshot, snapshot_error).not_after(sending)))
     if send:
-        parts.append(Draft(SpanName.SEND, sending, completing))
+        parts.append(SpanDraft(SpanName.SEND, sending, completing))
     if complete:
-        parts.append(Draft(SpanName.COMPLETE, completing, span.end))
+        parts.append(SpanDraft(SpanName.COMPLETE, completing, span.end))
     return parts
 
 
-def _packed(aligned: AlignedSides, span: Draft, printed: DowntimeParts) -> list[Draft]:
+def _packed(aligned: AlignedSides, span: SpanDraft, printed: DowntimeParts) -> list[SpanDraft]:
     """Stamps too coarse to place anything: the printed parts side by side before the end, the rest before them."""
-    parts: list[Draft] = []
+    parts: list[SpanDraft] = []
     end = span.end
     for name, _, (length, error) in reversed(tuple(_printed_parts(printed))):
         begin = end.plus(-length, error)
         if length:
-            part = _final_delta(aligned, begin, end) if name is SpanName.FINAL_DELTA else Draft(name, begin, end)
+            part = _final_delta(aligned, begin, end) if name is SpanName.FINAL_DELTA else SpanDraft(name, begin, end)
             part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
             parts.insert(0, part)
         end = begin
     return parts
 
 
-def _pause(aligned: AlignedSides, span: Draft) -> list[Draft]:
+def _pause(aligned: AlignedSides, span: SpanDraft) -> list[SpanDraft]:
     """The span ``pause``, where both of its ends were said."""
     pause = aligned.sent.pause
     if pause.stretch is None:
         return []
     begin = aligned.timeline.at(Role.SOURCE, pause.stretch.begin)
-    part = Draft(SpanName.PAUSE, begin.not_before(span.start), aligned.timeline.at(Role.SOURCE, pause.stretch.end))
+    part = SpanDraft(SpanName.PAUSE, begin.not_before(span.start), aligned.timeline.at(Role.SOURCE, pause.stretch.end))
     for instant, device in pause.devices:
         at = aligned.timeline.at(Role.SOURCE, instant)
         part.events.append(DraftEvent(name=EventName.DEVICE_PAUSED, at=at, attributes={names.VM_DEVICE_TYPE: device}))
@@ -136,15 +137,15 @@ def _pause(aligned: AlignedSides, span: Draft) -> list[Draft]:
     return [part]
 
 
-def _final_delta(aligned: AlignedSides, start: Moment, end: Moment) -> Draft:
-    part = Draft(SpanName.FINAL_DELTA, start, end)
+def _final_delta(aligned: AlignedSides, start: Moment, end: Moment) -> SpanDraft:
+    part = SpanDraft(SpanName.FINAL_DELTA, start, end)
     final = aligned.sent.memory.final_delta
     if final is not None and final.figures is not None:
         part.attributes |= memory_figures(final.figures)
     return part
 
 
-def _parts_by_stamps(aligned: AlignedSides, span: Draft, until: Moment | None = None) -> list[Draft]:
+def _parts_by_stamps(aligned: AlignedSides, span: SpanDraft, until: Moment | None = None) -> list[SpanDraft]:
     """No printed parts: from the stamps of both sides, as far as they go (``until`` is where the source's stop)."""
     side, snapshot = aligned.source, aligned.sent.snapshot
     parts = _pause(aligned, span)
@@ -159,7 +160,7 @@ def _parts_by_stamps(aligned: AlignedSides, span: Draft, until: Moment | None = 
     if snapshotting is not None:
         taken = snapshotted or state or until
         if taken is not None:
-            parts.append(Draft(SpanName.SNAPSHOT, snapshotting, taken))
+            parts.append(SpanDraft(SpanName.SNAPSHOT, snapshotting, taken))
             if snapshotted is not None or state is not None:
                 parts += _send_and_complete(aligned, span, taken, until)
     for part in parts:
@@ -167,14 +168,14 @@ def _parts_by_stamps(aligned: AlignedSides, span: Draft, until: Moment | None = 
     return parts
 
 
-def _send_and_complete(aligned: AlignedSides, span: Draft, start: Moment, until: Moment | None) -> list[Draft]:
+def _send_and_complete(aligned: AlignedSides, span: SpanDraft, start: Moment, until: Moment | None) -> list[SpanDraft]:
     """The border between sending the state and completing lies between the destination's two lines about it."""
     restored = aligned.on_destination(aligned.received.restore.restored)
     said = aligned.on_destination(aligned.received.resume.resuming)
     resuming = aligned.requested(RequestKind.COMPLETE) or said
     said = said or resuming
     if until is not None and (resuming is None or resuming.ns >= until.ns):
-        return [Draft(SpanName.SEND, start, until)]
+        return [SpanDraft(SpanName.SEND, start, until)]
     if resuming is None:
         return []
     if restored is None or said is None:
@@ -183,10 +184,10 @@ def _send_and_complete(aligned: AlignedSides, span: Draft, start: Moment, until:
         half = (said.ns - restored.ns) // 2
         border = restored.plus(half, abs(half))
     border = border.not_before(start).not_after(span.end)
-    return [Draft(SpanName.SEND, start, border), Draft(SpanName.COMPLETE, border, until or span.end)]
+    return [SpanDraft(SpanName.SEND, start, border), SpanDraft(SpanName.COMPLETE, border, until or span.end)]
 
 
-def _broken_off(aligned: AlignedSides, side: Side) -> Draft | None:
+def _broken_off(aligned: AlignedSides, side: Side) -> SpanDraft | None:
     """A downtime that ended in a failure, or of which the end is not logged."""
     start = aligned.on_source(side.sent.pause.sign)
     if start is None:
@@ -196,14 +197,14 @@ def _broken_off(aligned: AlignedSides, side: Side) -> Draft | None:
         # without the completion line: what the destination says last comes closest, the event follows the cleanup
         received = aligned.received
         last = aligned.on_destination(received.finished or received.resume.resumed) or finished
-        span = Draft(SpanName.DOWNTIME, start, last.not_after(finished).not_before(start))
+        span = SpanDraft(SpanName.DOWNTIME, start, last.not_after(finished).not_before(start))
         span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
         _finish(aligned, span, _parts_by_stamps(aligned, span))
         return span
     end = aligned.failure or aligned.evidence_ends
     if end is None:
         return None
-    span = Draft(SpanName.DOWNTIME, start, end)
+    span = SpanDraft(SpanName.DOWNTIME, start, end)
     parts = _parts_by_stamps(aligned, span, until=end)
     if aligned.failure is None:
         span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
@@ -211,7 +212,7 @@ def _broken_off(aligned: AlignedSides, side: Side) -> Draft | None:
     return span
 
 
-def _finish(aligned: AlignedSides, span: Draft, parts: list[Draft]) -> None:
+def _finish(aligned: AlignedSides, span: SpanDraft, parts: list[SpanDraft]) -> None:
     """Fill the downtime with its parts; an instant that has no span of its own stands on the downtime."""
     for part in parts:
         part.end = part.end.not_after(span.end).not_before(part.start.not_after(span.end))

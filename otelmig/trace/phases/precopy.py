@@ -8,7 +8,7 @@ from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.aligned_sides import seconds
-from otelmig.trace.span_draft import Draft, DraftEvent
+from otelmig.trace.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _BEFORE_MEMORY: Final = frozenset({ErrorType.CONNECTION_FAILED, ErrorType.TLS_ER
 """Failures that come before any memory is sent."""
 
 
-def precopy(aligned: AlignedSides, end: Moment) -> Draft | None:
+def precopy(aligned: AlignedSides, end: Moment) -> SpanDraft | None:
     """The span ``precopy`` with its iterations, up to ``end``; None if no memory was copied with the guest running."""
     side = aligned.source
     if side is None or side.mode is not Mode.PRECOPY or not _began(aligned, side):
@@ -32,11 +32,11 @@ def precopy(aligned: AlignedSides, end: Moment) -> Draft | None:
     start = _start(aligned, side)
     if start.ns >= end.ns:
         return None
-    span = Draft(SpanName.PRECOPY, start, end)
+    span = SpanDraft(SpanName.PRECOPY, start, end)
     cursor = start
     for index, memory_pass in enumerate(side.sent.memory.passes):
         finish = aligned.timeline.at(Role.SOURCE, memory_pass.at)
-        iteration = Draft(SpanName.MEMORY_ITERATION, cursor, finish.not_after(end))
+        iteration = SpanDraft(SpanName.MEMORY_ITERATION, cursor, finish.not_after(end))
         iteration.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = index
         if memory_pass.figures is not None:
             iteration.attributes |= memory_figures(memory_pass.figures)
@@ -101,19 +101,19 @@ def _dirty_rate(memory_pass: MemoryPass, duration_ns: int) -> dict[str, Attribut
     }
 
 
-def _add_unfinished(aligned: AlignedSides, side: Side, span: Draft, cursor: Moment) -> None:
+def _add_unfinished(aligned: AlignedSides, side: Side, span: SpanDraft, cursor: Moment) -> None:
     """The iteration that was under way when the migration failed or its evidence stops: shown, marked, not counted."""
     if side.result in (Result.SUCCESS, Result.TIMEOUT) or aligned.paused or cursor.ns >= span.end.ns:
         return
     if not side.sent.memory.pass_under_way:
         return
-    unfinished = Draft(SpanName.MEMORY_ITERATION, cursor, span.end)
+    unfinished = SpanDraft(SpanName.MEMORY_ITERATION, cursor, span.end)
     unfinished.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = len(span.children)
     unfinished.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
     span.children.append(unfinished)
 
 
-def _add_convergence(aligned: AlignedSides, span: Draft) -> None:
+def _add_convergence(aligned: AlignedSides, span: SpanDraft) -> None:
     """Why iterating stopped, as an attribute and as an event."""
     convergence = aligned.sent.memory.convergence
     if convergence is None:

@@ -10,7 +10,7 @@ from otelmig.trace import attributes as names
 from otelmig.trace.phases.downtime import downtime
 from otelmig.trace.phases.precopy import precopy
 from otelmig.trace.span import SpanKind
-from otelmig.trace.span_draft import MICROSECOND, Draft, DraftEvent
+from otelmig.trace.span_draft import MICROSECOND, DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 __all__ = ["add_wait", "migration", "phase"]
 
 
-def phase(root: Draft, name: str) -> Draft | None:
+def phase(root: SpanDraft, name: str) -> SpanDraft | None:
     """The child of ``root`` called ``name``."""
     return next((child for child in root.children if child.name == name), None)
 
 
-def migration(aligned: AlignedSides, side: Side) -> Draft:
+def migration(aligned: AlignedSides, side: Side) -> SpanDraft:
     """The root span with the source's phases, in order."""
     start = aligned.timeline.at(Role.SOURCE, side.sent.begun or side.first)
     end = _end(aligned, side)
-    root = Draft(SpanName.MIGRATION, start, end)
+    root = SpanDraft(SpanName.MIGRATION, start, end)
     root.kind = SpanKind.CLIENT
     stopped = downtime(aligned, side)
     memory_until = stopped.start if stopped is not None else (aligned.failure or aligned.evidence_ends or end)
     memory = precopy(aligned, memory_until)
     setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
-    root.children.append(Draft(SpanName.SETUP, start, setup_until))
+    root.children.append(SpanDraft(SpanName.SETUP, start, setup_until))
     root.children += [each for each in (memory, stopped) if each is not None]
     _add_ending(aligned, side, root, stopped, end)
     _mark_failure(aligned, side, root)
     return root
 
 
-def add_wait(root: Draft, aligned: AlignedSides) -> None:
+def add_wait(root: SpanDraft, aligned: AlignedSides) -> None:
     """Where the destination reports its end after the source has: ``unaccounted`` on the source, until then.
 
     So the source's phases fill the root, and what ends last is theirs: viewers walk back from there, and would stay on
@@ -55,7 +55,7 @@ def add_wait(root: Draft, aligned: AlignedSides) -> None:
         return
     until = received.end.plus(MICROSECOND)
     if until.ns > last.end.ns:
-        root.children.append(Draft(SpanName.UNACCOUNTED, last.end, until))
+        root.children.append(SpanDraft(SpanName.UNACCOUNTED, last.end, until))
 
 
 def _end(aligned: AlignedSides, side: Side) -> Moment:
@@ -63,12 +63,12 @@ def _end(aligned: AlignedSides, side: Side) -> Moment:
     return aligned.evidence_ends or aligned.timeline.at(Role.SOURCE, side.sent.end or side.last)
 
 
-def _add_ending(aligned: AlignedSides, side: Side, root: Draft, stopped: Draft | None, end: Moment) -> None:
+def _add_ending(aligned: AlignedSides, side: Side, root: SpanDraft, stopped: SpanDraft | None, end: Moment) -> None:
     """What follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
     completed = side.sent.downtime is not None
     if side.result is Result.UNKNOWN:
         if stopped is not None and completed and end.ns > stopped.end.ns:
-            root.children.append(Draft(SpanName.POSTCOPY, stopped.end, end))  # pages were left behind
+            root.children.append(SpanDraft(SpanName.POSTCOPY, stopped.end, end))  # pages were left behind
     elif not completed and aligned.failure is not None:
         _add_rollback(aligned.failure, root, stopped, aligned.on_source(side.sent.resumed), end)
     elif stopped is not None:
@@ -76,24 +76,26 @@ def _add_ending(aligned: AlignedSides, side: Side, root: Draft, stopped: Draft |
         if side.mode is Mode.POSTCOPY:
             drained = aligned.failure or aligned.on_source(side.sent.drained) or end
             if drained.ns > cursor.ns:
-                root.children.append(Draft(SpanName.POSTCOPY, cursor, drained))
+                root.children.append(SpanDraft(SpanName.POSTCOPY, cursor, drained))
                 cursor = drained
         if end.ns > cursor.ns:
-            root.children.append(Draft(SpanName.CLEANUP, cursor, end))
+            root.children.append(SpanDraft(SpanName.CLEANUP, cursor, end))
 
 
-def _add_rollback(failure: Moment, root: Draft, stopped: Draft | None, resumed: Moment | None, end: Moment) -> None:
+def _add_rollback(
+    failure: Moment, root: SpanDraft, stopped: SpanDraft | None, resumed: Moment | None, end: Moment
+) -> None:
     """After a failure: until the guest runs again, if it was stopped; else only what is left to clean up."""
     until = end if stopped is None else resumed or end
     if until.ns <= failure.ns:
         return
-    span = Draft(SpanName.CLEANUP if stopped is None else SpanName.ROLLBACK, failure, until)
+    span = SpanDraft(SpanName.CLEANUP if stopped is None else SpanName.ROLLBACK, failure, until)
     if stopped is not None and resumed is None:
         span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
     root.children.append(span)
 
 
-def _mark_lost(aligned: AlignedSides, side: Side, root: Draft) -> None:
+def _mark_lost(aligned: AlignedSides, side: Side, root: SpanDraft) -> None:
     """A source that stops without a word is an ERROR only if something saw it go: its peer, or what killed it."""
     killed, peer_gone = side.sent.killed, aligned.received.peer_gone
     description = f"the source's log stops at {side.last.where}"
@@ -110,7 +112,7 @@ def _mark_lost(aligned: AlignedSides, side: Side, root: Draft) -> None:
         open_phase.children[-1].fail(description, ErrorType.PEER_ABORTED)
 
 
-def _mark_failure(aligned: AlignedSides, side: Side, root: Draft) -> None:
+def _mark_failure(aligned: AlignedSides, side: Side, root: SpanDraft) -> None:
     """ERROR on the root and on the phase that failed; what stops without a word is ERROR only if the peer saw it go."""
     if side.result in (Result.SUCCESS, Result.CANCELLATION):
         return
