@@ -1,0 +1,109 @@
+"""The layout that makes the boundaries of a tree fit viewers.
+
+Viewers draw microseconds; Jaeger's critical path skips siblings that touch. So every boundary becomes a whole
+microsecond, every span lasts at least one, siblings that follow each other leave exactly one between them, and no
+child leaves its parent.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from otelmig.trace.span_draft import MICROSECOND, SpanDraft
+from otelmig.trace.spans import SpanName
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["lay_out", "tiles"]
+
+_SHORTEST_TILE: Final = 3 * MICROSECOND
+"""Less than this between two parts is not worth a span: it goes to the part before it."""
+
+
+def tiles(parent: SpanDraft, parts: Sequence[SpanDraft]) -> list[SpanDraft]:
+    """The parts of ``parent``, in order, with ``unaccounted`` spans wherever something is left between them.
+
+    Together they cover the parent without a gap; parts too short to show are left out.
+    """
+    found: list[SpanDraft] = []
+    cursor = parent.start
+    for part in parts:
+        start = part.start.not_before(cursor).not_after(parent.end)
+        end = part.end.not_before(start).not_after(parent.end)
+        if end.ns - start.ns < 2 * MICROSECOND:
+            continue
+        if start.ns - cursor.ns >= _SHORTEST_TILE:
+            found.append(SpanDraft(SpanName.UNACCOUNTED, cursor, start, role=parent.role))
+        elif start.ns > cursor.ns:
+            start = cursor
+        part.start, part.end = start, end
+        found.append(part)
+        cursor = end
+    if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not found:
+        found.append(SpanDraft(SpanName.UNACCOUNTED, cursor, parent.end, role=parent.role))
+    else:
+        found[-1].end = parent.end
+    return found
+
+
+def lay_out(root: SpanDraft, *, fixed: SpanDraft | None) -> None:
+    """Set the final boundaries of the whole tree, in order of time; ``fixed`` (the downtime) keeps its length."""
+    for draft in root.walk():
+        draft.start_ns = draft.start.ns // MICROSECOND * MICROSECOND
+        draft.end_ns = max(draft.end.ns // MICROSECOND * MICROSECOND, draft.start_ns + MICROSECOND)
+    _settle(root, fixed)
+
+
+def _settle(draft: SpanDraft, fixed: SpanDraft | None) -> None:
+    """Lay out the children, then let the parent enclose them."""
+    if not draft.children:
+        return
+    sequence = [child for child in draft.children if child.sequential]
+    anchor = next((index for index, child in enumerate(sequence) if child is fixed), None)
+    if draft is fixed:
+        _part(sequence)
+    elif anchor is None:
+        _push_left(sequence, draft.end_ns, fixed)
+    else:
+        _settle(sequence[anchor], fixed)
+        _push_left(sequence[:anchor], sequence[anchor].start_ns - MICROSECOND, fixed)
+        _push_right(sequence[anchor + 1 :], sequence[anchor].end_ns + MICROSECOND, fixed)
+    for child in draft.children:
+        if not child.sequential:
+            _settle(child, fixed)
+    draft.children.sort(key=lambda child: (child.start_ns, -child.end_ns))
+    if draft is fixed:
+        return
+    for child in draft.children:
+        if child.start_ns < draft.start_ns:
+            draft.start_ns, draft.start = child.start_ns, child.start.moved(0, draft.role)
+        if child.end_ns > draft.end_ns:
+            draft.end_ns, draft.end = child.end_ns, child.end.moved(0, draft.role)
+
+
+def _part(parts: Sequence[SpanDraft]) -> None:
+    """Leave a microsecond between tiles; it is taken from the earlier one."""
+    for part, following in pairwise(parts):
+        part.end_ns = following.start_ns - MICROSECOND
+    for part in parts:
+        _settle(part, None)
+
+
+def _push_left(sequence: Sequence[SpanDraft], limit_ns: int, fixed: SpanDraft | None) -> None:
+    """Make each span end a microsecond before the next begins, and the last one by ``limit_ns``."""
+    for draft in reversed(sequence):
+        draft.end_ns = min(draft.end_ns, limit_ns)
+        draft.start_ns = min(draft.start_ns, draft.end_ns - MICROSECOND)
+        _settle(draft, fixed)
+        limit_ns = draft.start_ns - MICROSECOND
+
+
+def _push_right(sequence: Sequence[SpanDraft], limit_ns: int, fixed: SpanDraft | None) -> None:
+    """Make each span begin a microsecond after the one before ended, the first one not before ``limit_ns``."""
+    for draft in sequence:
+        draft.start_ns = max(draft.start_ns, limit_ns)
+        draft.end_ns = max(draft.end_ns, draft.start_ns + MICROSECOND)
+        _settle(draft, fixed)
+        limit_ns = draft.end_ns + MICROSECOND
