@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.constraint import Basis
 from otelmig.trace import attributes as names
-from otelmig.trace.aligned_sides import seconds
+from otelmig.trace.drafting.aligned_sides import seconds
 
 if TYPE_CHECKING:
     from otelmig.clock.conflict import Conflict, OffsetStep
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otelmig.clock.placement import Placement
     from otelmig.clock.proof import ClockProof
     from otelmig.migration.constraint import Constraint
-    from otelmig.trace.aligned_sides import AlignedSides
+    from otelmig.trace.drafting.aligned_sides import AlignedSides
     from otelmig.trace.span import AttributeValue
 
 __all__ = ["clock_attributes"]

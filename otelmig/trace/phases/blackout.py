@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from otelmig.migration.side import Result, Role
 from otelmig.trace import attributes as names
-from otelmig.trace.aligned_sides import seconds
-from otelmig.trace.span_draft import SpanDraft
+from otelmig.trace.drafting.aligned_sides import seconds
+from otelmig.trace.drafting.span_draft import SpanDraft
 from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from otelmig.clock.proof import ClockProof
     from otelmig.migration.facts import Printed, Window
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import AlignedSides
-    from otelmig.trace.timeline import Moment
+    from otelmig.trace.drafting.aligned_sides import AlignedSides
+    from otelmig.trace.drafting.timeline import Moment
 
 __all__ = ["Blackout", "blackout_attributes", "blackout_draft", "blackout_of"]
 

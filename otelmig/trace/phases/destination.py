@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
+from otelmig.trace.drafting.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.span import SpanKind
-from otelmig.trace.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import AlignedSides
-    from otelmig.trace.timeline import Moment
+    from otelmig.trace.drafting.aligned_sides import AlignedSides
+    from otelmig.trace.drafting.timeline import Moment
 
 __all__ = ["receive"]
 

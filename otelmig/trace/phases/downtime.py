@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from otelmig.migration.facts import RequestKind
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
-from otelmig.trace.aligned_sides import seconds
 from otelmig.trace.doubt import impossible_downtime
-from otelmig.trace.layout import tiles
+from otelmig.trace.drafting.aligned_sides import seconds
+from otelmig.trace.drafting.layout import tiles
+from otelmig.trace.drafting.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.phases.precopy import memory_figures
-from otelmig.trace.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from otelmig.migration.facts import Downtime, DowntimeParts, Printed
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import AlignedSides
-    from otelmig.trace.timeline import Moment
+    from otelmig.trace.drafting.aligned_sides import AlignedSides
+    from otelmig.trace.drafting.timeline import Moment
 
 __all__ = ["downtime"]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
-from otelmig.trace.aligned_sides import seconds
-from otelmig.trace.span_draft import DraftEvent, SpanDraft
+from otelmig.trace.drafting.aligned_sides import seconds
+from otelmig.trace.drafting.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
     from otelmig.migration.facts import MemoryFigures, MemoryPass
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import AlignedSides
+    from otelmig.trace.drafting.aligned_sides import AlignedSides
+    from otelmig.trace.drafting.timeline import Moment
     from otelmig.trace.span import AttributeValue
-    from otelmig.trace.timeline import Moment
 
 __all__ = ["memory_figures", "precopy"]
 

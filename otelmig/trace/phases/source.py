@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
+from otelmig.trace.drafting.span_draft import MICROSECOND, DraftEvent, SpanDraft
 from otelmig.trace.phases.downtime import downtime
 from otelmig.trace.phases.precopy import precopy
 from otelmig.trace.span import SpanKind
-from otelmig.trace.span_draft import MICROSECOND, DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
-    from otelmig.trace.aligned_sides import AlignedSides
-    from otelmig.trace.timeline import Moment
+    from otelmig.trace.drafting.aligned_sides import AlignedSides
+    from otelmig.trace.drafting.timeline import Moment
 
-__all__ = ["add_wait", "migration", "phase"]
+__all__ = ["add_wait", "phase", "source_tree"]
 
 
 def phase(root: SpanDraft, name: str) -> SpanDraft | None:
@@ -26,7 +26,7 @@ def phase(root: SpanDraft, name: str) -> SpanDraft | None:
     return next((child for child in root.children if child.name == name), None)
 
 
-def migration(aligned: AlignedSides, side: Side) -> SpanDraft:
+def source_tree(aligned: AlignedSides, side: Side) -> SpanDraft:
     """The root span with the source's phases, in order."""
     start = aligned.timeline.at(Role.SOURCE, side.sent.begun or side.first)
     end = _end(aligned, side)

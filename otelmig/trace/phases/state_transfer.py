@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.trace import attributes as names
-from otelmig.trace.aligned_sides import seconds
+from otelmig.trace.drafting.aligned_sides import seconds
 
 if TYPE_CHECKING:
     from otelmig.clock.proof import ClockProof
     from otelmig.migration.facts import Restore
-    from otelmig.trace.aligned_sides import AlignedSides
+    from otelmig.trace.drafting.aligned_sides import AlignedSides
 
 __all__ = ["state_transfer_attributes"]
 

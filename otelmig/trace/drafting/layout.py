@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from otelmig.trace.span_draft import MICROSECOND, SpanDraft
+from otelmig.trace.drafting.span_draft import MICROSECOND, SpanDraft
 from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:

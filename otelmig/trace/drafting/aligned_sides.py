@@ -13,7 +13,7 @@ from otelmig.migration.stamp import COARSE_NS
 if TYPE_CHECKING:
     from otelmig.migration.facts import Instant, RequestKind
     from otelmig.migration.side import Side
-    from otelmig.trace.timeline import Moment, Timeline
+    from otelmig.trace.drafting.timeline import Moment, Timeline
 
 __all__ = ["AlignedSides", "seconds"]
 

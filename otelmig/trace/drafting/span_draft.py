@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otelmig.migration.facts import ErrorType
+    from otelmig.trace.drafting.timeline import Moment
     from otelmig.trace.span import AttributeValue
-    from otelmig.trace.timeline import Moment
 
 __all__ = ["MICROSECOND", "DraftEvent", "SpanDraft"]
 
