@@ -52,7 +52,7 @@ class ClockBounds:
         return max((each.bound_ns - self._slack(each, at_ns) for each in near), default=None)
 
     def binding(self, at_ns: int) -> tuple[Constraint | None, Constraint | None]:
-        """The constraints that the bounds at ``at_ns`` rest on: lower, upper."""
+        """Return the constraints that the bounds at ``at_ns`` rest on: lower, upper."""
         lower = max(
             self._near(self.lowers, at_ns),
             key=lambda each: each.bound_ns - self._slack(each, at_ns),
@@ -66,7 +66,7 @@ class ClockBounds:
         return lower, upper
 
     def earliest_source_ns(self, destination_ns: int) -> int | None:
-        """The earliest source time at which the destination's clock can read ``destination_ns``."""
+        """Return the earliest source time at which the destination's clock can read ``destination_ns``."""
         if not self.uppers:
             return None
         return _first_true(
@@ -75,7 +75,7 @@ class ClockBounds:
         )
 
     def latest_source_ns(self, destination_ns: int) -> int | None:
-        """The latest source time at which the destination's clock can read ``destination_ns``."""
+        """Return the latest source time at which the destination's clock can read ``destination_ns``."""
         if not self.lowers:
             return None
         around = destination_ns - self.lowers[0].bound_ns
@@ -91,7 +91,7 @@ class ClockBounds:
 
 
 def _first_true(holds: Callable[[int], bool], around: int) -> int:
-    """The smallest integer at which ``holds`` (false, then true) is true, searched outward from ``around``."""
+    """Return the smallest integer at which ``holds`` (false, then true) is true, searched outward from ``around``."""
     step = 1
     while holds(around - step) and step < _SEARCH_NS:
         step *= 2
@@ -107,7 +107,7 @@ def _first_true(holds: Callable[[int], bool], around: int) -> int:
 
 
 def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockBounds:
-    """The bounds that ``constraints`` prove, in O(n log n); their worst contradiction, if any."""
+    """Return the bounds that ``constraints`` prove, in O(n log n); their worst contradiction, if any."""
     given = list(constraints)
     uppers = _undominated([each for each in given if each.upper], drift_ppb, sign=1)
     lowers = _undominated([each for each in given if not each.upper], drift_ppb, sign=-1)

@@ -48,14 +48,14 @@ class ClockStep:
 
 
 def steps_seen_in(side: Side) -> tuple[ClockStep, ...]:
-    """Each way in which the log of ``side`` shows that its wall clock was set; empty for a monotonic clock."""
+    """Return each way in which the log of ``side`` shows that its wall clock was set; empty for a monotonic clock."""
     if side.vmm.domain is not ClockDomain.REALTIME:
         return ()
     return (*_by_monotonic_time(side), *_by_going_back(side), *_by_printed_downtime(side))
 
 
 def _by_monotonic_time(side: Side) -> Iterator[ClockStep]:
-    """The wall clock less the monotonic one is the same before and after, but for waiting, rounding and slewing."""
+    """Yield each step by which the wall clock and the monotonic one ran apart, beyond waiting, rounding and slewing."""
     both = [(each, elapsed) for each in side.observations if (elapsed := each.stamp.elapsed) is not None]
     if len(both) < 2:  # noqa: PLR2004 - nothing lies between fewer
         return
@@ -80,7 +80,7 @@ def _by_monotonic_time(side: Side) -> Iterator[ClockStep]:
 
 
 def _by_going_back(side: Side) -> Iterator[ClockStep]:
-    """Lines of one thread are written in order: the largest step back."""
+    """Yield the largest step back between lines of one thread, which are written in order."""
     worst = max(side.going_back(), key=lambda found: found[0], default=None)
     if worst is not None:
         back_ns, before, seen = worst
@@ -88,7 +88,10 @@ def _by_going_back(side: Side) -> Iterator[ClockStep]:
 
 
 def _by_printed_downtime(side: Side) -> Iterator[ClockStep]:
-    """The hypervisor times the downtime by a monotonic clock: it begins before ``pausing`` and ends before its line."""
+    """Yield the step that a printed downtime shows, which the hypervisor timed by a monotonic clock.
+
+    That timer starts before ``pausing`` is stamped and stops before the line of the completion is.
+    """
     downtime = side.sent.downtime
     if downtime is None or downtime.duration is None:
         return

@@ -79,7 +79,7 @@ def conflict_of(
     *,
     settable: Sequence[SettableClock],
 ) -> Conflict | None:
-    """What ``bounds`` of ``constraints`` contradict, if anything; ``settable`` are those of the two that may step."""
+    """Return what contradicts in ``constraints``, if anything; ``settable`` are those of the two clocks that may step."""
     worst = bounds.contradiction
     if worst is None:
         return None
@@ -89,7 +89,7 @@ def conflict_of(
 
 
 def is_excluded(constraint: Constraint, bounds: ClockBounds) -> bool:
-    """Whether another constraint of ``bounds`` excludes this one."""
+    """Return whether another constraint of ``bounds`` excludes this one."""
     if constraint.upper:
         lo = bounds.lo_ns(constraint.at_ns)
         return lo is not None and lo > constraint.bound_ns
@@ -110,7 +110,7 @@ class _Split:
 
 
 def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[SettableClock]) -> OffsetStep | None:
-    """The one step that explains everything, if there is one; what is claimed holds whichever clock was set."""
+    """Return the one step that explains everything, if there is one; what is claimed holds whichever clock was set."""
     splits = [found for clock in settable if (found := _split(constraints, drift_ppb, clock)) is not None]
     if not splits:
         return None
@@ -138,7 +138,7 @@ def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[
 
 
 def _split(constraints: Sequence[Constraint], drift_ppb: int, clock: SettableClock) -> _Split | None:
-    """The longest feasible beginning and end, if they meet.
+    """Return the longest feasible beginning and end, if they meet.
 
     Constraints between them fit either side; what is claimed rests on those that fit one side only.
     """
@@ -169,7 +169,7 @@ def _split(constraints: Sequence[Constraint], drift_ppb: int, clock: SettableClo
 
 
 def _source_time(constraint: Constraint, *, late: bool) -> int:
-    """The source's end of a constraint, taken early or late within its resolution."""
+    """Return the source's end of a constraint, taken early or late within its resolution."""
     resolution = 2 * constraint.rounding_ns + 1
     if constraint.upper:
         return constraint.at_ns + (resolution if late else 0)
@@ -177,13 +177,13 @@ def _source_time(constraint: Constraint, *, late: bool) -> int:
 
 
 def _common(parts: Sequence[Sequence[Constraint]]) -> list[Constraint]:
-    """The constraints that are in every part."""
+    """Return the constraints that are in every part."""
     others = [{id(each) for each in part} for part in parts[1:]]
     return [each for each in parts[0] if all(id(each) in other for other in others)]
 
 
 def _size(before: ClockBounds, after: ClockBounds, first_ns: int, last_ns: int) -> tuple[int | None, int | None]:
-    """By how much the offset grew between two source times, of which one is before the step and the other after it.
+    """Return by how much the offset grew between a source time before the step and one after it.
 
     A source's clock that was set back by ``step`` ran for ``last_ns - first_ns + step`` between them.
     """

@@ -30,7 +30,7 @@ _PPM: Final = 1_000
 
 
 def drift_ppb(text: str) -> int | None:
-    """A tier's name or a number of ppm as parts per billion; None if it is neither, or no clock drifts like that."""
+    """Return the drift that a tier's name or a number of ppm stands for, in parts per billion; None if it is neither."""
     if text in TIERS:
         return TIERS[text]
     try:
@@ -41,7 +41,7 @@ def drift_ppb(text: str) -> int | None:
 
 
 def least_drift(constraints: Sequence[Constraint], *, above: int = 0) -> ClockBounds | None:
-    """The bounds at the smallest drift (from ``above`` ppb on) at which no two constraints contradict each other.
+    """Return the bounds at the smallest drift, from ``above`` ppb on, at which no two constraints contradict.
 
     None if not even clocks that chrony slews in opposite directions can have drifted so much.
     """

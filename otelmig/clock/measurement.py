@@ -43,7 +43,7 @@ class ClockStatusReport:
 
 
 def probes(name: str, lines: Iterable[str]) -> Iterator[Constraint]:
-    """Two constraints for each exchange ``t1 t2 t3 t4``, ns of both hosts' CLOCK_REALTIME.
+    """Yield two constraints for each exchange ``t1 t2 t3 t4``, ns of both hosts' CLOCK_REALTIME.
 
     The source sends at t1, the destination reads at t2 and answers at t3, the source reads the answer at t4. (The
     middle of what one exchange allows is NTP's offset, half its width NTP's delay / 2: RFC 5905, section 8.) Empty
@@ -71,7 +71,7 @@ def probes(name: str, lines: Iterable[str]) -> Iterator[Constraint]:
 
 
 def clock_status(name: str, text: str) -> ClockStatusReport:
-    """The bound that chrony gives of a clock's error: system time offset + root dispersion + root delay / 2.
+    """Return the bound that chrony gives of a clock's error: system time offset + root dispersion + root delay / 2.
 
     ``text`` is the line that ``chronyc -c tracking`` prints; the formula is that of chrony's own documentation
     (chronyc, "tracking", root dispersion). It is taken to hold at the printed reference time, the last update of the
@@ -105,7 +105,7 @@ def _ns(field: str) -> int:
 
 
 def prior(source: ClockStatusReport, destination: ClockStatusReport, *, drift_ppb: int) -> Iterator[Constraint]:
-    """What two clocks that are both near UTC are at most apart; the time between the two reports is paid for."""
+    """Yield how far two clocks that are both near UTC can be apart; the time between the two reports is paid for."""
     claimed = source.error_ns + destination.error_ns
     apart = abs(destination.at_ns - source.at_ns) + claimed  # at most: both times may be wrong themselves
     bound = claimed + -(-apart * drift_ppb // _PPB)

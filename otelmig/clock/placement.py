@@ -57,7 +57,7 @@ class Placement:
     """Those that hold around ``at_ns``; None if none do."""
 
     def error_ns(self, at_ns: int) -> int | None:
-        """How far from its true source time a stamp may be that ``estimate_ns`` puts at ``at_ns``; None if open."""
+        """Return how far a stamp that ``estimate_ns`` puts at ``at_ns`` may be from its true source time; None if open."""
         if self.bounds is None:
             return None
         lo, hi = self.bounds.lo_ns(at_ns), self.bounds.hi_ns(at_ns)
@@ -69,7 +69,7 @@ class Placement:
 
 
 def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -> Placement:
-    """Where the destination is drawn: by the middle of what is possible at the end of the downtime, if moved at all.
+    """Return where the destination is drawn: if moved at all, by the middle of what is possible at the downtime's end.
 
     Two wall clocks between which 0 is possible are left alone (unless ``mode`` is CORRECT): nothing is provably wrong.
 
@@ -105,6 +105,6 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
 
 
 def _may_be_zero(bounds: Sequence[int | None]) -> bool:
-    """Whether 0 lies between two bounds, of which either may be open."""
+    """Return whether 0 lies between two bounds, of which either may be open."""
     lo, hi = bounds
     return (lo is None or lo <= 0) and (hi is None or hi >= 0)

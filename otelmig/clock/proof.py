@@ -59,11 +59,11 @@ class ClockProof:
         return ClockStatus.ONE_SIDED if self.bounds.uppers or self.bounds.lowers else ClockStatus.UNSYNCED
 
     def is_contradicted(self, at_ns: int) -> bool:
-        """Whether constraints exclude each other and no known step leaves an offset at that source time."""
+        """Return whether constraints exclude each other and no known step leaves an offset at that source time."""
         return self.conflict is not None and self.bounds_between(at_ns, at_ns) is None
 
     def bounds_between(self, first_ns: int, last_ns: int) -> ClockBounds | None:
-        """The bounds that hold from one source time to another; None where none do.
+        """Return the bounds that hold from one source time to another; None where none do.
 
         Around a step of known size they are those of before or after it; any other conflict leaves none, and so does
         a clock that was set without contradicting anything: where between the constraints is not known.
@@ -83,7 +83,7 @@ def prove(
     drift_ppb: int,
     settable: Sequence[SettableClock] = (),
 ) -> ClockProof:
-    """What ``constraints`` prove if the clocks drift by no more than ``drift_ppb``; ``settable`` ones may step, too.
+    """Return what ``constraints`` prove if the clocks drift by at most ``drift_ppb``; ``settable`` ones may step, too.
 
     Where the constraints refute that drift, but not that of a clock which is being slewed by NTP, the bounds are those
     of the slewed clock. Beyond that (and beyond what was asked for) they contradict each other.
@@ -105,7 +105,7 @@ def prove(
 
 
 def prove_between(source: Side, destination: Side, constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockProof:
-    """What ``constraints`` between two sides prove; only a wall clock may have stepped, and it may have gone back."""
+    """Return what ``constraints`` between two sides prove; only a wall clock may have stepped, or gone back."""
     wall = [side for side in (source, destination) if side.vmm.domain is ClockDomain.REALTIME]
     given = tuple(constraints)
     proof = prove(given, drift_ppb=drift_ppb)
@@ -116,7 +116,7 @@ def prove_between(source: Side, destination: Side, constraints: Iterable[Constra
 
 
 def _settable(side: Side) -> SettableClock:
-    """The wall clock of a side, which sorts constraints as they were logged; measurements go where their time fits."""
+    """Return the wall clock of a side; it sorts constraints as they were logged, measurements where their time fits."""
     on_source = side.role is Role.SOURCE
     seen = side.observations
     places = {id(each): index for index, each in enumerate(seen)}

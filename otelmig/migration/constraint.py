@@ -54,7 +54,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, seen: Observation) -> Endpoint:
-        """The instant of an observation itself."""
+        """Return the instant of an observation itself."""
         return cls(lo_ns=seen.stamp.lo_ns, hi_ns=seen.stamp.hi_ns, seen=seen)
 
 

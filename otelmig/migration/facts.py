@@ -477,9 +477,9 @@ class DestinationFacts:
     """When the guest reported that it crashed."""
 
     def first(self, kind: RequestKind) -> Instant | None:
-        """When a request of this kind was read first."""
+        """Return when a request of this kind was read first."""
         return next((request.at for request in self.requests if request.kind is kind), None)
 
     def count(self, kind: RequestKind) -> int:
-        """How many requests of this kind were read."""
+        """Return how many requests of this kind were read."""
         return sum(request.kind is kind for request in self.requests)

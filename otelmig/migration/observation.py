@@ -195,23 +195,23 @@ class Observation(NamedTuple):
         return Instant(self.stamp, self.where)
 
     def number(self, name: str) -> int | None:
-        """The integer called ``name``, or None where the message does not print it."""
+        """Return the integer called ``name``, or None where the message does not print it."""
         value = self.values.get(name)
         return value if type(value) is int else None
 
     def rate(self, name: str) -> float | None:
-        """The number called ``name`` as a float, or None."""
+        """Return the number called ``name`` as a float, or None."""
         value = self.values.get(name)
         if type(value) is float:
             return value
         return float(value) if type(value) is int else None
 
     def word(self, name: str) -> str | None:
-        """The text called ``name``, or None."""
+        """Return the text called ``name``, or None."""
         value = self.values.get(name)
         return value if isinstance(value, str) else None
 
     def flag(self, name: str) -> bool | None:
-        """The truth value called ``name``, or None."""
+        """Return the truth value called ``name``, or None."""
         value = self.values.get(name)
         return value if isinstance(value, bool) else None

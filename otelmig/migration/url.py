@@ -23,7 +23,7 @@ class MigrationUrl(NamedTuple):
     @staticmethod
     @lru_cache(maxsize=1024)
     def of(text: str | None) -> MigrationUrl:
-        """What ``text`` says; a host or a port that cannot be told is None."""
+        """Return what ``text`` says; a host or a port that cannot be told is None."""
         if text is None:
             return MigrationUrl(None)
         scheme, _, rest = text.partition(":")

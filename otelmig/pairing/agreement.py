@@ -34,7 +34,7 @@ class PairingBasis(StrEnum):
 
 
 def contradiction(source: Side, destination: Side) -> str | None:
-    """What the two stories say differently, if anything, in a few words."""
+    """Return what excludes that the two sides are one migration, in a few words; None if nothing does."""
     for differ, why in _DIFFERENCES:
         if differ(source, destination):
             return why.format(source=source.mode, destination=destination.mode)
@@ -61,13 +61,13 @@ def _ends_too_early(source: Side, destination: Side) -> bool:
 
 
 def _receives_tcp(destination: Side) -> bool:
-    """A local migration passes file descriptors, which only a UNIX socket carries."""
+    """Return whether the destination listens on TCP: a local migration passes descriptors over a UNIX socket."""
     url = destination.received.url
     return url is not None and url.transport == "tcp"
 
 
 def _mode_unknown(source: Side, destination: Side) -> bool:
-    """Some logs cannot tell: without debug lines a local migration looks like any other on the destination."""
+    """Return whether the mode of the destination is open: without debug lines a local one looks like any other."""
     postcopy = destination.received.requested_postcopy
     if postcopy is not None and postcopy != (source.mode is Mode.POSTCOPY):
         return False
@@ -75,12 +75,12 @@ def _mode_unknown(source: Side, destination: Side) -> bool:
 
 
 def _lost_later(destination: Side) -> bool:
-    """Whether the destination had the guest before its connection failed."""
+    """Return whether the destination had the guest before its connection failed."""
     return destination.received.took_over is not None
 
 
 def _stops_early(source: Side, destination: Side) -> bool:
-    """Whether the destination's log goes on after this attempt without the state having arrived."""
+    """Return whether the destination's log goes on after this attempt without the state having arrived."""
     return destination.received.restore.arrived is None and source.sent.downtime is not None
 
 
@@ -92,7 +92,7 @@ def _urls(source: Side, destination: Side) -> tuple[MigrationUrl, MigrationUrl] 
 
 
 def _ports_differ(source: Side, destination: Side) -> bool:
-    """Whether both are TCP with different ports (two UNIX paths may be joined by a tunnel, as may one of each)."""
+    """Return whether both are TCP with different ports (a tunnel may join two UNIX paths, or one of each)."""
     urls = _urls(source, destination)
     if urls is None:
         return False
@@ -101,7 +101,7 @@ def _ports_differ(source: Side, destination: Side) -> bool:
 
 
 def same_endpoint(source: Side, destination: Side) -> str | None:
-    """The port or socket that both name, in words; None if they name none in common."""
+    """Return the port or socket that both name, in words; None if they name none in common."""
     urls = _urls(source, destination)
     if urls is None:
         return None
@@ -112,7 +112,7 @@ def same_endpoint(source: Side, destination: Side) -> str | None:
 
 
 def same_vm(source: Side, destination: Side) -> bool | None:
-    """Whether the printed configurations are of one VM; None if they do not say."""
+    """Return whether the printed configurations are of one VM; None if they do not say."""
     one, other = source.vm, destination.vm
     if one is None or other is None:
         return None
@@ -126,7 +126,7 @@ def same_vm(source: Side, destination: Side) -> bool | None:
 
 
 def _passes_differ(source: Side, destination: Side) -> bool:
-    """Whether the destination received fewer or more memory iterations than the source can have sent."""
+    """Return whether the destination received fewer or more memory iterations than the source can have sent."""
     received = destination.received.count(RequestKind.MEMORY)
     several = source.sent.terms.connections > 1
     if source.result is not Result.SUCCESS or several or not received or source.mode is not Mode.PRECOPY:
@@ -137,7 +137,7 @@ def _passes_differ(source: Side, destination: Side) -> bool:
 
 
 def _durations_differ(source: Side, destination: Side) -> bool:
-    """Whether what the destination says it did takes longer than the source waited for it."""
+    """Return whether what the destination says it did takes longer than the source waited for it."""
     downtime, restore, resume = source.sent.downtime, destination.received.restore, destination.received.resume
     if downtime is None or downtime.parts is None:
         return False
@@ -156,7 +156,7 @@ def _most(duration: Printed | None) -> int:
 
 
 def was_answered(source: Side) -> bool:
-    """Whether a destination answered at all."""
+    """Return whether a destination answered at all."""
     return source.sent.answered
 
 
@@ -179,7 +179,7 @@ _DIFFERENCES: Final[tuple[tuple[Callable[[Side, Side], bool], str], ...]] = (
 
 
 def indications(source: Side, destination: Side) -> list[str]:
-    """What else speaks for the pair, for a person to read."""
+    """Return what else speaks for the pair, each in a few words."""
     found = []
     endpoint = same_endpoint(source, destination)
     if endpoint is not None:

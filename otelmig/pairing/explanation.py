@@ -133,7 +133,7 @@ def _binding(bounds: ClockBounds, start_ns: int) -> Iterator[BindingConstraint]:
 
 
 def _width(bounds: ClockBounds, at_ns: int) -> tuple[int, int, int]:
-    """What the interval's width at ``at_ns`` is made of: drift, rounding, messages; all 0 if a side is open."""
+    """Return what the interval's width at ``at_ns`` is made of: drift, rounding, messages; all 0 if a side is open."""
     lower, upper = bounds.binding(at_ns)
     lo, hi = bounds.lo_ns(at_ns), bounds.hi_ns(at_ns)
     if lower is None or upper is None or lo is None or hi is None:

@@ -16,7 +16,7 @@ Edge = tuple[int, int]
 
 
 def unique_matching(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple[dict[int, int], set[Edge]]:
-    """The pairs that are the only way to match, and the edges among which more than one way is left.
+    """Return the pairs that are the only way to match, and the edges among which more than one way is left.
 
     Within each connected group a side with a single partner takes it, as long as that leaves nobody without one:
     a matching that covers the group is unique exactly if this goes on until nobody is left. Groups for which it
@@ -35,7 +35,7 @@ def unique_matching(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple
 
 
 def _groups(edges: set[Edge]) -> Iterable[set[Edge]]:
-    """The connected components of the graph of candidates."""
+    """Yield the connected components of the graph of candidates."""
     by_row, by_column = _by_end(edges, 0), _by_end(edges, 1)
     left = set(edges)
     for edge in sorted(edges):
@@ -60,7 +60,7 @@ def _by_end(edges: Iterable[Edge], end: int) -> dict[int, set[Edge]]:
 
 
 def _only_matching(group: set[Edge], allowed: set[Edge]) -> dict[int, int] | None:
-    """The matching by ``allowed`` edges that covers the whole group, if there is exactly one."""
+    """Return the matching by ``allowed`` edges that covers the whole group, if there is exactly one."""
     rows, columns = {i for i, _ in group}, {j for _, j in group}
     by_row, by_column = _by_end(allowed, 0), _by_end(allowed, 1)
     matching: dict[int, int] = {}

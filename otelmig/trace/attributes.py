@@ -92,7 +92,7 @@ MIXED_CLOCKS: Final = "mixed"
 
 
 def _values(members: Iterable[StrEnum]) -> str:
-    """The values of a closed set, as the notes list them."""
+    """Return the values of a closed set, as the notes list them."""
     return ", ".join(f"`{member}`" for member in members)
 
 
@@ -613,17 +613,17 @@ ATTRIBUTES: Final = tuple(_TABLE)
 
 
 def version_attribute(system: str) -> str:
-    """How the version of the hypervisor ``system`` is called."""
+    """Return how the version of the hypervisor ``system`` is called."""
     return f"{system}.version"
 
 
 def dialect_attribute(system: str) -> str:
-    """How the releases of the hypervisor ``system`` that print what a log contains are called."""
+    """Return how the releases of the hypervisor ``system`` that print what a log contains are called."""
     return f"{system}.log.dialect"
 
 
 def attribute_table() -> str:
-    """The table in Markdown, as the README shows it."""
+    """Return the table in Markdown, as the README shows it."""
     lines = ["| attribute | type | on | note |", "|---|---|---|---|"]
     lines += (f"| `{row.name}` | {row.type} | {row.on} | {row.note} |" for row in ATTRIBUTES)
     return "\n".join(lines)

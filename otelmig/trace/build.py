@@ -40,7 +40,7 @@ _LINKED: Final = ((SpanName.RESTORE, SpanName.SEND), (SpanName.RESUME, SpanName.
 
 
 def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
-    """The trace of one migration; ``epoch`` is that of the source's clock (the destination's, if it stands alone)."""
+    """Return the trace of one migration; ``epoch`` is that of the clock of its reference side."""
     aligned = AlignedSides(
         source=migration.source, destination=migration.destination, timeline=Timeline(placement=migration.placement)
     )
@@ -75,7 +75,7 @@ def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions) -> Tr
 
 
 def _attempt_name(options: TraceOptions, side: Side) -> str | None:
-    """The caller's id, with the attempt's number from the second on: one id may cover several attempts."""
+    """Return the caller's id, with the attempt's number from the second on: one id may cover several attempts."""
     if options.migration_id is None or side.attempt == 1:
         return options.migration_id
     return f"{options.migration_id}#{side.attempt}"
@@ -115,7 +115,7 @@ def _link(root: SpanDraft) -> None:
 
 
 def _spans(root: SpanDraft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:
-    """The finished spans, depth first; ids follow from each span's path in the tree."""
+    """Return the finished spans, depth first; ids follow from each span's path in the tree."""
     _assign_ids(root, root.name, identity)
     spans: list[Span] = []
 
@@ -153,18 +153,18 @@ def _assign_ids(draft: SpanDraft, path: str, identity: Identity) -> None:
 
 
 def _span_attributes(draft: SpanDraft) -> dict[str, AttributeValue]:
-    """The draft's own attributes, and what its two ends rest on."""
+    """Return the draft's own attributes, and what its two ends rest on."""
     start, end = draft.start.drawn_at(draft.start_ns), draft.end.drawn_at(draft.end_ns)
-    found = draft.attributes
-    found[names.OTELMIG_EVIDENCE_START] = start.where
-    found[names.OTELMIG_EVIDENCE_END] = end.where
+    attributes = draft.attributes
+    attributes[names.OTELMIG_EVIDENCE_START] = start.where
+    attributes[names.OTELMIG_EVIDENCE_END] = end.where
     if start.error_ns is not None and end.error_ns is not None:
-        found[names.OTELMIG_CLOCK_UNCERTAINTY] = seconds(max(start.error_ns, end.error_ns))
+        attributes[names.OTELMIG_CLOCK_UNCERTAINTY] = seconds(max(start.error_ns, end.error_ns))
     if start.text is not None:
-        found[names.OTELMIG_TIME_START] = start.text
+        attributes[names.OTELMIG_TIME_START] = start.text
     if end.text is not None:
-        found[names.OTELMIG_TIME_END] = end.text
-    return found
+        attributes[names.OTELMIG_TIME_END] = end.text
+    return attributes
 
 
 def _links(draft: SpanDraft) -> tuple[Link, ...]:

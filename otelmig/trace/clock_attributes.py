@@ -26,58 +26,58 @@ def clock_attributes(
 ) -> dict[str, AttributeValue]:
     """For ``receive``: what is known at the end of the downtime, what it assumes, and the lines that it rests on."""
     domains = {side.vmm.domain for side in (aligned.source, aligned.destination) if side is not None}
-    found: dict[str, AttributeValue] = {
+    attributes: dict[str, AttributeValue] = {
         names.OTELMIG_CLOCK_STATUS: str(placement.status),
         names.OTELMIG_CLOCK_DOMAIN: str(next(iter(domains))) if len(domains) == 1 else names.MIXED_CLOCKS,
         names.OTELMIG_CLOCK_SHIFT: str(epoch.ns - placement.applied_ns),
         names.OTELMIG_CLOCK_CONSTRAINTS: len(proof.constraints),
     }
     if placement.lo_ns is not None or placement.hi_ns is not None:
-        found[names.OTELMIG_CLOCK_OFFSET_ESTIMATE] = seconds(placement.estimate_ns)
-        found |= _bounds(placement)
+        attributes[names.OTELMIG_CLOCK_OFFSET_ESTIMATE] = seconds(placement.estimate_ns)
+        attributes |= _bounds(placement)
     if placement.status is ClockStatus.UNSYNCED:
-        return found
-    found[names.OTELMIG_CLOCK_DRIFT_ASSUMED] = proof.bounds.drift_ppb / 1e9
+        return attributes
+    attributes[names.OTELMIG_CLOCK_DRIFT_ASSUMED] = proof.bounds.drift_ppb / 1e9
     if proof.required_ppb is not None:
-        found[names.OTELMIG_CLOCK_DRIFT_REQUIRED] = proof.required_ppb / 1e9
+        attributes[names.OTELMIG_CLOCK_DRIFT_REQUIRED] = proof.required_ppb / 1e9
     if proof.conflict is not None:
-        found |= _conflict(proof.conflict)
-    if proof.settings and names.OTELMIG_CLOCK_EVIDENCE_STEP not in found:
+        attributes |= _conflict(proof.conflict)
+    if proof.settings and names.OTELMIG_CLOCK_EVIDENCE_STEP not in attributes:
         setting = proof.settings[0]
         lines = (str(setting.first.where), str(setting.second.where))
-        found |= _step_attributes(lines, *setting.offset_growth_ns)
-    return found
+        attributes |= _step_attributes(lines, *setting.offset_growth_ns)
+    return attributes
 
 
 def _bounds(placement: Placement) -> dict[str, AttributeValue]:
     if placement.bounds is None:
         return {}
     lower, upper = placement.bounds.binding(placement.at_ns)
-    found: dict[str, AttributeValue] = {names.OTELMIG_CLOCK_BASIS: _basis(lower, upper)}
+    attributes: dict[str, AttributeValue] = {names.OTELMIG_CLOCK_BASIS: _basis(lower, upper)}
     if placement.lo_ns is not None and lower is not None:
-        found[names.OTELMIG_CLOCK_OFFSET_MIN] = seconds(placement.lo_ns)
-        found[names.OTELMIG_CLOCK_EVIDENCE_MIN] = _named(lower)
+        attributes[names.OTELMIG_CLOCK_OFFSET_MIN] = seconds(placement.lo_ns)
+        attributes[names.OTELMIG_CLOCK_EVIDENCE_MIN] = _named(lower)
     if placement.hi_ns is not None and upper is not None:
-        found[names.OTELMIG_CLOCK_OFFSET_MAX] = seconds(placement.hi_ns)
-        found[names.OTELMIG_CLOCK_EVIDENCE_MAX] = _named(upper)
-    return found
+        attributes[names.OTELMIG_CLOCK_OFFSET_MAX] = seconds(placement.hi_ns)
+        attributes[names.OTELMIG_CLOCK_EVIDENCE_MAX] = _named(upper)
+    return attributes
 
 
 def _basis(*bounds: Constraint | None) -> str:
-    """What the tightest bounds rest on: proofs, unless a time service's own claim is one of them."""
+    """Return what the tightest bounds rest on: proofs, unless a time service's own claim is one of them."""
     believed = any(bound is not None and bound.basis is Basis.PRIOR for bound in bounds)
     return names.ClockBasis.BELIEVED if believed else names.ClockBasis.PROVED
 
 
 def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
     worst = conflict.worst
-    found: dict[str, AttributeValue] = {
+    attributes: dict[str, AttributeValue] = {
         names.OTELMIG_CLOCK_CONFLICT_DURATION: seconds(conflict.widening_ns),
         names.OTELMIG_CLOCK_CONFLICT_EXCESS: seconds(worst.excess_ns),
         names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS: conflict.contradicting,
         names.OTELMIG_CLOCK_EVIDENCE_CONFLICT: (_named(worst.upper), _named(worst.lower)),
     }
-    return found if conflict.step is None else found | _step(conflict.step)
+    return attributes if conflict.step is None else attributes | _step(conflict.step)
 
 
 def _step(step: OffsetStep) -> dict[str, AttributeValue]:
@@ -86,16 +86,16 @@ def _step(step: OffsetStep) -> dict[str, AttributeValue]:
 
 
 def _step_attributes(lines: tuple[str, str], lo_ns: int | None, hi_ns: int | None) -> dict[str, AttributeValue]:
-    found: dict[str, AttributeValue] = {names.OTELMIG_CLOCK_EVIDENCE_STEP: lines}
+    attributes: dict[str, AttributeValue] = {names.OTELMIG_CLOCK_EVIDENCE_STEP: lines}
     if lo_ns is not None:
-        found[names.OTELMIG_CLOCK_STEP_MIN] = seconds(lo_ns)
+        attributes[names.OTELMIG_CLOCK_STEP_MIN] = seconds(lo_ns)
     if hi_ns is not None:
-        found[names.OTELMIG_CLOCK_STEP_MAX] = seconds(hi_ns)
+        attributes[names.OTELMIG_CLOCK_STEP_MAX] = seconds(hi_ns)
     if lo_ns is not None and hi_ns is not None:
-        found[names.OTELMIG_CLOCK_STEP_DURATION] = seconds((lo_ns + hi_ns) // 2)
-    return found
+        attributes[names.OTELMIG_CLOCK_STEP_DURATION] = seconds((lo_ns + hi_ns) // 2)
+    return attributes
 
 
 def _named(constraint: Constraint) -> str:
-    """The two lines that a constraint rests on, and its rule."""
+    """Return the two lines that a constraint rests on, and its rule."""
     return f"{constraint.lines} ({constraint.rule})"

@@ -22,7 +22,7 @@ _MS: Final = 10**6
 
 
 def doubts(side: Side) -> Iterator[str]:
-    """Each doubt in a sentence, with the line that it rests on."""
+    """Yield each doubt in a sentence, with the line that it rests on."""
     yield from _settings(side)
     yield from _backward(side)
     downtime = side.sent.downtime
@@ -39,7 +39,7 @@ def doubts(side: Side) -> Iterator[str]:
 
 
 def _settings(side: Side) -> Iterator[str]:
-    """A wall clock that was set, by what its own log shows."""
+    """Yield a wall clock that was set, by what its own log shows."""
     for each in steps_seen_in(side):
         yield f"the wall clock was set, by {_size(each)}, between {each.first.where} and {each.second.where}"
 
@@ -62,7 +62,7 @@ def _backward(side: Side) -> Iterator[str]:
 
 
 def impossible_downtime(side: Side) -> bool:
-    """Whether the printed downtime would begin before the migration did."""
+    """Return whether the printed downtime would begin before the migration did."""
     downtime, begun = side.sent.downtime, side.sent.begun
     if downtime is None or downtime.duration is None or begun is None:
         return False

@@ -65,5 +65,5 @@ class Identity:
 
 
 def identity_of(side: Side, *, parent: TraceParent | None, name: str | None) -> Identity:
-    """The identity of the attempt that ``side`` (the source, if there is one) tells of."""
+    """Return the identity of the attempt that ``side`` (the source, if there is one) tells of."""
     return Identity(digest=side.identity, parent=parent, name=name)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["resource_of"]
 
 
-def resource_of(side: Side, found: Migration, options: TraceOptions) -> dict[str, AttributeValue]:
-    """Who speaks: nothing here changes from one migration of a host to its next."""
+def resource_of(side: Side, migration: Migration, options: TraceOptions) -> dict[str, AttributeValue]:
+    """Return who speaks; nothing of it changes from one migration of a host to its next."""
     process = side.vmm
     resource: dict[str, AttributeValue] = {
         names.SERVICE_NAME: f"migration-{side.role}",
@@ -40,7 +40,7 @@ def resource_of(side: Side, found: Migration, options: TraceOptions) -> dict[str
             if value is not None and (options.addresses or not _is_address(value))
         }
         resource[names.OTELMIG_HOST_ORIGIN] = names.HostOrigin.TRANSPORT
-    elif side.role is Role.DESTINATION and (address := _destination_ip(found, options)) is not None:
+    elif side.role is Role.DESTINATION and (address := _destination_ip(migration, options)) is not None:
         resource[names.HOST_IP] = (address,)
         resource[names.OTELMIG_HOST_ORIGIN] = names.HostOrigin.DESTINATION_URL
     return resource
@@ -54,9 +54,9 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _destination_ip(found: Migration, options: TraceOptions) -> str | None:
-    """The destination's address, if the source's URL gives one that names a single host."""
-    source = found.source
+def _destination_ip(migration: Migration, options: TraceOptions) -> str | None:
+    """Return the destination's address, if the source's URL gives one that names a single host."""
+    source = migration.source
     url = None if source is None else source.sent.terms.url
     if source is None or url is None or source.mode is Mode.LOCAL or not options.addresses:
         return None

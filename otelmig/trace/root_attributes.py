@@ -58,7 +58,7 @@ def add_top_attributes(root: SpanDraft, aligned: AlignedSides, migration: Migrat
 
 
 def _completeness(root: SpanDraft, migration: Migration) -> str:
-    """The weakest of what the trace rests on."""
+    """Return the weakest of what the trace rests on."""
     if (
         migration.source is None
         or migration.destination is None
@@ -71,7 +71,7 @@ def _completeness(root: SpanDraft, migration: Migration) -> str:
 
 
 def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str, AttributeValue | None]:
-    """What the source's lines say of the migration as a whole."""
+    """Return what the source's lines say of the migration as a whole."""
     if aligned.source is None:
         return {}
     sent, terms, downtime = aligned.sent, aligned.sent.terms, aligned.sent.downtime
@@ -110,7 +110,7 @@ def _url_attributes(url: MigrationUrl, options: TraceOptions) -> dict[str, Attri
 
 
 def _vm_attributes(side: Side) -> dict[str, AttributeValue]:
-    """The allow-listed facts of the VM's configuration."""
+    """Return the allow-listed facts of the VM's configuration."""
     if side.vm is None:
         return {}
     attributes = {

@@ -83,15 +83,15 @@ class Trace:
         return self.spans[0]
 
     def named(self, name: str) -> tuple[Span, ...]:
-        """All spans called ``name``."""
+        """Return all spans called ``name``."""
         return tuple(span for span in self.spans if span.name == name)
 
     def first(self, name: str) -> Span | None:
-        """The first span called ``name``."""
+        """Return the first span called ``name``."""
         return next((span for span in self.spans if span.name == name), None)
 
     def children(self, parent: Span) -> Iterator[Span]:
-        """The direct children of ``parent``, in time order of their start."""
+        """Yield the direct children of ``parent``, in time order of their start."""
         yield from sorted(
             (span for span in self.spans if span.parent_id == parent.span_id), key=lambda span: span.start_ns
         )

@@ -129,7 +129,7 @@ SPANS: Final = (
 
 
 def span_table() -> str:
-    """The table in Markdown, as the documents show it."""
+    """Return the table in Markdown, as the documents show it."""
     lines = ["| span | parent | resource | kind | what it is |", "|---|---|---|---|---|"]
     for row in SPANS:
         parents = ", ".join(f"`{parent}`" for parent in row.parents) or "none"

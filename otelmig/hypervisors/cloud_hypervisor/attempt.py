@@ -37,18 +37,18 @@ class Attempt:
     """The configuration that this process printed for this VM, if its log reaches back to it."""
 
     def all(self, kind: str) -> tuple[Observation, ...]:
-        """Every observation of ``kind``."""
+        """Return every observation of ``kind``."""
         return self.by_kind.get(kind, ())
 
     def first(self, *kinds: Kind) -> Observation | None:
-        """The first observation of the first of ``kinds`` that was observed at all."""
+        """Return the first observation of the first of ``kinds`` that was observed at all."""
         for kind in kinds:
             if kind in self.by_kind:
                 return self.by_kind[kind][0]
         return None
 
     def last(self, *kinds: Kind) -> Observation | None:
-        """The last observation of the first of ``kinds`` that was observed at all."""
+        """Return the last observation of the first of ``kinds`` that was observed at all."""
         for kind in kinds:
             if kind in self.by_kind:
                 return self.by_kind[kind][-1]
@@ -59,15 +59,15 @@ class Attempt:
         return {id(seen): place for place, seen in enumerate(self.observations)}
 
     def following(self, seen: Observation) -> Iterator[Observation]:
-        """What was logged after ``seen``, one of this side's observations."""
+        """Return what was logged after ``seen``, one of this side's observations."""
         return map(self.observations.__getitem__, range(self._places[id(seen)] + 1, len(self.observations)))
 
     def command(self, name: Command) -> Observation | None:
-        """Its first receipt."""
+        """Return the first receipt of a command."""
         return next((seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name), None)
 
     def commands(self, name: Command) -> tuple[Observation, ...]:
-        """Each receipt of it."""
+        """Return each receipt of a command."""
         return tuple(seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name)
 
     @property
@@ -166,7 +166,7 @@ class DirtyRound:
 
 
 def dirty_rounds_of(observations: Iterable[Observation]) -> tuple[DirtyRound, ...]:
-    """The numbered dirty rounds among ``observations`` that had something to send."""
+    """Return the numbered dirty rounds among ``observations`` that had something to send."""
     found = []
     begin: Observation | None = None
     table: Observation | None = None
@@ -199,7 +199,7 @@ _AFTER_ROUND = frozenset(
 
 
 def attempt_of(side: Side) -> Attempt:
-    """The attempt that ``side`` was made of."""
+    """Return the attempt that ``side`` was made of."""
     if not isinstance(side.record, Attempt):
         raise TypeError(f"{side.name} is no side of Cloud Hypervisor")
     return side.record

@@ -51,10 +51,10 @@ _COMMANDS: Final = {
 
 
 def error_type(text: str) -> str:
-    """The ``error.type`` of an error text; ``_OTHER`` where no row knows it."""
+    """Return the ``error.type`` of an error text; ``_OTHER`` where no row knows it."""
     return next((kind for pattern, kind in _TEXTS if pattern.search(text)), ErrorType.OTHER)
 
 
 def command_error_type(command: str) -> str:
-    """The ``error.type`` of a command that the destination refused."""
+    """Return the ``error.type`` of a command that the destination refused."""
     return _COMMANDS.get(command, ErrorType.RECEIVE_FAILED)

@@ -101,7 +101,7 @@ class LineForm:
 
 
 def compile_log_format(text: str, releases: Releases | None = None) -> LineForm:
-    """The form that ``--log-format TEXT`` gives.
+    """Return the form that ``--log-format TEXT`` gives.
 
     Raises:
         UsageError: Cloud Hypervisor would not take the string, or its lines carry no message.
@@ -141,7 +141,7 @@ def compile_log_format(text: str, releases: Releases | None = None) -> LineForm:
 
 
 def _clock(tokens: frozenset[str]) -> Clock | None:
-    """How a form with these tokens says when its lines were written."""
+    """Return how a form with these tokens says when its lines were written."""
     time = ("hour", "minute", "second")
     if tokens.issuperset(time):
         tokens |= {Clock.FIELDS}

@@ -63,6 +63,6 @@ def until(release: str, *, first: str = RELEASES[0]) -> Releases:
 
 
 def last_release(dialects: Iterable[str]) -> int:
-    """The last release (an index into :data:`RELEASES`) that logs of these dialects can be of; any, if none is said."""
+    """Return the last release (an index into :data:`RELEASES`) that logs of these dialects can be of."""
     ends = [releases_text.partition(",")[0].rpartition("..")[2] for releases_text in dialects]
     return max((RELEASES.index(end) for end in ends), default=ALL.last)

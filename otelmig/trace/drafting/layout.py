@@ -23,11 +23,11 @@ _SHORTEST_TILE: Final = 3 * MICROSECOND
 
 
 def tiles(parent: SpanDraft, parts: Sequence[SpanDraft]) -> list[SpanDraft]:
-    """The parts of ``parent``, in order, with ``unaccounted`` spans wherever something is left between them.
+    """Return the parts of ``parent``, in order, with ``unaccounted`` spans wherever something is left between them.
 
     Together they cover the parent without a gap; parts too short to show are left out.
     """
-    found: list[SpanDraft] = []
+    filled: list[SpanDraft] = []
     cursor = parent.start
     for part in parts:
         start = part.start.not_before(cursor).not_after(parent.end)
@@ -35,17 +35,17 @@ def tiles(parent: SpanDraft, parts: Sequence[SpanDraft]) -> list[SpanDraft]:
         if end.ns - start.ns < 2 * MICROSECOND:
             continue
         if start.ns - cursor.ns >= _SHORTEST_TILE:
-            found.append(SpanDraft(SpanName.UNACCOUNTED, cursor, start, role=parent.role))
+            filled.append(SpanDraft(SpanName.UNACCOUNTED, cursor, start, role=parent.role))
         elif start.ns > cursor.ns:
             start = cursor
         part.start, part.end = start, end
-        found.append(part)
+        filled.append(part)
         cursor = end
-    if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not found:
-        found.append(SpanDraft(SpanName.UNACCOUNTED, cursor, parent.end, role=parent.role))
+    if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not filled:
+        filled.append(SpanDraft(SpanName.UNACCOUNTED, cursor, parent.end, role=parent.role))
     else:
-        found[-1].end = parent.end
-    return found
+        filled[-1].end = parent.end
+    return filled
 
 
 def lay_out(root: SpanDraft, *, fixed: SpanDraft | None) -> None:

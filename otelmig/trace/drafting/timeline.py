@@ -31,7 +31,7 @@ class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there 
     """The stamp as printed; None for an instant that was computed from a line."""
 
     def plus(self, ns: int, error_ns: int = 0) -> Moment:
-        """The instant ``ns`` later, known ``error_ns`` less well; it rests on the same line."""
+        """Return the instant ``ns`` later, known ``error_ns`` less well; it rests on the same line."""
         error = None if self.error_ns is None else self.error_ns + error_ns
         return Moment(self.ns + ns, error, self.role, self.where)
 
@@ -50,11 +50,11 @@ class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there 
         return self if moved < _GAPS_NS else self.plus(ns - self.ns, moved)
 
     def not_before(self, other: Moment) -> Moment:
-        """The later of the two."""
+        """Return the later of the two."""
         return self if self.ns >= other.ns else other
 
     def not_after(self, other: Moment) -> Moment:
-        """The earlier of the two."""
+        """Return the earlier of the two."""
         return self if self.ns <= other.ns else other
 
 

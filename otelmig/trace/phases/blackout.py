@@ -50,7 +50,7 @@ class Blackout:
 
 
 def blackout_of(aligned: AlignedSides, proof: ClockProof | None) -> Blackout | None:
-    """The blackout of this migration, or None where none can be claimed.
+    """Return the blackout of this migration, or None where none can be claimed.
 
     None for a guest that was paused before (its resume is the operator's), for a failure that stopped nothing, where
     the other end is not logged, where the clocks contradict each other while the guest stood still, and where the
@@ -92,13 +92,13 @@ def blackout_of(aligned: AlignedSides, proof: ClockProof | None) -> Blackout | N
 
 
 def _least_ns(stop: Window, run: Window, bounds: ClockBounds) -> int:
-    """The least that they can have stood still: from the latest stop to the earliest run."""
+    """Return the least that they can have stood still: from the latest stop to the earliest run."""
     earliest = None if run.lo_ns is None else bounds.earliest_source_ns(run.lo_ns)
     return 0 if earliest is None or stop.hi_ns is None else max(earliest - stop.hi_ns, 0)
 
 
 def _most_ns(source: Side, stop: Window, run: Window, bounds: ClockBounds) -> int | None:
-    """The most: from the earliest stop to the latest run, and no more than a downtime that encloses it."""
+    """Return the most: from the earliest stop to the latest run, and no more than a downtime that encloses it."""
     latest = None if run.hi_ns is None else bounds.latest_source_ns(run.hi_ns)
     candidates = [] if latest is None or stop.lo_ns is None else [latest - stop.lo_ns]
     downtime = source.sent.downtime
@@ -111,7 +111,7 @@ def _most_ns(source: Side, stop: Window, run: Window, bounds: ClockBounds) -> in
 
 
 def _rolled_back(aligned: AlignedSides, source: Side, stop: Window) -> Blackout | None:
-    """A failure in the downtime: the source's own guest runs again, and one clock saw it all."""
+    """Return the blackout of a failure in the downtime: the source's own guest runs again, and one clock saw it all."""
     run = source.sent.run
     if run is None or source.result is Result.UNKNOWN:
         return None
@@ -126,17 +126,17 @@ def _rolled_back(aligned: AlignedSides, source: Side, stop: Window) -> Blackout 
 
 
 def _earliest_ns(window: Window) -> int:
-    """The earliest time that one of a window's lines gives."""
+    """Return the earliest time that one of a window's lines gives."""
     return min(ns for ns in (window.lo_ns, window.hi_ns) if ns is not None)
 
 
 def _latest_ns(window: Window) -> int:
-    """The latest time that one of a window's lines gives."""
+    """Return the latest time that one of a window's lines gives."""
     return max(ns for ns in (window.lo_ns, window.hi_ns) if ns is not None)
 
 
 def _middle(aligned: AlignedSides, role: Role, window: Window) -> Moment:
-    """The middle of a window; where it is open, the line that bounds it."""
+    """Return the middle of a window; where it is open, the line that bounds it."""
     moments = [aligned.timeline.at(role, end) for end in (window.first, window.last) if end is not None]
     half = (moments[-1].ns - moments[0].ns) // 2
     return moments[0].plus(half, half)
@@ -148,14 +148,14 @@ def _resting_on(moment: Moment, line: Moment) -> Moment:
 
 
 def blackout_draft(blackout: Blackout) -> SpanDraft:
-    """The span ``blackout``."""
+    """Return the span ``blackout``."""
     span = SpanDraft(SpanName.BLACKOUT, blackout.start, blackout.end, sequential=False)
     span.attributes |= blackout_attributes(blackout)
     return span
 
 
 def blackout_attributes(blackout: Blackout) -> dict[str, float]:
-    """The estimate, its bounds, what makes them wide, and how far the printed downtime is from it, in seconds."""
+    """Return the estimate, its bounds, what makes them wide, and the printed downtime's excess, in seconds."""
     attributes = {
         names.VM_MIGRATION_BLACKOUT_DURATION: seconds(blackout.duration_ns),
         names.VM_MIGRATION_BLACKOUT_MIN: seconds(blackout.min_ns),

@@ -20,7 +20,7 @@ __all__ = ["receive"]
 
 
 def receive(aligned: AlignedSides, side: Side) -> SpanDraft:
-    """The span ``receive`` with its children."""
+    """Return the span ``receive`` with its children."""
     start = aligned.timeline.at(Role.DESTINATION, side.received.begun or side.first)
     end, known = _end(aligned, side)
     span = SpanDraft(SpanName.RECEIVE, start, end, role=Role.DESTINATION, sequential=False)
@@ -42,7 +42,7 @@ def receive(aligned: AlignedSides, side: Side) -> SpanDraft:
 
 
 def _end(aligned: AlignedSides, side: Side) -> tuple[Moment, bool]:
-    """Where receiving ends, and whether the destination's own log says so."""
+    """Return where receiving ends, and whether the destination's own log says so."""
     if (end := aligned.on_destination(side.received.end)) is not None:
         return end, True
     last = aligned.timeline.at(Role.DESTINATION, side.last)
@@ -51,7 +51,7 @@ def _end(aligned: AlignedSides, side: Side) -> tuple[Moment, bool]:
 
 
 def _memory(aligned: AlignedSides, side: Side, span: SpanDraft) -> list[SpanDraft]:
-    """One span per request with memory: until it was acknowledged, or the next request came."""
+    """Return one span per request with memory: until it was acknowledged, or the next request came."""
     requests = side.received.requests
     acknowledged = _acknowledgements(aligned)
     parts: list[SpanDraft] = []
@@ -72,7 +72,7 @@ def _memory(aligned: AlignedSides, side: Side, span: SpanDraft) -> list[SpanDraf
 
 
 def _acknowledgements(aligned: AlignedSides) -> list[Moment]:
-    """When the source saw each memory iteration acknowledged, in order, as far as that can be counted."""
+    """Return when the source saw each memory iteration acknowledged, in order, as far as that can be counted."""
     side, memory = aligned.source, aligned.sent.memory
     if side is None or side.sent.terms.connections > 1 or side.mode is not Mode.PRECOPY:
         return []
@@ -89,7 +89,7 @@ def _acknowledgements(aligned: AlignedSides) -> list[Moment]:
 
 
 def _restore(aligned: AlignedSides, side: Side, span: SpanDraft) -> SpanDraft | None:
-    """The state is received and the VM built from it; by its printed time, else from the state request."""
+    """Return the span ``restore``: by its printed time, else from the state request."""
     facts = side.received.restore
     restored = aligned.on_destination(facts.restored)
     if facts.printed_at is not None:
@@ -126,7 +126,7 @@ def _broken_off(aligned: AlignedSides, side: Side, span: SpanDraft) -> Moment:
 
 
 def _resume(aligned: AlignedSides, side: Side) -> SpanDraft | None:
-    """The guest is started: by its printed time, else between the events, else from Complete to the last device."""
+    """Return the span ``resume``: by its printed time, else between the events, else from Complete to the last device."""
     facts = side.received.resume
     resuming, resumed = aligned.on_destination(facts.resuming), aligned.on_destination(facts.resumed)
     if facts.printed_at is not None:
@@ -157,7 +157,7 @@ def _resume(aligned: AlignedSides, side: Side) -> SpanDraft | None:
 
 
 def _prefault(aligned: AlignedSides, side: Side) -> SpanDraft | None:
-    """Postcopy: pages are fetched in the background until all are there."""
+    """Return the span ``prefault``: pages are fetched in the background until all are there (postcopy only)."""
     facts = side.received.prefault
     if facts is None:
         return None
@@ -172,7 +172,7 @@ def _prefault(aligned: AlignedSides, side: Side) -> SpanDraft | None:
 
 
 def _mark_failure(side: Side, span: SpanDraft, restore: SpanDraft | None) -> None:
-    """What the destination itself saw go wrong."""
+    """Mark what the destination itself saw go wrong."""
     refusal = side.received.refusal
     if refusal is not None:
         span.fail(refusal.text, refusal.error_type)

@@ -28,7 +28,7 @@ _NOTHING: Final = (0, 0)
 
 
 def downtime(aligned: AlignedSides, side: Side) -> SpanDraft | None:
-    """The span ``downtime`` with its parts; None if the migration never stopped the guest (and never completed)."""
+    """Return the span ``downtime`` with its parts; None if the migration never stopped the guest."""
     ended = side.sent.downtime
     if ended is None:
         return _broken_off(aligned, side)
@@ -55,7 +55,7 @@ def downtime(aligned: AlignedSides, side: Side) -> SpanDraft | None:
 
 
 def _printed_parts(parts: DowntimeParts) -> Iterator[tuple[SpanName, str, Printed]]:
-    """The parts of the downtime that were printed, in their order: span, attribute, duration."""
+    """Yield the parts of the downtime that were printed, in their order: span, attribute, duration."""
     for name, attribute, printed in (
         (SpanName.FINAL_DELTA, names.VM_MIGRATION_DOWNTIME_FINAL_DELTA, parts.final_delta),
         (SpanName.SNAPSHOT, names.VM_MIGRATION_DOWNTIME_SNAPSHOT, parts.snapshot),
@@ -67,7 +67,7 @@ def _printed_parts(parts: DowntimeParts) -> Iterator[tuple[SpanName, str, Printe
 
 
 def _start(aligned: AlignedSides, side: Side, ended: Downtime, end: Moment) -> Moment:
-    """Where the downtime begins: it lasts the printed time; inside what that leaves open the pause's begin decides.
+    """Return where the downtime begins: the printed time before its end; within its precision, at ``pausing``.
 
     A release that prints no downtime leaves the stamps: from the first sign of the pause, else of the snapshot.
     """
@@ -84,7 +84,7 @@ def _start(aligned: AlignedSides, side: Side, ended: Downtime, end: Moment) -> M
 
 
 def _parts_by_breakdown(aligned: AlignedSides, span: SpanDraft, printed: DowntimeParts) -> list[SpanDraft]:
-    """Parts of the printed lengths; where they begin is stamped (pause, snapshot) or counted back from the end."""
+    """Return parts of the printed lengths; where they begin is stamped, or counted back from the end."""
     parts = _pause(aligned, span)
     after_pause = parts[-1].end if parts else span.start
     final, final_error = printed.final_delta or _NOTHING
@@ -107,7 +107,7 @@ def _parts_by_breakdown(aligned: AlignedSides, span: SpanDraft, printed: Downtim
 
 
 def _packed(aligned: AlignedSides, span: SpanDraft, printed: DowntimeParts) -> list[SpanDraft]:
-    """Stamps too coarse to place anything: the printed parts side by side before the end, the rest before them."""
+    """Return the printed parts side by side before the end: the stamps are too coarse to place anything."""
     parts: list[SpanDraft] = []
     end = span.end
     for name, _, (length, error) in reversed(tuple(_printed_parts(printed))):
@@ -121,7 +121,7 @@ def _packed(aligned: AlignedSides, span: SpanDraft, printed: DowntimeParts) -> l
 
 
 def _pause(aligned: AlignedSides, span: SpanDraft) -> list[SpanDraft]:
-    """The span ``pause``, where both of its ends were said."""
+    """Return the span ``pause``, where both of its ends were said."""
     pause = aligned.sent.pause
     if pause.stretch is None:
         return []
@@ -146,7 +146,7 @@ def _final_delta(aligned: AlignedSides, start: Moment, end: Moment) -> SpanDraft
 
 
 def _parts_by_stamps(aligned: AlignedSides, span: SpanDraft, until: Moment | None = None) -> list[SpanDraft]:
-    """No printed parts: from the stamps of both sides, as far as they go (``until`` is where the source's stop)."""
+    """Return parts by the stamps of both sides, as far as they go; ``until`` is where the source's stop."""
     side, snapshot = aligned.source, aligned.sent.snapshot
     parts = _pause(aligned, span)
     cursor = parts[-1].end if parts else span.start
@@ -169,7 +169,7 @@ def _parts_by_stamps(aligned: AlignedSides, span: SpanDraft, until: Moment | Non
 
 
 def _send_and_complete(aligned: AlignedSides, span: SpanDraft, start: Moment, until: Moment | None) -> list[SpanDraft]:
-    """The border between sending the state and completing lies between the destination's two lines about it."""
+    """Return ``send`` and ``complete``; their border lies between the destination's two lines about it."""
     restored = aligned.on_destination(aligned.received.restore.restored)
     said = aligned.on_destination(aligned.received.resume.resuming)
     resuming = aligned.requested(RequestKind.COMPLETE) or said
@@ -188,7 +188,7 @@ def _send_and_complete(aligned: AlignedSides, span: SpanDraft, start: Moment, un
 
 
 def _broken_off(aligned: AlignedSides, side: Side) -> SpanDraft | None:
-    """A downtime that ended in a failure, or of which the end is not logged."""
+    """Return a downtime that ended in a failure, or of which the end is not logged."""
     start = aligned.on_source(side.sent.pause.sign)
     if start is None:
         return None

@@ -41,7 +41,7 @@ def guest_after(migration: Migration) -> Guest:
 
 
 def _failed(source: Side) -> Guest:
-    """The source gave up and still has the guest."""
+    """Return where the guest is after the source gave up: still there."""
     sent = source.sent
     failed_at = None if sent.failure is None else sent.failure.at
     if sent.resume_failed is not None:
@@ -55,7 +55,7 @@ def _failed(source: Side) -> Guest:
 
 
 def _handed_over(source: Side, destination: Side | None, handed_over: Instant) -> Guest:
-    """Complete was acknowledged: the destination has the guest, and had resumed it unless it was paused."""
+    """Return where the guest is once Complete was acknowledged: on the destination, resumed unless it was paused."""
     said, paused = None, source.paused_before
     if destination is not None:
         received = destination.received
@@ -69,7 +69,7 @@ def _handed_over(source: Side, destination: Side | None, handed_over: Instant) -
 
 
 def _by_destination(destination: Side) -> Guest:
-    """The destination alone: it knows if it has the guest; if it has not, it cannot know who has."""
+    """Return what the destination alone knows: whether it has the guest; if it has not, it cannot know who has."""
     received = destination.received
     if received.left_paused is not None:
         return Guest(location=GuestLocation.DESTINATION, running=False, evidence=received.left_paused)
@@ -79,7 +79,7 @@ def _by_destination(destination: Side) -> Guest:
 
 
 def _unknown(source: Side, destination: Side | None) -> Guest:
-    """The source's evidence stops; if it was killed before the guest can have left, the guest died with it."""
+    """Return where the guest is if the source's evidence stops: killed before the guest left, it took the guest along."""
     killed = source.sent.killed
     stayed = source.sent.snapshot.end is None or (destination is not None and destination.result is Result.FAILURE)
     if killed is not None and stayed:

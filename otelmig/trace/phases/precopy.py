@@ -25,7 +25,7 @@ _BEFORE_MEMORY: Final = frozenset({ErrorType.CONNECTION_FAILED, ErrorType.TLS_ER
 
 
 def precopy(aligned: AlignedSides, end: Moment) -> SpanDraft | None:
-    """The span ``precopy`` with its iterations, up to ``end``; None if no memory was copied with the guest running."""
+    """Return the span ``precopy`` with its iterations; None if no memory was copied while the guest ran."""
     side = aligned.source
     if side is None or side.mode is not Mode.PRECOPY or not _began(aligned, side):
         return None
@@ -49,7 +49,7 @@ def precopy(aligned: AlignedSides, end: Moment) -> SpanDraft | None:
 
 
 def memory_figures(figures: MemoryFigures) -> dict[str, AttributeValue]:
-    """What a line about a memory iteration prints, as attributes."""
+    """Return what a line about a memory iteration prints, as attributes."""
     throttle = figures.throttle_percent
     attributes: dict[str, AttributeValue | None] = {
         names.VM_MIGRATION_MEMORY_ITERATION_SIZE: figures.size_bytes,
@@ -69,7 +69,7 @@ def _seconds(ns: int | None) -> float | None:
 
 
 def _began(aligned: AlignedSides, side: Side) -> bool:
-    """Whether memory was being copied: a line says so, or nothing says that it ended before."""
+    """Return whether memory was being copied: a line says so, or nothing says that it ended before."""
     if side.sent.memory.seen or aligned.received.first(RequestKind.MEMORY) is not None:
         return True
     if side.sent.handshake is None or aligned.error_type in _BEFORE_MEMORY:
@@ -79,7 +79,7 @@ def _began(aligned: AlignedSides, side: Side) -> bool:
 
 
 def _start(aligned: AlignedSides, side: Side) -> Moment:
-    """When copying began: by the printed elapsed time, else the first Memory request, else the last connect."""
+    """Return when copying began: by the printed elapsed time, else the first Memory request, else the last connect."""
     handshake = aligned.on_source(side.sent.handshake)
     start = aligned.on_source(side.sent.memory.since)
     start = start or aligned.requested(RequestKind.MEMORY) or aligned.on_source(side.sent.last_connecting)
@@ -89,7 +89,7 @@ def _start(aligned: AlignedSides, side: Side) -> Moment:
 
 
 def _dirty_rate(memory_pass: MemoryPass, duration_ns: int) -> dict[str, AttributeValue]:
-    """How fast the guest wrote memory during an iteration, and how that is known."""
+    """Return how fast the guest wrote memory during an iteration, and how that is known."""
     rate = memory_pass.dirty_rate
     if rate is None and memory_pass.dirtied_bytes is not None and duration_ns > 0:
         rate = memory_pass.dirtied_bytes / seconds(duration_ns)
@@ -102,7 +102,7 @@ def _dirty_rate(memory_pass: MemoryPass, duration_ns: int) -> dict[str, Attribut
 
 
 def _add_unfinished(aligned: AlignedSides, side: Side, span: SpanDraft, cursor: Moment) -> None:
-    """The iteration that was under way when the migration failed or its evidence stops: shown, marked, not counted."""
+    """Add the iteration that was under way when the migration failed or its evidence stops: marked, not counted."""
     if side.result in (Result.SUCCESS, Result.TIMEOUT) or aligned.paused or cursor.ns >= span.end.ns:
         return
     if not side.sent.memory.pass_under_way:
@@ -114,7 +114,7 @@ def _add_unfinished(aligned: AlignedSides, side: Side, span: SpanDraft, cursor: 
 
 
 def _add_convergence(aligned: AlignedSides, span: SpanDraft) -> None:
-    """Why iterating stopped, as an attribute and as an event."""
+    """Add why iterating stopped, as an attribute and as an event."""
     convergence = aligned.sent.memory.convergence
     if convergence is None:
         return

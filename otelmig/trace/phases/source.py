@@ -22,12 +22,12 @@ __all__ = ["add_wait", "phase", "source_tree"]
 
 
 def phase(root: SpanDraft, name: str) -> SpanDraft | None:
-    """The child of ``root`` called ``name``."""
+    """Return the child of ``root`` called ``name``."""
     return next((child for child in root.children if child.name == name), None)
 
 
 def source_tree(aligned: AlignedSides, side: Side) -> SpanDraft:
-    """The root span with the source's phases, in order."""
+    """Return the root span with the source's phases, in order."""
     start = aligned.timeline.at(Role.SOURCE, side.sent.begun or side.first)
     end = _end(aligned, side)
     root = SpanDraft(SpanName.MIGRATION, start, end)
@@ -44,7 +44,7 @@ def source_tree(aligned: AlignedSides, side: Side) -> SpanDraft:
 
 
 def add_wait(root: SpanDraft, aligned: AlignedSides) -> None:
-    """Where the destination reports its end after the source has: ``unaccounted`` on the source, until then.
+    """Add ``unaccounted`` to the source where the destination reports its end after the source has, until then.
 
     So the source's phases fill the root, and what ends last is theirs: viewers walk back from there, and would stay on
     the destination otherwise.
@@ -59,12 +59,12 @@ def add_wait(root: SpanDraft, aligned: AlignedSides) -> None:
 
 
 def _end(aligned: AlignedSides, side: Side) -> Moment:
-    """Where the source's part ends."""
+    """Return where the source's part ends."""
     return aligned.evidence_ends or aligned.timeline.at(Role.SOURCE, side.sent.end or side.last)
 
 
 def _add_ending(aligned: AlignedSides, side: Side, root: SpanDraft, stopped: SpanDraft | None, end: Moment) -> None:
-    """What follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
+    """Add what follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
     completed = side.sent.downtime is not None
     if side.result is Result.UNKNOWN:
         if stopped is not None and completed and end.ns > stopped.end.ns:
@@ -85,7 +85,7 @@ def _add_ending(aligned: AlignedSides, side: Side, root: SpanDraft, stopped: Spa
 def _add_rollback(
     failure: Moment, root: SpanDraft, stopped: SpanDraft | None, resumed: Moment | None, end: Moment
 ) -> None:
-    """After a failure: until the guest runs again, if it was stopped; else only what is left to clean up."""
+    """Add ``rollback`` until the guest runs again, if it was stopped; else ``cleanup``."""
     until = end if stopped is None else resumed or end
     if until.ns <= failure.ns:
         return
@@ -96,7 +96,7 @@ def _add_rollback(
 
 
 def _mark_lost(aligned: AlignedSides, side: Side, root: SpanDraft) -> None:
-    """A source that stops without a word is an ERROR only if something saw it go: its peer, or what killed it."""
+    """Mark a source that stops without a word as ERROR if something saw it go: its peer, or what killed it."""
     killed, peer_gone = side.sent.killed, aligned.received.peer_gone
     description = f"the source's log stops at {side.last.where}"
     if killed is not None:
@@ -113,7 +113,7 @@ def _mark_lost(aligned: AlignedSides, side: Side, root: SpanDraft) -> None:
 
 
 def _mark_failure(aligned: AlignedSides, side: Side, root: SpanDraft) -> None:
-    """ERROR on the root and on the phase that failed; what stops without a word is ERROR only if the peer saw it go."""
+    """Mark the root and the phase that failed as ERROR; what stops without a word only if the peer saw it go."""
     if side.result in (Result.SUCCESS, Result.CANCELLATION):
         return
     if side.result is Result.UNKNOWN:

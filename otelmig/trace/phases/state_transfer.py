@@ -21,7 +21,7 @@ __all__ = ["state_transfer_attributes"]
 
 
 def state_transfer_attributes(aligned: AlignedSides, proof: ClockProof | None) -> dict[str, float]:
-    """The one-way transfer of the state: middle of what is possible, least and most, in seconds; empty if unknown."""
+    """Return the state's way from host to host: middle of what is possible, least, most, in seconds; empty if unknown."""
     sent, restore, placement = aligned.sent, aligned.received.restore, aligned.timeline.placement
     left, arrived_ns = sent.snapshot.end, _arrived_ns(restore)
     if proof is None or placement is None or placement.bounds is None:
@@ -48,12 +48,12 @@ def state_transfer_attributes(aligned: AlignedSides, proof: ClockProof | None) -
 
 
 def _drifted(ns: int, proof: ClockProof) -> int:
-    """By how much the other clock may have run differently while one ran for so long."""
+    """Return by how much the other clock may have run differently while one ran for ``ns``."""
     return -(-ns * proof.bounds.drift_ppb // 10**9)
 
 
 def _arrived_ns(restore: Restore) -> int | None:
-    """The destination's time by which all of the state had been read."""
+    """Return the destination's time by which all of the state had been read."""
     if restore.printed_at is not None:
         return restore.printed_at.stamp.hi_ns - (0 if restore.restore is None else restore.restore.ns)
     instant = restore.config or restore.restoring

@@ -23,7 +23,7 @@ _COARSE_NS: Final = 100_000
 
 
 def clock_advice(source: Side, destination: Side) -> Iterator[str]:
-    """One sentence for each flag that would add constraints between these two sides."""
+    """Yield one sentence for each flag that would add constraints between these two sides."""
     sent, received = attempt_of(source), attempt_of(destination)
     for side, instants in ((source, SOURCE), (destination, DESTINATION)):
         release = last_release([side.vmm.releases_text])
@@ -51,7 +51,7 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
 
 
 def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -> dict[LogFlags, set[str]]:
-    """The instants that ``release`` prints only with more than what was printed, by what it takes."""
+    """Return the instants that ``release`` prints only with more than what was printed, by what it takes."""
     found: dict[LogFlags, set[str]] = {}
     printed = {need for key in given if (need := instants[key].need(release)) is not None}
     for key, each in instants.items():

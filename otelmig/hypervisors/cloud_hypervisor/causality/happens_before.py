@@ -42,20 +42,20 @@ class Rule:
     why: str
 
     def printed(self) -> Iterator[tuple[Releases, LogFlags]]:
-        """The releases that print both instants, and what that takes."""
+        """Yield the releases that print both instants, and what that takes."""
         for need, group in groupby(range(len(RELEASES)), key=self.need):
             releases = list(group)
             if need is not None:
                 yield Releases(first=releases[0], last=releases[-1]), need
 
     def need(self, release: int) -> LogFlags | None:
-        """What it takes in a release (an index into ``RELEASES``) to print both; None if it does not print one."""
+        """Return what it takes in a release (an index into ``RELEASES``) to print both; None if one is not printed."""
         first, second = self.source.need(release), self.destination.need(release)
         return None if first is None or second is None else first | second
 
 
 def constraints_between(source: Side, destination: Side) -> Sequence[Constraint]:
-    """Every constraint that the rules give for these two sides."""
+    """Return every constraint that the rules give for these two sides."""
     found: list[Constraint] = []
     sent, received = attempt_of(source), attempt_of(destination)
     instants = {each.key: each.find(sent, received) for each in (*SOURCE.values(), *DESTINATION.values())}
@@ -163,7 +163,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def rule_table() -> str:
-    """The rules in Markdown, as the README shows them."""
+    """Return the rules in Markdown, as the README shows them."""
     lines = ["| rule | first on | printed by | why |", "|---|---|---|---|"]
     for rule in RULES:
         side = "source" if rule.source_first else "destination"

@@ -56,7 +56,7 @@ class Instant:
     """Which releases print it, and what that takes."""
 
     def need(self, release: int) -> LogFlags | None:
-        """What it takes in a release (an index into ``RELEASES``); None if it does not print it."""
+        """Return what it takes in a release (an index into ``RELEASES``); None if it does not print it."""
         return next((need for releases, need in self.printed if releases.first <= release <= releases.last), None)
 
 
@@ -76,14 +76,14 @@ def _endpoint(seen: Observation | None) -> Endpoint | None:
 
 
 def _source_time(seen: Observation | None, plus_ns: int) -> Endpoint | None:
-    """The instant ``plus_ns`` after ``seen``."""
+    """Return the instant ``plus_ns`` after ``seen``."""
     if seen is None:
         return None
     return Endpoint(lo_ns=seen.stamp.lo_ns + plus_ns, hi_ns=seen.stamp.hi_ns + plus_ns, seen=seen, basis=Basis.DERIVED)
 
 
 def _acknowledged_start(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
-    """The source's first line after Start was acknowledged."""
+    """Return the source's first line after Start was acknowledged."""
     lines = [seen for kind in _AFTER_START if (seen := source.first(kind))]
     if not lines:  # no CPUID is generated on other architectures, and events carry none
         lines = [seen for seen in (_after_pass(source, 0), source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)) if seen]
@@ -94,7 +94,7 @@ _AFTER_START: Final = (Kind.PROTOCOL_AGREED, Kind.CPUID_GENERATED, Kind.START_AC
 
 
 def _acknowledged_config(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
-    """The source's first line after Config was acknowledged: a further connect, the first pass, or the pause."""
+    """Return the source's first line after Config was acknowledged: a further connect, an iteration, or the pause."""
     if source.mode is Mode.PRECOPY:
         connects = source.all(Kind.CONNECTING)
         if source.connections > 1 and len(connects) > 1:
@@ -104,7 +104,7 @@ def _acknowledged_config(source: Attempt, _: Attempt) -> Sequence[Endpoint | Non
 
 
 def _after_pass(source: Attempt, index: int) -> Observation | None:
-    """The first line after running pass ``index`` was acknowledged."""
+    """Return the first line after memory iteration ``index`` was acknowledged."""
     for kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
         for seen in source.all(kind):
             if seen.number("iteration") == index:
@@ -118,7 +118,7 @@ def _after_pass(source: Attempt, index: int) -> Observation | None:
 
 
 def _before_pass(source: Attempt, index: int) -> Observation | None:
-    """The last line before running pass ``index`` (1 on) is written: its dirty table, else the pass before it."""
+    """Return the last line before iteration ``index`` (1 on) is written: its dirty table, else the iteration before."""
     rounds = source.dirty_rounds
     if rounds:
         if index > len(rounds):
@@ -136,7 +136,7 @@ def _before_pass(source: Attempt, index: int) -> Observation | None:
 
 
 def _memory_commands(source: Attempt, destination: Attempt) -> Sequence[Observation]:
-    """The receipts of Memory that can be counted: none if other connections carry memory, or the counts disagree."""
+    """Return the receipts of Memory that can be counted: none if other connections carry memory, or counts disagree."""
     if source.connections > 1 or source.mode is not Mode.PRECOPY:
         return ()
     received = destination.commands(Command.MEMORY)
@@ -149,7 +149,7 @@ def _memory_commands(source: Attempt, destination: Attempt) -> Sequence[Observat
 
 
 def _table_after_pause(source: Attempt) -> Observation | None:
-    """The dirty table that was read once the guest was paused, before the snapshot."""
+    """Return the dirty table that was read once the guest was paused, before the snapshot."""
     paused = False
     for seen in source.observations:
         if seen.kind in (Kind.VM_PAUSED, Kind.DEVICE_PAUSING):
@@ -166,7 +166,7 @@ def _memory_received(source: Attempt, destination: Attempt) -> Sequence[Endpoint
 
 
 def _passes(source: Attempt, destination: Attempt) -> range:
-    """The passes that can be told apart on both sides, whatever number the source's log claims."""
+    """Return the memory iterations that can be told apart on both sides, whatever number the source's log claims."""
     return range(min(source.iterations, len(_memory_commands(source, destination))))
 
 
@@ -179,7 +179,7 @@ def _passes_written(source: Attempt, destination: Attempt) -> Sequence[Endpoint 
 
 
 def _final_memory(source: Attempt, destination: Attempt) -> Sequence[Endpoint | None]:
-    """The receipt of the transfer that was made with the guest paused, if there was one."""
+    """Return the receipt of the transfer that was made with the guest paused, if there was one."""
     commands = _memory_commands(source, destination)
     index = source.iterations
     final = source.first(Kind.FINAL_DELTA_SENT)
@@ -200,13 +200,13 @@ def _final_memory_acknowledged(source: Attempt, _: Attempt) -> Sequence[Endpoint
 
 
 def _snapshot_cpuid(source: Attempt) -> Observation | None:
-    """The CPUID line that is printed inside the snapshot."""
+    """Return the CPUID line that is printed inside the snapshot."""
     lines = source.all(Kind.CPUID_GENERATED)
     return lines[1] if len(lines) > 1 else None
 
 
 def _snapshot_done(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
-    """The last line before State is written: ``snapshotted`` or a dirty table after it, else the snapshot's CPUID."""
+    """Return the last line before State is written: ``snapshotted``, a dirty table after it, or the snapshot's CPUID."""
     done = source.first(Kind.SNAPSHOTTED)
     if done is None:
         return (_endpoint(_snapshot_cpuid(source)),)
@@ -222,7 +222,7 @@ def _breakdown(source: Attempt, name: str) -> int | None:
 
 
 def _before_snapshot(source: Attempt) -> Observation | None:
-    """A line printed before the snapshot's own clock started."""
+    """Return a line printed before the snapshot's own clock started."""
     return source.first(Kind.FINAL_DELTA_SENT, Kind.VM_PAUSED)
 
 
@@ -260,7 +260,7 @@ def _fault_connect(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
 
 
 def _last_before_drop(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
-    """The source's last line before it closed the connection or died: the thread's last one before the failure."""
+    """Return the source's last line before it closed the connection or died: its thread's last one before that."""
     failure = source.failure
     if source.result is Result.SUCCESS or not source.observations:
         return (None,)
@@ -280,7 +280,7 @@ def _refusal_read(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
 
 
 def _peer_failure(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
-    """The source's failure, where its text says that the destination's end of the connection went away."""
+    """Return the source's failure, where its text says that the destination's end of the connection went away."""
     failed = source.first(Kind.SEND_FAILED)
     by_peer = failed is not None and failed.word("error_type") == ErrorType.SOCKET_ERROR
     return (_endpoint(source.failure),) if by_peer else (None,)
@@ -292,12 +292,12 @@ def _last_command(_: Attempt, destination: Attempt) -> Sequence[Endpoint | None]
 
 
 def _first(*kinds: Kind) -> Finder:
-    """The first observation of the first of ``kinds`` that the source has."""
+    """Return the first observation of the first of ``kinds`` that the source has."""
     return lambda source, _: (_endpoint(source.first(*kinds)),)
 
 
 def _received(*kinds: Kind) -> Finder:
-    """The same on the destination."""
+    """Return the first observation of the first of ``kinds`` that the destination has."""
     return lambda _, destination: (_endpoint(destination.first(*kinds)),)
 
 
@@ -306,7 +306,7 @@ def _command(name: Command) -> Finder:
 
 
 def _peer_lost(_: Attempt, destination: Attempt) -> Sequence[Endpoint | None]:
-    """Where the destination found the connection closed; None where it gave up by itself and may have closed it."""
+    """Return where the destination found the connection closed; None where it may have closed it itself."""
     if destination.first(Kind.RECEIVE_ABORTED) is not None:
         return (None,)
     return (_endpoint(destination.first(Kind.PEER_LOST)),)

@@ -77,7 +77,7 @@ def _begun(attempt: Attempt) -> Observation:
 
 
 def _end(attempt: Attempt) -> Observation | None:
-    """Where receiving ends: by the line that says so, else where the guest was started."""
+    """Return where receiving ends: by the line that says so, else where the guest was started."""
     for kind in _ENDS:
         if (end := attempt.first(kind)) is not None:
             return end
@@ -124,7 +124,7 @@ def _prefault(attempt: Attempt) -> Prefault | None:
 
 
 def _refusal(attempt: Attempt) -> Refusal | None:
-    """Why the destination turned the migration down: the root cause of what the source reports."""
+    """Return why the destination turned the migration down: the root cause of what the source reports."""
     aborted = attempt.first(Kind.RECEIVE_ABORTED)
     if aborted is not None:
         text = f"{aborted.word('command')} failed: {aborted.word('error')}"

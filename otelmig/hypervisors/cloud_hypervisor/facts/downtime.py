@@ -39,7 +39,7 @@ def pause(attempt: Attempt) -> Pause:
 
 
 def _stop(attempt: Attempt) -> Window | None:
-    """Where the vCPUs stopped: after ``pausing``, before the first device is paused (or the guest is said to be)."""
+    """Return where the vCPUs stopped: after ``pausing``, before the first device is paused, or the guest said to be."""
     pausing = attempt.first(Kind.VM_PAUSING)
     if pausing is None:
         return None

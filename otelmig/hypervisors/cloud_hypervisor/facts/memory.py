@@ -56,7 +56,7 @@ def memory_copy(attempt: Attempt) -> MemoryCopy:
 
 
 def _since(attempt: Attempt) -> Instant | None:
-    """When copying began: the smallest difference between a stamp and the elapsed time on its line."""
+    """Return when copying began: the smallest difference between a stamp and the elapsed time on its line."""
     timed = [
         (seen, elapsed)
         for kind in (Kind.ITERATION_SENT, Kind.PRECOPY_CONVERGED, Kind.FINAL_DELTA_SENT)
@@ -70,7 +70,7 @@ def _since(attempt: Attempt) -> Instant | None:
 
 
 def _lines_of_passes(attempt: Attempt) -> list[Observation]:
-    """The line of each acknowledged iteration: its own, else (until v51) the first after its round."""
+    """Return the line of each acknowledged iteration: its own, else (until v51) the first after its round."""
     by_number: dict[int, Observation] = {}
     for kind in _ITERATION:  # the line is stamped before the event: it wins
         for seen in attempt.all(kind):
@@ -109,7 +109,7 @@ def _final_delta(seen: Observation) -> MemoryPass:
 
 
 def _figures(seen: Observation, *, first: bool) -> MemoryFigures:
-    """What a line about an iteration prints; before the second there is no bandwidth to estimate a downtime with."""
+    """Return what a line about an iteration prints; on the first, nothing can be estimated yet."""
     return MemoryFigures(
         size_bytes=seen.number("size_bytes"),
         total_bytes=seen.number("total_bytes"),
@@ -125,7 +125,7 @@ def _figures(seen: Observation, *, first: bool) -> MemoryFigures:
 def _dirty(
     attempt: Attempt, lines: Sequence[Observation], index: int
 ) -> tuple[float | None, int | None, DirtyRateMethod | None]:
-    """How fast the guest wrote memory during an iteration, or how much: what the next reading of the dirty log found.
+    """Return how fast the guest wrote memory during an iteration, or how much it wrote, by the next dirty log.
 
     The reading's own lines say it to the page; else the size of the next iteration, which is rounded up to MiB.
     """
@@ -144,7 +144,7 @@ def _dirty(
 
 
 def _pass_under_way(attempt: Attempt) -> bool:
-    """Whether nothing says that iterating was over (until v51: that the last reading of the dirty log was empty)."""
+    """Return whether nothing says that iterating was over, such as (until v51) an empty dirty table."""
     if attempt.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED) is not None:
         return False
     rounds, tables = attempt.all(Kind.DIRTY_ROUND), attempt.all(Kind.DIRTY_TABLE)
@@ -153,7 +153,7 @@ def _pass_under_way(attempt: Attempt) -> bool:
 
 
 def _convergence(attempt: Attempt) -> Convergence | None:
-    """Why iterating stopped; until v51 by the numbered rounds, of which there are at most as many as printed."""
+    """Return why iterating stopped; until v51 by the numbered rounds, of which there are at most as many as printed."""
     decided = attempt.first(Kind.CONVERGENCE_DECIDED)
     reason = None if decided is None else decided.word("reason")
     if attempt.result is Result.TIMEOUT:

@@ -42,7 +42,7 @@ def side_of(attempt: Attempt, vmm: Vmm, number: int, state: SideState = SideStat
 
 
 def _identity(attempt: Attempt, number: int) -> bytes:
-    """The printed text of the first identifying records; without any, the first stamps have to do."""
+    """Return a digest of the first identifying records as printed; without any, the first stamps have to do."""
     texts = [seen.text.rstrip() for seen in attempt.observations if seen.text]  # the journal strips lines
     if not texts:  # the log begins in the middle of the attempt
         texts = [f"{attempt.role} {seen.kind} {seen.stamp.text}" for seen in attempt.observations[:_IDENTIFYING]]

@@ -77,7 +77,7 @@ def _terms(attempt: Attempt) -> Terms:
 
 
 def _end(attempt: Attempt) -> Observation:
-    """The last line of the attempt that is about the migration itself."""
+    """Return the last line of the attempt that is about the migration itself."""
     last = attempt.observations[-1]
     if attempt.result is Result.UNKNOWN:
         return last
@@ -103,7 +103,7 @@ def _end(attempt: Attempt) -> Observation:
 
 
 def _failure(attempt: Attempt) -> Failure | None:
-    """The earliest sign of the failure, and what the source's own lines say of its cause.
+    """Return the earliest sign of the failure, and what the source's own lines say of its cause.
 
     What the destination reported over the connection says more than what the source made of it.
     """
