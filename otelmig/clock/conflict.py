@@ -79,7 +79,7 @@ def conflict_of(
     *,
     settable: Sequence[SettableClock],
 ) -> Conflict | None:
-    """Return what contradicts in ``constraints``, if anything; ``settable`` are those of the two clocks that may step."""
+    """Return what contradicts in ``constraints``, if anything; ``settable`` are the clocks that may step."""
     worst = bounds.contradiction
     if worst is None:
         return None

@@ -30,7 +30,7 @@ _PPM: Final = 1_000
 
 
 def drift_ppb(text: str) -> int | None:
-    """Return the drift that a tier's name or a number of ppm stands for, in parts per billion; None if it is neither."""
+    """Return the drift in parts per billion that a tier's name or a number of ppm stands for; None if it is neither."""
     if text in TIERS:
         return TIERS[text]
     try:

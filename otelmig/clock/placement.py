@@ -57,7 +57,7 @@ class Placement:
     """Those that hold around ``at_ns``; None if none do."""
 
     def error_ns(self, at_ns: int) -> int | None:
-        """Return how far a stamp that ``estimate_ns`` puts at ``at_ns`` may be from its true source time; None if open."""
+        """Return how far a stamp that is drawn at ``at_ns`` may be from its true source time; None if that is open."""
         if self.bounds is None:
             return None
         lo, hi = self.bounds.lo_ns(at_ns), self.bounds.hi_ns(at_ns)

@@ -126,7 +126,7 @@ def _broken_off(aligned: AlignedSides, side: Side, span: SpanDraft) -> Moment:
 
 
 def _resume(aligned: AlignedSides, side: Side) -> SpanDraft | None:
-    """Return the span ``resume``: by its printed time, else between the events, else from Complete to the last device."""
+    """Return the span ``resume``: by its printed time, between its events, or from Complete to the last device."""
     facts = side.received.resume
     resuming, resumed = aligned.on_destination(facts.resuming), aligned.on_destination(facts.resumed)
     if facts.printed_at is not None:

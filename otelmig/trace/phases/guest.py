@@ -79,7 +79,7 @@ def _by_destination(destination: Side) -> Guest:
 
 
 def _unknown(source: Side, destination: Side | None) -> Guest:
-    """Return where the guest is if the source's evidence stops: killed before the guest left, it took the guest along."""
+    """Return where the guest is if the source's evidence stops; a source killed before it left took it along."""
     killed = source.sent.killed
     stayed = source.sent.snapshot.end is None or (destination is not None and destination.result is Result.FAILURE)
     if killed is not None and stayed:

@@ -21,7 +21,7 @@ __all__ = ["state_transfer_attributes"]
 
 
 def state_transfer_attributes(aligned: AlignedSides, proof: ClockProof | None) -> dict[str, float]:
-    """Return the state's way from host to host: middle of what is possible, least, most, in seconds; empty if unknown."""
+    """Return how long the state travelled: middle of what is possible, least, most, in seconds; empty if unknown."""
     sent, restore, placement = aligned.sent, aligned.received.restore, aligned.timeline.placement
     left, arrived_ns = sent.snapshot.end, _arrived_ns(restore)
     if proof is None or placement is None or placement.bounds is None:

@@ -206,7 +206,7 @@ def _snapshot_cpuid(source: Attempt) -> Observation | None:
 
 
 def _snapshot_done(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
-    """Return the last line before State is written: ``snapshotted``, a dirty table after it, or the snapshot's CPUID."""
+    """Return the last line before State is written: a dirty table, ``snapshotted``, or the snapshot's CPUID."""
     done = source.first(Kind.SNAPSHOTTED)
     if done is None:
         return (_endpoint(_snapshot_cpuid(source)),)
