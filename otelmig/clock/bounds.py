@@ -11,6 +11,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.units import PPB
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ClockBounds", "Contradiction", "clock_bounds"]
 
-_PPB: Final = 10**9
 _SEARCH_NS: Final = 1 << 62
 
 
@@ -82,7 +83,7 @@ class ClockBounds:
         return _first_true(lambda at: at + (self.lo_ns(at) or 0) > destination_ns, around) - 1
 
     def _slack(self, constraint: Constraint, at_ns: int) -> int:
-        return -(-abs(at_ns - constraint.at_ns) * self.drift_ppb // _PPB)
+        return -(-abs(at_ns - constraint.at_ns) * self.drift_ppb // PPB)
 
     @staticmethod
     def _near(constraints: Sequence[Constraint], at_ns: int) -> Sequence[Constraint]:
@@ -128,7 +129,7 @@ def _undominated(constraints: list[Constraint], drift_ppb: int, *, sign: int) ->
     kept: list[Constraint] = []
 
     def implied(weak: Constraint, strong: Constraint) -> bool:
-        slack = -(-abs(weak.at_ns - strong.at_ns) * drift_ppb // _PPB)
+        slack = -(-abs(weak.at_ns - strong.at_ns) * drift_ppb // PPB)
         return sign * weak.bound_ns >= sign * strong.bound_ns + slack
 
     for each in sorted(constraints, key=lambda each: (each.at_ns, sign * each.bound_ns)):

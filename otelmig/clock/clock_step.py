@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import MILLISECOND_NS, PPB, PPM_PPB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ClockStep", "steps_seen_in"]
 
-_MS: Final = 10**6
-_LOCK_WAIT_NS: Final = 5 * _MS
+_LOCK_WAIT_NS: Final = 5 * MILLISECOND_NS
 """The wall clock is read later than the monotonic one, behind the lock of the output: longer waits were not seen."""
-_SLEW_PPM: Final = 500
+_SLEW_PPB: Final = 500 * PPM_PPB
 """How fast a clock that is not set may run apart from the monotonic one."""
 
 
@@ -62,7 +62,7 @@ def _by_monotonic_time(side: Side) -> Iterator[ClockStep]:
     apart = [each.stamp.ns - elapsed.ns for each, elapsed in both]
     blur = max(each.stamp.error_ns + elapsed.error_ns for each, elapsed in both)
     span = both[-1][1].ns - both[0][1].ns
-    allowed = _LOCK_WAIT_NS + 2 * blur + abs(span) * _SLEW_PPM // 10**6
+    allowed = _LOCK_WAIT_NS + 2 * blur + abs(span) * _SLEW_PPB // PPB
     most, least = list(accumulate(apart, max)), list(accumulate(apart, min))
     most_after = list(accumulate(reversed(apart), max))[::-1]
     least_after = list(accumulate(reversed(apart), min))[::-1]
@@ -96,7 +96,7 @@ def _by_printed_downtime(side: Side) -> Iterator[ClockStep]:
     if downtime is None or downtime.duration is None:
         return
     end, printed = downtime.end, downtime.duration
-    slack = printed.ns * _SLEW_PPM // 10**6
+    slack = printed.ns * _SLEW_PPB // PPB
     pausing = side.sent.pause.pausing
     if pausing is not None and pausing.stamp.domain is end.stamp.domain:
         # the line may have waited for the output's lock before its wall clock was read

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.bounds import clock_bounds
+from otelmig.units import PPB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Conflict", "OffsetStep", "SettableClock", "conflict_of", "is_excluded"]
 
-_PPB: Final = 10**9
 _FAR: Final = 1 << 62
 
 
@@ -193,9 +193,9 @@ def _size(before: ClockBounds, after: ClockBounds, first_ns: int, last_ns: int) 
     least, most = before.lo_ns(first_ns), before.hi_ns(first_ns)
     grown: list[int | None] = [None, None]
     if lo is not None and most is not None:
-        numerator = (lo - most) * _PPB - drifted
-        grown[0] = numerator // (_PPB + drift if numerator > 0 else _PPB)
+        numerator = (lo - most) * PPB - drifted
+        grown[0] = numerator // (PPB + drift if numerator > 0 else PPB)
     if hi is not None and least is not None:
-        numerator = (hi - least) * _PPB + drifted
-        grown[1] = -(-numerator // (_PPB - drift if numerator > 0 else _PPB))
+        numerator = (hi - least) * PPB + drifted
+        grown[1] = -(-numerator // (PPB - drift if numerator > 0 else PPB))
     return grown[0], grown[1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.bounds import clock_bounds
+from otelmig.units import PPM_PPB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,6 @@ DEFAULT_DRIFT_PPB: Final = TIERS["ntp-slew"]
 """A certificate must hold for hosts whose clocks NTP is correcting; where constraints are near it costs little."""
 SLEWED_PPB: Final = TIERS["ntp-slew"]
 """A drift up to this that the logs demand is a clock being slewed; more is a contradiction."""
-_PPM: Final = 1_000
 
 
 def drift_ppb(text: str) -> int | None:
@@ -34,7 +34,7 @@ def drift_ppb(text: str) -> int | None:
     if text in TIERS:
         return TIERS[text]
     try:
-        found = round(float(text.removesuffix("ppm")) * _PPM)
+        found = round(float(text.removesuffix("ppm")) * PPM_PPB)
     except (ValueError, OverflowError):
         return None
     return found if 0 <= found <= TIERS["chrony-slew"] else None

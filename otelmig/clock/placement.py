@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.clock.proof import ClockStatus
 from otelmig.errors import UsageError
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import MICROSECOND_NS, PPB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
 
 __all__ = ["ClockMode", "Placement", "place"]
-
-_MICROSECOND: Final = 1_000
-_PPB: Final = 10**9
 
 
 class ClockMode(StrEnum):
@@ -65,7 +63,7 @@ class Placement:
             return None
         worst = max(hi - self.estimate_ns, self.estimate_ns - lo, 0)
         # its true source time is another one: the offset may have drifted on the way there
-        return -(-worst * _PPB // (_PPB - self.bounds.drift_ppb))
+        return -(-worst * PPB // (PPB - self.bounds.drift_ppb))
 
 
 def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -> Placement:
@@ -91,9 +89,9 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
         estimate = 0  # nothing is provably wrong, or nothing can be proved
     else:
         estimate = sum(known) // len(known) if known else 0
-    estimate = estimate // _MICROSECOND * _MICROSECOND
+    estimate = estimate // MICROSECOND_NS * MICROSECOND_NS
     if lo is not None and estimate < lo:
-        estimate += _MICROSECOND
+        estimate += MICROSECOND_NS
     applied = 0 if mode in _RAW else estimate
     if mode is ClockMode.OFF:
         status, lo, hi, bounds = ClockStatus.UNSYNCED, None, None, None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.facts import RequestKind
 from otelmig.migration.side import Mode, Result
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +153,7 @@ def _least(duration: Printed | None) -> int:
 
 
 def _most(duration: Printed | None) -> int:
-    return 10**6 if duration is None else duration.ns + duration.error_ns
+    return MILLISECOND_NS if duration is None else duration.ns + duration.error_ns
 
 
 def was_answered(source: Side) -> bool:

@@ -10,6 +10,7 @@ from otelmig.clock.conflict import is_excluded
 from otelmig.clock.drift import TIERS, least_drift
 from otelmig.migration.constraint import Basis
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +28,6 @@ _WORTH_IT: Final = 0.9
 """Advice that leaves more than this of the width is not given."""
 _COARSE: Final = 0.25
 """A share of the width from which on the resolution of the stamps is worth a word."""
-_MS: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,12 +156,12 @@ def _advice(found: Migration, bounds: ClockBounds | None, at_ns: int, rounding_n
         narrower = _span(steadier, at_ns)
         if steadier.contradiction is None and narrower is not None and narrower < _WORTH_IT * width:
             yield (
-                f"--max-drift {tier}, if it is known that neither clock was being slewed: {narrower / _MS:.3g} ms "
-                f"wide instead of {width / _MS:.3g} ms"
+                f"--max-drift {tier}, if it is known that neither clock was being slewed: {narrower / MILLISECOND_NS:.3g} "
+                f"ms wide instead of {width / MILLISECOND_NS:.3g} ms"
             )
             break
     if rounding_ns > _COARSE * width:
-        yield f"finer stamps: {rounding_ns / _MS:.3g} ms of the width is their resolution"
+        yield f"finer stamps: {rounding_ns / MILLISECOND_NS:.3g} ms of the width is their resolution"
     wall = all(side.vmm.domain is ClockDomain.REALTIME for side in found.sides)
     if wall and not any(each.basis is Basis.PROBE for each in proof.constraints):
         yield (

@@ -12,7 +12,7 @@ from otelmig.trace import attributes as names
 from otelmig.trace.clock_attributes import clock_attributes
 from otelmig.trace.drafting.aligned_sides import AlignedSides, seconds
 from otelmig.trace.drafting.layout import lay_out
-from otelmig.trace.drafting.span_draft import MICROSECOND, SpanDraft
+from otelmig.trace.drafting.span_draft import SpanDraft
 from otelmig.trace.drafting.timeline import Timeline
 from otelmig.trace.identity import identity_of
 from otelmig.trace.phases.blackout import blackout_attributes, blackout_draft, blackout_of
@@ -23,6 +23,7 @@ from otelmig.trace.resource import resource_of
 from otelmig.trace.root_attributes import add_top_attributes, epoch_attributes
 from otelmig.trace.span import Link, Span, SpanEvent, Trace
 from otelmig.trace.spans import SpanName
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from otelmig.clock.epoch import Epoch
@@ -182,7 +183,7 @@ def _events(draft: SpanDraft, epoch: Epoch) -> tuple[SpanEvent, ...]:
     placed = [
         SpanEvent(
             name=event.name,
-            time_ns=min(max(event.at.ns // MICROSECOND * MICROSECOND, draft.start_ns), draft.end_ns) + epoch.ns,
+            time_ns=min(max(event.at.ns // MICROSECOND_NS * MICROSECOND_NS, draft.start_ns), draft.end_ns) + epoch.ns,
             attributes=event.attributes,
         )
         for event in draft.events

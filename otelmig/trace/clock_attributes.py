@@ -8,6 +8,7 @@ from otelmig.clock.proof import ClockStatus
 from otelmig.migration.constraint import Basis
 from otelmig.trace import attributes as names
 from otelmig.trace.drafting.aligned_sides import seconds
+from otelmig.units import PPB
 
 if TYPE_CHECKING:
     from otelmig.clock.conflict import Conflict, OffsetStep
@@ -37,9 +38,9 @@ def clock_attributes(
         attributes |= _bounds(placement)
     if placement.status is ClockStatus.UNSYNCED:
         return attributes
-    attributes[names.OTELMIG_CLOCK_DRIFT_ASSUMED] = proof.bounds.drift_ppb / 1e9
+    attributes[names.OTELMIG_CLOCK_DRIFT_ASSUMED] = proof.bounds.drift_ppb / PPB
     if proof.required_ppb is not None:
-        attributes[names.OTELMIG_CLOCK_DRIFT_REQUIRED] = proof.required_ppb / 1e9
+        attributes[names.OTELMIG_CLOCK_DRIFT_REQUIRED] = proof.required_ppb / PPB
     if proof.conflict is not None:
         attributes |= _conflict(proof.conflict)
     if proof.settings and names.OTELMIG_CLOCK_EVIDENCE_STEP not in attributes:

@@ -5,10 +5,11 @@ A trace is built all the same, by the rest of the evidence; the doubt is recorde
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from otelmig.clock.clock_step import steps_seen_in
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
 
 __all__ = ["doubts", "impossible_downtime"]
-
-_MS: Final = 10**6
 
 
 def doubts(side: Side) -> Iterator[str]:
@@ -29,7 +28,7 @@ def doubts(side: Side) -> Iterator[str]:
     if downtime is None:
         return
     if downtime.duration is not None and impossible_downtime(side):
-        printed_ms = downtime.duration.ns // _MS
+        printed_ms = downtime.duration.ns // MILLISECOND_NS
         yield f"the printed downtime of {printed_ms} ms is longer than the migration ({downtime.end.where})"
     parts = downtime.parts
     if parts is not None and parts.total is not None:
@@ -47,8 +46,10 @@ def _settings(side: Side) -> Iterator[str]:
 def _size(setting: ClockStep) -> str:
     lo, hi = setting.lo_ns, setting.hi_ns
     if lo is not None and hi is not None:
-        return f"{lo / _MS:+.1f} .. {hi / _MS:+.1f} ms"
-    return f"{lo / _MS:+.3f} ms or more" if lo is not None else f"{(hi or 0) / _MS:+.3f} ms or less"
+        return f"{lo / MILLISECOND_NS:+.1f} .. {hi / MILLISECOND_NS:+.1f} ms"
+    return (
+        f"{lo / MILLISECOND_NS:+.3f} ms or more" if lo is not None else f"{(hi or 0) / MILLISECOND_NS:+.3f} ms or less"
+    )
 
 
 def _backward(side: Side) -> Iterator[str]:
@@ -58,7 +59,7 @@ def _backward(side: Side) -> Iterator[str]:
     worst = max(side.going_back(), key=lambda found: found[0], default=None)
     if worst is not None:
         back_ns, _, seen = worst
-        yield f"times go back by {back_ns / _MS:.3f} ms at {seen.where}: lines are damaged or mixed"
+        yield f"times go back by {back_ns / MILLISECOND_NS:.3f} ms at {seen.where}: lines are damaged or mixed"
 
 
 def impossible_downtime(side: Side) -> bool:

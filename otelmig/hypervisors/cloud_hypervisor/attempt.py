@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.migration.observation import Kind
 from otelmig.migration.side import Mode
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -183,7 +184,7 @@ def dirty_rounds_of(observations: Iterable[Observation]) -> tuple[DirtyRound, ..
     return tuple(each for each in found if not each.empty)
 
 
-_ONE_RESUME_NS = 10**9
+_ONE_RESUME_NS = SECOND_NS
 """Devices that are resumed together are so within this time of each other."""
 _AFTER_ROUND = frozenset(
     {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from otelmig.migration.facts import DestinationFacts, ErrorType, SourceFacts
 from otelmig.migration.side import Result, Role
 from otelmig.migration.stamp import COARSE_NS
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from otelmig.migration.facts import Instant, RequestKind
@@ -20,7 +21,7 @@ __all__ = ["AlignedSides", "seconds"]
 
 def seconds(ns: int) -> float:
     """Return nanoseconds as the double of seconds that conventions ask for."""
-    return ns / 1e9
+    return ns / SECOND_NS
 
 
 @dataclass(frozen=True, kw_only=True)

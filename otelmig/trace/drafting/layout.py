@@ -10,15 +10,16 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from otelmig.trace.drafting.span_draft import MICROSECOND, SpanDraft
+from otelmig.trace.drafting.span_draft import SpanDraft
 from otelmig.trace.spans import SpanName
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["lay_out", "tiles"]
 
-_SHORTEST_TILE: Final = 3 * MICROSECOND
+_SHORTEST_TILE: Final = 3 * MICROSECOND_NS
 """Less than this between two parts is not worth a span: it goes to the part before it."""
 
 
@@ -32,7 +33,7 @@ def tiles(parent: SpanDraft, parts: Sequence[SpanDraft]) -> list[SpanDraft]:
     for part in parts:
         start = part.start.not_before(cursor).not_after(parent.end)
         end = part.end.not_before(start).not_after(parent.end)
-        if end.ns - start.ns < 2 * MICROSECOND:
+        if end.ns - start.ns < 2 * MICROSECOND_NS:
             continue
         if start.ns - cursor.ns >= _SHORTEST_TILE:
             filled.append(SpanDraft(SpanName.UNACCOUNTED, cursor, start, role=parent.role))
@@ -51,8 +52,8 @@ def tiles(parent: SpanDraft, parts: Sequence[SpanDraft]) -> list[SpanDraft]:
 def lay_out(root: SpanDraft, *, fixed: SpanDraft | None) -> None:
     """Set the final boundaries of the whole tree, in order of time; ``fixed`` (the downtime) keeps its length."""
     for draft in root.walk():
-        draft.start_ns = draft.start.ns // MICROSECOND * MICROSECOND
-        draft.end_ns = max(draft.end.ns // MICROSECOND * MICROSECOND, draft.start_ns + MICROSECOND)
+        draft.start_ns = draft.start.ns // MICROSECOND_NS * MICROSECOND_NS
+        draft.end_ns = max(draft.end.ns // MICROSECOND_NS * MICROSECOND_NS, draft.start_ns + MICROSECOND_NS)
     _settle(root, fixed)
 
 
@@ -68,8 +69,8 @@ def _settle(draft: SpanDraft, fixed: SpanDraft | None) -> None:
         _push_left(sequence, draft.end_ns, fixed)
     else:
         _settle(sequence[anchor], fixed)
-        _push_left(sequence[:anchor], sequence[anchor].start_ns - MICROSECOND, fixed)
-        _push_right(sequence[anchor + 1 :], sequence[anchor].end_ns + MICROSECOND, fixed)
+        _push_left(sequence[:anchor], sequence[anchor].start_ns - MICROSECOND_NS, fixed)
+        _push_right(sequence[anchor + 1 :], sequence[anchor].end_ns + MICROSECOND_NS, fixed)
     for child in draft.children:
         if not child.sequential:
             _settle(child, fixed)
@@ -86,7 +87,7 @@ def _settle(draft: SpanDraft, fixed: SpanDraft | None) -> None:
 def _part(parts: Sequence[SpanDraft]) -> None:
     """Leave a microsecond between tiles; it is taken from the earlier one."""
     for part, following in pairwise(parts):
-        part.end_ns = following.start_ns - MICROSECOND
+        part.end_ns = following.start_ns - MICROSECOND_NS
     for part in parts:
         _settle(part, None)
 
@@ -95,15 +96,15 @@ def _push_left(sequence: Sequence[SpanDraft], limit_ns: int, fixed: SpanDraft | 
     """Make each span end a microsecond before the next begins, and the last one by ``limit_ns``."""
     for draft in reversed(sequence):
         draft.end_ns = min(draft.end_ns, limit_ns)
-        draft.start_ns = min(draft.start_ns, draft.end_ns - MICROSECOND)
+        draft.start_ns = min(draft.start_ns, draft.end_ns - MICROSECOND_NS)
         _settle(draft, fixed)
-        limit_ns = draft.start_ns - MICROSECOND
+        limit_ns = draft.start_ns - MICROSECOND_NS
 
 
 def _push_right(sequence: Sequence[SpanDraft], limit_ns: int, fixed: SpanDraft | None) -> None:
     """Make each span begin a microsecond after the one before ended, the first one not before ``limit_ns``."""
     for draft in sequence:
         draft.start_ns = max(draft.start_ns, limit_ns)
-        draft.end_ns = max(draft.end_ns, draft.start_ns + MICROSECOND)
+        draft.end_ns = max(draft.end_ns, draft.start_ns + MICROSECOND_NS)
         _settle(draft, fixed)
-        limit_ns = draft.end_ns + MICROSECOND
+        limit_ns = draft.end_ns + MICROSECOND_NS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from otelmig.trace.drafting.timeline import Moment
     from otelmig.trace.span import AttributeValue
 
-__all__ = ["MICROSECOND", "DraftEvent", "SpanDraft"]
-
-MICROSECOND: Final = 1_000
+__all__ = ["DraftEvent", "SpanDraft"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

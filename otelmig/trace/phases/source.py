@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
-from otelmig.trace.drafting.span_draft import MICROSECOND, DraftEvent, SpanDraft
+from otelmig.trace.drafting.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.phases.downtime import downtime
 from otelmig.trace.phases.precopy import precopy
 from otelmig.trace.span import SpanKind
 from otelmig.trace.spans import EventName, SpanName
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
@@ -53,7 +54,7 @@ def add_wait(root: SpanDraft, aligned: AlignedSides) -> None:
     last = next((child for child in reversed(root.children) if child.sequential and child.role is Role.SOURCE), None)
     if received is None or last is None or aligned.source is None or aligned.source.result is not Result.SUCCESS:
         return
-    until = received.end.plus(MICROSECOND)
+    until = received.end.plus(MICROSECOND_NS)
     if until.ns > last.end.ns:
         root.children.append(SpanDraft(SpanName.UNACCOUNTED, last.end, until))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.trace import attributes as names
 from otelmig.trace.drafting.aligned_sides import seconds
+from otelmig.units import PPB
 
 if TYPE_CHECKING:
     from otelmig.clock.proof import ClockProof
@@ -49,7 +50,7 @@ def state_transfer_attributes(aligned: AlignedSides, proof: ClockProof | None) -
 
 def _drifted(ns: int, proof: ClockProof) -> int:
     """Return by how much the other clock may have run differently while one ran for ``ns``."""
-    return -(-ns * proof.bounds.drift_ppb // 10**9)
+    return -(-ns * proof.bounds.drift_ppb // PPB)
 
 
 def _arrived_ns(restore: Restore) -> int | None:

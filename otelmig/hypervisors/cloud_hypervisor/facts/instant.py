@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.facts import DeviceInstant, Killed, Printed, Window
 from otelmig.migration.observation import Kind
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["at", "device_instants", "killed", "printed", "run_window"]
 
-_MILLISECOND: Final = 10**6
+_TRUNCATED_NS: Final = MILLISECOND_NS
 """Cloud Hypervisor truncates the durations that it prints in ms: the true one is up to this much longer."""
 
 
@@ -28,7 +29,7 @@ def at(seen: Observation | None) -> Instant | None:
 def printed(seen: Observation | None, name: str) -> Printed | None:
     """Return the duration ``name`` of a line, which prints it in whole milliseconds."""
     ns = None if seen is None else seen.number(name)
-    return None if ns is None else Printed(ns, _MILLISECOND)
+    return None if ns is None else Printed(ns, _TRUNCATED_NS)
 
 
 def device_instants(observations: Iterable[Observation]) -> tuple[DeviceInstant, ...]:

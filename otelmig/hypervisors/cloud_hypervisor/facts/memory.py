@@ -16,6 +16,7 @@ from otelmig.migration.facts import (
 )
 from otelmig.migration.observation import Kind
 from otelmig.migration.side import Result
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["memory_copy"]
 
-_ELAPSED_ERROR_NS: Final = 5 * 10**6
+_ELAPSED_ERROR_NS: Final = 5 * MILLISECOND_NS
 """``elapsed`` is printed with two decimals of a second."""
 _ITERATION: Final = (Kind.ITERATION_ANNOUNCED, Kind.ITERATION_SENT)
 _BEFORE_TABLE: Final = (Kind.DIRTY_ROUND, *_ITERATION)
