@@ -155,10 +155,8 @@ def _advice(found: Migration, bounds: ClockBounds | None, at_ns: int, rounding_n
         steadier = clock_bounds(proof.constraints, drift_ppb=TIERS[tier])
         narrower = _span(steadier, at_ns)
         if steadier.contradiction is None and narrower is not None and narrower < _WORTH_IT * width:
-            yield (
-                f"--max-drift {tier}, if it is known that neither clock was being slewed: {narrower / MILLISECOND_NS:.3g} "
-                f"ms wide instead of {width / MILLISECOND_NS:.3g} ms"
-            )
+            widths = f"{narrower / MILLISECOND_NS:.3g} ms wide instead of {width / MILLISECOND_NS:.3g} ms"
+            yield f"--max-drift {tier}, if it is known that neither clock was being slewed: {widths}"
             break
     if rounding_ns > _COARSE * width:
         yield f"finer stamps: {rounding_ns / MILLISECOND_NS:.3g} ms of the width is their resolution"
