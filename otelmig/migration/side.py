@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otelmig.migration.observation import Command, Observation
     from otelmig.migration.vmm import Vmm
 
-__all__ = ["DirtyRound", "Mode", "Result", "Role", "Side", "dirty_rounds_of"]
+__all__ = ["DirtyRound", "Mode", "Result", "Role", "Side", "SideState", "dirty_rounds_of"]
 
 
 class Role(StrEnum):
@@ -45,6 +45,20 @@ class Mode(StrEnum):
     LOCAL = "local"
 
 
+class SideState(StrEnum):
+    """How far the story of a side has come, by its own log."""
+
+    OPEN = "open"
+    """It is under way."""
+    ASK_PARTNER = "ask_partner"
+    """Its log may have nothing more to say, and has no last word for it.
+
+    It is over once its partner is, once its process is known to be gone, or after long silence.
+    """
+    OVER = "over"
+    """The last word was read; within moments more may follow, unless the side is final."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Side:
     """One side of one attempt; ``observations`` are its own, in the order in which they were logged."""
@@ -63,6 +77,11 @@ class Side:
     """The numbered dirty rounds that had something to send (releases until v51)."""
     config: Observation | None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
+    state: SideState = SideState.OVER
+    final: bool = True
+    """Whether its process is over, so that no later line of its log can change it."""
+    lines_lost: int = 0
+    """Lines of its log that are known to be missing from its story."""
 
     @property
     def name(self) -> str:
