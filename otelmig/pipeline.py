@@ -1,20 +1,19 @@
-"""The data flow from end to end: files -> processes -> sides -> migrations -> traces."""
+"""The data flow from end to end: files -> lines -> sides -> migrations -> traces."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
-from pathlib import Path
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.epoch import Tie, epochs
 from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.log_options import LogOptions
-from otelmig.inputs import STDIN, InputLog, open_input, rotations
+from otelmig.inputs.opening import open_inputs
+from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
-from otelmig.migration.vmm import Note, UnparsedLine, Vmm, fingerprint
 from otelmig.pairing.pairing import pair_sides, unpaired
 from otelmig.trace.build import build_trace
 from otelmig.trace.identity import identity_of
@@ -22,11 +21,15 @@ from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from otelmig.clock.epoch import Anchor, Epoch
     from otelmig.clock.options import ClockOptions
+    from otelmig.hypervisors import EndedProcess, Hypervisor, Reader
     from otelmig.hypervisors.diagnosis import Diagnosis
+    from otelmig.inputs import InputLog, Line, LineFilter
     from otelmig.migration.side import Side
+    from otelmig.migration.vmm import Vmm
     from otelmig.pairing.pairing import Migration
     from otelmig.trace.span import Trace
 
@@ -34,7 +37,7 @@ __all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]
 
 
 _HELD: Final = 200
-"""So many processes are kept in memory before it is asked whether any of them can have a partner at all."""
+"""At most this many processes are read before it is asked whether any of them can have a partner at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +49,8 @@ class Findings:
     """
 
     migrations: tuple[Migration, ...]
-    epochs: Mapping[int, Epoch]
-    """By ``id`` of the process."""
+    epochs: Mapping[str, Epoch]
+    """By the key of the process."""
     errors: tuple[InputError, ...]
     """One per input that could not be used."""
     notes: list[str]
@@ -66,7 +69,7 @@ class Findings:
     def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
         """The same, each with the migration that it shows."""
         for found in self.migrations:
-            yield found, build_trace(found, self.epochs[id(found.reference.vmm)], options)
+            yield found, build_trace(found, self.epochs[found.reference.vmm.key], options)
         for found, epoch in self.later():
             yield found, build_trace(found, epoch, options)
 
@@ -109,23 +112,23 @@ def read_findings(
 
     Unless the ``whole`` must be known before the first trace, migrations that cannot have a partner are read later.
     """
-    inputs, errors, notes = _open_inputs(paths)
+    inputs, errors, notes = open_inputs(paths)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or LogOptions()
     by_hypervisor = _by_hypervisor(inputs, options, errors)
-    source = _Reading(
-        items=chain.from_iterable(by_system[system].processes(own, options) for system, own in by_hypervisor.items()),
-        notes=notes,
-    )
-    processes = list(islice(source.processes(), _HELD))
-    waiting = len(processes) == _HELD and not pairs and not whole
-    waiting = waiting and all(by_system[system].one_sided(own, options) for system, own in by_hypervisor.items())
+    feeds = [_Feed(hypervisor=by_system[system], logs=own, options=options) for system, own in by_hypervisor.items()]
+    source = _Reading(feeds=feeds, notes=notes)
+    ended = source.processes()
+    told = list(islice(ended, _HELD))
+    waiting = len(told) == _HELD and not pairs and not whole and all(feed.is_one_sided for feed in feeds)
     if not waiting:
-        processes += source.processes()
-        processes = _written_in_turn(processes)
+        told += ended
     notes += [damage for log in inputs for part in log.parts for damage in part.damage]
-    processes.sort(key=_order)
-    sides = _each_once((side for process in processes for side in by_system[process.system].attempts(process)), notes)
+    processes = [each.process.vmm for each in told]
+    if not waiting:
+        processes = _written_in_turn(processes)
+    told.sort(key=lambda each: each.order)
+    sides = _each_once((side for each in told for side in each.sides), notes)
     pairing = pair_sides(sides, by_system, pairs, clock)
     zeros = anchors or {}
     anchored = _anchored(sides, zeros)
@@ -134,10 +137,10 @@ def read_findings(
     notes += _unused(pairing.migrations, anchored, clock)
 
     def later() -> Iterator[tuple[Migration, Epoch]]:
-        for process in source.processes():
-            alone = list(by_system[process.system].attempts(process))
-            epoch = epochs([process], (), _anchored(alone, zeros))[id(process)]
-            for side in alone:
+        for each in ended:
+            vmm = each.process.vmm
+            epoch = epochs([vmm], (), _anchored(each.sides, zeros))[vmm.key]
+            for side in each.sides:
                 yield unpaired(side), epoch
 
     return Findings(
@@ -170,7 +173,7 @@ def _written_in_turn(processes: Sequence[Vmm]) -> list[Vmm]:
     found = []
     for process in reversed(processes):
         written_ns = process.last_written_ns
-        if process.shared_log is not None and process.domain is ClockDomain.BOOTTIME:
+        if process.shared_log is not None and process.domain is ClockDomain.BOOTTIME and written_ns is not None:
             written_ns = latest.get(process.shared_log, written_ns)
             latest[process.shared_log] = written_ns - process.last_ns
         found.append(process if written_ns == process.last_written_ns else replace(process, last_written_ns=written_ns))
@@ -187,57 +190,101 @@ def diagnoses(findings: Findings, reading: LogOptions) -> Iterator[Diagnosis]:
             yield by_system[system].diagnose(log, own, reading)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """A process that is over, and the sides that it was."""
+
+    process: EndedProcess
+    sides: Sequence[Side]
+
+    @property
+    def order(self) -> tuple[str, str, int]:
+        """What processes are sorted by."""
+        return self.process.vmm.name, self.process.began.text, self.process.evidence
+
+
+@dataclass(slots=True, kw_only=True)
+class _Feed:
+    """Finished inputs of one hypervisor, fed line by line to its reader."""
+
+    hypervisor: Hypervisor
+    logs: Sequence[InputLog]
+    options: LogOptions
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = self.hypervisor.reader(self.options)
+
+    def sides(self) -> Iterator[Sequence[Side]]:
+        """Feed every line; yield the sides that are final with it, where there are any."""
+        reader = self.reader
+        ended = reader.report.processes
+        filters = [(log, self.hypervisor.line_filter(log.stream.head, self.options)) for log in self.logs]
+        # what is no log comes first, so that no log is over before it is known what belongs to it
+        filters.sort(key=lambda item: item[1] is not None)
+        for log, line_filter in filters:
+            stream = log.stream
+            for line in _lines(log, line_filter):
+                sides = reader.take(line)
+                if sides or ended:
+                    yield sides
+            yield reader.end(stream, log.tail())
+        yield reader.finish()
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether the inputs tell of sources only, or of destinations only: a scan up to the first line of each."""
+        roles = 0
+        for role in Role:
+            for log in self.logs:
+                line_filter = self.hypervisor.line_filter(log.stream.head, self.options, role)
+                if line_filter is None:
+                    return False
+                if any(True for _ in log.lines(line_filter)):
+                    roles += 1
+                    break
+        return roles < len(Role)
+
+
+def _lines(log: InputLog, line_filter: LineFilter | None) -> Iterator[Line]:
+    return log.whole_lines(log.stream) if line_filter is None else log.lines(line_filter, log.stream)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """What the hypervisors read, sorted into processes and counts."""
+    """What the readers say, sorted into processes and counts."""
 
-    items: Iterator[Vmm | UnparsedLine | Note]
+    feeds: Sequence[_Feed]
     notes: list[str]
     not_understood: Counter[str] = field(default_factory=Counter)
-    stories: dict[int, str] = field(default_factory=dict)
-    """The name of the first process with each story."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The name of the first process with each fingerprint."""
 
-    def processes(self) -> Iterator[Vmm]:
-        """Each story once: a log that was given twice, as a copy, tells of no second migration."""
-        for item in self.items:
-            if isinstance(item, UnparsedLine):
-                self.not_understood[item.reason] += 1
-                continue
-            if isinstance(item, Note):
-                self.notes.append(item.text)
-                continue
-            story = fingerprint(item.observations)
-            if story in self.stories:
-                self.notes.append(f"{item.name}: the same as {self.stories[story]}, read once")
-                continue
-            self.stories[story] = item.name
-            self.notes += item.notes
-            yield item
+    def processes(self) -> Iterator[_Told]:
+        """Yield each process once: a log that was given twice, as a copy, tells of no second migration."""
+        for feed in self.feeds:
+            for sides in feed.sides():
+                yield from self._told(feed, sides)
 
-
-def _open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[InputError], list[str]]:
-    """The usable inputs, each once, in an order that does not depend on the caller's; what is not usable; notes."""
-    files, errors, notes = [], [], []
-    seen: set[Path] = set()
-    for path in map(Path, paths):
-        try:
-            file = open_input(path)
-        except InputError as error:
-            errors.append(error)
-            continue
-        real = path if path == STDIN else path.resolve()
-        if real in seen:
-            continue
-        seen.add(real)
-        if file.size == 0:
-            notes.append(f"{file.name}: empty")
-        else:
-            files.append(file)
-    logs = []
-    for name, parts, copies in rotations(files):
-        logs.append(InputLog(name=name, parts=tuple(parts)))
-        notes += copies
-    return sorted(logs, key=lambda log: (log.name, log.parts[0].size, log.head)), errors, sorted(notes)
+    def _told(self, feed: _Feed, sides: Iterable[Side]) -> Iterator[_Told]:
+        report = feed.reader.report
+        self.notes += report.notes
+        self.not_understood.update(report.not_understood)
+        processes = list(report.processes)
+        report.notes.clear()
+        report.not_understood.clear()
+        report.processes.clear()
+        by_key: dict[str, list[Side]] = defaultdict(list)
+        for side in sides:
+            by_key[side.vmm.key].append(side)
+        for process in processes:
+            vmm = process.vmm
+            if process.fingerprint in self.names:
+                self.notes.append(f"{vmm.name}: the same as {self.names[process.fingerprint]}, read once")
+                continue
+            self.names[process.fingerprint] = vmm.name
+            self.notes += vmm.notes
+            yield _Told(process=process, sides=by_key[vmm.key])
 
 
 def _by_hypervisor(
@@ -246,7 +293,7 @@ def _by_hypervisor(
     found: dict[str, list[InputLog]] = {}
     for log in inputs:
         try:
-            system = next((each.system for each in hypervisors() if each.recognises(log, options)), None)
+            system = next((each.system for each in hypervisors() if each.recognises(log.stream.head, options)), None)
         except InputError as error:
             errors.append(error)
             continue
@@ -258,14 +305,9 @@ def _by_hypervisor(
     return found
 
 
-def _order(process: Vmm) -> tuple[str, str, int]:
-    first = process.observations[0]
-    return process.name, first.stamp.text, len(process.observations)
-
-
-def _reference_start(found: Migration, known: Mapping[int, Epoch]) -> tuple[int, str, int]:
+def _reference_start(found: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:
     side = found.reference
-    return side.observations[0].stamp.ns + known[id(side.vmm)].ns, side.name, side.attempt
+    return side.observations[0].stamp.ns + known[side.vmm.key].ns, side.name, side.attempt
 
 
 def _ties(migrations: Iterable[Migration]) -> Iterator[Tie]:
@@ -280,12 +322,12 @@ def _ties(migrations: Iterable[Migration]) -> Iterator[Tie]:
 
 
 def _unused(
-    migrations: Iterable[Migration], anchored: Mapping[int, Anchor], clock: ClockOptions | None
+    migrations: Iterable[Migration], anchored: Mapping[str, Anchor], clock: ClockOptions | None
 ) -> Iterator[str]:
     """What the user knows of the clocks and these logs have no use for."""
     for found in migrations:
         for side in found.sides:
-            if side.vmm.domain is ClockDomain.REALTIME and id(side.vmm) in anchored:
+            if side.vmm.domain is ClockDomain.REALTIME and side.vmm.key in anchored:
                 yield f"--anchor: {side.vmm.name} has a wall clock, so nothing else says when it was written"
         source, destination, placement = found.source, found.destination, found.placement
         if source is None or destination is None or placement is None:
@@ -293,7 +335,7 @@ def _unused(
         wall = [side.vmm.domain is ClockDomain.REALTIME for side in found.sides]
         if clock is not None and clock.measured and not all(wall):
             yield f"{source.name} and {destination.name} are not both on wall clocks: measurements do not count here"
-        one, other = anchored.get(id(source.vmm)), anchored.get(id(destination.vmm))
+        one, other = anchored.get(source.vmm.key), anchored.get(destination.vmm.key)
         error_ns = placement.error_ns(placement.at_ns)
         if one is not None and other is not None and error_ns is not None and not any(wall):
             apart_ns = abs(other.ns + placement.estimate_ns - one.ns)
@@ -304,12 +346,12 @@ def _unused(
                 )
 
 
-def _anchored(sides: Sequence[Side], anchors: Mapping[str, Anchor]) -> dict[int, Anchor]:
-    """The anchors by ``id`` of the process they are for."""
-    found: dict[int, Anchor] = {}
+def _anchored(sides: Sequence[Side], anchors: Mapping[str, Anchor]) -> dict[str, Anchor]:
+    """Return the anchors by the key of the process they are for."""
+    found: dict[str, Anchor] = {}
     for name, anchor in anchors.items():
         matching = [side for side in sides if name in (str(side.role), side.vmm.name)]
         if sides and not matching:
             raise UsageError(f"--anchor {name}: no such side or log (want source, destination, or a log's name)")
-        found.update((id(side.vmm), anchor) for side in matching)
+        found.update((side.vmm.key, anchor) for side in matching)
     return found

@@ -75,37 +75,37 @@ class Tie:
     """How far the true offset may be from that; None where it is not bounded."""
 
 
-def epochs(processes: Iterable[Vmm], ties: Iterable[Tie], anchors: Mapping[int, Anchor]) -> dict[int, Epoch]:
-    """The epoch of every process, by ``id(process)``; ``anchors`` gives the Unix time of some processes' zero."""
-    by_id = {id(process): process for process in processes}
+def epochs(processes: Iterable[Vmm], ties: Iterable[Tie], anchors: Mapping[str, Anchor]) -> dict[str, Epoch]:
+    """Return the epoch of every process, by its key; ``anchors`` gives the Unix time of some processes' zero."""
+    by_key = {process.key: process for process in processes}
     found = {
         key: Epoch(ns=0, origin=EpochOrigin.PARTIAL_WALLCLOCK)
         if process.assumed
         else Epoch(ns=0, origin=EpochOrigin.WALLCLOCK, error_ns=0)
-        for key, process in by_id.items()
+        for key, process in by_key.items()
         if process.domain is ClockDomain.REALTIME
     }
     for key, anchor in anchors.items():
         found.setdefault(key, Epoch(ns=_grid(anchor.ns), origin=EpochOrigin.ANCHOR, error_ns=anchor.error_ns))
     found |= {
         key: Epoch(ns=_grid(process.latest_zero_ns), origin=EpochOrigin.RECEIPT)
-        for key, process in by_id.items()
+        for key, process in by_key.items()
         if key not in found and process.latest_zero_ns is not None
     }
-    neighbours: dict[int, list[tuple[int, int, int | None]]] = defaultdict(list)
+    neighbours: dict[str, list[tuple[str, int, int | None]]] = defaultdict(list)
     for tie in ties:
-        one, other = id(tie.source), id(tie.destination)
+        one, other = tie.source.key, tie.destination.key
         # epoch of the second = epoch of the first - offset
         neighbours[one].append((other, -tie.offset_ns, tie.error_ns))
         neighbours[other].append((one, tie.offset_ns, tie.error_ns))
     _spread(found, neighbours)
-    for key in by_id:
+    for key in by_key:
         if key not in found:
-            found.update(_by_file_times(key, by_id, neighbours))
+            found.update(_by_file_times(key, by_key, neighbours))
     return found
 
 
-def _spread(found: dict[int, Epoch], neighbours: Mapping[int, list[tuple[int, int, int | None]]]) -> None:
+def _spread(found: dict[str, Epoch], neighbours: Mapping[str, list[tuple[str, int, int | None]]]) -> None:
     """Carry known epochs over ties to processes that have none."""
     queue = list(found)
     for key in queue:
@@ -120,8 +120,8 @@ def _spread(found: dict[int, Epoch], neighbours: Mapping[int, list[tuple[int, in
 
 
 def _by_file_times(
-    key: int, by_id: Mapping[int, Vmm], neighbours: Mapping[int, list[tuple[int, int, int | None]]]
-) -> dict[int, Epoch]:
+    key: str, by_key: Mapping[str, Vmm], neighbours: Mapping[str, list[tuple[str, int, int | None]]]
+) -> dict[str, Epoch]:
     """The latest epoch that puts no line of the tied processes after the time its file was last written."""
     steps = {key: 0}
     queue = [key]
@@ -130,9 +130,13 @@ def _by_file_times(
             if other not in steps:
                 steps[other] = steps[each] + step
                 queue.append(other)
-    bounds = [by_id[each].last_written_ns - by_id[each].last_ns - step for each, step in steps.items()]
+    bounds = [
+        written_ns - by_key[each].last_ns - step
+        for each, step in steps.items()
+        if (written_ns := by_key[each].last_written_ns) is not None
+    ]
     earliest = _EARLIEST_NS - min(steps.values())
-    base = _grid(max(min(bounds), earliest))
+    base = _grid(max(min(bounds, default=earliest), earliest))
     return {each: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for each, step in steps.items()}
 
 

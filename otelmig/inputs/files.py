@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
-from otelmig.inputs.line import Line, Where
+from otelmig.inputs.line import NO_STREAM, Line, Where
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Generator, Iterator
     from typing import BinaryIO
 
-__all__ = ["STDIN", "InputFile", "LineFilter", "open_input"]
+    from otelmig.inputs.line import Stream
+    from otelmig.inputs.line_filter import LineFilter
+
+__all__ = ["STDIN", "InputFile", "open_input"]
 
 STDIN: Final = Path("-")
 """How standard input is named on the command line."""
@@ -41,22 +43,6 @@ _LONGEST_LINE: Final = 1 << 22
 _CR: Final = 0x0D
 _GIVEN: Final = 1 << 16
 """So many bytes of a line are looked at; no record that says something of a migration is longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineFilter:
-    """Which lines of a file are worth reading."""
-
-    pattern: re.Pattern[bytes]
-    """Lines in which it matches; it should begin with a literal that few lines contain, and match no line feed."""
-    marker: bytes
-    """Lines that contain this, too, if the blocks that they are in (or the one before) hold any of the others."""
-    run_pattern: re.Pattern[bytes]
-    """Where a group of ``pattern`` takes part in the match, the lines that this matches are given as one."""
-
-    def matches(self, line: bytes) -> bool:
-        """Whether a single line is wanted."""
-        return self.pattern.search(line) is not None or self.marker in line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +63,14 @@ class InputFile:
     """Filled while reading: what kept the end of the file from being read."""
 
     def lines(
-        self, wanted: LineFilter | None, *, begun: bytes = b"", rest: list[bytes] | None = None
+        self,
+        wanted: LineFilter | None,
+        *,
+        begun: bytes = b"",
+        rest: list[bytes] | None = None,
+        stream: Stream = NO_STREAM,
     ) -> Iterator[Line]:
-        """Yield each line that is ``wanted`` (every line, if None), in order; one pass, bounded memory.
+        """Yield each line of ``stream`` that is ``wanted`` (every line, if None), in order; one pass, bounded memory.
 
         ``begun`` is the beginning of the first line, where another file ended in its middle; into ``rest`` goes the
         last line, if it has no end: it goes on in the next file.
@@ -127,11 +118,12 @@ class InputFile:
                         where,
                         run=bytes(block[begin:run_end]),
                         last=_text(block, last, run_end - 1),
+                        stream=stream,
                     )
                     position = run_end
                 else:
                     following.position = position = end + 1
-                    yield Line(_text(block, begin, end), where, "", None, None, following)
+                    yield Line(_text(block, begin, end), where, "", None, None, following, b"", "", stream)
             number += block.count(b"\n", counted, until)
 
     def tail(self) -> Iterator[Line]:
@@ -141,10 +133,6 @@ class InputFile:
             data = file.read(_HEAD)
         for raw in reversed(data.split(b"\n")):
             yield Line(text=_text(raw, 0, len(raw)), where=Where(file=self.name, line=0))
-
-    def text(self) -> str:
-        """The whole file as text, for the small files that are no logs."""
-        return b"".join(self.chunks()).decode("utf-8", "backslashreplace")
 
     def chunks(self) -> Generator[bytes]:
         """The bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""

@@ -11,12 +11,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.line import Host, Line, Where
+from otelmig.inputs.line import NO_STREAM, Host, Line, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from otelmig.inputs.files import LineFilter
+    from otelmig.inputs.line import Stream
+    from otelmig.inputs.line_filter import LineFilter
 
 __all__ = ["export_lines", "is_export", "is_json", "json_lines"]
 
@@ -43,7 +44,7 @@ def json_lines(lines: Iterable[Line], wanted: LineFilter | None) -> Iterator[Lin
     for line in lines:
         found = _message(_json_fields(line.text), line.where) if line.text else None
         if found is not None and _matches(found, wanted):
-            yield found._replace(lookahead=_json_following(line, found.writer))
+            yield found._replace(lookahead=_json_following(line, found.writer), stream=line.stream)
 
 
 def _json_following(line: Line, writer: str) -> Callable[[], Iterable[str]]:
@@ -148,13 +149,15 @@ def _decoded(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 
-def export_lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None) -> Iterator[Line]:
+def export_lines(
+    chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream = NO_STREAM
+) -> Iterator[Line]:
     """The messages of ``-o export`` in which ``wanted`` matches."""
     window: list[Line] = []
     for fields, number in _export_entries(chunks):
         line = _message(fields, Where(file=name, line=number))
         if line is not None:
-            window.append(line)
+            window.append(line._replace(stream=stream))
         if len(window) > _WINDOW:
             yield from _given(window, wanted)
             window.pop(0)

@@ -1,4 +1,4 @@
-"""What every input becomes: lines, each with its place, and what the transport says about it."""
+"""What every input becomes: lines, each with its place, its stream, and what the transport says about it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Host", "Line", "Where"]
+    from otelmig.inputs.line_filter import LineFilter
+
+__all__ = ["NO_STREAM", "Head", "Host", "Line", "Stream", "Where"]
 
 
 class Where(NamedTuple):
@@ -30,6 +32,39 @@ class Host:
     """The machine id, where the transport carries it (journald)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The beginning of a stream: what a hypervisor recognises its own streams by."""
+
+    name: str
+    """The base name of the stream, for messages."""
+    data: bytes
+    """The first bytes as they stand in the file, decompressed."""
+    lines: Sequence[str]
+    """The first lines, without what their transport put around them."""
+    search: Callable[[LineFilter], Iterable[str]] | None = None
+    """The lines of the whole input that pass a filter; None where an input cannot be searched, because it grows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One log (with its rotations) or event stream: what a line is a line of."""
+
+    key: str
+    """Tells the stream from every other of a run; may be a path, so it never leaves the machine."""
+    name: str
+    """The base name."""
+    stem: str
+    """The key without the name's last suffix: what belongs to one process is often called alike."""
+    head: Head
+    mtime_ns: int | None
+    """When a finished file was last written (Unix epoch); None for a stream that still grows."""
+
+
+NO_STREAM = Stream(key="", name="", stem="", head=Head(name="", data=b"", lines=()), mtime_ns=None)
+"""The stream of a line that nobody feeds to a reader."""
+
+
 class Line(NamedTuple):
     """One line of text, without its terminator and its transport's wrapping; undecodable bytes are escaped in hex.
 
@@ -47,8 +82,19 @@ class Line(NamedTuple):
     """
     host: Host | None = None
     lookahead: Callable[[], Iterable[str]] | None = None
-    """The next lines of the same input, wrapped as they stand: what a record of several lines goes on with."""
+    """The next lines of the same input, wrapped as they stand: what a record of several lines goes on with.
+
+    None where nobody can look ahead: then the next lines of the stream are fed one by one, those that a filter would
+    leave out, too.
+    """
     run: bytes = b""
     """The line and those of the same kind that follow it, raw, where a scan takes them together."""
     last: str = ""
     """The last line of ``run``."""
+    stream: Stream = NO_STREAM
+    """The log or event stream that it stands in."""
+    lost_before: int = 0
+    """Lines of the stream that are known to be missing between the line that was fed before and this one.
+
+    Whoever feeds says so; it is never inferred from line numbers, because a filter skips lines.
+    """

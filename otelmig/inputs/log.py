@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.framing import DEEPEST, framings_of
 from otelmig.inputs.journal import export_lines, is_export, is_json, json_lines
-from otelmig.inputs.line import Line, Where
+from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from otelmig.inputs.files import InputFile, LineFilter
+    from otelmig.inputs.files import InputFile
     from otelmig.inputs.framing import Framed, Framing
+    from otelmig.inputs.line_filter import LineFilter
 
 __all__ = ["InputLog"]
 
@@ -64,33 +65,54 @@ class InputLog:
             return "journalctl -o export"
         return " in ".join(each.name for each in self._framings(self.parts[0])) or None
 
-    def text(self) -> str:
-        """The whole input as text, for the small ones that are no logs."""
-        return "".join(part.text() for part in self.parts)
-
     @cached_property
-    def head_lines(self) -> list[Line]:
+    def stream(self) -> Stream:
+        """The log as a stream that is over."""
+        lines = tuple(line.text for line in self._head_lines())
+        head = Head(name=self.name, data=self.head, lines=lines, search=self._search)
+        return Stream(key=self.key, name=self.name, stem=self.stem, head=head, mtime_ns=self.mtime_ns)
+
+    def _search(self, wanted: LineFilter) -> Iterator[str]:
+        return (line.text for line in self.lines(wanted))
+
+    def _head_lines(self) -> Iterable[Line]:
         """The lines of the beginning, unwrapped."""
         part = self.parts[0]
         if is_json(part.head) or is_export(part.head):
-            return list(islice(self._part_lines(part, None), _FIRST))
+            return islice(self._part_lines(part, None, NO_STREAM), _FIRST)
         carriers = self._framings(part)
-        return [
-            line
-            for text in part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
-            for line in [_unwrapped(Line(text=text, where=_NOWHERE), carriers)]
-        ]
+        texts = part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
+        return (_unwrapped(Line(text=text, where=_NOWHERE), carriers) for text in texts)
 
-    def lines(self, wanted: LineFilter | None) -> Iterator[Line]:
+    def lines(self, wanted: LineFilter | None, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
 
-        A line that was cut by a rotation (``copytruncate``) is put together again.
+        A line that was cut by a rotation (``copytruncate``) is put together again. The lines say that they are of
+        ``stream``.
         """
         begun = b""
         for part in self.parts:
             rest: list[bytes] | None = None if part is self.parts[-1] else []
-            yield from self._part_lines(part, wanted, begun, rest)
+            yield from self._part_lines(part, wanted, stream, begun, rest)
             begun = b"".join(rest or ())
+
+    def whole_lines(self, stream: Stream = NO_STREAM) -> Iterator[Line]:
+        """Yield every line, however long, unwrapped but otherwise as it stands: for inputs that are no logs."""
+        number = 0
+        begun: list[bytes] = []
+        for chunk in (chunk for part in self.parts for chunk in part.chunks()):
+            *ended, after = chunk.split(b"\n")
+            for raw in ended:
+                number += 1
+                yield self._whole_line(b"".join((*begun, raw)), number, stream)
+                begun.clear()
+            begun.append(after)
+        if any(begun):
+            yield self._whole_line(b"".join(begun), number + 1, stream)
+
+    def _whole_line(self, raw: bytes, number: int, stream: Stream) -> Line:
+        line = Line(raw.decode("utf-8", "backslashreplace"), Where(self.name, number), stream=stream)
+        return _unwrapped(line, self._framings(self.parts[0]))
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines, the last one first, where they can be had without reading everything before them."""
@@ -100,7 +122,12 @@ class InputLog:
                 yield _unwrapped(line, self._framings(part))
 
     def _part_lines(
-        self, part: InputFile, wanted: LineFilter | None, begun: bytes = b"", rest: list[bytes] | None = None
+        self,
+        part: InputFile,
+        wanted: LineFilter | None,
+        stream: Stream,
+        begun: bytes = b"",
+        rest: list[bytes] | None = None,
     ) -> Iterator[Line]:
         if is_json(part.head):
             either = None
@@ -108,14 +135,14 @@ class InputLog:
                 either = replace(
                     wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), run_pattern=_NONE
                 )
-            return json_lines(part.lines(either, begun=begun, rest=rest), wanted)
+            return json_lines(part.lines(either, begun=begun, rest=rest, stream=stream), wanted)
         if is_export(part.head):
-            return export_lines(part.chunks(), part.name, wanted)
+            return export_lines(part.chunks(), part.name, wanted, stream)
         carriers = self._framings(part)
         if not carriers:
-            return part.lines(wanted, begun=begun, rest=rest)
+            return part.lines(wanted, begun=begun, rest=rest, stream=stream)
         single = None if wanted is None else replace(wanted, run_pattern=_NONE)
-        return (_unwrapped(line, carriers) for line in part.lines(single, begun=begun, rest=rest))
+        return (_unwrapped(line, carriers) for line in part.lines(single, begun=begun, rest=rest, stream=stream))
 
     def _framings(self, part: InputFile) -> tuple[Framing, ...]:
         return self._carriers[id(part)]
@@ -159,6 +186,7 @@ def _unwrapped(line: Line, carriers: Sequence[Framing]) -> Line:
         received_ns=received_ns,
         host=host,
         lookahead=lookahead,
+        stream=line.stream,
     )
 
 

@@ -53,7 +53,7 @@ class SideState(StrEnum):
     ASK_PARTNER = "ask_partner"
     """Its log has no last word: it is over once its partner is, its process is gone, or it has been quiet for long."""
     OVER = "over"
-    """Its last word was read; what is written at the same time may still follow."""
+    """Its last word was read; within moments more may follow, unless the side is final."""
 
 
 _NOTHING_SENT: Final = SourceFacts()
@@ -82,7 +82,11 @@ class Side:
     """What it says as the destination; empty on a source."""
     vm: VmConfig | None = None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
-    state: SideState = SideState.OPEN
+    state: SideState = SideState.OVER
+    final: bool = True
+    """Whether its process is over, so that no later line of its log can change it."""
+    lines_lost: int = 0
+    """Lines of its log that are known to be missing from its story."""
     record: object = None
     """What its hypervisor's package keeps of it for its own rules; nobody else looks inside."""
 

@@ -1,48 +1,33 @@
-"""One VMM process: everything that its log and its event stream say about migrations, on one clock."""
+"""Which process it is that took part in a migration: its hypervisor, its host, its clock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from otelmig.inputs import Host
-    from otelmig.inputs.line import Where
     from otelmig.migration.observation import Observation
     from otelmig.migration.stamp import ClockDomain
 
-__all__ = ["Note", "UnparsedLine", "Vmm", "fingerprint"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnparsedLine:
-    """A line that looks like a migration's and was not understood, and why."""
-
-    where: Where
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """What a person should know about an input that no process came of."""
-
-    text: str
+__all__ = ["Vmm", "fingerprint"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vmm:
     """One run of a VMM, from its start (or where its log begins) to its end (or where its log ends)."""
 
+    key: str
+    """Tells it from every other process of a run, and stays the same as lines come in; never leaves the machine."""
     system: str
     """The hypervisor, as ``vm.migration.system.name`` names it."""
     name: str
     """The base name of its log, with ``[WRITER]`` or ``#2`` where several processes wrote to it."""
     inputs: tuple[str, ...]
     """The keys of the inputs that it was read from: its log first, if there is one, then what was given beside it."""
-    observations: tuple[Observation, ...]
-    """In the order in which they were logged; all stamps are on this process's clock."""
     domain: ClockDomain
     version: str | None
     """The version that the process printed."""
@@ -52,8 +37,8 @@ class Vmm:
     """Whether this release starts the vCPUs before the devices when it resumes a VM."""
     last_ns: int
     """The latest time printed in its log, on its clock."""
-    last_written_ns: int
-    """When it wrote its last line, at the latest (Unix epoch): when its log was last written."""
+    last_written_ns: int | None
+    """When it wrote its last line, at the latest (Unix epoch): when its log was last written, if it is finished."""
     shared_log: str | None = None
     """Processes with the same text here wrote to one log, one after the other, in the order in which they are given."""
     latest_zero_ns: int | None = None
@@ -68,6 +53,7 @@ class Vmm:
     """What a person should know about how it was read."""
 
 
-def fingerprint(observations: Iterable[Observation]) -> int:
-    """Tells a copy from another story: what was seen, and when, as printed."""
-    return hash(tuple((seen.kind, seen.stamp.text) for seen in observations))
+def fingerprint(observations: Iterable[Observation]) -> str:
+    """Return a digest that tells a copy from another story: what was observed, and when, as printed."""
+    told = "\n".join(f"{seen.kind} {seen.stamp.text}" for seen in observations)
+    return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()

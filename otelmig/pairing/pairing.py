@@ -285,7 +285,7 @@ def _compare(
     source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], clock: ClockOptions
 ) -> _Candidate | _Refusal:
     """The candidate that these two are, or in a few words why they cannot be one migration."""
-    if source.vmm is destination.vmm:
+    if source.vmm.key == destination.vmm.key:
         return _Refusal(reason=_SAME_PROCESS)
     if source.vmm.system != destination.vmm.system:
         return _Refusal(reason="another hypervisor")

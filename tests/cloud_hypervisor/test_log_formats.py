@@ -35,7 +35,7 @@ _ZONE = timezone(timedelta(hours=2))
 def test_format_reads_back_what_it_printed(text: str, line: str) -> None:
     """Time and message of a line come back, whatever stands around them."""
     form = compile_log_format(text)
-    reader = RecordReader(forms=[form], options=LogOptions(zone=_ZONE), mtime_ns=_AT_NS + 3600 * 10**9)
+    reader = RecordReader(forms=[form], options=LogOptions(zone=_ZONE), latest_ns=_AT_NS + 3600 * 10**9)
     record = reader.record(line)
     if form.clock is None:
         assert record is None
@@ -176,7 +176,7 @@ def test_a_year_that_is_not_printed(printed: bytes, written: datetime, expected:
 )
 def test_a_stamp_holds_all_that_is_printed_so(text: str, line: str, unit_ns: int) -> None:
     """A printed time is cut, so what it stands for goes from there to just before the next."""
-    reader = RecordReader(forms=[compile_log_format(text)], options=LogOptions(), mtime_ns=_AT_NS + 3600 * 10**9)
+    reader = RecordReader(forms=[compile_log_format(text)], options=LogOptions(), latest_ns=_AT_NS + 3600 * 10**9)
     record = reader.record(line)
     assert record is not None
     printed_ns = _AT_NS // unit_ns * unit_ns

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from otelmig import pipeline
+from otelmig.hypervisors import EndedProcess, ReadingReport
 from otelmig.hypervisors.diagnosis import Diagnosis, LineAccount
 from otelmig.hypervisors.log_options import LogOptions
 from otelmig.migration.constraint import Endpoint, destination_first, source_first
@@ -32,7 +33,7 @@ from otelmig.migration.observation import Observation
 from otelmig.migration.side import Mode, Result, Role, Side
 from otelmig.migration.stamp import ClockDomain, Stamp
 from otelmig.migration.url import MigrationUrl
-from otelmig.migration.vmm import Vmm
+from otelmig.migration.vmm import Vmm, fingerprint
 from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.pairing.explanation import explain
 from otelmig.pipeline import diagnoses, read_findings
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from otelmig.inputs import InputLog, Line
+    from otelmig.inputs import Head, InputLog, Line, Stream
     from otelmig.migration.constraint import Constraint
     from otelmig.trace.span import Trace
 
@@ -69,49 +70,85 @@ _ENCLOSED: Final = (("qemu 903", "qemu 901 MIGRATION device\nqemu 903"), ("qemu 
 """Lines that enclose the two instants at which the vCPUs stopped and ran."""
 
 
+class _QemuReader:
+    """Reads whole logs, each of which is one process."""
+
+    def __init__(self) -> None:
+        self.report = ReadingReport()
+        self._lines: dict[str, list[Line]] = {}
+
+    def take(self, line: Line) -> Sequence[Side]:
+        self._lines.setdefault(line.stream.key, []).append(line)
+        return ()
+
+    def end(self, stream: Stream, tail: Iterable[Line] = ()) -> Sequence[Side]:
+        assert not list(tail) or stream.mtime_ns is not None
+        observations = tuple(_observation(line) for line in self._lines.pop(stream.key, ()))
+        if not observations:
+            return ()
+        vmm = Vmm(
+            key=stream.key,
+            system="qemu",
+            name=stream.name,
+            inputs=(stream.key,),
+            domain=ClockDomain.BOOTTIME,
+            version=None,
+            releases_text="10.1 or later",
+            vcpus_resume_first=False,
+            last_ns=observations[-1].stamp.ns,
+            last_written_ns=1_780_000_000 * 10**9,
+        )
+        self.report.processes.append(
+            EndedProcess(
+                vmm=vmm,
+                began=observations[0].stamp,
+                fingerprint=fingerprint(observations),
+                evidence=len(observations),
+            )
+        )
+        return (_side(vmm, observations),)
+
+    def open(self) -> Sequence[Side]:
+        return ()
+
+    def finish(self) -> Sequence[Side]:
+        assert not self._lines
+        return ()
+
+
+def _side(vmm: Vmm, observations: tuple[Observation, ...]) -> Side:
+    said = {seen.kind: seen.instant for seen in observations}
+    on_source = "STOP" in said
+    return Side(
+        role=Role.SOURCE if on_source else Role.DESTINATION,
+        vmm=vmm,
+        attempt=1,
+        result=Result.SUCCESS,
+        mode=Mode.PRECOPY,
+        paused_before=False,
+        identity=sha256(observations[0].text.encode()).digest(),
+        observations=observations,
+        sent=_source_facts(said) if on_source else SourceFacts(),
+        received=DestinationFacts() if on_source else _destination_facts(said),
+    )
+
+
 class _Qemu:
     """Lines like ``qemu MILLISECONDS WORDS``."""
 
     system = "qemu"
 
-    def recognises(self, log: InputLog, options: LogOptions) -> bool:
-        return log.head.startswith(b"qemu ") and not options.log_formats
+    def recognises(self, head: Head, options: LogOptions) -> bool:
+        return head.data.startswith(b"qemu ") and not options.log_formats
 
-    def processes(self, inputs: Sequence[InputLog], options: LogOptions) -> Iterable[Vmm]:
+    def line_filter(self, head: Head, options: LogOptions, role: Role | None = None) -> None:
+        """Every line counts."""
+        assert self.recognises(head, options)
+        assert role is None
+
+    def reader(self, options: LogOptions) -> _QemuReader:
         assert not options.log_formats
-        for log in inputs:
-            observations = tuple(_observation(line) for line in log.lines(None))
-            yield Vmm(
-                system=self.system,
-                name=log.name,
-                inputs=(log.key,),
-                observations=observations,
-                domain=ClockDomain.BOOTTIME,
-                version=None,
-                releases_text="10.1 or later",
-                vcpus_resume_first=False,
-                last_ns=observations[-1].stamp.ns,
-                last_written_ns=1_780_000_000 * 10**9,
-            )
-
-    def one_sided(self, inputs: Sequence[InputLog], options: LogOptions) -> bool:
-        return not inputs and not options.log_formats
-
-    def attempts(self, process: Vmm) -> Iterable[Side]:
-        said: dict[str, Instant] = {seen.kind: seen.instant for seen in process.observations}
-        on_source = "STOP" in said
-        yield Side(
-            role=Role.SOURCE if on_source else Role.DESTINATION,
-            vmm=process,
-            attempt=1,
-            result=Result.SUCCESS,
-            mode=Mode.PRECOPY,
-            paused_before=False,
-            identity=sha256(process.observations[0].text.encode()).digest(),
-            observations=process.observations,
-            sent=_source_facts(said) if on_source else SourceFacts(),
-            received=DestinationFacts() if on_source else _destination_facts(said),
-        )
+        return _QemuReader()
 
     def diagnose(self, log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:
         return Diagnosis(

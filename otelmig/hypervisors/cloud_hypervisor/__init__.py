@@ -1,16 +1,17 @@
 """Cloud Hypervisor: its log forms, messages, events, and what must happen before what.
 
-``log_format`` (line forms) -> ``records`` -> ``messages`` and ``events`` (the tables, looked up in ``lexicon``) ->
-``log`` and ``streams`` (one process's story) -> ``processes``; ``happens_before`` relates the two sides of a migration.
+``log_format`` (line forms) -> ``reading.records`` -> ``messages`` and ``events`` (the tables, looked up in
+``reading.message_index``) -> ``reading.log`` and ``reading.event_lines`` (one stream each) -> ``attempts`` ->
+``reading.reader`` (all streams); ``causality`` relates the two sides of a migration.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.hypervisors.cloud_hypervisor.attempts import assemble
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import constraints_between
-from otelmig.hypervisors.cloud_hypervisor.reading.processes import is_beside_logs, is_one_sided, read_processes
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted, written_by
+from otelmig.hypervisors.cloud_hypervisor.reading.reader import CloudHypervisorReader, is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.hypervisors.diagnosis import Diagnosis
+    from otelmig.hypervisors.hypervisor import Reader
     from otelmig.hypervisors.log_options import LogOptions
-    from otelmig.inputs import InputLog
+    from otelmig.inputs import Head, InputLog, LineFilter
     from otelmig.migration.constraint import Constraint
-    from otelmig.migration.side import Side
-    from otelmig.migration.vmm import Note, UnparsedLine, Vmm
+    from otelmig.migration.side import Role, Side
 
 __all__ = ["CloudHypervisor"]
 
@@ -32,34 +33,38 @@ class CloudHypervisor:
 
     system = SYSTEM
 
-    def recognises(self, log: InputLog, options: LogOptions) -> bool:
-        """Whether ``log`` holds a log record, an event or migration statistics of Cloud Hypervisor."""
-        return is_beside_logs(log) or reader_for(log, options) is not None
+    def recognises(self, head: Head, options: LogOptions) -> bool:
+        """Return whether a stream that begins like this holds log records, events or statistics of Cloud Hypervisor.
 
-    def processes(self, inputs: Sequence[InputLog], options: LogOptions) -> Iterable[Vmm | UnparsedLine | Note]:
-        """The processes that wrote ``inputs``; each event stream joins the log of its process."""
-        return read_processes(inputs, options)
+        Raises:
+            InputError: it speaks of migrations in lines whose form is not known, or that print no time.
+            UsageError: one of the given log formats is none.
+        """
+        return is_beside_logs(head.data) or reader_for(head, options, None) is not None
 
-    def attempts(self, process: Vmm) -> Iterable[Side]:
-        """The migration attempts of ``process``, in their order."""
-        return assemble(process)
+    def line_filter(self, head: Head, options: LogOptions, role: Role | None = None) -> LineFilter | None:
+        """Return which lines of a log that begins like this say anything; None for what is no log."""
+        records = None if is_beside_logs(head.data) else reader_for(head, options, None)
+        if records is None:
+            return None
+        return wanted(records.literals, None if role is None else written_by(role))
 
-    def one_sided(self, inputs: Sequence[InputLog], options: LogOptions) -> bool:
-        """Whether ``inputs`` hold sources only, or destinations only."""
-        return is_one_sided(inputs, options)
+    def reader(self, options: LogOptions) -> Reader:
+        """Return a reader for the lines of any number of logs, event streams, statistics and crash reports."""
+        return CloudHypervisorReader(options=options)
 
     def diagnose(self, log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:
-        """What ``log`` is and tells, and which flags of Cloud Hypervisor would tell more."""
+        """Return what ``log`` is and tells, and which flags of Cloud Hypervisor would tell more."""
         from otelmig.hypervisors.cloud_hypervisor.diagnosis.diagnosis import diagnose  # noqa: PLC0415 - one command needs it
 
         return diagnose(log, sides, options)
 
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
-        """What must have happened before what, if these two sides are one migration."""
+        """Return what must have happened before what, if these two sides are one migration."""
         return constraints_between(source, destination)
 
     def clock_advice(self, source: Side, destination: Side) -> Iterable[str]:
-        """Which flags would add to what can be proved of these two sides' clocks."""
+        """Return which flags would add to what can be proved of these two sides' clocks."""
         from otelmig.hypervisors.cloud_hypervisor.causality.advice import clock_advice  # noqa: PLC0415 - see above
 
         return clock_advice(source, destination)

@@ -1,4 +1,4 @@
-"""Observations of one process -> its migration attempts, and how each ended.
+"""Observations of one process -> its migration attempts, how far each has come, and how it ended.
 
 A VMM may send and receive several times in its life; what happens between two attempts (the operator pauses,
 resumes, shuts down) belongs to none of them.
@@ -7,22 +7,24 @@ resumes, shuts down) belongs to none of them.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt, dirty_rounds_of
+from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines, dirty_rounds_of
 from otelmig.hypervisors.cloud_hypervisor.facts.side import side_of
+from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.observation import Command, Kind, Observation
-from otelmig.migration.side import Mode, Result, Role
+from otelmig.migration.side import Mode, Result, Role, SideState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
+    from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
     from otelmig.migration.side import Side
     from otelmig.migration.vmm import Vmm
 
-__all__ = ["assemble"]
+__all__ = ["Attempt", "Attempts", "attempts_in"]
 
 _BEGINS: Final = {
     Role.SOURCE: (Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED),
@@ -60,6 +62,7 @@ _AFTER_FAILURE: Final = _FAILED | {
 }
 _RECEIVE_ENDED: Final = frozenset({Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST})
 _PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED})
+_PREFAULT_ENDED: Final = frozenset({Kind.PREFAULT_DONE, Kind.PREFAULT_FAILED})
 _DEATH: Final = frozenset({Kind.PROCESS_KILLED, Kind.GUEST_PANICKED})
 _AFTER_CLOSING: Final = _PREFAULT | _DEATH
 _AFTER_RECEIVE: Final = _RECEIVE_ENDED | _AFTER_CLOSING
@@ -69,46 +72,6 @@ _NOT_RECEIVED: Final = (Kind.CPU_INCOMPATIBLE, Kind.RECEIVE_ABORTED, Kind.RECEIV
 _DRAINED: Final = (Kind.SEND_FINISHED, Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED)
 _POSTCOPY: Final = (Kind.POSTCOPY_SERVING, Kind.PREFAULT_STARTED)
 _OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_EXITED, Kind.API_REQUEST})
-
-
-def assemble(process: Vmm) -> Iterator[Side]:
-    """Yield the attempts of ``process`` in their order; a destination that nobody connected to is none."""
-    counts: Counter[Role] = Counter()
-    for draft in _drafts(process):
-        if draft.is_attempt:
-            counts[draft.role] += 1
-            yield draft.side(process, counts[draft.role])
-
-
-def _drafts(process: Vmm) -> Iterator[_Draft]:
-    """What ``process`` began, each with the lines that belong to it."""
-    draft: _Draft | None = None
-    guest = _Guest()
-    for seen in process.observations:
-        kind = seen.kind
-        role = _ROLES.get(kind)
-        if role is not None and _begins(kind, role, draft):
-            if draft is not None:
-                yield draft
-            draft = _Draft(role=role, paused_before=guest.paused, config=guest.config)
-        if draft is not None:
-            draft.add(seen)
-        if kind in _OF_THE_GUEST:
-            guest.follow(seen)
-    if draft is not None:
-        yield draft
-
-
-def _begins(kind: str, role: Role, draft: _Draft | None) -> bool:
-    """Whether a line of ``kind``, which belongs to ``role``, begins another attempt than ``draft``."""
-    if draft is None:
-        return True
-    order = _BEGINS[role]
-    if draft.role is not role:
-        return kind in order or draft.ended
-    if kind not in order:
-        return False
-    return not draft.by_kind.keys() <= {*order[: order.index(kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}
 
 
 _OF_THE_GUEST: Final = frozenset({Kind.VM_PAUSED, Kind.PAUSED_STATE_RECEIVED, Kind.VM_RESUMED, Kind.VM_CONFIG})
@@ -133,22 +96,116 @@ class _Guest:
                 pass
 
 
+@dataclass(slots=True)
+class Attempts:
+    """The migration attempts of one process while its observations come in."""
+
+    begun: list[Attempt] = field(default_factory=list)
+    """Everything that began as an attempt does and is one, or may become one, in order."""
+    changed: list[Attempt] = field(default_factory=list)
+    """Attempts whose state changed, or whose last word was read, since whoever emits them cleared this."""
+    _guest: _Guest = field(default_factory=_Guest)
+    _counts: Counter[Role] = field(default_factory=Counter)
+
+    @property
+    def current(self) -> Attempt | None:
+        """The attempt that the next line may belong to."""
+        return self.begun[-1] if self.begun else None
+
+    def take(self, seen: Observation, word: LastWord | None = None, releases: Releases = ALL) -> None:
+        """Take what the process did next.
+
+        ``word`` says whose last word it is, if it is one of the ``releases`` that the process may be of.
+        """
+        kind = seen.kind
+        role = _ROLES.get(kind)
+        current = self.begun[-1] if self.begun else None
+        if role is not None and _begins(kind, role, current):
+            if current is not None:
+                self._leave(current)
+            current = Attempt(
+                role=role,
+                number=self._counts[role] + 1,
+                paused_before=self._guest.paused,
+                config=self._guest.config,
+            )
+            self.begun.append(current)
+        if current is not None and current.add(seen, word, releases):
+            self.changed.append(current)
+        if kind in _OF_THE_GUEST:
+            self._guest.follow(seen)
+
+    def amend(self, seen: Observation, whole: Observation) -> None:
+        """Put ``whole`` in the place of ``seen``, the last observation, whose record went on."""
+        if self.begun:
+            self.begun[-1].amend(seen, whole)
+
+    def end(self) -> list[Attempt]:
+        """Return all attempts: nothing more will come."""
+        if self.begun and not self.begun[-1].is_attempt:
+            self.begun.pop()
+        for attempt in self.begun:
+            attempt.state = SideState.OVER
+        self.changed.clear()
+        return self.begun
+
+    def _leave(self, attempt: Attempt) -> None:
+        """Another attempt begins: no line of the process can belong to ``attempt`` any more."""
+        if not attempt.is_attempt:
+            self.begun.pop()
+            return
+        self._counts[attempt.role] += 1
+        if attempt.state is not SideState.OVER:
+            attempt.state = SideState.OVER
+            self.changed.append(attempt)
+
+
+def attempts_in(observations: Iterable[Observation]) -> list[Attempt]:
+    """Return the attempts of a process that did all this; a destination that nobody connected to is none."""
+    attempts = Attempts()
+    for seen in observations:
+        attempts.take(seen)
+    return attempts.end()
+
+
+def _begins(kind: str, role: Role, attempt: Attempt | None) -> bool:
+    """Return whether a line of ``kind``, which belongs to ``role``, begins another attempt than ``attempt``."""
+    if attempt is None:
+        return True
+    order = _BEGINS[role]
+    if attempt.role is not role:
+        return kind in order or attempt.ended
+    if kind not in order:
+        return False
+    return not attempt.by_kind.keys() <= {*order[: order.index(kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}
+
+
 @dataclass(slots=True, kw_only=True)
-class _Draft:
+class Attempt:
     """An attempt while its lines come in."""
 
     role: Role
+    number: int
+    """Counts the process's attempts of this role, from 1."""
     paused_before: bool
     config: Observation | None
     observations: list[Observation] = field(default_factory=list)
     by_kind: dict[str, list[Observation]] = field(default_factory=lambda: defaultdict(list))
+    state: SideState = SideState.OPEN
+    lines_lost: int = 0
+    """Lines that are known to be missing since it began, or just before."""
+    known: bool = False
+    """Whether it was found to be an attempt."""
     ending: bool = False
     """Something that may be its end was taken: not everything belongs to it any more."""
     closed: bool = False
     """An API call was served after the end: what follows is the operator's."""
+    last_word: LastWord | None = None
+    """The last of the last words that were read."""
 
     @property
     def ended(self) -> bool:
+        """Whether something was read that may be its end."""
         if self.role is Role.SOURCE:
             return self._has(_FAILED | _COMPLETED)
         return self.closed or self._has(_RECEIVE_ENDED)
@@ -159,19 +216,42 @@ class _Draft:
         begins = _BEGINS[self.role]
         return not self.by_kind.keys() <= set(begins[:1] if self.role is Role.SOURCE else begins[:3])
 
-    def add(self, seen: Observation) -> None:
-        """Take ``seen`` if it belongs to this attempt."""
+    def add(self, seen: Observation, word: LastWord | None, releases: Releases) -> bool:
+        """Take ``seen`` if it belongs to this attempt; return whether the state changed, or this is a last word."""
         kind = seen.kind
         if kind in _OF_NO_ATTEMPT:
             if kind is Kind.API_REQUEST:
                 self.closed = self.closed or self.ended or self.role is Role.DESTINATION
-            return
+            return False
         if (self.ending or self.closed) and not self._takes(kind):
-            return
+            return False
         if kind in _ENDINGS:
             self.ending = True
         self.observations.append(seen)
         self.by_kind[kind].append(seen)
+        became_known = not self.known and self.is_attempt
+        self.known = self.known or became_known
+        said = word is not None and word.role is self.role and word.releases & releases is not None
+        if said:
+            self.last_word = word
+        return (self._moved(kind) or said or became_known) and self.known
+
+    def _moved(self, kind: str) -> bool:
+        """Return whether the state is another one after a line of ``kind``."""
+        state = self.state
+        if kind is Kind.PROCESS_KILLED:
+            self.state = SideState.OVER
+        elif self.last_word is not None:
+            # postcopy: the guest runs, and its memory is still being fetched
+            fetching = Kind.PREFAULT_STARTED in self.by_kind and not self._has(_PREFAULT_ENDED)
+            self.state = SideState.OPEN if fetching else self.last_word.state
+        return self.state is not state
+
+    def amend(self, seen: Observation, whole: Observation) -> None:
+        """Put ``whole`` in the place of ``seen``, if that is the last line of this attempt."""
+        if self.observations and self.observations[-1] is seen:
+            self.observations[-1] = whole
+            self.by_kind[seen.kind][-1] = whole
 
     def _has(self, kinds: Iterable[Kind]) -> bool:
         return not self.by_kind.keys().isdisjoint(kinds)
@@ -191,10 +271,15 @@ class _Draft:
             return kind in _AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or was_paused)
         return True
 
-    def side(self, process: Vmm, attempt: int) -> Side:
-        """The attempt as it stands, and what it amounts to."""
+    def side(self, vmm: Vmm, *, final: bool, corrected: Callable[[Observation], Observation] | None = None) -> Side:
+        """Return what is known of the attempt by now, as a side of ``vmm``.
+
+        ``corrected`` reads the observations once more, with what only the rest of the log has told.
+        """
+        if corrected is not None:
+            return self._corrected(corrected).side(vmm, final=final)
         mode = self._mode()
-        lines = Attempt(
+        lines = AttemptLines(
             role=self.role,
             observations=tuple(self.observations),
             by_kind={kind: tuple(items) for kind, items in self.by_kind.items()},
@@ -202,10 +287,18 @@ class _Draft:
             mode=mode,
             paused_before=self.paused_before,
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
-            vcpus_resume_first=process.vcpus_resume_first,
+            vcpus_resume_first=vmm.vcpus_resume_first,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
-        return side_of(lines, process, attempt)
+        return side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)
+
+    def _corrected(self, corrected: Callable[[Observation], Observation]) -> Attempt:
+        config = None if self.config is None else corrected(self.config)
+        observations = [corrected(seen) for seen in self.observations]
+        by_kind: dict[str, list[Observation]] = defaultdict(list)
+        for seen in observations:
+            by_kind[seen.kind].append(seen)
+        return replace(self, config=config, observations=observations, by_kind=by_kind)
 
     def _of(self, *kinds: Kind) -> list[Observation]:
         return [seen for kind in kinds for seen in self.by_kind.get(kind, ())]

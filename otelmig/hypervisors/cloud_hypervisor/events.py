@@ -1,25 +1,21 @@
-"""Events: their meaning, and the stream that ``--event-monitor`` writes.
+"""The event table: what the events of Cloud Hypervisor mean.
 
-The stream is a sequence of pretty-printed JSON objects, each followed by a blank line; ``timestamp`` counts from
-when the monitor was installed, a few milliseconds after the logger: the same clock as the log's with another zero.
-From v50.0 the log carries every event too, in a line that is written just before the event is stamped.
+From v50.0 the log carries every event, too, in a line that is written just before the event is stamped.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.hypervisors.cloud_hypervisor.releases import AFTER_HEAD, ALL, FORK, Releases, since
-from otelmig.inputs.line import Where
+from otelmig.hypervisors.cloud_hypervisor.releases import AFTER_HEAD, ALL, FORK, LastWord, Releases, since, until
 from otelmig.migration.observation import NO_VALUES, Kind, Value
-from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.migration.side import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["EVENTS", "EventForm", "MonitorEvent", "Vocabulary", "is_event_stream", "monitor_events"]
+__all__ = ["EVENTS", "EventForm", "Vocabulary"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +31,9 @@ class EventForm:
     renamed: Kind | None = None
     """What the event means in the vocabulary after HEAD, where a ``-starting`` event comes before it."""
 
+    last_word: LastWord | None = None
+    """Whose last word it is, if it is one."""
+
     def values(self, properties: Mapping[str, str]) -> Mapping[str, Value]:
         """What the event's properties say."""
         number = properties.get("id", "")
@@ -47,6 +46,10 @@ _V52: Final = since("v52.0")
 _V53: Final = since("v53.0")
 _V39: Final = since("v39.0")
 _HEAD: Final = since("HEAD")
+_SOURCE_LAST: Final = LastWord(role=Role.SOURCE, releases=ALL)
+_DESTINATION_LAST: Final = LastWord(role=Role.DESTINATION, releases=ALL)
+_RESUMED_LAST: Final = LastWord(role=Role.DESTINATION, releases=until("v51.0", first="v50.0"))
+"""Until v51 no event says that a destination has received; until v49 the log carries no events at all."""
 
 
 def _event(kind: Kind, releases: Releases = ALL, **rest: Any) -> EventForm:  # noqa: ANN401 - passed on as given
@@ -58,7 +61,7 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("vm", "pausing"): _event(Kind.VM_PAUSING),
     ("vm", "paused"): _event(Kind.VM_PAUSED),
     ("vm", "resuming"): _event(Kind.VM_RESUMING),
-    ("vm", "resumed"): _event(Kind.VM_RESUMED),
+    ("vm", "resumed"): _event(Kind.VM_RESUMED, last_word=_RESUMED_LAST),
     ("vm", "snapshotting"): _event(Kind.SNAPSHOTTING),
     ("vm", "snapshotted"): _event(Kind.SNAPSHOTTED),
     ("vm", "restoring"): _event(Kind.RESTORING),
@@ -66,14 +69,14 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("vm", "migration-starting"): _event(Kind.SEND_ANNOUNCED, _HEAD, variant=AFTER_HEAD),
     ("vm", "migration-started"): _event(Kind.SEND_ANNOUNCED, _V52, renamed=Kind.START_ACKNOWLEDGED),
     ("vm", "migration-memory-iteration"): _event(Kind.ITERATION_ANNOUNCED, _V52, iteration=True),
-    ("vm", "migration-finished"): _event(Kind.SEND_FINISHED, _V52),
-    ("vm", "migration-failed"): _event(Kind.SEND_FAILURE_ANNOUNCED, _V52),
-    ("vm", "migration-cancelled"): _event(Kind.SEND_CANCELLED, since("v50.0"), variant=FORK),
+    ("vm", "migration-finished"): _event(Kind.SEND_FINISHED, _V52, last_word=_SOURCE_LAST),
+    ("vm", "migration-failed"): _event(Kind.SEND_FAILURE_ANNOUNCED, _V52, last_word=_SOURCE_LAST),
+    ("vm", "migration-cancelled"): _event(Kind.SEND_CANCELLED, since("v50.0"), variant=FORK, last_word=_SOURCE_LAST),
     ("vm", "migration-receive-ready"): _event(Kind.RECEIVE_READY, _V53),
     ("vm", "migration-receive-starting"): _event(Kind.ACCEPTED, _HEAD, variant=AFTER_HEAD),
     ("vm", "migration-receive-started"): _event(Kind.ACCEPTED, _V52, renamed=Kind.START_ACKNOWLEDGED),
-    ("vm", "migration-receive-finished"): _event(Kind.RECEIVE_FINISHED, _V52),
-    ("vm", "migration-receive-failed"): _event(Kind.RECEIVE_FAILED, _V52),
+    ("vm", "migration-receive-finished"): _event(Kind.RECEIVE_FINISHED, _V52, last_word=_DESTINATION_LAST),
+    ("vm", "migration-receive-failed"): _event(Kind.RECEIVE_FAILED, _V52, last_word=_DESTINATION_LAST),
     ("vm", "postcopy-migration-completed"): _event(Kind.POSTCOPY_FINISHED, _V53),
     ("guest", "panic"): _event(Kind.GUEST_PANICKED),
     # what a VM does besides: known, needed by no trace
@@ -112,67 +115,3 @@ class Vocabulary:
         if name.endswith("-starting"):
             self.renamed.add(name.removesuffix("-starting") + "-started")
         return form.renamed if form.renamed is not None and name in self.renamed else form.kind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonitorEvent:
-    """One object of a stream; its stamp is exact to the nanosecond on the monitor's clock."""
-
-    source: str
-    name: str
-    properties: Mapping[str, str]
-    stamp: Stamp
-    where: Where
-    text: str
-
-
-_LONGEST: Final = 1 << 14
-"""No event takes more characters."""
-
-
-def is_event_stream(head: bytes) -> bool:
-    """Whether a file that begins like this was written by ``--event-monitor``."""
-    start = head.lstrip()[:4096]
-    return start.startswith(b"{") and b'"timestamp"' in start and b'"event"' in start and b'"source"' in start
-
-
-def monitor_events(text: str, name: str) -> Iterator[MonitorEvent | Where]:
-    """The events of a stream; a :class:`Where` stands for an object that is damaged or not an event.
-
-    The writer drops what a slow pipe does not take, so after damage reading goes on at the next object that
-    begins a line.
-    """
-    decoder = json.JSONDecoder()
-    position, line, counted = 0, 1, 0
-    while (position := text.find("{", position)) >= 0:
-        line += text.count("\n", counted, position)
-        counted = position
-        where = Where(file=name, line=line)
-        window = text[position : position + _LONGEST]  # an error message of the decoder counts all lines before it
-        try:
-            value, size = decoder.raw_decode(window)
-        except (ValueError, RecursionError):
-            yield where
-            following = text.find("\n{", position)
-            position = following + 1 if following >= 0 else len(text)
-            continue
-        event = _monitor_event(value, where, window[:size])
-        yield event or where
-        position += size
-
-
-def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | None:
-    match value:
-        case {
-            "timestamp": {"secs": int(seconds), "nanos": int(nanos)},
-            "source": str(source),
-            "event": str(name),
-            **rest,
-        } if 0 <= seconds < 2**32 and 0 <= nanos < 10**9:
-            pass
-        case _:
-            return None
-    given = rest.get("properties")
-    properties = {key: item for key, item in given.items() if isinstance(item, str)} if isinstance(given, dict) else {}
-    stamp = Stamp(ns=seconds * 10**9 + nanos, error_ns=0, text=f"{seconds}.{nanos:09d}s", domain=ClockDomain.BOOTTIME)
-    return MonitorEvent(source=source, name=name, properties=properties, stamp=stamp, where=where, text=text)

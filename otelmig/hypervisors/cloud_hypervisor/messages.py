@@ -1,8 +1,9 @@
 """The message table: what Cloud Hypervisor prints about a migration -> what that means.
 
 One row per message and form, in the order of a migration: process, source, destination, both, and what is known and
-needed by no trace. A row names the releases that print it (from the tagged sources) and, by its
-:class:`~otelmig.migration.observation.Kind`, the moment that it marks.
+needed by no trace. A row names the releases that print it (from the tagged sources), by its
+:class:`~otelmig.migration.observation.Kind` the moment that it marks, and whose last word it is, if nothing that comes
+more than a moment after it changes the trace (every prefix of 84 recordings was read).
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from otelmig.hypervisors.cloud_hypervisor.failures import command_error_type, error_type
 from otelmig.hypervisors.cloud_hypervisor.reading.message_form import COMMANDS, VM_CALLS, Row
 from otelmig.hypervisors.cloud_hypervisor.reading.vm_config import vm_config_values
-from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, Releases, since, until
+from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, LastWord, Releases, since, until
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.observation import Command, Kind
+from otelmig.migration.side import Role, SideState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +38,11 @@ _V52_ONLY: Final = until("v52.0", first="v52.0")
 _V53: Final = since("v53.0")
 _V53_ONLY: Final = until("v53.0", first="v53.0")
 _HEAD: Final = since("HEAD")
+
+_SOURCE_LAST: Final = LastWord(role=Role.SOURCE, releases=ALL)
+_DESTINATION_LAST: Final = LastWord(role=Role.DESTINATION, releases=ALL)
+_DESTINATION_MAYBE_LAST: Final = LastWord(role=Role.DESTINATION, releases=_V36_49, state=SideState.ASK_PARTNER)
+"""Until v49 a destination resumes one device after the other, and nothing says which is the last."""
 
 _CONTEXT: Final = (
     "bw={bandwidth:mib_per_s}MiB/s "
@@ -176,7 +183,7 @@ TABLE: Final[tuple[Row, ...]] = (
         variant=FORK,
     ),
     # source: the end
-    _row(Kind.COMPLETED, _V36_51, "Migration complete"),
+    _row(Kind.COMPLETED, _V36_51, "Migration complete", last_word=_SOURCE_LAST),
     _row(
         Kind.COMPLETED,
         _V52,
@@ -194,6 +201,7 @@ TABLE: Final[tuple[Row, ...]] = (
         _V50,
         "Migration complete: downtime:{downtime_ns:ms}ms,total:{total_ns:float_s}s,iterations:{:int}",
         variant=FORK,
+        last_word=_SOURCE_LAST,
     ),
     _row(
         Kind.DOWNTIME_BREAKDOWN,
@@ -230,12 +238,31 @@ TABLE: Final[tuple[Row, ...]] = (
         derived=_failure,
         multiline=True,
         variant=FORK,
+        last_word=_SOURCE_LAST,
     ),
-    _row(Kind.SEND_FAILED, ALL, "Migration failed: {error:any}", derived=_failure, multiline=True),
-    _row(Kind.SEND_CANCELLED, _V50, "Migration cancelled", variant=FORK),
+    _row(
+        Kind.SEND_FAILED,
+        ALL,
+        "Migration failed: {error:any}",
+        derived=_failure,
+        multiline=True,
+        last_word=_SOURCE_LAST,
+    ),
+    _row(Kind.SEND_CANCELLED, _V50, "Migration cancelled", variant=FORK, last_word=_SOURCE_LAST),
     _row(Kind.TIMED_OUT, _V50, "Migration timed out after {:rest}", variant=FORK),
-    _row(Kind.RESUMED_AFTER_FAILURE, _V53, "Resumed VM successfully after failed migration"),
-    _row(Kind.RESUME_FAILED, _V53, "Failed resuming VM after failed migration: {error:any}", multiline=True),
+    _row(
+        Kind.RESUMED_AFTER_FAILURE,
+        _V53,
+        "Resumed VM successfully after failed migration",
+        last_word=_SOURCE_LAST,
+    ),
+    _row(
+        Kind.RESUME_FAILED,
+        _V53,
+        "Failed resuming VM after failed migration: {error:any}",
+        multiline=True,
+        last_word=_SOURCE_LAST,
+    ),
     _row(Kind.VM_PAUSING, _V50, "pausing VM", variant=FORK),
     _row(Kind.VM_PAUSED, _V50, "paused VM", variant=FORK),
     # destination
@@ -264,7 +291,13 @@ TABLE: Final[tuple[Row, ...]] = (
         "{command:command} Command Received",
         search_prefixes=tuple(f"{command} Command Received" for command in COMMANDS if command != "Abandon"),
     ),
-    _row(Kind.COMMAND_RECEIVED, ALL, "Abandon Command Received", constants={"command": Command.ABANDON}),
+    _row(
+        Kind.COMMAND_RECEIVED,
+        ALL,
+        "Abandon Command Received",
+        constants={"command": Command.ABANDON},
+        last_word=_DESTINATION_LAST,
+    ),
     _row(Kind.COMMAND_RECEIVED, until("v52.0", first="v50.0"), "Command {command:command} received"),
     _row(Kind.COMMAND_RECEIVED, _V53, "Command '{command:command}' received"),
     _row(Kind.CPU_COMPATIBLE, ALL, "No CPU incompatibility detected."),
@@ -302,17 +335,20 @@ TABLE: Final[tuple[Row, ...]] = (
         "Migration aborted as migration command {command:word} failed: {error:any}",
         derived=_abort,
         multiline=True,
+        last_word=_DESTINATION_LAST,
     ),
     _row(
         Kind.PEER_LOST,
         _V53,
         "Failed to read migration request: sender likely failed, aborting",
+        last_word=_DESTINATION_LAST,
     ),
     _row(
         Kind.PEER_LOST,
         _V52,
         "ReceiveAdditionalConnections was not cleaned up! Either cleanup() was never called (programming error) "
         "or it failed before completing.",
+        last_word=_DESTINATION_LAST,
     ),
     _row(Kind.PREFAULT_STARTED, _V53, "UFFD: spawning handler for {:int} region(s)"),
     _row(
@@ -325,7 +361,7 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(Kind.PREFAULT_ERROR, _V53, "UFFD handler exited with error: {error:rest}"),
     # both sides
     _row(Kind.DEVICE_PAUSING, ALL, "Pausing virtio-{device:device}"),
-    _row(Kind.DEVICE_RESUMING, ALL, "Resuming virtio-{device:device}"),
+    _row(Kind.DEVICE_RESUMING, ALL, "Resuming virtio-{device:device}", last_word=_DESTINATION_MAYBE_LAST),
     # known; no trace needs them
     *_known(
         ALL,

@@ -5,10 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.migration.side import SideState
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["AFTER_HEAD", "ALL", "DRAFT", "FORK", "RELEASES", "SYSTEM", "Releases", "last_release", "since", "until"]
+    from otelmig.migration.side import Role
+
+__all__ = [
+    "AFTER_HEAD",
+    "ALL",
+    "DRAFT",
+    "FORK",
+    "RELEASES",
+    "SYSTEM",
+    "LastWord",
+    "Releases",
+    "last_release",
+    "since",
+    "until",
+]
 
 SYSTEM: Final = "cloud_hypervisor"
 """As ``vm.migration.system.name`` names the hypervisor."""
@@ -47,6 +63,17 @@ class Releases:
         """The releases in both ranges, or None if there are none."""
         first, last = max(self.first, other.first), min(self.last, other.last)
         return Releases(first=first, last=last) if first <= last else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWord:
+    """Where a line is the last one of an attempt that changes its trace; within moments a few more may follow."""
+
+    role: Role
+    releases: Releases
+    """The releases in which nothing else comes after it."""
+    state: SideState = SideState.OVER
+    """``ASK_PARTNER`` where the line tells that nothing more may come, not that nothing more will."""
 
 
 ALL: Final = Releases(first=0, last=len(RELEASES) - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.attempt import attempt_of
+from otelmig.hypervisors.cloud_hypervisor.attempt_lines import lines_of
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import RULES
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
@@ -24,7 +24,7 @@ _COARSE_NS: Final = 100_000
 
 def clock_advice(source: Side, destination: Side) -> Iterator[str]:
     """Yield one sentence for each flag that would add constraints between these two sides."""
-    sent, received = attempt_of(source), attempt_of(destination)
+    sent, received = lines_of(source), lines_of(destination)
     for side, instants in ((source, SOURCE), (destination, DESTINATION)):
         release = last_release([side.vmm.releases_text])
         given = {key for key, each in instants.items() if any(end is not None for end in each.find(sent, received))}

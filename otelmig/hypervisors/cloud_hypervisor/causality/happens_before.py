@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.attempt import attempt_of
+from otelmig.hypervisors.cloud_hypervisor.attempt_lines import lines_of
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, Instant, LogFlags
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases
 from otelmig.migration.constraint import destination_first, source_first
@@ -57,7 +57,7 @@ class Rule:
 def constraints_between(source: Side, destination: Side) -> Sequence[Constraint]:
     """Return every constraint that the rules give for these two sides."""
     found: list[Constraint] = []
-    sent, received = attempt_of(source), attempt_of(destination)
+    sent, received = lines_of(source), lines_of(destination)
     instants = {each.key: each.find(sent, received) for each in (*SOURCE.values(), *DESTINATION.values())}
     for rule in RULES:
         for one, other in zip(instants[rule.source.key], instants[rule.destination.key], strict=False):

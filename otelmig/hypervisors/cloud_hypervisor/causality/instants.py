@@ -18,10 +18,10 @@ from otelmig.migration.side import Mode, Result
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.observation import Observation
 
-    Finder = Callable[[Attempt, Attempt], Sequence[Endpoint | None]]
+    Finder = Callable[[AttemptLines, AttemptLines], Sequence[Endpoint | None]]
 
 __all__ = ["DESTINATION", "SOURCE", "Instant", "LogFlags"]
 
@@ -82,7 +82,7 @@ def _source_time(seen: Observation | None, plus_ns: int) -> Endpoint | None:
     return Endpoint(lo_ns=seen.stamp.lo_ns + plus_ns, hi_ns=seen.stamp.hi_ns + plus_ns, seen=seen, basis=Basis.DERIVED)
 
 
-def _acknowledged_start(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _acknowledged_start(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's first line after Start was acknowledged."""
     lines = [seen for kind in _AFTER_START if (seen := source.first(kind))]
     if not lines:  # no CPUID is generated on other architectures, and events carry none
@@ -93,7 +93,7 @@ def _acknowledged_start(source: Attempt, _: Attempt) -> Sequence[Endpoint | None
 _AFTER_START: Final = (Kind.PROTOCOL_AGREED, Kind.CPUID_GENERATED, Kind.START_ACKNOWLEDGED)
 
 
-def _acknowledged_config(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _acknowledged_config(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's first line after Config was acknowledged: a further connect, an iteration, or the pause."""
     if source.mode is Mode.PRECOPY:
         connects = source.all(Kind.CONNECTING)
@@ -103,7 +103,7 @@ def _acknowledged_config(source: Attempt, _: Attempt) -> Sequence[Endpoint | Non
     return (_endpoint(source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING, Kind.SNAPSHOTTING)),)
 
 
-def _after_pass(source: Attempt, index: int) -> Observation | None:
+def _after_pass(source: AttemptLines, index: int) -> Observation | None:
     """Return the first line after memory iteration ``index`` was acknowledged."""
     for kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
         for seen in source.all(kind):
@@ -117,7 +117,7 @@ def _after_pass(source: Attempt, index: int) -> Observation | None:
     return None
 
 
-def _before_pass(source: Attempt, index: int) -> Observation | None:
+def _before_pass(source: AttemptLines, index: int) -> Observation | None:
     """Return the last line before iteration ``index`` (1 on) is written: its dirty table, else the iteration before."""
     rounds = source.dirty_rounds
     if rounds:
@@ -135,7 +135,7 @@ def _before_pass(source: Attempt, index: int) -> Observation | None:
     return last
 
 
-def _memory_commands(source: Attempt, destination: Attempt) -> Sequence[Observation]:
+def _memory_commands(source: AttemptLines, destination: AttemptLines) -> Sequence[Observation]:
     """Return the receipts of Memory that can be counted: none if other connections carry memory, or counts disagree."""
     if source.connections > 1 or source.mode is not Mode.PRECOPY:
         return ()
@@ -148,7 +148,7 @@ def _memory_commands(source: Attempt, destination: Attempt) -> Sequence[Observat
     return received
 
 
-def _table_after_pause(source: Attempt) -> Observation | None:
+def _table_after_pause(source: AttemptLines) -> Observation | None:
     """Return the dirty table that was read once the guest was paused, before the snapshot."""
     paused = False
     for seen in source.observations:
@@ -161,24 +161,24 @@ def _table_after_pause(source: Attempt) -> Observation | None:
     return None
 
 
-def _memory_received(source: Attempt, destination: Attempt) -> Sequence[Endpoint | None]:
+def _memory_received(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     return tuple(Endpoint.of(seen) for seen in _memory_commands(source, destination))
 
 
-def _passes(source: Attempt, destination: Attempt) -> range:
+def _passes(source: AttemptLines, destination: AttemptLines) -> range:
     """Return the memory iterations that can be told apart on both sides, whatever number the source's log claims."""
     return range(min(source.iterations, len(_memory_commands(source, destination))))
 
 
-def _passes_acknowledged(source: Attempt, destination: Attempt) -> Sequence[Endpoint | None]:
+def _passes_acknowledged(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     return tuple(_endpoint(_after_pass(source, index)) for index in _passes(source, destination))
 
 
-def _passes_written(source: Attempt, destination: Attempt) -> Sequence[Endpoint | None]:
+def _passes_written(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     return (None, *(_endpoint(_before_pass(source, index)) for index in _passes(source, destination)[1:]))
 
 
-def _final_memory(source: Attempt, destination: Attempt) -> Sequence[Endpoint | None]:
+def _final_memory(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the receipt of the transfer that was made with the guest paused, if there was one."""
     commands = _memory_commands(source, destination)
     index = source.iterations
@@ -191,21 +191,21 @@ def _final_memory(source: Attempt, destination: Attempt) -> Sequence[Endpoint | 
     return (Endpoint.of(commands[index]),) if sent and index < len(commands) else (None,)
 
 
-def _final_memory_written(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _final_memory_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     return (_endpoint(_table_after_pause(source) or source.first(Kind.VM_PAUSED)),)
 
 
-def _final_memory_acknowledged(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _final_memory_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     return (_endpoint(source.first(Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING) or _snapshot_cpuid(source)),)
 
 
-def _snapshot_cpuid(source: Attempt) -> Observation | None:
+def _snapshot_cpuid(source: AttemptLines) -> Observation | None:
     """Return the CPUID line that is printed inside the snapshot."""
     lines = source.all(Kind.CPUID_GENERATED)
     return lines[1] if len(lines) > 1 else None
 
 
-def _snapshot_done(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _snapshot_done(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the last line before State is written: a dirty table, ``snapshotted``, or the snapshot's CPUID."""
     done = source.first(Kind.SNAPSHOTTED)
     if done is None:
@@ -216,17 +216,17 @@ def _snapshot_done(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
     return (Endpoint.of(done),)
 
 
-def _breakdown(source: Attempt, name: str) -> int | None:
+def _breakdown(source: AttemptLines, name: str) -> int | None:
     line = source.first(Kind.DOWNTIME_BREAKDOWN)
     return None if line is None else line.number(name)
 
 
-def _before_snapshot(source: Attempt) -> Observation | None:
+def _before_snapshot(source: AttemptLines) -> Observation | None:
     """Return a line printed before the snapshot's own clock started."""
     return source.first(Kind.FINAL_DELTA_SENT, Kind.VM_PAUSED)
 
 
-def _state_written_after(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _state_written_after(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """State was written no earlier than the snapshot's printed (truncated) time after it began."""
     snapshot = _breakdown(source, "snapshot_ns")
     if snapshot is None:
@@ -234,7 +234,7 @@ def _state_written_after(source: Attempt, _: Attempt) -> Sequence[Endpoint | Non
     return (_source_time(_before_snapshot(source), snapshot),)
 
 
-def _complete_written_after(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _complete_written_after(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Complete was written no earlier than snapshot and send took, by their printed times."""
     snapshot, send = _breakdown(source, "snapshot_ns"), _breakdown(source, "send_ns")
     if snapshot is None or send is None:
@@ -242,7 +242,7 @@ def _complete_written_after(source: Attempt, _: Attempt) -> Sequence[Endpoint | 
     return (_source_time(_before_snapshot(source), snapshot + send),)
 
 
-def _state_acknowledged(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _state_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """State was acknowledged before Complete's printed (truncated) time before the end.
 
     Only this late end is proved: the completion line is stamped some time after the acknowledgement (5 ms were
@@ -254,12 +254,12 @@ def _state_acknowledged(source: Attempt, _: Attempt) -> Sequence[Endpoint | None
     return (_source_time(source.first(Kind.COMPLETED), -complete),)
 
 
-def _fault_connect(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _fault_connect(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     connects = source.all(Kind.CONNECTING)
     return (Endpoint.of(connects[1]),) if source.mode is Mode.POSTCOPY and len(connects) > 1 else (None,)
 
 
-def _last_before_drop(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _last_before_drop(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's last line before it closed the connection or died: its thread's last one before that."""
     failure = source.failure
     if source.result is Result.SUCCESS or not source.observations:
@@ -275,18 +275,18 @@ def _last_before_drop(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
     return (_endpoint(last),)
 
 
-def _refusal_read(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _refusal_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     return (_endpoint(source.failure),)
 
 
-def _peer_failure(source: Attempt, _: Attempt) -> Sequence[Endpoint | None]:
+def _peer_failure(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's failure, where its text says that the destination's end of the connection went away."""
     failed = source.first(Kind.SEND_FAILED)
     by_peer = failed is not None and failed.word("error_type") == ErrorType.SOCKET_ERROR
     return (_endpoint(source.failure),) if by_peer else (None,)
 
 
-def _last_command(_: Attempt, destination: Attempt) -> Sequence[Endpoint | None]:
+def _last_command(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     commands = destination.all(Kind.COMMAND_RECEIVED)
     return (Endpoint.of(commands[-1]),) if commands else (None,)
 
@@ -305,7 +305,7 @@ def _command(name: Command) -> Finder:
     return lambda _, destination: (_endpoint(destination.command(name)),)
 
 
-def _peer_lost(_: Attempt, destination: Attempt) -> Sequence[Endpoint | None]:
+def _peer_lost(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return where the destination found the connection closed; None where it may have closed it itself."""
     if destination.first(Kind.RECEIVE_ABORTED) is not None:
         return (None,)

@@ -16,11 +16,11 @@ from otelmig.hypervisors.cloud_hypervisor.diagnosis.line_account import (
     read_every_event,
     read_every_line,
 )
-from otelmig.hypervisors.cloud_hypervisor.events import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_FORMAT, KNOWN_FORMS
 from otelmig.hypervisors.cloud_hypervisor.reading.crash import is_crash
-from otelmig.hypervisors.cloud_hypervisor.reading.processes import is_beside_logs
+from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.reading.progress import is_progress
+from otelmig.hypervisors.cloud_hypervisor.reading.reader import is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
 from otelmig.hypervisors.diagnosis import Diagnosis, Gap
@@ -99,7 +99,7 @@ class _Facts:
 def diagnose(log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:
     """Examine one input, given the attempts that were found in it."""
     stream = is_event_stream(log.head)
-    reader = None if is_beside_logs(log) else reader_for(log, options)
+    reader = None if is_beside_logs(log.head) else reader_for(log.stream.head, options, log.mtime_ns)
     if reader is not None:
         reading = read_every_line(log, reader)
     else:

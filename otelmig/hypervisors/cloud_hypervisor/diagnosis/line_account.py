@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, MonitorEvent, monitor_events
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import MonitorEvent, monitor_events
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of
-from otelmig.hypervisors.cloud_hypervisor.reading.progress import is_progress, read_progress
-from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, no_meaning, no_record
+from otelmig.hypervisors.cloud_hypervisor.reading.progress import ProgressLines, is_progress
+from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, UnparsedLine, no_meaning, no_record
 from otelmig.hypervisors.diagnosis import LineAccount, Sample
 from otelmig.migration.observation import Kind
-from otelmig.migration.vmm import UnparsedLine
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
@@ -106,16 +106,13 @@ def _take(found: Reading, line: Line, message: str, level: str, stamp: Stamp) ->
 def read_every_answer(log: InputLog) -> Reading:
     """Read statistics or a crash report whole."""
     found = Reading()
-    bad = {
-        item.where.line: item.reason
-        for item in (read_progress(log) if is_progress(log.head) else ())
-        if isinstance(item, UnparsedLine)
-    }
-    for line in log.lines(None):
+    statistics = ProgressLines(stream=log.stream) if is_progress(log.head) else None
+    for line in log.whole_lines():
+        answer = None if statistics is None else statistics.take(line)
         if not line.text.strip():
             found.account.irrelevant[_EMPTY] += 1
-        elif line.where.line in bad:
-            found.account.not_understood(bad[line.where.line], Sample(where=line.where, text=line.text))
+        elif isinstance(answer, UnparsedLine):
+            found.account.not_understood(answer.reason, Sample(where=line.where, text=line.text))
         elif line.text.strip() == "null":
             found.account.irrelevant["answers without a migration"] += 1
         else:
@@ -126,7 +123,7 @@ def read_every_answer(log: InputLog) -> Reading:
 def read_every_event(log: InputLog) -> Reading:
     """Read an event stream whole; its account counts objects."""
     found = Reading()
-    for item in monitor_events(log.text(), log.name):
+    for item in monitor_events(log.whole_lines()):
         if not isinstance(item, MonitorEvent):
             found.account.not_understood(NO_EVENT, Sample(where=item, text=""))
             continue

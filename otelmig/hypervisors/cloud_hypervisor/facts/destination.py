@@ -20,7 +20,7 @@ from otelmig.migration.side import Result
 from otelmig.migration.url import MigrationUrl
 
 if TYPE_CHECKING:
-    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.observation import Observation
 
 __all__ = ["destination_facts"]
@@ -37,7 +37,7 @@ _ENDS: Final = (Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.PEER_LOST, Kind
 _BEFORE_ACCEPT: Final = frozenset({Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY})
 
 
-def destination_facts(attempt: Attempt) -> DestinationFacts:
+def destination_facts(attempt: AttemptLines) -> DestinationFacts:
     """Return the facts of an attempt on its destination."""
     first = attempt.first
     started, asked = first(Kind.RECEIVE_STARTED), first(Kind.RECEIVE_REQUESTED)
@@ -67,7 +67,7 @@ def destination_facts(attempt: Attempt) -> DestinationFacts:
     )
 
 
-def _begun(attempt: Attempt) -> Observation:
+def _begun(attempt: AttemptLines) -> Observation:
     """Accepted; else the first request; else the CPUID line of Config; else whatever is there."""
     sign = attempt.first(Kind.ACCEPTED) or attempt.command(Command.START) or attempt.first(Kind.CPUID_GENERATED)
     if sign is not None:
@@ -76,7 +76,7 @@ def _begun(attempt: Attempt) -> Observation:
     return (later or attempt.observations)[0]
 
 
-def _end(attempt: Attempt) -> Observation | None:
+def _end(attempt: AttemptLines) -> Observation | None:
     """Return where receiving ends: by the line that says so, else where the guest was started."""
     for kind in _ENDS:
         if (end := attempt.first(kind)) is not None:
@@ -87,7 +87,7 @@ def _end(attempt: Attempt) -> Observation | None:
     return resumed or attempt.last(Kind.DEVICE_RESUMING)
 
 
-def _restore(attempt: Attempt) -> Restore:
+def _restore(attempt: AttemptLines) -> Restore:
     timed = attempt.first(Kind.STATE_RECEIVED)
     arrived = attempt.command(Command.STATE) or attempt.first(Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING)
     return Restore(
@@ -101,7 +101,7 @@ def _restore(attempt: Attempt) -> Restore:
     )
 
 
-def _resume(attempt: Attempt) -> Resume:
+def _resume(attempt: AttemptLines) -> Resume:
     timed = attempt.first(Kind.RESUME_TIMED)
     return Resume(
         resuming=at(attempt.first(Kind.VM_RESUMING)),
@@ -112,7 +112,7 @@ def _resume(attempt: Attempt) -> Resume:
     )
 
 
-def _prefault(attempt: Attempt) -> Prefault | None:
+def _prefault(attempt: AttemptLines) -> Prefault | None:
     begin = attempt.first(Kind.PREFAULT_STARTED)
     if begin is None:
         return None
@@ -123,7 +123,7 @@ def _prefault(attempt: Attempt) -> Prefault | None:
     )
 
 
-def _refusal(attempt: Attempt) -> Refusal | None:
+def _refusal(attempt: AttemptLines) -> Refusal | None:
     """Return why the destination turned the migration down: the root cause of what the source reports."""
     aborted = attempt.first(Kind.RECEIVE_ABORTED)
     if aborted is not None:

@@ -9,18 +9,18 @@ from otelmig.migration.facts import Downtime, DowntimeParts, Pause, Snapshot, St
 from otelmig.migration.observation import Kind
 
 if TYPE_CHECKING:
-    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.facts import Instant
 
 __all__ = ["before_downtime", "downtime", "pause", "snapshot"]
 
 
-def before_downtime(attempt: Attempt) -> Instant | None:
+def before_downtime(attempt: AttemptLines) -> Instant | None:
     """Return the last line about memory: the downtime's timer starts after it."""
     return at(attempt.last(Kind.PRECOPY_CONVERGED, Kind.CONVERGENCE_DECIDED, Kind.ITERATION_SENT))
 
 
-def pause(attempt: Attempt) -> Pause:
+def pause(attempt: AttemptLines) -> Pause:
     """Return how the migration stopped the guest; without events the paused devices are its two ends."""
     sign = attempt.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)
     paused = attempt.first(Kind.VM_PAUSED)
@@ -38,7 +38,7 @@ def pause(attempt: Attempt) -> Pause:
     )
 
 
-def _stop(attempt: Attempt) -> Window | None:
+def _stop(attempt: AttemptLines) -> Window | None:
     """Return where the vCPUs stopped: after ``pausing``, before the first device is paused, or the guest said to be."""
     pausing = attempt.first(Kind.VM_PAUSING)
     if pausing is None:
@@ -50,7 +50,7 @@ def _stop(attempt: Attempt) -> Window | None:
     return Window(first=pausing.instant, last=min(stopped, key=lambda seen: seen.stamp.hi_ns).instant)
 
 
-def snapshot(attempt: Attempt) -> Snapshot:
+def snapshot(attempt: AttemptLines) -> Snapshot:
     """Return when the state was taken; the second CPUID line is printed inside the snapshot."""
     begin = attempt.first(Kind.SNAPSHOTTING)
     cpuid = attempt.all(Kind.CPUID_GENERATED)
@@ -61,7 +61,7 @@ def snapshot(attempt: Attempt) -> Snapshot:
     )
 
 
-def downtime(attempt: Attempt) -> Downtime | None:
+def downtime(attempt: AttemptLines) -> Downtime | None:
     """Return the downtime that ended as it should, with what is printed of it (v52.0 on)."""
     completed, breakdown = attempt.first(Kind.COMPLETED), attempt.first(Kind.DOWNTIME_BREAKDOWN)
     if completed is None:

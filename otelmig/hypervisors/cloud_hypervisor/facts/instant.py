@@ -11,7 +11,7 @@ from otelmig.units import MILLISECOND_NS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.facts import Instant
     from otelmig.migration.observation import Observation
 
@@ -37,7 +37,7 @@ def device_instants(observations: Iterable[Observation]) -> tuple[DeviceInstant,
     return tuple(DeviceInstant(seen.instant, seen.word("device") or "") for seen in observations)
 
 
-def killed(attempt: Attempt) -> Killed | None:
+def killed(attempt: AttemptLines) -> Killed | None:
     """Return what killed the process, where something says so."""
     seen = attempt.first(Kind.PROCESS_KILLED)
     if seen is None:
@@ -45,7 +45,7 @@ def killed(attempt: Attempt) -> Killed | None:
     return Killed(at=seen.instant, by=f"its {seen.word('by')} filter ({seen.word('detail')})")
 
 
-def run_window(attempt: Attempt) -> Window | None:
+def run_window(attempt: AttemptLines) -> Window | None:
     """Return where the vCPUs ran again, after the resume that belongs to the migration.
 
     Until v51 ``Vm::resume`` starts the vCPUs first, right after ``resuming``; from v52.0 on it starts them last, right

@@ -21,7 +21,7 @@ from otelmig.units import MILLISECOND_NS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.observation import Observation
 
 __all__ = ["memory_copy"]
@@ -40,7 +40,7 @@ _MEMORY: Final = (
 """Lines that show that memory was being sent."""
 
 
-def memory_copy(attempt: Attempt) -> MemoryCopy:
+def memory_copy(attempt: AttemptLines) -> MemoryCopy:
     """Return what the source says of the memory that it copied."""
     final, last = attempt.first(Kind.FINAL_DELTA_SENT), attempt.last(Kind.ITERATION_SENT)
     latest = final or last
@@ -56,7 +56,7 @@ def memory_copy(attempt: Attempt) -> MemoryCopy:
     )
 
 
-def _since(attempt: Attempt) -> Instant | None:
+def _since(attempt: AttemptLines) -> Instant | None:
     """Return when copying began: the smallest difference between a stamp and the elapsed time on its line."""
     timed = [
         (seen, elapsed)
@@ -70,7 +70,7 @@ def _since(attempt: Attempt) -> Instant | None:
     return Instant(seen.stamp, seen.where, -elapsed, _ELAPSED_ERROR_NS)
 
 
-def _lines_of_passes(attempt: Attempt) -> list[Observation]:
+def _lines_of_passes(attempt: AttemptLines) -> list[Observation]:
     """Return the line of each acknowledged iteration: its own, else (until v51) the first after its round."""
     by_number: dict[int, Observation] = {}
     for kind in _ITERATION:  # the line is stamped before the event: it wins
@@ -83,7 +83,7 @@ def _lines_of_passes(attempt: Attempt) -> list[Observation]:
     return lines
 
 
-def _passes(attempt: Attempt) -> list[MemoryPass]:
+def _passes(attempt: AttemptLines) -> list[MemoryPass]:
     lines = _lines_of_passes(attempt)
     passes = []
     for index, seen in enumerate(lines):
@@ -124,7 +124,7 @@ def _figures(seen: Observation, *, first: bool) -> MemoryFigures:
 
 
 def _dirty(
-    attempt: Attempt, lines: Sequence[Observation], index: int
+    attempt: AttemptLines, lines: Sequence[Observation], index: int
 ) -> tuple[float | None, int | None, DirtyRateMethod | None]:
     """Return how fast the guest wrote memory during an iteration, or how much it wrote, by the next dirty log.
 
@@ -144,7 +144,7 @@ def _dirty(
     return (None, None, None) if size is None else (None, size, DirtyRateMethod.NEXT_ITERATION_SIZE)
 
 
-def _pass_under_way(attempt: Attempt) -> bool:
+def _pass_under_way(attempt: AttemptLines) -> bool:
     """Return whether nothing says that iterating was over, such as (until v51) an empty dirty table."""
     if attempt.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED) is not None:
         return False
@@ -153,7 +153,7 @@ def _pass_under_way(attempt: Attempt) -> bool:
     return not empty
 
 
-def _convergence(attempt: Attempt) -> Convergence | None:
+def _convergence(attempt: AttemptLines) -> Convergence | None:
     """Return why iterating stopped; until v51 by the numbered rounds, of which there are at most as many as printed."""
     decided = attempt.first(Kind.CONVERGENCE_DECIDED)
     reason = None if decided is None else decided.word("reason")
@@ -171,7 +171,7 @@ def _convergence(attempt: Attempt) -> Convergence | None:
     )
 
 
-def _reason_by_rounds(attempt: Attempt) -> ConvergenceReason | None:
+def _reason_by_rounds(attempt: AttemptLines) -> ConvergenceReason | None:
     rounds = attempt.all(Kind.DIRTY_ROUND)
     if not rounds or attempt.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is None:
         return None

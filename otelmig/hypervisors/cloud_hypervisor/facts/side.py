@@ -8,11 +8,12 @@ from otelmig.hypervisors.cloud_hypervisor.facts.destination import destination_f
 from otelmig.hypervisors.cloud_hypervisor.facts.source import source_facts
 from otelmig.migration.facts import DestinationFacts, SourceFacts, VmConfig
 from otelmig.migration.identity import digest_of
-from otelmig.migration.side import Role, Side, SideState
+from otelmig.migration.side import Role, Side
 
 if TYPE_CHECKING:
-    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.observation import Observation
+    from otelmig.migration.side import SideState
     from otelmig.migration.vmm import Vmm
 
 __all__ = ["side_of"]
@@ -21,7 +22,7 @@ _IDENTIFYING: Final = 3
 """At most this many records of an attempt are its identity."""
 
 
-def side_of(attempt: Attempt, vmm: Vmm, number: int, state: SideState = SideState.OPEN) -> Side:
+def side_of(attempt: AttemptLines, vmm: Vmm, number: int, *, state: SideState, final: bool, lines_lost: int) -> Side:
     """Return what ``attempt``, the ``number``-th of its role in the process ``vmm``, says."""
     on_source = attempt.role is Role.SOURCE
     return Side(
@@ -37,11 +38,13 @@ def side_of(attempt: Attempt, vmm: Vmm, number: int, state: SideState = SideStat
         received=DestinationFacts() if on_source else destination_facts(attempt),
         vm=_vm_config(attempt.config),
         state=state,
+        final=final,
+        lines_lost=lines_lost,
         record=attempt,
     )
 
 
-def _identity(attempt: Attempt, number: int) -> bytes:
+def _identity(attempt: AttemptLines, number: int) -> bytes:
     """Return a digest of the first identifying records as printed; without any, the first stamps have to do."""
     texts = [seen.text.rstrip() for seen in attempt.observations if seen.text]  # the journal strips lines
     if not texts:  # the log begins in the middle of the attempt

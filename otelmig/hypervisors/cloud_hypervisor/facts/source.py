@@ -13,7 +13,7 @@ from otelmig.migration.side import Result
 from otelmig.migration.url import MigrationUrl
 
 if TYPE_CHECKING:
-    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.observation import Observation
 
 __all__ = ["source_facts"]
@@ -32,7 +32,7 @@ _ANSWERED: Final = (
 """Lines that follow Start's acknowledgement."""
 
 
-def source_facts(attempt: Attempt) -> SourceFacts:
+def source_facts(attempt: AttemptLines) -> SourceFacts:
     """Return the facts of an attempt on its source."""
     first = attempt.first
     return SourceFacts(
@@ -60,7 +60,7 @@ def source_facts(attempt: Attempt) -> SourceFacts:
     )
 
 
-def _terms(attempt: Attempt) -> Terms:
+def _terms(attempt: AttemptLines) -> Terms:
     started, protocol = attempt.first(Kind.SEND_STARTED), attempt.first(Kind.PROTOCOL_AGREED)
     terms = Terms(connections=attempt.connections, protocol=None if protocol is None else protocol.number("protocol"))
     if started is None:
@@ -76,7 +76,7 @@ def _terms(attempt: Attempt) -> Terms:
     )
 
 
-def _end(attempt: Attempt) -> Observation:
+def _end(attempt: AttemptLines) -> Observation:
     """Return the last line of the attempt that is about the migration itself."""
     last = attempt.observations[-1]
     if attempt.result is Result.UNKNOWN:
@@ -102,7 +102,7 @@ def _end(attempt: Attempt) -> Observation:
     return latest or attempt.failure or last
 
 
-def _failure(attempt: Attempt) -> Failure | None:
+def _failure(attempt: AttemptLines) -> Failure | None:
     """Return the earliest sign of the failure, and what the source's own lines say of its cause.
 
     What the destination reported over the connection says more than what the source made of it.

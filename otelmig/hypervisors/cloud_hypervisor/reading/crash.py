@@ -7,20 +7,20 @@ whose it is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP
-from otelmig.inputs.line import Where
 from otelmig.migration.observation import Kind, Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from otelmig.inputs import InputLog
-    from otelmig.migration.vmm import Vmm
+    from otelmig.hypervisors.cloud_hypervisor.reading.process import Process
+    from otelmig.inputs import Line, Stream
+    from otelmig.inputs.line import Where
+    from otelmig.migration.observation import Value
 
-__all__ = ["Crash", "crashed", "is_crash", "killed_after", "read_crash"]
+__all__ = ["Crash", "CrashLines", "crashed", "is_crash", "killed_after", "killed_values"]
 
 _HEAD: Final = SECCOMP.encode()
 
@@ -29,7 +29,7 @@ _HEAD: Final = SECCOMP.encode()
 class Crash:
     """One report."""
 
-    log: InputLog
+    stream: Stream
     where: Where
     detail: str
 
@@ -39,38 +39,49 @@ def is_crash(head: bytes) -> bool:
     return _HEAD in head and b" -- " not in head
 
 
-def read_crash(log: InputLog) -> Iterator[Crash]:
-    """The first report of a file."""
-    for number, text in enumerate(lines := log.text().splitlines(), start=1):
-        if SECCOMP in text:
-            detail = lines[number] if number < len(lines) else ""
-            yield Crash(log=log, where=Where(file=log.name, line=number), detail=detail)
-            return
+@dataclass(slots=True, kw_only=True)
+class CrashLines:
+    """Reads a file that holds such a report, line by line."""
+
+    stream: Stream
+    crash: Crash | None = None
+    """The first report."""
+    _awaited: bool = False
+    """Whether the next line says which call it was."""
+
+    def take(self, line: Line) -> None:
+        """Read one line."""
+        if self._awaited and self.crash is not None:
+            self.crash = replace(self.crash, detail=line.text.rstrip("\r"))
+            self._awaited = False
+        elif self.crash is None and SECCOMP in line.text:
+            self.crash = Crash(stream=self.stream, where=line.where, detail="")
+            self._awaited = True
 
 
 def killed_after(last: Observation, where: Where, detail: str) -> Observation:
-    """The death of a process: no time is printed, so it happened at its last line or after."""
-    detail = detail if detail.startswith("Syscall number") else ""
+    """Return the death of a process: no time is printed, so it happened at its last line or after."""
     return last._replace(
         kind=Kind.PROCESS_KILLED,
         where=where,
         text="",
-        values={"by": "seccomp", "detail": detail},
+        values=killed_values(detail),
         since=None,
     )
 
 
-def crashed(processes: Iterable[Vmm], crashes: Sequence[Crash]) -> Iterator[Vmm]:
-    """The processes, each with the report whose file is called like its log."""
-    by_stem = {crash.log.stem: crash for crash in crashes}
+def killed_values(detail: str) -> Mapping[str, Value]:
+    """Return what killed a process, if the report's second line is ``detail``."""
+    return {"by": "seccomp", "detail": detail if detail.startswith("Syscall number") else ""}
+
+
+def crashed(processes: Iterable[Process], crashes: Iterable[Crash]) -> Iterator[Process]:
+    """Yield the processes, each with the report whose file is called like its log."""
+    by_stem = {crash.stream.stem: crash for crash in crashes}
     for process in processes:
-        crash = by_stem.get(str(Path(process.inputs[0]).with_suffix("")))
+        crash = by_stem.get(process.stem)
         if crash is None or not process.observations:
             yield process
         else:
             killed = killed_after(process.observations[-1], crash.where, crash.detail)
-            yield replace(
-                process,
-                observations=(*process.observations, killed),
-                inputs=(*process.inputs, crash.log.key),
-            )
+            yield process.joined(crash.stream, (*process.observations, killed))

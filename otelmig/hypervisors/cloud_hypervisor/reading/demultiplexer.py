@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
+from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
+from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.reading.crash import killed_after
 from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables
-from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
-from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
+from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact, observation_of
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
 from otelmig.migration.observation import Kind, Observation, Value
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
-    from otelmig.inputs import Host, Line
+    from otelmig.hypervisors.cloud_hypervisor.releases import LastWord
+    from otelmig.inputs import Host, Line, Stream
     from otelmig.migration.stamp import Stamp
 
 __all__ = ["LogProcess", "LogWriters"]
@@ -32,17 +31,6 @@ _STARTED: Final = Kind.PROCESS_STARTED
 _EXITED: Final = Kind.PROCESS_EXITED
 _TABLE: Final = Kind.DIRTY_TABLE
 _BOOTTIME: Final = ClockDomain.BOOTTIME
-_IDENTIFYING: Final = frozenset(
-    {
-        Kind.SEND_STARTED,
-        Kind.SEND_ANNOUNCED,
-        Kind.CONNECTING,
-        Kind.RECEIVE_STARTED,
-        Kind.RECEIVE_READY,
-        Kind.ACCEPTED,
-    }
-)
-"""The first records of an attempt: their printed text is its identity."""
 _RESTART_NS: Final = 10**9
 """A time since start that falls back by more than this belongs to another process that writes to the same log."""
 _NEAR_NS: Final = 5 * 10**9
@@ -55,11 +43,6 @@ _REMEMBERED: Final = 64
 """Among so many lines a copy of a line is looked for: some transports deliver a line again."""
 _EXACT_NS: Final = 10_000
 """Only stamps that are at least so exact tell a copy from another line of the same text."""
-_GOES_ON: Final = 64
-"""A record has at most so many lines."""
-_CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
-"""How the causes of an error are listed, one a line."""
-_SIZE: Final = re.compile(rb" size: (\d{1,12}) \(KiB\)")
 _NOBODY: Final = ()
 _LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
 
@@ -68,8 +51,16 @@ _LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
 class LogProcess:
     """What one process wrote to a log, as it is being read."""
 
+    key: str
+    """Tells it from every other process."""
+    stream: Stream
     writer: str = ""
+    name: str = ""
+    """What a person calls it; set when it is over."""
     observations: list[Observation] = field(default_factory=list)
+    attempts: Attempts = field(default_factory=Attempts)
+    assumed: tuple[str, ...] = ()
+    """What its times left out and had to be assumed; set when it is over."""
     releases: Releases = ALL
     variants: set[str] = field(default_factory=set)
     version: str | None = None
@@ -79,13 +70,28 @@ class LogProcess:
     """The latest Unix time at which the process's clock can have read zero, by its transport."""
     begun: bool = False
     """Whether anything but the process's own start was seen."""
+    started: bool = False
+    """Whether its start was seen."""
     ended: bool = False
-    one_of_several: bool = False
-    """Whether the log has several writers."""
+    over: bool = False
+    """Whether all of it was read."""
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
     domain: ClockDomain = ClockDomain.BOOTTIME
     """The clock that the process's lines are stamped with."""
+
+    def add(self, seen: Observation, word: LastWord | None = None) -> None:
+        """Add what it did next; ``word`` says whose last word that is, if it is one."""
+        self.observations.append(seen)
+        self.attempts.take(seen, word, self.releases)
+
+    def amend(self, seen: Observation, values: Mapping[str, Value]) -> Observation:
+        """Give the last observation other ``values``, since its record went on; return it as it is now."""
+        whole = seen._replace(values=values)
+        if self.observations and self.observations[-1] is seen:
+            self.observations[-1] = whole
+            self.attempts.amend(seen, whole)
+        return whole
 
     def carried(self, line: Line, stamp: Stamp) -> None:
         """What a transport says besides: the host, and a time after the line was written."""
@@ -97,11 +103,19 @@ class LogProcess:
                 latest_zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, latest_zero_ns)
             )
 
-    def narrow(self, releases: Releases) -> None:
-        """Only ``releases`` print what was seen, unless that leaves none (a patched build)."""
-        known = self.releases
-        if releases.first > known.first or releases.last < known.last:
-            self.releases = known & releases or known
+    @property
+    def corrected(self) -> Callable[[Observation], Observation] | None:
+        """What to do to the observations once it is known which release wrote them; None for nothing."""
+        return exact if self.releases.last <= _LAST_ADAPTIVE else None
+
+    def narrow(self, meaning: Meaning, record: Record) -> None:
+        """Note that only some releases print this, unless that leaves none (a patched build)."""
+        for releases in (meaning.releases, record.releases):
+            known = self.releases
+            if releases is not ALL and (releases.first > known.first or releases.last < known.last):
+                self.releases = known & releases or known
+        if meaning.variant is not None:
+            self.variants.add(meaning.variant)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,9 +132,14 @@ class _OneProcess:
 class LogWriters:
     """What is known to come from one process after the other, or (by their times) from a few in turns."""
 
+    key: str
+    """Tells them from all others."""
     name: str
+    stream: Stream
     tracks: list[_OneProcess] = field(default_factory=list)
     current: _OneProcess | None = None
+    begun: int = 0
+    """How many processes began."""
 
     def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Sequence[LogProcess]:
         """Add one record; return the processes that are over."""
@@ -132,38 +151,36 @@ class LogWriters:
         elif stamp.error_ns <= _EXACT_NS and record.text in track.recent:
             return over
         track.recent.append(record.text)
-        if meaning.releases is not ALL:
-            process.narrow(meaning.releases)
-        if record.releases is not ALL:
-            process.narrow(record.releases)
-        if meaning.variant is not None:
-            process.variants.add(meaning.variant)
+        process.narrow(meaning, record)
         if line.host is not None or line.received_ns is not None:
             process.carried(line, stamp)
-        seen = _observation(line, record, meaning, track, reader)
+        seen = observation_of(line, record, meaning, track.vocabulary, reader)
         kind = seen.kind
         if kind is _STARTED:
+            process.started = True
             process.version = seen.word("version") or process.version
         else:
             process.begun = True
         if kind is _TABLE or track.tables.open:
-            process.observations += track.tables.add(seen)
+            for each in track.tables.add(seen):
+                process.add(each, meaning.last_word if each is seen else None)
         else:
-            process.observations.append(seen)
+            process.add(seen, meaning.last_word)
         if kind is _EXITED:
             over = (*over, _finished(track))
             self.tracks = [each for each in self.tracks if each is not track]
             self.current = None
         return over
 
-    def killed(self, line: Line, detail: str) -> None:
-        """The current process was killed; no time is printed, so it happened at its last line or after."""
+    def killed(self, line: Line, detail: str) -> LogProcess | None:
+        """Return the current process, which was killed: no time is printed, so it was at its last line or after."""
         track = self.current
         if track is None or not track.process.observations:
-            return
-        killed = killed_after(track.process.observations[-1], line.where, detail)
-        track.process.observations += track.tables.add(killed)
+            return None
+        for each in track.tables.add(killed_after(track.process.observations[-1], line.where, detail)):
+            track.process.add(each)
         track.process.ended = True
+        return track.process
 
     def finish(self) -> Iterator[LogProcess]:
         """Yield what is left."""
@@ -217,55 +234,17 @@ class LogWriters:
         return found if gap < 0 or own * 100 < gap else None
 
     def _new(self, stamp: Stamp) -> _OneProcess:
-        self.current = _OneProcess(process=LogProcess(writer=self.name, domain=stamp.domain), tables=DirtyTables())
+        self.begun += 1
+        process = LogProcess(key=f"{self.key}#{self.begun}", stream=self.stream, writer=self.name, domain=stamp.domain)
+        self.current = _OneProcess(process=process, tables=DirtyTables())
         self.tracks.append(self.current)
         return self.current
 
 
-def _observation(line: Line, record: Record, meaning: Meaning, track: _OneProcess, reader: RecordReader) -> Observation:
-    """What a line (or a run of lines that were taken together) says."""
-    kind, values, stamp, since = meaning.kind, meaning.values, record.stamp, None
-    if meaning.event is not None:
-        form = EVENTS.get(("vm", meaning.event))
-        kind = kind if form is None else track.vocabulary.kind(meaning.event, form)
-    if meaning.multiline and line.lookahead is not None:
-        values = _whole(line, record, meaning, reader)
-    if line.run:
-        sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
-        end = reader.record(line.last)
-        since, stamp = stamp, stamp if end is None else end.stamp
-        values = {"dirty_bytes": sum(sizes), "ranges": len(sizes)}
-    text = record.text if kind in _IDENTIFYING else ""
-    return Observation(kind, stamp, line.where, record.thread, text, values, since)
-
-
-def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> dict[str, Value]:
-    """The values of a message that goes on over several lines: up to where the next record begins."""
-    found = [record.message]
-    for text in islice(line.lookahead() if line.lookahead is not None else (), _GOES_ON):
-        following = reader.record(text)
-        if following is None:
-            found.append(text)
-        elif _CAUSE.match(following.message) and following.thread == record.thread:
-            found.append(following.message)
-        else:
-            break
-    whole = meaning_of("\n".join(found).rstrip())
-    return dict(whole.values if whole is not None and whole.kind is meaning.kind else meaning.values)
-
-
 def _finished(track: _OneProcess) -> LogProcess:
     process = track.process
-    process.observations += track.tables.flush()
-    if process.releases.last <= _LAST_ADAPTIVE:
-        process.observations = [_exact(seen) for seen in process.observations]
+    for table in track.tables.flush():
+        process.add(table)
+    process.attempts.end()
+    process.over = True
     return process
-
-
-def _exact(seen: Observation) -> Observation:
-    """``seen`` with the stamp of v36.0-v48.0: at 100 s and more only the rest of the log tells the forms apart."""
-    stamp = seen.stamp
-    if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS // 10:
-        return seen
-    exact = boottime_stamp(stamp.text.removesuffix("s"), "s")
-    return seen if exact is None else seen._replace(stamp=exact)

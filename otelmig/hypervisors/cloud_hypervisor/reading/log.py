@@ -1,72 +1,198 @@
-"""One log -> the observations of each process that wrote to it."""
+"""The lines of one log, in any batches -> the observations of each process that wrote to it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess, LogWriters
+from otelmig.hypervisors.cloud_hypervisor.reading.crash import killed_values
+from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogWriters
+from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import MOST_LINES, RecordTexts
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of, wanted
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import no_meaning, no_record
 from otelmig.migration.observation import Kind
-from otelmig.migration.vmm import UnparsedLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
-    from otelmig.inputs import InputLog, Line
+    from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
+    from otelmig.inputs import Line, LineFilter, Stream
+    from otelmig.migration.observation import Observation
 
-__all__ = ["read_log"]
+__all__ = ["LogLines"]
 
-_KNOWN: Final = Kind.IRRELEVANT
+_IRRELEVANT: Final = Kind.IRRELEVANT
 """Looked at for every line: as an attribute of its enumeration it takes four times as long to look up."""
+_NOBODY: Final[tuple[LogProcess, ...]] = ()
 
 
-def read_log(log: InputLog, reader: RecordReader) -> Iterator[LogProcess | UnparsedLine]:
-    """Yield each process that wrote to ``log`` once it is over, and every line that was not understood."""
-    writers: dict[tuple[str, str], LogWriters] = {}
-    last: LogWriters | None = None
-    for line in log.lines(wanted(reader.literals)):
+@dataclass(slots=True, kw_only=True)
+class _OpenRecord:
+    """A record whose further lines come in one by one."""
+
+    process: LogProcess
+    observation: Observation
+    texts: RecordTexts | None
+    """None for the report of a SIGSYS handler, of which one more line says something."""
+    lines: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class LogLines:
+    """Reads one log, line by line."""
+
+    stream: Stream
+    reader: RecordReader
+    not_understood: Counter[str]
+    """Counts lines by reason; belongs to whoever reads."""
+    writers: dict[tuple[str, str], LogWriters] = field(default_factory=dict)
+    _last: LogWriters | None = None
+    _open_records: dict[str, _OpenRecord] = field(default_factory=dict)
+    """By the writer of their lines."""
+    _names: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def line_filter(self) -> LineFilter:
+        """Which lines say anything."""
+        return wanted(self.reader.literals)
+
+    def take(self, line: Line) -> Sequence[LogProcess]:
+        """Read one line; return the processes that are over, or whose attempts changed with it."""
+        return self._take_after_hole(line) if line.lost_before else self._take(line)
+
+    def _take_after_hole(self, line: Line) -> Sequence[LogProcess]:
+        """Read a line before which lines are missing: they may have been of any attempt, or the begin of a new one."""
+        self._open_records.clear()
+        current = self._current_attempts()
+        for attempt in current:
+            attempt.lines_lost += line.lost_before
+        touched = self._take(line)
+        for attempt in self._current_attempts():
+            if not any(attempt is other for other in current):
+                attempt.lines_lost += line.lost_before
+        return touched
+
+    def _current_attempts(self) -> list[Attempt]:
+        attempts = (process.attempts.current for process in self.under_way())
+        return [attempt for attempt in attempts if attempt is not None]
+
+    def _take(self, line: Line) -> Sequence[LogProcess]:
+        reader = self.reader
+        if line.received_ns is not None and self.stream.mtime_ns is None:
+            reader.latest_ns = line.received_ns
         record = reader.record(line.text)
-        if record is None and SECCOMP in line.text:
-            _killed(line, writers, last)
-            continue
-        meaning = None if record is None else meaning_of(record.message)
-        if record is None or meaning is None:
-            reason = no_record(reader) if record is None else no_meaning(record.message)
+        if self._open_records:
+            self._go_on(line, record)
+        if record is None:
+            return self._no_record(line)
+        meaning = meaning_of(record.message)
+        if meaning is None:
+            reason = no_meaning(record.message)
             if reason is not None:
-                yield UnparsedLine(where=line.where, reason=reason)
-        elif meaning.kind is not _KNOWN:
-            key = (line.writer, record.pid)
-            last = writers.get(key)
-            if last is None:
-                last = writers[key] = LogWriters(name=line.writer or record.pid)
-            for process in last.take(line, record, meaning, reader):
-                process.one_of_several = len(writers) > 1
-                yield process
-    _end_at_tail(log, reader, writers)
-    for writer in writers.values():
-        for process in writer.finish():
-            process.one_of_several = len(writers) > 1
-            yield process
+                self.not_understood[reason] += 1
+            return _NOBODY
+        if meaning.kind is _IRRELEVANT:
+            return _NOBODY
+        writer = self._writer(line, record)
+        over = writer.take(line, record, meaning, reader)
+        if over:
+            over = self._named(over)
+        if writer.current is None:
+            return over
+        process = writer.current.process
+        if meaning.multiline and line.lookahead is None:
+            self._leave_open(line, process, RecordTexts(record=record, meaning=meaning))
+        return (*over, process) if process.attempts.changed else over
 
+    def _leave_open(self, line: Line, process: LogProcess, texts: RecordTexts | None) -> None:
+        """The record that began with ``line`` may go on with the next one."""
+        seen = process.observations[-1]
+        if seen.where == line.where:  # else the line was a copy of another
+            self._open_records[line.writer] = _OpenRecord(process=process, observation=seen, texts=texts)
 
-def _killed(line: Line, writers: dict[tuple[str, str], LogWriters], last: LogWriters | None) -> None:
-    """The report of a SIGSYS handler is no record: it is the last thing that its process printed."""
-    writer = next((writer for (name, _), writer in writers.items() if name == line.writer), last)
-    if writer is not None:
+    def _writer(self, line: Line, record: Record) -> LogWriters:
+        key = (line.writer, record.pid)
+        writer = self.writers.get(key)
+        if writer is None:
+            writer = self.writers[key] = LogWriters(
+                key=f"{self.stream.key}\n{line.writer}\n{record.pid}",
+                name=line.writer or record.pid,
+                stream=self.stream,
+            )
+        self._last = writer
+        return writer
+
+    def end(self, tail: Iterable[Line]) -> Sequence[LogProcess]:
+        """Return the processes that are left, since the log is over; the last record of ``tail`` says until when."""
+        for line in tail:
+            record = self.reader.record(line.text)
+            if record is not None:
+                writer = self.writers.get((line.writer, record.pid))
+                if writer is not None and writer.current is not None:
+                    process = writer.current.process
+                    process.last_ns = max(process.last_ns, record.stamp.ns)
+                break
+        self._open_records.clear()
+        return [process for writer in self.writers.values() for process in self._named(list(writer.finish()))]
+
+    def under_way(self) -> Iterable[LogProcess]:
+        """Yield the processes that are not over."""
+        return (track.process for writer in self.writers.values() for track in writer.tracks)
+
+    def name_for_now(self, process: LogProcess) -> None:
+        """Give a process that is not over the name that it has as things stand."""
+        process.name = self._name(process.writer, self._names[process.writer] + 1)
+        process.assumed = tuple(sorted(self.reader.assumed))
+
+    def _named(self, processes: Iterable[LogProcess]) -> Sequence[LogProcess]:
+        """Those that said anything, each under the log's name, told apart by writer and number if there are several."""
+        named = []
+        for process in processes:
+            if process.observations:
+                self._names[process.writer] += 1
+                process.name = self._name(process.writer, self._names[process.writer])
+                process.assumed = tuple(sorted(self.reader.assumed))
+                named.append(process)
+        return named
+
+    def _name(self, writer: str, number: int) -> str:
+        name = self.stream.name if len(self.writers) == 1 else f"{self.stream.name}[{writer}]"
+        return name if number == 1 else f"{name}#{number}"
+
+    def _no_record(self, line: Line) -> Sequence[LogProcess]:
+        """Read a line that has no known form: the end of a process, the middle of a record, or anything."""
+        if SECCOMP in line.text:
+            process = self._killed(line)
+            return _NOBODY if process is None else (process,)
+        # a line that no scan would have looked at is a stranger's
+        if self.line_filter.matches(line.text.encode("utf-8", "surrogatepass")):
+            self.not_understood[no_record(self.reader)] += 1
+        return _NOBODY
+
+    def _killed(self, line: Line) -> LogProcess | None:
+        """The report of a SIGSYS handler is no record: it is the last thing that its process printed."""
+        writer = next((writer for (name, _), writer in self.writers.items() if name == line.writer), self._last)
+        if writer is None:
+            return None
         detail = " ".join(islice(line.lookahead(), 1)) if line.lookahead is not None else ""
-        writer.killed(line, detail)
+        process = writer.killed(line, detail)
+        if process is not None and line.lookahead is None:
+            self._leave_open(line, process, None)
+        return process
 
-
-def _end_at_tail(log: InputLog, reader: RecordReader, writers: dict[tuple[str, str], LogWriters]) -> None:
-    """The time of the last record of the log, whatever it says."""
-    for line in log.tail():
-        record = reader.record(line.text)
-        if record is not None:
-            writer = writers.get((line.writer, record.pid))
-            if writer is not None and writer.current is not None:
-                process = writer.current.process
-                process.last_ns = max(process.last_ns, record.stamp.ns)
+    def _go_on(self, line: Line, record: Record | None) -> None:
+        """Add a line to the record before it, if it belongs to it."""
+        whole = self._open_records.get(line.writer)
+        if whole is None:
             return
+        whole.lines += 1
+        if whole.texts is None:
+            whole.observation = whole.process.amend(whole.observation, killed_values(line.text))
+        elif whole.lines <= MOST_LINES and whole.texts.take(line.text, record):
+            whole.observation = whole.process.amend(whole.observation, whole.texts.values())
+            return
+        del self._open_records[line.writer]

@@ -17,7 +17,7 @@ from otelmig.migration.observation import NO_VALUES, Command, Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from otelmig.hypervisors.cloud_hypervisor.releases import Releases
+    from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
     from otelmig.migration.observation import Kind
 
 __all__ = ["COMMANDS", "VM_CALLS", "Row"]
@@ -114,6 +114,9 @@ class Row:
     """What the printed values amount to; takes their place."""
     search_prefixes: tuple[str, ...] = ()
     """How such messages begin, where the form begins with a value or is too general to search for."""
+
+    last_word: LastWord | None = None
+    """Whose last word it is, if it is one."""
 
     @property
     def head(self) -> str:

@@ -12,15 +12,16 @@ from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES, TABLE
 from otelmig.hypervisors.cloud_hypervisor.releases import since
 from otelmig.inputs import LineFilter
 from otelmig.migration.observation import NO_VALUES, Kind
+from otelmig.migration.side import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.reading.message_form import Row
-    from otelmig.hypervisors.cloud_hypervisor.releases import Releases
+    from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
     from otelmig.migration.observation import Value
 
-__all__ = ["SECCOMP", "Meaning", "is_family", "meaning_of", "wanted"]
+__all__ = ["SECCOMP", "Meaning", "is_family", "meaning_of", "wanted", "written_by"]
 
 _V50: Final = since("v50.0")
 _KEY: Final = 5
@@ -44,6 +45,8 @@ class Meaning:
     multiline: bool = False
     """Whether what follows on the next lines belongs to it."""
     row: Row | None = None
+    last_word: LastWord | None = None
+    """Whose last word it is, if it is one."""
 
 
 def _heads(row: Row) -> tuple[str, ...]:
@@ -78,6 +81,7 @@ def _fixed() -> dict[str, Meaning]:
             releases=form.releases & _V50 or _V50,
             event=name,
             variant=form.variant,
+            last_word=form.last_word,
         )
         found[text] = found[text + " "] = meaning
     return found
@@ -91,6 +95,7 @@ def _meaning(row: Row, values: Mapping[str, Value]) -> Meaning:
         variant=row.variant,
         multiline=row.multiline,
         row=row,
+        last_word=row.last_word,
     )
 
 
@@ -130,6 +135,7 @@ def _event_meaning(message: str) -> Meaning | None:
         releases=form.releases & _V50 or _V50,
         event=match[2],
         variant=form.variant,
+        last_word=form.last_word,
     )
 
 
@@ -159,6 +165,36 @@ def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> L
     head = before if len(literals) == 1 else b"(?:%b)" % before
     begins = b"(?=%b%b)" % (_any_of(shortest, 0, b"v"), _any_of(shortest, 1, b"0-9"))
     return LineFilter(pattern=re.compile(head + begins + tree), marker=SECCOMP.encode(), run_pattern=_RUN)
+
+
+def written_by(role: Role) -> frozenset[Kind]:
+    """Return what only a source writes, or only a destination, of every migration that it logs."""
+    return _OF_SOURCE if role is Role.SOURCE else _OF_DESTINATION
+
+
+_OF_SOURCE: Final = frozenset(
+    {
+        Kind.SEND_REQUESTED,
+        Kind.SEND_STARTED,
+        Kind.SEND_ANNOUNCED,
+        Kind.ITERATION_SENT,
+        Kind.DIRTY_ROUND,
+        Kind.FINAL_DELTA_SENT,
+        Kind.COMPLETED,
+        Kind.SEND_FAILED,
+    }
+)
+_OF_DESTINATION: Final = frozenset(
+    {
+        Kind.RECEIVE_REQUESTED,
+        Kind.RECEIVE_STARTED,
+        Kind.RECEIVE_READY,
+        Kind.ACCEPTED,
+        Kind.COMMAND_RECEIVED,
+        Kind.STATE_RECEIVED,
+        Kind.RECEIVE_ABORTED,
+    }
+)
 
 
 def _any_of(texts: Iterable[str], at: int, also: bytes) -> bytes:

@@ -12,18 +12,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
+from otelmig.hypervisors.cloud_hypervisor.reading.process import Process
+from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_STATISTICS, UnparsedLine
 from otelmig.hypervisors.cloud_hypervisor.releases import FORK, SYSTEM, since
 from otelmig.migration.observation import Kind, Observation, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
-from otelmig.migration.vmm import UnparsedLine, Vmm
+from otelmig.migration.vmm import Vmm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from otelmig.inputs import InputLog
+    from otelmig.inputs import Line, Stream
     from otelmig.inputs.line import Where
 
-__all__ = ["Progress", "is_progress", "joined", "read_progress"]
+__all__ = ["Progress", "ProgressLines", "is_progress", "joined"]
 
 _MS: Final = 10**6
 _PAGE: Final = 4096
@@ -38,7 +40,7 @@ _ENDED: Final = {"Finished": Kind.SEND_FINISHED, "Cancelled": Kind.SEND_CANCELLE
 class Progress:
     """One migration, as its statistics tell it."""
 
-    log: InputLog
+    stream: Stream
     begin_ms: int
     observations: list[Observation] = field(default_factory=list)
     last_ms: int = 0
@@ -47,28 +49,38 @@ class Progress:
 
 
 def is_progress(head: bytes) -> bool:
-    """Whether a file that begins like this holds such answers."""
+    """Return whether a file that begins like this holds such answers."""
     return b'"timestamp_begin_ms"' in head and b'"memory_transmission_info"' in head
 
 
-def read_progress(log: InputLog) -> Iterator[Progress | UnparsedLine]:
-    """Each migration that the answers speak of, in the order in which they began; answers that are none are counted."""
-    found: dict[int, Progress] = {}
-    for line in log.lines(None):
-        if not line.text.strip() or line.text.strip() == "null":
-            continue
-        answer = _answer(line.text)
+@dataclass(slots=True, kw_only=True)
+class ProgressLines:
+    """Reads the answers of one stream, line by line."""
+
+    stream: Stream
+    _by_begin: dict[int, Progress] = field(default_factory=dict)
+
+    @property
+    def migrations(self) -> list[Progress]:
+        """Each migration that the answers speak of, in the order in which they began."""
+        return [self._by_begin[begin] for begin in sorted(self._by_begin)]
+
+    def take(self, line: Line) -> UnparsedLine | Progress | None:
+        """Read one answer; return the migration that it tells of, or that it is none; None where there is nothing."""
+        text = line.text.strip()
+        if not text or text == "null":
+            return None
+        answer = _answer(text)
         if answer is None:
-            yield UnparsedLine(where=line.where, reason="no migration statistics in this JSON")
-            continue
+            return UnparsedLine(where=line.where, reason=NO_STATISTICS)
         begin = answer["timestamp_begin_ms"]
-        progress = found.get(begin)
+        progress = self._by_begin.get(begin)
         if progress is None:
-            progress = found[begin] = Progress(log=log, begin_ms=begin, last_ms=begin)
+            progress = self._by_begin[begin] = Progress(stream=self.stream, begin_ms=begin, last_ms=begin)
             progress.observations += _beginning(answer, line.where)
         progress.observations += _since(progress, answer, line.where)
         progress.last_ms = max(progress.last_ms, answer["timestamp_snapshot_ms"])
-    yield from (found[begin] for begin in sorted(found))
+        return progress
 
 
 def _answer(text: str) -> dict[str, Any] | None:
@@ -153,24 +165,26 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
         yield _seen(kind, stamp, where, error=error, error_type=None if error is None else error_type(error))
 
 
-def _alone(progress: Progress) -> Vmm:
+def _alone(progress: Progress) -> Process:
     """Statistics without a log: a source of its own."""
-    return Vmm(
+    observations = tuple(progress.observations)
+    vmm = Vmm(
+        key=f"{progress.stream.key}\n{progress.begin_ms}",
         system=SYSTEM,
-        name=progress.log.name,
-        inputs=(progress.log.key,),
-        observations=tuple(progress.observations),
+        name=progress.stream.name,
+        inputs=(progress.stream.key,),
         domain=ClockDomain.REALTIME,
         version=None,
         releases_text=f"{since('v50.0')}, {FORK}",
         vcpus_resume_first=False,
         last_ns=progress.last_ms * _MS,
-        last_written_ns=progress.log.mtime_ns,
+        last_written_ns=progress.stream.mtime_ns,
     )
+    return Process(vmm=vmm, stem=progress.stream.stem, observations=observations)
 
 
-def joined(processes: Iterable[Vmm], statistics: Sequence[Progress]) -> Iterator[Vmm]:
-    """Each process with the statistics of the migration that it alone began then; the others stand for themselves."""
+def joined(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iterator[Process]:
+    """Yield each process with the statistics of the migration that it alone began then; the others come first."""
     given = list(processes)
     taken: dict[int, list[Progress]] = {}
     for progress in statistics:
@@ -180,32 +194,33 @@ def joined(processes: Iterable[Vmm], statistics: Sequence[Progress]) -> Iterator
         else:
             yield _alone(progress)
     for at, process in enumerate(given):
-        found = process
+        whole = process
         for progress in taken.get(at, ()):
-            found = _with(found, progress)
-        yield found
+            whole = _with(whole, progress)
+        yield whole
 
 
-def _began(process: Vmm, progress: Progress) -> Observation | None:
+def _began(process: Process, progress: Progress) -> Observation | None:
     """The line of ``process`` with which the migration of ``progress`` began."""
     starts = [seen for seen in process.observations if seen.kind is Kind.SEND_STARTED]
-    if process.domain is ClockDomain.BOOTTIME:
+    if process.vmm.domain is ClockDomain.BOOTTIME:
         return starts[0] if len(starts) == 1 else None
     near = [seen for seen in starts if abs(seen.stamp.ns - progress.begin_ms * _MS) <= _SAME_START_NS]
     return near[0] if len(near) == 1 else None
 
 
-def _with(process: Vmm, progress: Progress) -> Vmm:
+def _with(process: Process, progress: Progress) -> Process:
     """What the log lacks: how many connections, absolute time, and how the migration ended."""
     start = _began(process, progress)
     if start is None:
         return process
+    domain = process.vmm.domain
     at = process.observations.index(start)
     observations = list(process.observations)
     has = {seen.kind for seen in observations[at:]}
-    shift = 0 if process.domain is ClockDomain.REALTIME else start.stamp.ns - progress.begin_ms * _MS
+    shift = 0 if domain is ClockDomain.REALTIME else start.stamp.ns - progress.begin_ms * _MS
     for seen in progress.observations:
-        stamp = seen.stamp._replace(ns=seen.stamp.ns + shift, domain=process.domain)
+        stamp = seen.stamp._replace(ns=seen.stamp.ns + shift, domain=domain)
         moved = seen._replace(stamp=stamp, text="")
         if seen.kind is Kind.SEND_REQUESTED:
             if at and observations[at - 1].kind is Kind.SEND_REQUESTED:
@@ -215,12 +230,7 @@ def _with(process: Vmm, progress: Progress) -> Vmm:
                 observations.insert(at, moved._replace(stamp=start.stamp))
         elif seen.kind in _ENDED.values() and has.isdisjoint({*_ENDED.values(), Kind.COMPLETED}):
             observations.append(moved)
-    latest_zero_ns = process.latest_zero_ns
-    if process.domain is ClockDomain.BOOTTIME:
-        latest_zero_ns = progress.begin_ms * _MS - start.stamp.lo_ns
-    return replace(
-        process,
-        observations=tuple(observations),
-        latest_zero_ns=latest_zero_ns,
-        inputs=(*process.inputs, progress.log.key),
-    )
+    whole = process.joined(progress.stream, observations)
+    if domain is ClockDomain.BOOTTIME:
+        return replace(whole, vmm=replace(whole.vmm, latest_zero_ns=progress.begin_ms * _MS - start.stamp.lo_ns))
+    return whole

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import is_family
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
+    from otelmig.inputs.line import Where
 
-__all__ = ["NO_EVENT", "no_meaning", "no_record"]
+__all__ = ["NO_EVENT", "NO_STATISTICS", "UnparsedLine", "no_meaning", "no_record"]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnparsedLine:
+    """A line that looks like a migration's and was not understood, and why."""
+
+    where: Where
+    reason: str
+
+
+NO_STATISTICS: Final = "no migration statistics in this JSON"
 NO_EVENT: Final = "no event in this JSON"
 _IMPOSSIBLE_TIME: Final = "an impossible time"
 _NO_LINE_FORM: Final = "no known line form"

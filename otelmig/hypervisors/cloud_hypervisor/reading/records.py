@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.stamps import CalendarTime
     from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.hypervisors.log_options import LogOptions
-    from otelmig.inputs import InputLog, Line
+    from otelmig.inputs import Head
     from otelmig.migration.stamp import Stamp
 
 __all__ = ["Record", "RecordReader", "reader_for"]
@@ -70,8 +70,8 @@ class RecordReader:
     forms: list[LineForm]
     """In the order in which they are tried; changes as lines come in."""
     options: LogOptions
-    mtime_ns: int
-    """When the log was last written: no line is from after that."""
+    latest_ns: int | None
+    """When the log was last written, or the line that comes next was received: no line is from after that."""
     assumed: set[str] = field(default_factory=set)
     """What its times left out and had to be assumed, in words."""
     impossible: bool = False
@@ -131,11 +131,16 @@ class RecordReader:
     def _calendar(self, time: CalendarTime, zone: tzinfo | None) -> Stamp | None:
         """A calendar time with what it lacks put in: from the options, else from the file's last write."""
         year, month, _ = time.date
-        latest = datetime.fromtimestamp(self.mtime_ns / 1e9, UTC) + (_SECOND if month is None else _LEEWAY)
+        if self.latest_ns is None:
+            latest = datetime.max.replace(tzinfo=UTC) - 2 * _LEEWAY
+        else:
+            latest = datetime.fromtimestamp(self.latest_ns / 1e9, UTC) + (_SECOND if month is None else _LEEWAY)
         if zone is None and time.zone is None:
             self.assumed.add("no time zone: UTC assumed (--log-zone)")
         if year is None and month is not None and self.options.year is not None:
             time = replace(time, date=(self.options.year, *time.date[1:]))
+        elif year is None and self.latest_ns is None:
+            return None
         elif year is None:
             missing, remedy = ("no date", "") if month is None else ("no year", " (--log-year)")
             self.assumed.add(f"{missing}: taken from when the file was last written{remedy}")
@@ -163,37 +168,39 @@ _LITERAL: Final = 8
 """So many characters before the message are searched for."""
 
 
-def reader_for(log: InputLog, options: LogOptions) -> RecordReader | None:
-    """A reader for ``log``, or None if no line at its beginning has a known form.
+def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordReader | None:
+    """Return a reader for a log that begins like this, or None if no line at its beginning has a known form.
+
+    ``mtime_ns`` is when the log was last written, if it is finished.
 
     Raises:
         InputError: the lines say nothing of when they were written, or have a form that nobody named.
         UsageError: a given ``--log-format`` is none that Cloud Hypervisor would take.
     """
     forms = [*(compile_log_format(text) for text in options.log_formats), *KNOWN_FORMS]
-    found = _forms_of(log.head_lines, forms)
-    if not found:  # a journal of everything on a host: the first line of ours may come late
+    found = _forms_of(head.lines, forms)
+    if not found and head.search is not None:  # a journal of everything on a host: the first line of ours may be late
         literals = tuple(sorted({form.before_message for form in forms}))
-        found = _forms_of(islice(log.lines(wanted(literals)), _TRIED), forms)
+        found = _forms_of(islice(head.search(wanted(literals)), _TRIED), forms)
     if not found:
-        if any(text.encode() in log.head for text in FAMILIES):
+        if any(text.encode() in head.data for text in FAMILIES):
             raise InputError(
-                f"{log.name}: speaks of migrations in lines of no known form; give theirs with --log-format"
+                f"{head.name}: speaks of migrations in lines of no known form; give theirs with --log-format"
             )
         return None
     if all(form.clock is None for form in found):
-        raise InputError(f"{log.name}: the lines of {found[0].text!r} do not say when they were written")
-    return RecordReader(forms=_tried(found), options=options, mtime_ns=log.mtime_ns)
+        raise InputError(f"{head.name}: the lines of {found[0].text!r} do not say when they were written")
+    return RecordReader(forms=_tried(found), options=options, latest_ns=mtime_ns)
 
 
 _TRIED: Final = 200
 """So many lines that look like ours are looked at before a file is given up."""
 
 
-def _forms_of(lines: Iterable[Line], forms: Sequence[LineForm]) -> list[LineForm]:
+def _forms_of(texts: Iterable[str], forms: Sequence[LineForm]) -> list[LineForm]:
     found: list[LineForm] = []
-    for line in lines:
-        form = next((form for form in (*found, *forms) if form.pattern.match(line.text)), None)
+    for text in texts:
+        form = next((form for form in (*found, *forms) if form.pattern.match(text)), None)
         if form is not None and form not in found:
             found.append(form)
     return found

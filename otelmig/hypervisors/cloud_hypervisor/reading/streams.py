@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.migration.observation import Command, Kind, Observation
 from otelmig.migration.stamp import COARSE_NS, ClockDomain, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.events import MonitorEvent
-
-__all__ = ["Fit", "event_observations", "fit", "merged"]
+__all__ = ["Fit", "fit", "merged"]
 
 _LATEST_WRITE_NS: Final = 100 * 10**6
 """An event is stamped within this time after its line was (31 ms is the most seen)."""
@@ -47,27 +45,6 @@ class Fit:
     def spread_ns(self) -> int:
         """How well it is known."""
         return self.hi_ns - self.lo_ns
-
-
-def event_observations(events: Iterable[MonitorEvent]) -> list[Observation]:
-    """The events that say something about a migration, on the monitor's clock."""
-    found = []
-    vocabulary = Vocabulary()
-    for event in events:
-        form = EVENTS.get((event.source, event.name))
-        if form is None or form.kind is Kind.IRRELEVANT:
-            continue
-        found.append(
-            Observation(
-                kind=vocabulary.kind(event.name, form),
-                stamp=event.stamp,
-                where=event.where,
-                thread="",
-                text=event.text,
-                values=form.values(event.properties),
-            )
-        )
-    return found
 
 
 def fit(log: Sequence[Observation], events: Sequence[Observation]) -> Fit | None:

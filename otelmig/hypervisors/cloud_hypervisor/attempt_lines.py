@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from otelmig.migration.observation import Command, Observation
     from otelmig.migration.side import Result, Role, Side
 
-__all__ = ["Attempt", "DirtyRound", "attempt_of", "dirty_rounds_of"]
+__all__ = ["AttemptLines", "DirtyRound", "dirty_rounds_of", "lines_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
+class AttemptLines:
     """One side of one attempt; ``observations`` are its own, in the order in which they were logged."""
 
     role: Role
@@ -199,8 +199,8 @@ _AFTER_ROUND = frozenset(
 )
 
 
-def attempt_of(side: Side) -> Attempt:
+def lines_of(side: Side) -> AttemptLines:
     """Return the attempt that ``side`` was made of."""
-    if not isinstance(side.record, Attempt):
+    if not isinstance(side.record, AttemptLines):
         raise TypeError(f"{side.name} is no side of Cloud Hypervisor")
     return side.record

@@ -1,0 +1,93 @@
+"""The lines of one event stream, in any batches -> the observations of each process that wrote to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
+from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import EventParser, MonitorEvent
+from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT
+from otelmig.hypervisors.cloud_hypervisor.releases import since
+from otelmig.migration.observation import Kind, Observation
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable
+
+    from otelmig.inputs import Line, Stream
+    from otelmig.inputs.line import Where
+
+__all__ = ["FIRST_WITH_MIGRATION_EVENTS", "EventLines", "EventProcess"]
+
+FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
+
+
+@dataclass(slots=True, kw_only=True)
+class EventProcess:
+    """The events of one process that say something about a migration, on the monitor's clock."""
+
+    key: str
+    stream: Stream
+    observations: list[Observation] = field(default_factory=list)
+    attempts: Attempts = field(default_factory=Attempts)
+    begun: bool = False
+    """Whether any event was read, whatever it says."""
+    _vocabulary: Vocabulary = field(default_factory=Vocabulary)
+
+    def take(self, event: MonitorEvent) -> None:
+        """Add what ``event`` says, if it says anything."""
+        self.begun = True
+        form = EVENTS.get((event.source, event.name))
+        if form is None or form.kind is Kind.IRRELEVANT:
+            return
+        seen = Observation(
+            kind=self._vocabulary.kind(event.name, form),
+            stamp=event.stamp,
+            where=event.where,
+            thread="",
+            text=event.text,
+            values=form.values(event.properties),
+        )
+        self.observations.append(seen)
+        self.attempts.take(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
+
+
+@dataclass(slots=True, kw_only=True)
+class EventLines:
+    """Reads one event stream, line by line: a file that was appended to holds several processes."""
+
+    stream: Stream
+    not_understood: Counter[str]
+    """Counts objects by reason; belongs to whoever reads."""
+    over: list[EventProcess] = field(default_factory=list)
+    current: EventProcess = field(init=False)
+    _parser: EventParser = field(default_factory=EventParser)
+
+    def __post_init__(self) -> None:
+        self.current = EventProcess(key=f"{self.stream.key}#1", stream=self.stream)
+
+    @property
+    def processes(self) -> list[EventProcess]:
+        """All processes, in order."""
+        return [*self.over, self.current]
+
+    def take(self, line: Line) -> bool:
+        """Read one line; return whether the attempts of the current process changed with it."""
+        self._add(self._parser.take(line))
+        return bool(self.current.attempts.changed)
+
+    def end(self) -> None:
+        """Read what is left: the stream is over."""
+        self._add(self._parser.finish())
+
+    def _add(self, items: Iterable[MonitorEvent | Where]) -> None:
+        for item in items:
+            if not isinstance(item, MonitorEvent):
+                self.not_understood[NO_EVENT] += 1
+                continue
+            if (item.source, item.name) == ("vmm", "starting") and self.current.begun:
+                self.over.append(self.current)
+                self.current = EventProcess(key=f"{self.stream.key}#{len(self.over) + 1}", stream=self.stream)
+            self.current.take(item)

@@ -1,0 +1,107 @@
+"""Records -> observations: values of one line, of a run of lines, of a record that goes on over several lines."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
+from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
+from otelmig.migration.observation import Kind, Observation, Value
+from otelmig.migration.stamp import ClockDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
+    from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
+    from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
+    from otelmig.inputs import Line
+
+__all__ = ["MOST_LINES", "RecordTexts", "exact", "observation_of"]
+
+_IDENTIFYING: Final = frozenset(
+    {
+        Kind.SEND_STARTED,
+        Kind.SEND_ANNOUNCED,
+        Kind.CONNECTING,
+        Kind.RECEIVE_STARTED,
+        Kind.RECEIVE_READY,
+        Kind.ACCEPTED,
+    }
+)
+"""The first records of an attempt: their printed text is its identity."""
+MOST_LINES: Final = 64
+"""At most this many lines follow the first line of a record."""
+_CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
+"""How the causes of an error are listed, one a line."""
+_SIZE: Final = re.compile(rb" size: (\d{1,12}) \(KiB\)")
+_EXACT_NS: Final = 1_000
+"""A stamp of v36.0-v48.0 stands for no more than this."""
+
+
+def observation_of(
+    line: Line, record: Record, meaning: Meaning, vocabulary: Vocabulary, reader: RecordReader
+) -> Observation:
+    """Return what a line (or a run of lines that were taken together) says."""
+    kind, values, stamp, since = meaning.kind, meaning.values, record.stamp, None
+    if meaning.event is not None:
+        form = EVENTS.get(("vm", meaning.event))
+        kind = kind if form is None else vocabulary.kind(meaning.event, form)
+    if meaning.multiline and line.lookahead is not None:
+        values = _whole(line, record, meaning, reader)
+    if line.run:
+        sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
+        end = reader.record(line.last)
+        since, stamp = stamp, stamp if end is None else end.stamp
+        values = {"dirty_bytes": sum(sizes), "ranges": len(sizes)}
+    text = record.text if kind in _IDENTIFYING else ""
+    return Observation(kind, stamp, line.where, record.thread, text, values, since)
+
+
+def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Mapping[str, Value]:
+    """The values of a message that goes on over several lines: up to where the next record begins."""
+    texts = RecordTexts(record=record, meaning=meaning)
+    for text in islice(line.lookahead() if line.lookahead is not None else (), MOST_LINES):
+        if not texts.take(text, reader.record(text)):
+            break
+    return texts.values()
+
+
+@dataclass(slots=True, kw_only=True)
+class RecordTexts:
+    """A record of several lines: the causes of an error, which follow it."""
+
+    record: Record
+    meaning: Meaning
+    causes: list[str] = field(default_factory=list)
+
+    def take(self, text: str, following: Record | None) -> bool:
+        """Add the next line, in which ``following`` was found, if it is one of this record's; return whether it is."""
+        if following is None:
+            self.causes.append(text)
+            return True
+        if _CAUSE.match(following.message) and following.thread == self.record.thread:
+            self.causes.append(following.message)
+            return True
+        return False
+
+    def values(self) -> Mapping[str, Value]:
+        """What all of it says."""
+        whole = meaning_of("\n".join((self.record.message, *self.causes)).rstrip())
+        return dict(whole.values if whole is not None and whole.kind is self.meaning.kind else self.meaning.values)
+
+
+def exact(seen: Observation) -> Observation:
+    """Return ``seen`` with its stamp as v36.0-v48.0 print it.
+
+    At 100 s and more only the rest of the log tells that form from the one that came after it.
+    """
+    stamp = seen.stamp
+    if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS:
+        return seen
+    exact = boottime_stamp(stamp.text.removesuffix("s"), "s")
+    return seen if exact is None else seen._replace(stamp=exact)

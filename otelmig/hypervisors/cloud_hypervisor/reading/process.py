@@ -1,0 +1,73 @@
+"""One VMM process, with everything that was read of it: its log, and what was given beside the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from otelmig.hypervisors.cloud_hypervisor.attempts import attempts_in
+from otelmig.hypervisors.hypervisor import EndedProcess
+from otelmig.migration.vmm import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.inputs import Stream
+    from otelmig.migration.observation import Observation
+    from otelmig.migration.side import Side
+    from otelmig.migration.vmm import Vmm
+
+__all__ = ["Process"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process, and all that it did as far as it was read."""
+
+    vmm: Vmm
+    stem: str
+    """The stem of its log, or of what stands for the log."""
+    observations: Sequence[Observation]
+    """In the order in which they were logged; all stamps are on this process's clock."""
+    log: LogProcess | None = None
+    """Its log alone; None for what was given beside logs and fits none."""
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether something was read of it besides its log."""
+        return self.log is None or len(self.vmm.inputs) > 1
+
+    def joined(self, stream: Stream, observations: Iterable[Observation], *, events: bool = False) -> Process:
+        """Return the process with ``stream`` among its inputs, and ``observations`` in the place of its own."""
+        vmm = replace(self.vmm, inputs=(*self.vmm.inputs, stream.key))
+        if events:
+            vmm = replace(vmm, event_stream=stream.key)
+        return replace(self, vmm=vmm, observations=tuple(observations))
+
+    def ended(self) -> EndedProcess:
+        """Return what is to be said of the process as a whole."""
+        return EndedProcess(
+            vmm=self.vmm,
+            began=self.observations[0].stamp,
+            fingerprint=fingerprint(self.observations),
+            evidence=len(self.observations),
+        )
+
+    def attempts(self) -> list[Attempt]:
+        """Return its migration attempts, in order, by everything that was read of it."""
+        if self.log is not None and not self.is_joined:
+            return self.log.attempts.begun
+        attempts = attempts_in(self.observations)
+        own = {} if self.log is None else {(each.role, each.number): each for each in self.log.attempts.begun}
+        for attempt in attempts:
+            in_log = own.get((attempt.role, attempt.number))
+            if in_log is not None:
+                attempt.state, attempt.lines_lost = in_log.state, in_log.lines_lost
+        return attempts
+
+    def side(self, attempt: Attempt, *, final: bool) -> Side:
+        """Return one of its attempts as a side."""
+        corrected = self.log.corrected if self.log is not None and not self.is_joined else None
+        return attempt.side(self.vmm, final=final, corrected=corrected)

@@ -1,0 +1,261 @@
+"""The reader of Cloud Hypervisor: lines of all its streams, in any interleaving -> the sides of migrations.
+
+While lines come in, a log is joined with the event streams, statistics and crash reports that are named alike; once
+everything is over, with whichever fits it alone, however they are named.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, compile_log_format
+from otelmig.hypervisors.cloud_hypervisor.reading.crash import CrashLines, is_crash
+from otelmig.hypervisors.cloud_hypervisor.reading.event_lines import EventLines
+from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import is_event_stream
+from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
+from otelmig.hypervisors.cloud_hypervisor.reading.processes import (
+    BesideLogs,
+    is_migration,
+    process_of_events,
+    process_of_log,
+    processes_of,
+    silent_streams,
+    without_copies,
+)
+from otelmig.hypervisors.cloud_hypervisor.reading.progress import ProgressLines, is_progress
+from otelmig.hypervisors.cloud_hypervisor.reading.reasons import UnparsedLine
+from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader, reader_for
+from otelmig.hypervisors.hypervisor import ReadingReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.process import Process
+    from otelmig.hypervisors.log_options import LogOptions
+    from otelmig.inputs import Line, Stream
+    from otelmig.migration.side import Side
+
+__all__ = ["CloudHypervisorReader", "is_beside_logs"]
+
+_REMEMBERED: Final = 64
+"""At most this many processes that are over wait for an event stream that comes in late."""
+
+
+def is_beside_logs(head: bytes) -> bool:
+    """Return whether what begins like this is no log: an event stream, statistics, a crash report."""
+    return is_event_stream(head) or is_progress(head) or is_crash(head)
+
+
+@dataclass(slots=True)
+class _Named:
+    """Streams that are named alike, so that they are likely of one process."""
+
+    logs: dict[str, LogLines] = field(default_factory=dict)
+    events: dict[str, EventLines] = field(default_factory=dict)
+    statistics: dict[str, ProgressLines] = field(default_factory=dict)
+    crashes: dict[str, CrashLines] = field(default_factory=dict)
+
+    @property
+    def has_more_than_logs(self) -> bool:
+        """Whether any of them is no log."""
+        return bool(self.events or self.statistics or self.crashes)
+
+    def beside(self) -> BesideLogs:
+        """Everything that is no log, as far as it was read."""
+        return BesideLogs(
+            events=[process for lines in self.events.values() for process in lines.processes],
+            statistics=[progress for lines in self.statistics.values() for progress in lines.migrations],
+            crashes=[lines.crash for lines in self.crashes.values() if lines.crash is not None],
+        )
+
+
+def _common_name(stream: Stream) -> str:
+    """What the names of streams of one process have in common: ``source`` of ``source.log``, ``source.events.json``."""
+    folder, slash, name = stream.stem.rpartition("/")
+    return folder + slash + name.partition(".")[0]
+
+
+@dataclass(slots=True, kw_only=True)
+class CloudHypervisorReader:
+    """The :class:`~otelmig.hypervisors.Reader` of Cloud Hypervisor."""
+
+    options: LogOptions
+    report: ReadingReport = field(default_factory=ReadingReport)
+    _all: _Named = field(default_factory=_Named)
+    """All streams that are read, by key."""
+    _alike: defaultdict[str, _Named] = field(default_factory=lambda: defaultdict(_Named))
+    """The same, by what their names have in common."""
+    _held: list[LogProcess] = field(default_factory=list)
+    """Processes of finished logs, which are not final before everything is read that may belong to them."""
+    _remembered: deque[LogProcess] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    """Processes that were final before anything was read that may belong to them."""
+    _any_log: bool = False
+    """Whether any log said anything."""
+
+    def take(self, line: Line) -> Sequence[Side]:
+        """Read one line; return the sides whose state changed with it, and those that became final."""
+        if line.lost_before:
+            self.report.lines_lost += line.lost_before
+        stream = line.stream
+        log = self._all.logs.get(stream.key)
+        if log is not None:
+            touched = log.take(line)
+            return self._sides_of(log, touched) if touched else ()
+        events = self._all.events.get(stream.key)
+        if events is not None:
+            return self._sides_of_events(events) if events.take(line) else ()
+        if stream.key in self._all.statistics:
+            answer = self._all.statistics[stream.key].take(line)
+            if isinstance(answer, UnparsedLine):
+                self.report.not_understood[answer.reason] += 1
+            return ()
+        if stream.key in self._all.crashes:
+            self._all.crashes[stream.key].take(line)
+            return ()
+        self._begin(stream)
+        return self.take(line._replace(lost_before=0))
+
+    def end(self, stream: Stream, tail: Iterable[Line] = ()) -> Sequence[Side]:
+        """Return, in their final form, the sides that no line of ``stream`` can change any more: it is over."""
+        log = self._all.logs.pop(stream.key, None)
+        if log is not None:
+            sides = self._sides_of(log, log.end(tail))
+            self._alike[_common_name(stream)].logs.pop(stream.key, None)
+            self._forget_name(stream)
+            return sides
+        events = self._all.events.get(stream.key)
+        if events is not None:
+            events.end()
+            return self._sides_of_events(events) if events.current.attempts.changed else ()
+        return ()
+
+    def open(self) -> Sequence[Side]:
+        """Return the sides that a later line may still change, as they stand."""
+        sides: list[Side] = []
+        for log in self._all.logs.values():
+            for process in log.under_way():
+                attempt = process.attempts.current
+                if attempt is not None and attempt.known:
+                    sides += self._as_they_stand(log, process, [attempt])
+        for events in self._all.events.values():
+            attempt = events.current.attempts.current
+            if attempt is not None and attempt.known and self._stands_alone(events.stream):
+                sides.append(process_of_events(events.current).side(attempt, final=False))
+        return sides
+
+    def finish(self) -> Sequence[Side]:
+        """End every stream; return the sides that are not final yet, in their final form."""
+        sides: list[Side] = []
+        for events in self._all.events.values():
+            events.end()
+        for log in list(self._all.logs.values()):
+            sides += self.end(log.stream)
+        beside = self._all.beside()
+        if self._all.has_more_than_logs:
+            sides += self._joined(beside)
+        if not self._any_log:
+            self.report.notes += silent_streams(beside.events)
+        self._held.clear()
+        self._remembered.clear()
+        self._all = _Named()
+        self._alike.clear()
+        return sides
+
+    def _begin(self, stream: Stream) -> None:
+        """Begin to read a stream: what it is, its beginning tells."""
+        alike = self._alike[_common_name(stream)]
+        data = stream.head.data
+        if is_event_stream(data):
+            events = EventLines(stream=stream, not_understood=self.report.not_understood)
+            self._all.events[stream.key] = alike.events[stream.key] = events
+        elif is_progress(data):
+            self._all.statistics[stream.key] = alike.statistics[stream.key] = ProgressLines(stream=stream)
+        elif is_crash(data):
+            self._all.crashes[stream.key] = alike.crashes[stream.key] = CrashLines(stream=stream)
+        else:
+            reader = reader_for(stream.head, self.options, stream.mtime_ns) or self._reader_of_any_form(stream)
+            log = LogLines(stream=stream, reader=reader, not_understood=self.report.not_understood)
+            self._all.logs[stream.key] = alike.logs[stream.key] = log
+
+    def _reader_of_any_form(self, stream: Stream) -> RecordReader:
+        """A stream that has no line yet that would tell its form."""
+        forms = [*(compile_log_format(text) for text in self.options.log_formats), *KNOWN_FORMS]
+        timed = [form for form in forms if form.clock is not None]
+        return RecordReader(forms=timed, options=self.options, latest_ns=stream.mtime_ns)
+
+    def _forget_name(self, stream: Stream) -> None:
+        named = self._alike[_common_name(stream)]
+        if not (named.logs or named.has_more_than_logs):
+            del self._alike[_common_name(stream)]
+
+    def _sides_of(self, log: LogLines, touched: Iterable[LogProcess]) -> Sequence[Side]:
+        """What is to be emitted of processes that changed or are over."""
+        sides: list[Side] = []
+        for process in touched:
+            if process.over:
+                self._any_log = True
+                sides += self._over(log, process)
+            elif log.stream.mtime_ns is None:
+                changed = {id(attempt): attempt for attempt in process.attempts.changed if attempt.known}
+                process.attempts.changed.clear()
+                sides += self._as_they_stand(log, process, changed.values())
+            else:
+                process.attempts.changed.clear()
+        return sides
+
+    def _over(self, log: LogLines, process: LogProcess) -> Iterator[Side]:
+        """The sides of a process that is over; none yet, if what else belongs to it will be known later."""
+        if log.stream.mtime_ns is not None and self._all.has_more_than_logs:
+            self._held.append(process)
+            return
+        self._remembered.append(process)
+        yield from self._final(self._whole(process))
+
+    def _final(self, process: Process) -> Iterator[Side]:
+        self.report.processes.append(process.ended())
+        for attempt in process.attempts():
+            yield process.side(attempt, final=True)
+
+    def _as_they_stand(self, log: LogLines, process: LogProcess, attempts: Iterable[Attempt]) -> Iterator[Side]:
+        """Some attempts of a process that is under way."""
+        log.name_for_now(process)
+        whole = self._whole(process)
+        joined = {(each.role, each.number): each for each in whole.attempts()} if whole.is_joined else {}
+        for attempt in attempts:
+            yield whole.side(joined.get((attempt.role, attempt.number), attempt), final=False)
+
+    def _whole(self, process: LogProcess) -> Process:
+        """The process with everything that is named like its log and fits it."""
+        alike = self._alike[_common_name(process.stream)]
+        if not alike.has_more_than_logs:
+            return process_of_log(process)
+        others = (each for log in alike.logs.values() for each in log.under_way() if each is not process)
+        candidates = [process, *(each for each in others if each.observations)]
+        found = (each for each in processes_of(candidates, alike.beside()) if each.vmm.key == process.key)
+        return next(found)
+
+    def _sides_of_events(self, events: EventLines) -> Sequence[Side]:
+        """What is to be emitted of an event stream: nothing while a log is there that is named alike."""
+        process = events.current
+        changed = {id(attempt): attempt for attempt in process.attempts.changed if attempt.known}
+        process.attempts.changed.clear()
+        alone = self._stands_alone(events.stream) and is_migration(process.observations)
+        if not alone or events.stream.mtime_ns is not None:
+            return ()
+        whole = process_of_events(process)
+        return [whole.side(attempt, final=False) for attempt in changed.values()]
+
+    def _stands_alone(self, stream: Stream) -> bool:
+        return not self._alike[_common_name(stream)].logs
+
+    def _joined(self, beside: BesideLogs) -> Iterator[Side]:
+        """Everything that is not final yet, and what was but is not any more, by all that was read."""
+        final = {process.key for process in self._remembered}
+        logs = without_copies([*self._remembered, *self._held], self.report.notes)
+        for process in processes_of(logs, beside):
+            if process.vmm.key not in final or process.is_joined:
+                yield from self._final(process)

@@ -1,0 +1,108 @@
+"""What a hypervisor package offers: it reads its own logs, and it knows what must happen before what.
+
+A :class:`Reader` is fed line by line, by whoever has lines: a scan of finished files, a tailer, a service that
+receives log records. It knows no timer and no file system.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from otelmig.hypervisors.diagnosis import Diagnosis
+    from otelmig.hypervisors.log_options import LogOptions
+    from otelmig.inputs import Head, InputLog, Line, LineFilter, Stream
+    from otelmig.migration.constraint import Constraint
+    from otelmig.migration.side import Role, Side
+    from otelmig.migration.stamp import Stamp
+    from otelmig.migration.vmm import Vmm
+
+__all__ = ["EndedProcess", "Hypervisor", "Reader", "ReadingReport"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedProcess:
+    """A process that is over, as it was known at its end."""
+
+    vmm: Vmm
+    began: Stamp
+    """The first time in its log that says something of a migration or of the process, on its clock."""
+    fingerprint: str
+    """A digest of what it said, and when, as printed: copies of one process have the same."""
+    evidence: int
+    """How many observations it was read from."""
+
+
+@dataclass(slots=True)
+class ReadingReport:
+    """What a reader has to say besides sides; whoever feeds the reader may take things out of it at any time."""
+
+    processes: list[EndedProcess] = field(default_factory=list)
+    """The processes that are over, in the order in which they ended, those without a migration included."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences: what a person should know about an input that no process came of."""
+    not_understood: Counter[str] = field(default_factory=Counter)
+    """How many lines looked like a migration's and were not understood, by reason."""
+    lines_lost: int = 0
+    """How many lines were said to be missing."""
+
+
+class Reader(Protocol):
+    """Makes sides of the lines of all streams of one hypervisor, which come in any interleaving.
+
+    The lines of one stream come in the order in which they were written. A side is emitted when its state changes and
+    with every line that may be the last word of its attempt; it is emitted with ``final`` set once its process is
+    over and no later line of its log can change it. Of a finished file (``Stream.mtime_ns`` is set) sides are emitted
+    in their final form only. The last form in which a side (a process's key, a role, a number) was emitted holds: an
+    event stream that comes in after its log ended may still add to a final side, or take its place.
+    """
+
+    report: ReadingReport
+
+    def take(self, line: Line) -> Sequence[Side]:
+        """Read one line; return the sides whose state changed with it, and those that became final."""
+
+    def end(self, stream: Stream, tail: Iterable[Line] = ()) -> Sequence[Side]:
+        """Return, in their final form, the sides that no line of ``stream`` can change any more: it is over.
+
+        The file is finished, or the process that writes it is known to be gone. ``tail`` is its last lines, the last
+        one first, filtered by nothing: they tell until when its process wrote.
+        """
+
+    def open(self) -> Sequence[Side]:
+        """Return the sides that a later line may still change, as they stand."""
+
+    def finish(self) -> Sequence[Side]:
+        """End every stream; return the sides that are not final yet, in their final form."""
+
+
+class Hypervisor(Protocol):
+    """A hypervisor whose logs otelmig reads."""
+
+    system: str
+    """As ``vm.migration.system.name`` names it."""
+
+    def recognises(self, head: Head, options: LogOptions) -> bool:
+        """Return whether this hypervisor wrote a stream that begins like this."""
+
+    def line_filter(self, head: Head, options: LogOptions, role: Role | None = None) -> LineFilter | None:
+        """Return which lines of a stream that begins like this a reader must be given; None for every line.
+
+        With a ``role``: lines that only a source, or only a destination, writes.
+        """
+
+    def reader(self, options: LogOptions) -> Reader:
+        """Return a reader that has read nothing yet."""
+
+    def diagnose(self, log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:
+        """Return what ``log`` is and tells, given the attempts found in it, and which flags would tell more."""
+
+    def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
+        """Return what causality says about the offset between the two sides' clocks, if they are one migration."""
+
+    def clock_advice(self, source: Side, destination: Side) -> Iterable[str]:
+        """Return sentences: which of its flags would add to what can be proved of these two sides' clocks."""
