@@ -359,7 +359,7 @@ def test_grpc_unavailable(
     busy = Reply(code=grpc.StatusCode.UNAVAILABLE, details=details, trailers=trailers, takes=False)
     with grpc_receiver() as receiver:
         receiver.reply = busy
-        account = delivered(given, receiver.url, tmp_path, protocol="grpc", timeout_s=0.2)
+        account = delivered(given, receiver.url, tmp_path, protocol="grpc")
         assert set(account.reasons) == {reason}
         receiver.reply = Reply()
         again = delivered(given, receiver.url, tmp_path, protocol="grpc")
@@ -379,7 +379,7 @@ def test_grpc_behind_a_gateway(status: str, copies: int, tmp_path: Path) -> None
         transport = open_transport(settings)
         answer = transport.send(payloads(1)[0].body, 2)
         transport.close()
-        assert answer.maybe_taken is bool(copies)
+        assert answer.maybe_accepted is bool(copies)
         account = delivered(payloads(1), url, tmp_path, said, protocol="grpc", timeout_s=0.4)
     assert account.words() == f"0 exported, {'1 re-sent, ' * copies}1 spooled (1 receiver busy)"
     assert f"answered {status}" in said[0]
@@ -400,7 +400,7 @@ def test_grpc_over_tls_that_breaks_in_mid_exchange() -> None:
         transport = open_transport(settings)
         found = transport.send(payloads(1)[0].body, 5)
         transport.close()
-    assert (found.reason, found.retryable, found.maybe_taken) == (Reason.CONNECTION_LOST, True, True)
+    assert (found.reason, found.retryable, found.maybe_accepted) == (Reason.CONNECTION_LOST, True, True)
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:

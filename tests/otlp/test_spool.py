@@ -40,7 +40,7 @@ def _open(
     directory: Path, bounds: Bounds | None = None, evicted: list[tuple[str, Reason]] | None = None
 ) -> Iterator[Spool]:
     gone = evicted if evicted is not None else []
-    spool = Spool(directory, bounds or Bounds(), evicted=lambda entry, reason: gone.append((entry.ident, reason)))
+    spool = Spool(directory, bounds or Bounds(), on_evicted=lambda entry, reason: gone.append((entry.ident, reason)))
     try:
         yield spool
     finally:
@@ -221,7 +221,7 @@ def test_what_was_delivered_long_ago_is_not_evicted(tmp_path: Path) -> None:
     later = segment.stat().st_mtime + 1000
     gone: list[str] = []
     bounds = Bounds(age_s=100)
-    spool = Spool(tmp_path / "kept", bounds, evicted=lambda entry, _: gone.append(entry.ident), now_s=lambda: later)
+    spool = Spool(tmp_path / "kept", bounds, on_evicted=lambda entry, _: gone.append(entry.ident), now_s=lambda: later)
     spool.tidy()
     spool.close()
     assert gone == [new.ident], "it is too old, and was never delivered"
@@ -287,7 +287,7 @@ def test_age_is_bounded(tmp_path: Path) -> None:
 
     def opened() -> Spool:
         return Spool(
-            tmp_path, bounds, evicted=lambda entry, why: evicted.append((entry.ident, why)), now_s=lambda: now[0]
+            tmp_path, bounds, on_evicted=lambda entry, why: evicted.append((entry.ident, why)), now_s=lambda: now[0]
         )
 
     spool = opened()
@@ -475,9 +475,9 @@ def test_segment_that_is_removed(tmp_path: Path) -> None:
     with _open(tmp_path) as spool:
         spool.store(payloads(1), _HERE, lines=True, sending=False)
     with _open(tmp_path) as spool:
-        assert spool.is_there
+        assert spool.exists
         (tmp_path / "segment-00000001").unlink()
-        assert not spool.is_there
+        assert not spool.exists
 
 
 def _bound_by_permissions() -> None:
