@@ -46,7 +46,7 @@ class Origin(Enum):
     TRACED = auto()
     """It was just made: the spool keeps it."""
     ARCHIVE = auto()
-    """A file of the user's keeps it; the spool records only what became of it."""
+    """It was read from an archive, which keeps it; the spool records only what became of it."""
     SPOOL = auto()
     """The spool keeps it, and this run is asked to deliver it."""
     LEFTOVER = auto()
@@ -54,7 +54,16 @@ class Origin(Enum):
 
 
 class Delivery:
-    """One run's delivery to one receiver; a context manager, which closes the spool and the connection."""
+    """One run's delivery to one receiver; a context manager, which closes the spool and the connection.
+
+    ::
+
+        settings = Settings.of(os.environ, url="http://collector:4318")
+        with Delivery(settings, Sender(settings), directory=default_spool(os.environ), say=print) as delivery:
+            delivery.deliver(map(Payload.of_trace, trace_migrations(paths)), Origin.TRACED)
+            delivery.deliver_leftovers()
+        print(delivery.account.words())  # such as "3 exported, 1 already delivered"
+    """
 
     def __init__(
         self,
@@ -96,7 +105,7 @@ class Delivery:
         self._sender.close()
 
     def preflight(self) -> None:
-        """Say in one line what keeps everything from being delivered, before any work is done."""
+        """Ask the spool and the receiver, and say in one line what would keep everything from being delivered."""
         self._ledger.spool.check()
         if self._ledger.spool.blocked_by is not None:
             self._ledger.report(f"not exported: {self._ledger.spool.blocked_by}", Reason.SPOOL_UNAVAILABLE)
@@ -110,7 +119,7 @@ class Delivery:
             self._ledger.report(answer.failure, answer.reason)
 
     def open_spool(self) -> None:
-        """Open the spool before the first delivery needs it: another process may have to release it first."""
+        """Open the spool before it is needed; this may have to wait until another process releases it."""
         self._ledger.spool.get()
 
     def interrupt(self) -> None:
@@ -139,7 +148,7 @@ class Delivery:
         self._send(list(batch.values()), origin)
 
     def deliver_spool(self) -> bool:
-        """Send everything that waits in the spool, for whichever endpoint; False if the spool cannot be used."""
+        """Send everything that waits in the spool, whichever endpoint it is for; False if the spool cannot be used."""
         session = self._ledger.spool
         spool = session.get()
         if spool is None:
@@ -165,7 +174,7 @@ class Delivery:
         """Return how many of ``payloads`` could be sent, and how many of these the receiver is known to have.
 
         None stands for what waits in the spool. Damaged lines are counted in the account. Nothing is sent or changed,
-        and no lock is waited for.
+        and the spool is read without its lock.
 
         Raises:
             SpoolError: the spool cannot be read.

@@ -39,9 +39,9 @@ class Payload:
     """
 
     ident: str
-    """Trace id and span id of the first span, 48 hex digits; in a line of otelmig's, that is the root."""
+    """Trace id and span id of the first span, 48 hex digits; in a line that otelmig wrote, that is the root."""
     digest: str
-    """Digest of the content, 16 hex digits: it tells two payloads with one ``ident`` apart, but not their spacing."""
+    """Digest of the content, 16 hex digits; spaces in the JSON do not count."""
     spans: int
     """Number of spans."""
     line: bytes
@@ -49,7 +49,7 @@ class Payload:
     body: bytes
     """The line as an ``ExportTraceServiceRequest`` in protobuf; always the same for the same line."""
     estimated: bool = False
-    """Whether its absolute time is only an estimate, so that the same log may give another one another day."""
+    """Whether its absolute time is only an estimate: tracing the same log again may give another one."""
 
     @classmethod
     def of_trace(cls, trace: Trace) -> Payload:
@@ -101,8 +101,8 @@ class Payload:
     def requests(self, largest: int, *, as_json: bool) -> list[bytes]:
         """Return the bodies to send, in protobuf or (``as_json``) in JSON: one, or several of up to ``largest`` bytes.
 
-        A line that cannot be written again (a number is too large, half of a surrogate pair) is not divided, nor is a
-        span.
+        A larger one is returned where it cannot be divided: a single span, or a line that cannot be written again,
+        because a number in it is too large for a double or a text has half of a surrogate pair.
         """
         whole = self.line if as_json else self.body
         if len(whole) <= largest or self.spans == 1:

@@ -52,7 +52,7 @@ _HINTS: Final = {
 }
 """What a person should check, by status."""
 _GRACE_S: Final = 0.2
-"""Seconds that the exchange gets beyond its time-out, to report by itself why it took too long."""
+"""Seconds that the exchange gets beyond its timeout, to report by itself why it took too long."""
 _LARGEST_ANSWER: Final = 1 << 16
 """Bytes of a body after which no more is read."""
 _LONGEST_WAIT_S: Final = 86_400.0
@@ -76,7 +76,7 @@ class HttpTransport:
     def send(self, body: bytes, timeout_s: float) -> Answer:
         """POST ``body`` and return the answer, within ``timeout_s`` from the look-up of the host to the last byte.
 
-        The exchange runs in a thread of its own, which is abandoned when the time is over. The session's own time-outs
+        The exchange runs in a thread of its own, which is abandoned when the time is over. The session's own timeouts
         are for one read each: a receiver that answers byte by byte would never exceed them.
         """
         answer: Future[Answer] = Future()

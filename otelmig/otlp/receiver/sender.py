@@ -96,7 +96,7 @@ class Sender:
         return None
 
     def send(self, body: bytes) -> SendResult:
-        """Send one request until it is accepted, cannot be, or the settings' time-out is over."""
+        """Send one request until it is accepted, cannot be accepted, or the timeout of the settings has passed."""
         deadline_s = self._clock() + self._settings.timeout_s
         pause_s, arrivals, repeats = _FIRST_PAUSE_S, 0, 0
         # every round sends once: `arrivals` counts the sends that may have been accepted, `repeats` those of them that

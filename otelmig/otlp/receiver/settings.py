@@ -44,7 +44,12 @@ _LONGEST_MESSAGE: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that a transport needs to know to reach a receiver."""
+    """Everything that a transport needs to know to reach a receiver.
+
+    >>> settings = Settings.of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, headers=["X-Tenant=a"])
+    >>> settings.url, settings.protocol, settings.headers
+    ('http://collector:4318/v1/traces', 'http/protobuf', {'x-tenant': 'a'})
+    """
 
     protocol: str
     url: str
@@ -173,7 +178,7 @@ class _Variables:
         return None
 
     def timeout_s(self) -> float | None:
-        """Return the time-out in seconds; None if no variable holds one."""
+        """Return the timeout in seconds; None if no variable holds one."""
         for full, text in self._values("TIMEOUT"):
             try:
                 seconds = float(text) / 1000
@@ -201,7 +206,7 @@ class _Variables:
 
 
 def _timeout_s(option_s: float) -> float:
-    """Return the caller's time-out in seconds, bounded.
+    """Return the caller's timeout in seconds, bounded.
 
     Raises:
         UsageError: it is not positive, or not finite.

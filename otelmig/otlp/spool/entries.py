@@ -29,7 +29,7 @@ class Entry:
     reason: str = ""
     """Why the last send failed; empty if none did."""
     path: Path | None = None
-    """The segment that has its line; None if the line is in an archive of the user's."""
+    """The segment that has its line; None if the line is in an archive."""
     offset: int = 0
     """Byte of the segment at which the line begins."""
     size: int = 0

@@ -24,7 +24,7 @@ the process is killed before the stroke, nothing has changed; after it, the next
 skips what is struck out.
 
 An ``S`` without a later record means that its process died in between: the next send may make a duplicate, which is
-identical to the first copy and counted. Without a ``T``, the line is in an archive of the user's.
+identical to the first copy and counted. Without a ``T``, the line is in an archive.
 
 A line without a line feed was being written when its process died, and is not read. No process appends to the segment
 of another one; among the receipts, such a line is ended first. A line that changed on the disk does not fit its

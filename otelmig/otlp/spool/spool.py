@@ -87,8 +87,8 @@ class Spool(SpoolContent):
     def store(self, payloads: Sequence[Payload], endpoint: str, *, lines: bool, sending: bool) -> None:
         """Write the payloads that are not stored yet, and a record that they are being sent; durable on return.
 
-        Without ``lines``, an archive of the user's keeps the payloads; without ``sending``, they are not being sent
-        yet. Earlier receipts of the endpoint for them are revoked: the caller wants them sent.
+        Without ``lines``, an archive keeps the payloads; without ``sending``, they are not being sent yet. Earlier
+        receipts of the endpoint for them are revoked: the caller wants them sent.
 
         Raises:
             SpoolError: not everything was written.
