@@ -1,1 +1,1 @@
-"""Traces -> OpenTelemetry, and their delivery: the only package that imports its SDK and protocol, HTTP and gRPC."""
+"""Traces to OpenTelemetry: their encoding and their delivery. No other package imports OpenTelemetry, gRPC or HTTP."""

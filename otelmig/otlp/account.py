@@ -1,4 +1,4 @@
-"""What became of every trace that was to be delivered: one record, for the account line and for scripts."""
+"""What became of every trace of a delivery: the counts behind the account line and its JSON document."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Reason(StrEnum):
     CONNECTION_LOST = "connection_lost"
     TLS = "tls"
     NOT_OTLP = "not_otlp"
-    """A redirect, a web page, another protocol: there is no OTLP receiver at this URL."""
+    """No OTLP receiver answers at the URL: a redirect, a web page, another protocol."""
     UNAUTHORIZED = "unauthorized"
     RECEIVER_BUSY = "receiver_busy"
     RECEIVER_ERROR = "receiver_error"
-    """The receiver failed over it (HTTP 500); whether it took it is not known."""
+    """The receiver failed while it handled the request (HTTP 500); it may have accepted the trace."""
     REJECTED = "rejected_by_receiver"
     REJECTED_SPANS = "rejected_spans"
-    """The receiver took the request and said that it dropped some of its spans."""
+    """The receiver accepted the request, and reported that it dropped some of the spans."""
     TOO_LARGE = "too_large"
     DIFFERS = "delivered_before_with_other_content"
     BROKEN_LINE = "broken_line"
@@ -35,88 +35,88 @@ class Reason(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """A number of traces (for lines of others: of lines) and of the spans in them."""
+    """A number of traces and of the spans in them; in an archive that another program wrote, a number of lines."""
 
     traces: int = 0
     spans: int = 0
 
     def add(self, spans: int) -> None:
-        """Count one more."""
+        """Count one more trace, of ``spans`` spans."""
         self.traces += 1
         self.spans += spans
 
-    def take(self, spans: int) -> None:
-        """Count one less."""
+    def subtract(self, spans: int) -> None:
+        """Count one trace less, of ``spans`` spans."""
         self.traces -= 1
         self.spans -= spans
 
-    def join(self, other: Tally) -> None:
-        """Count what the other one counted, too."""
+    def merge(self, other: Tally) -> None:
+        """Add the counts of ``other``."""
         self.traces += other.traces
         self.spans += other.spans
 
     def document(self) -> dict[str, int]:
-        """As JSON."""
+        """Return the counts as a JSON object."""
         return {"traces": self.traces, "spans": self.spans}
 
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """One delivery."""
+    """The counts of one delivery."""
 
     exported: Tally = field(default_factory=Tally)
-    """Taken by the receiver in this run, as its answer proves."""
+    """Traces that the receiver accepted in this run, as its answers prove."""
     already_delivered: Tally = field(default_factory=Tally)
-    """The spool's record says that this receiver has it: not sent again."""
+    """Traces that were not sent, because a receipt in the spool says that this receiver has them."""
     spooled: Tally = field(default_factory=Tally)
-    """Not taken, but on disk."""
+    """Traces that were not exported, and that the spool keeps."""
     not_exported: Tally = field(default_factory=Tally)
-    """Neither taken nor kept: only the log or the archive that it comes from has it."""
+    """Traces that were neither exported nor kept: only the log or archive that they come from has them."""
     from_spool: Tally = field(default_factory=Tally)
-    """Left over from earlier runs and taken in this one."""
+    """Traces that earlier runs left in the spool and that the receiver accepted in this run."""
     re_sent: Tally = field(default_factory=Tally)
-    """Sends that followed one whose result is not known: so many second copies are possible at most."""
+    """Sends that followed a send with an unknown result: at most this many duplicates are possible."""
     evicted: Tally = field(default_factory=Tally)
-    """Removed from the spool, which is bounded, without having been delivered."""
+    """Traces that left the spool undelivered, because it is bounded or they were damaged."""
     waiting: Tally = field(default_factory=Tally)
-    """What the spool holds after this run."""
+    """Traces that the spool holds after this run."""
     reasons: dict[Reason, Tally] = field(default_factory=dict)
-    """Of what was spooled, not exported or evicted: why not taken, and why not kept where it should have been."""
+    """Reasons, for everything spooled, not exported or evicted; there may be one more for why it was not kept."""
 
-    def because(self, reason: Reason, spans: int) -> None:
-        """Count a reason for one that was not taken, not kept, or evicted."""
+    def add_reason(self, reason: Reason, spans: int) -> None:
+        """Count ``reason`` for a trace of ``spans`` spans that was not exported, not kept, or evicted."""
         self.reasons.setdefault(reason, Tally()).add(spans)
 
-    def not_because(self, reason: Reason, spans: int) -> None:
-        """The reason went away: it was taken after all."""
-        self.reasons[reason].take(spans)
+    def remove_reason(self, reason: Reason, spans: int) -> None:
+        """Take back one ``reason``: the trace of ``spans`` spans was exported after all."""
+        self.reasons[reason].subtract(spans)
         if not self.reasons[reason].traces:
             del self.reasons[reason]
 
     def lose_spooled(self) -> None:
-        """What was on the disk is there no longer."""
+        """Count everything spooled as not exported: what was stored has disappeared."""
         lost, self.spooled = self.spooled, Tally()
         if lost.traces:
-            self.not_exported.join(lost)
-            self.reasons.setdefault(Reason.SPOOL_UNAVAILABLE, Tally()).join(lost)
+            self.not_exported.merge(lost)
+            self.reasons.setdefault(Reason.SPOOL_UNAVAILABLE, Tally()).merge(lost)
 
-    def break_line(self) -> None:
-        """Count a line of an archive that cannot be sent; what spans it held cannot be known."""
+    def count_broken_line(self) -> None:
+        """Count a line of an archive that cannot be sent; how many spans it held is not known."""
         self.not_exported.add(0)
-        self.because(Reason.BROKEN_LINE, 0)
+        self.add_reason(Reason.BROKEN_LINE, 0)
 
     @property
-    def given(self) -> tuple[Tally, ...]:
-        """What the traces that were given are counted in, each in one."""
+    def totals(self) -> tuple[Tally, ...]:
+        """The tallies that together count every trace of this run, each once."""
         return self.exported, self.already_delivered, self.spooled, self.not_exported
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was given is at the receiver."""
+        """Whether the receiver has every trace of this run."""
         return not self.spooled.traces and not self.not_exported.traces
 
     def words(self) -> str:
-        """The account line's words about the delivery."""
+        """Return what the account line says about the delivery."""
         parts = [
             (self.from_spool, "more from the spool"),
             (self.re_sent, "re-sent"),
@@ -125,14 +125,16 @@ class Account:
             (self.not_exported, "not exported"),
             (self.evicted, "evicted from the spool"),
         ]
-        said = ", ".join(
-            [f"{self.exported.traces} exported"] + [f"{each.traces} {how}" for each, how in parts if each.traces]
+        counts = [f"{self.exported.traces} exported"]
+        counts += [f"{tally.traces} {label}" for tally, label in parts if tally.traces]
+        words = ", ".join(counts)
+        reasons = ", ".join(
+            f"{tally.traces} {reason.replace('_', ' ')}" for reason, tally in sorted(self.reasons.items())
         )
-        reasons = ", ".join(f"{each.traces} {why.replace('_', ' ')}" for why, each in sorted(self.reasons.items()))
-        return f"{said} ({reasons})" if reasons else said
+        return f"{words} ({reasons})" if reasons else words
 
     def document(self) -> dict[str, object]:
-        """As JSON: the same keys always."""
+        """Return the counts as a JSON object that always has the same keys."""
         return {
             "exported": self.exported.document(),
             "already_delivered": self.already_delivered.document(),

@@ -1,22 +1,25 @@
-"""Delivery: every trace reaches the receiver, or it is known which one did not, why, and where it is.
+"""Delivery: every trace reaches the receiver, or the account says which one did not, why, and where it is.
 
-Payloads go in batches: a batch is on the disk (one fsync) before its first byte leaves, and is acknowledged once the
-answer proves that the receiver took it (another fsync, before the next batch leaves). After a crash at any instant what
-is not acknowledged is sent again; what was being sent then may be there already, so it is counted as re-sent. What
-cannot be delivered stays in the spool.
+Payloads are sent in batches. A batch is durable (one fsync) before its first byte leaves, and is acknowledged once the
+answer proves that the receiver accepted it (another fsync, before the next batch leaves). After a crash at any instant,
+everything that is not acknowledged is sent again; what was being sent may have arrived, so its second send is counted
+as re-sent. What cannot be delivered stays in the spool.
 """
 
 from __future__ import annotations
 
+import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from otelmig.otlp.account import Account, Reason
+from otelmig.otlp.ledger import Ledger
+from otelmig.otlp.receiver.answer import Answer
 from otelmig.otlp.receiver.settings import JSON
-from otelmig.otlp.receiver.transport import Answer
+from otelmig.otlp.spool.content import SpoolContent
 from otelmig.otlp.spool.directory import check_spool
-from otelmig.otlp.spool.session import SpoolSession, kept_payload
-from otelmig.otlp.spool.spool import Bounds, Spool
+from otelmig.otlp.spool.session import stored_payload
+from otelmig.otlp.spool.spool import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,33 +29,41 @@ if TYPE_CHECKING:
     from otelmig.otlp.payload import Payload
     from otelmig.otlp.receiver.sender import Sender
     from otelmig.otlp.receiver.settings import Settings
-    from otelmig.otlp.spool.segment import Entry
 
 __all__ = ["LARGEST_REQUEST", "PER_BATCH", "Delivery", "Origin"]
 
 LARGEST_REQUEST: Final = 2 * 10**6
-"""Bytes: below 2 MiB, half of gRPC's default limit, which a later hop may apply after the first one said yes."""
+"""Bytes of the largest request: below 2 MiB, half of gRPC's default limit, which a later hop may apply unnoticed."""
 PER_BATCH: Final = 50
-"""Payloads that share a request and two fsyncs: so many a crash can make copies of."""
+"""At most this many payloads share a request and two fsyncs: a crash can duplicate as many."""
 _HELD: Final = frozenset({Reason.REJECTED, Reason.REJECTED_SPANS, Reason.TOO_LARGE})
-"""Not sent again by itself: the receiver would say the same, or get a copy of what it did take."""
+"""Reasons to hold a leftover back: the receiver would reject it again, or get a duplicate of what it did accept."""
 
 
 class Origin(Enum):
-    """Where a payload comes from, and so what keeps it."""
+    """Where a payload comes from, and therefore what keeps it."""
 
     TRACED = auto()
-    """Just made: the spool keeps it."""
+    """It was just made: the spool keeps it."""
     ARCHIVE = auto()
-    """A file of the user's, which keeps it; the spool only records what became of it."""
+    """It was read from an archive, which keeps it; the spool records only what became of it."""
     SPOOL = auto()
-    """It is to be delivered out of the spool."""
+    """The spool keeps it, and this run is asked to deliver it."""
     LEFTOVER = auto()
-    """It is in the spool and this run was not asked for it."""
+    """The spool keeps it from an earlier attempt, and this run delivers it in passing."""
 
 
 class Delivery:
-    """One run's delivery to one receiver; a context, which closes the spool and the connection."""
+    """One run's delivery to one receiver; a context manager, which closes the spool and the connection.
+
+    ::
+
+        settings = Settings.of(os.environ, url="http://collector:4318")
+        with Delivery(settings, Sender(settings), directory=default_spool(os.environ), say=print) as delivery:
+            delivery.deliver(map(Payload.of_trace, trace_migrations(paths)), Origin.TRACED)
+            delivery.deliver_leftovers()
+        print(delivery.account.words())  # such as "3 exported, 1 already delivered"
+    """
 
     def __init__(
         self,
@@ -64,284 +75,217 @@ class Delivery:
         resend: bool = False,
         say: Callable[[str], None],
     ) -> None:
-        """Prepare; nothing is opened yet. ``say`` is told in one line what a person should know.
+        """Prepare; nothing is opened yet.
 
-        Without a ``directory`` there is no spool. ``resend``: what the receiver is known to have is sent, too.
+        ``directory`` is that of the spool; without one, nothing is kept or remembered. With ``resend``, traces that the
+        receiver has already acknowledged are sent, too. ``say`` is called with one line for a person at a time.
         """
-        self.account = Account()
-        self.place = settings.place
-        self._receiver = settings.receiver
+        self.display_url = settings.display_url
+        self.directory = directory
+        self._spool_key = settings.spool_key
         self._protocol = settings.protocol
         self._sender = sender
-        self.directory = directory
         self._bounds = bounds or Bounds()
         self._resend = resend
         self._say = say
-        self._spool = SpoolSession(directory, self._bounds, say=say, evicted=self._evicted, gone=self._lose_kept)
-        self._taken: dict[str, str] = {}  # digests of what was taken in this run, by ident
-        self._kept: dict[str, Reason] = {}  # why what this run was asked for went into the spool, by ident
-        self._settled: set[str] = set()  # what this run need not try again
-        self._superseded: set[tuple[str, str]] = set()  # what the receiver has in a form that is as good
-        self._said: set[Reason] = set()
+        self._ledger = Ledger(settings, directory=directory, bounds=self._bounds, say=say)
         self._interrupted = False
+
+    @property
+    def account(self) -> Account:
+        """The counts of this delivery so far."""
+        return self._ledger.account
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for entry in self._spool.close():
+        for entry in self._ledger.spool.close():
             self.account.waiting.add(entry.spans)
         self._sender.close()
 
     def preflight(self) -> None:
-        """Say in one line what keeps everything from being delivered, before any work is done."""
-        self._spool.check()
-        if self._spool.bar is not None:
-            self._explain(f"not exported: {self._spool.bar}", Reason.SPOOL_UNAVAILABLE)
+        """Ask the spool and the receiver, and say in one line what would keep everything from being delivered."""
+        self._ledger.spool.check()
+        if self._ledger.spool.blocked_by is not None:
+            self._ledger.report(f"not exported: {self._ledger.spool.blocked_by}", Reason.SPOOL_UNAVAILABLE)
             return
         answer = self._sender.preflight()
-        if answer.failure is not None and not answer.of_request:  # what has no spans may be refused for that
-            self._say(f"{answer.failure}{'; will be tried again' if answer.retryable else ''}")
-            if not answer.retryable:
-                self._said.add(answer.reason)
+        if answer.failure is None or answer.concerns_request:  # a request without spans may be rejected for that alone
+            return
+        if answer.retryable:
+            self._say(f"{answer.failure}; will be tried again")
+        else:
+            self._ledger.report(answer.failure, answer.reason)
 
     def open_spool(self) -> None:
-        """Open it, which may have to wait for another process, before the first delivery needs it."""
-        self._spool.opened()
+        """Open the spool before it is needed; this may have to wait until another process releases it."""
+        self._ledger.spool.get()
 
     def interrupt(self) -> None:
-        """Let the request that is under way be the last one; may be called while another thread delivers."""
+        """Let the request under way be the last one; may be called while another thread delivers."""
         self._interrupted = True
 
     def deliver(self, payloads: Iterable[Payload], origin: Origin) -> None:
-        """Send each of ``payloads`` that the receiver is not known to have, and account for it."""
+        """Send each of ``payloads`` that the receiver is not known to have, and count what becomes of it."""
         batch: dict[str, Payload] = {}
         size = 0
-        for given in payloads:
+        # `batch` holds the payloads of the next request by ident, and `size` their bytes; it is sent, and begun anew,
+        # when the next payload has an ident of the batch, or does not fit into it
+        for payload in payloads:
             if self._interrupted:
                 return
-            if given.ident in batch:
+            if payload.ident in batch:
                 self._send(list(batch.values()), origin)
                 batch, size = {}, 0
-            payload = self._as_kept(given)
-            if len(batch) == PER_BATCH or size + len(payload.body) > LARGEST_REQUEST:
+            version = self._ledger.stored_version(payload)
+            if len(batch) == PER_BATCH or size + len(version.body) > LARGEST_REQUEST:
                 self._send(list(batch.values()), origin)
                 batch, size = {}, 0
-            if not self._known(payload, origin):
-                batch[payload.ident] = payload
-                size += len(payload.body)
+            if not self._is_known(version, origin):
+                batch[version.ident] = version
+                size += len(version.body)
         self._send(list(batch.values()), origin)
 
     def deliver_spool(self) -> bool:
-        """Send everything that waits in the spool, whichever endpoint it was meant for; False: it cannot be used."""
-        spool = self._spool.opened()
+        """Send everything that waits in the spool, whichever endpoint it is for; False if the spool cannot be used."""
+        session = self._ledger.spool
+        spool = session.get()
         if spool is None:
             return False
         waiting = spool.waiting()
-        self.deliver(self._spool.payloads(waiting), Origin.SPOOL)
-        done = [each for each in waiting if self._digest(each.ident) == each.digest]
-        superseded = [each for each in waiting if (each.ident, each.digest) in self._superseded]
-        elsewhere = [each for each in done if each.endpoint != self._receiver]
-        self._spool.use(lambda spool: spool.drop([*elsewhere, *superseded]))
+        self.deliver(session.payloads(waiting), Origin.SPOOL)
+        obsolete = [entry for entry in waiting if self._ledger.is_obsolete(entry)]
+        session.attempt(lambda spool: spool.drop(obsolete))
         return True
 
     def deliver_leftovers(self) -> None:
-        """Once more what waits for this very endpoint, unless the endpoint itself refused it: it may be back."""
-        spool = self._spool.opened()
-        if spool is None:
-            return
-        waiting = [
-            entry
-            for entry in spool.waiting(self._receiver)
-            if entry.reason not in _HELD and entry.ident not in self._settled
-        ]
-        if waiting and self._sender.refusal(at_last=True) is None:
-            self.deliver(self._spool.payloads(waiting), Origin.LEFTOVER)
+        """Retry what the spool holds for this endpoint, except what the endpoint rejected."""
+        waiting = [entry for entry in self._ledger.leftovers() if entry.reason not in _HELD]
+        if waiting and self._sender.refusal(last_chance=True) is None:
+            self.deliver(self._ledger.spool.payloads(waiting), Origin.LEFTOVER)
 
     def document(self) -> dict[str, object]:
-        """The delivery as JSON."""
+        """Return the delivery as a JSON object."""
         spool = None if self.directory is None else str(self.directory)
-        return {"endpoint": self.place, "protocol": self._protocol, "spool": spool, **self.account.document()}
+        return {"endpoint": self.display_url, "protocol": self._protocol, "spool": spool, **self.account.document()}
 
     def plan(self, payloads: Iterable[Payload] | None) -> tuple[int, int]:
-        """How many could be sent (None: of the spool), and how many of them the receiver is known to have.
+        """Return how many of ``payloads`` could be sent, and how many of these the receiver is known to have.
 
-        What is damaged is counted as it would be. Nothing is changed, and nobody is waited for.
+        None stands for what waits in the spool. Damaged lines are counted in the account. Nothing is sent or changed,
+        and the spool is read without its lock.
 
         Raises:
             SpoolError: the spool cannot be read.
         """
         self._sender.close()
-        if self.directory is None or not check_spool(self.directory):
-            spool, kept = None, []
-        else:
-            spool = Spool(self.directory, self._bounds, read_only=True)
-            kept = spool.waiting() if payloads is None else []
-        found = known = 0
-        stored = (kept_payload(spool, entry) for entry in kept if spool is not None)
-        given: Iterable[Payload | None] = stored if payloads is None else payloads
-        for payload in given:
+        content = None
+        if self.directory is not None and check_spool(self.directory):
+            content = SpoolContent(self.directory, since_s=self._bounds.since_s(time.time()))
+        planned: set[str] = set()
+        count = known = 0
+        for payload in _stored_payloads(content) if payloads is None else payloads:
             if payload is None:
-                self.account.break_line()
+                self.account.count_broken_line()
                 continue
-            found += 1
-            taken = self._taken.get(payload.ident) or (spool and spool.delivered(payload.ident, self._receiver))
-            known += taken is not None and not self._resend
-            self._taken[payload.ident] = payload.digest
-        for _ in range(spool.lost if spool is not None and payloads is None else 0):
-            self.account.break_line()
-        return found, known
+            count += 1
+            delivered = content is not None and content.delivered(payload.ident, self._spool_key) is not None
+            known += (delivered or payload.ident in planned) and not self._resend
+            planned.add(payload.ident)
+        return count, known
 
-    def _as_kept(self, payload: Payload) -> Payload:
-        """It, or what the spool has under its name: that may have arrived, so nothing else may follow it."""
-        entry = self._entry(payload)
-        if entry is None or entry.path is None or entry.digest == payload.digest:
-            return payload
-        if self._digest(payload.ident) is not None:
-            return payload
-        return next(self._spool.payloads([entry]), payload)
-
-    def _known(self, payload: Payload, origin: Origin) -> bool:
-        """Whether the receiver has something by that name: then it is counted here and not sent."""
-        digest = self._digest(payload.ident)
+    def _is_known(self, payload: Payload, origin: Origin) -> bool:
+        """Return whether the receiver has a version of ``payload``: then it is not sent, and counted here."""
+        digest = self._ledger.acknowledged(payload.ident)
         if digest is None or self._resend:
             return False
         if origin is Origin.LEFTOVER:
             return digest == payload.digest
         if digest == payload.digest:
-            self.account.already_delivered.add(payload.spans)
+            self._ledger.count_known(payload)
         elif payload.estimated and origin is not Origin.ARCHIVE:
-            self._superseded.add((payload.ident, payload.digest))
-            self.account.already_delivered.add(payload.spans)
+            self._ledger.count_superseded(payload)
         else:
-            self._explain(f"{self.place} has another form of trace {payload.ident[:32]} (see --resend)", Reason.DIFFERS)
-            self.account.not_exported.add(payload.spans)
-            self.account.because(Reason.DIFFERS, payload.spans)
+            text = f"{self.display_url} already has a different version of trace {payload.ident[:32]} (see --resend)"
+            self._ledger.report(text, Reason.DIFFERS)
+            self._ledger.count_different(payload)
         return True
 
-    def _digest(self, ident: str) -> str | None:
-        """Of what the receiver is known to have taken by that name."""
-        spool = self._spool.opened()
-        taken = self._taken.get(ident)
-        return spool.delivered(ident, self._receiver) if taken is None and spool is not None else taken
-
-    def _entry(self, payload: Payload) -> Entry | None:
-        """What the spool knows of one that the receiver is not known to have."""
-        spool = self._spool.opened()
-        return None if spool is None else spool.entry(payload.ident, self._receiver)
-
     def _send(self, batch: Sequence[Payload], origin: Origin) -> None:
-        """One batch: on the disk, sent, recorded, counted."""
+        """Store, send, record and count one batch."""
         if not batch or self._interrupted:
             return
         refusal = self._refusal()
-        before = {payload.ident: self._uncertain(payload) for payload in batch}
-        lines, sending = origin is Origin.TRACED, refusal is None
-        self._spool.use(lambda spool: spool.store(batch, self._receiver, lines=lines, sending=sending))
+        uncertain = {payload.ident: self._ledger.is_uncertain(payload) for payload in batch}
+        self._ledger.store(batch, lines=origin is Origin.TRACED, sending=refusal is None)
         if refusal is not None:
-            self._failed(batch, refusal, origin, before)
+            self._fail(batch, refusal, origin, uncertain)
             return
         for group in self._one_by_one(batch) if self._protocol == JSON else [batch]:
-            self._send_group(group, origin, before)
-        self._spool.use(lambda spool: spool.sync_receipts())
+            self._send_group(group, origin, uncertain)
+        self._ledger.sync()
 
     def _refusal(self) -> Answer | None:
-        """Why nothing is sent at the moment; None if it is."""
-        if self._spool.bar is not None:
-            return Answer(failure=str(self._spool.bar), reason=Reason.SPOOL_UNAVAILABLE)
+        """Return the failure because of which nothing is sent at the moment; None if sending is worth trying."""
+        blocked_by = self._ledger.spool.blocked_by
+        if blocked_by is not None:
+            return Answer(failure=str(blocked_by), reason=Reason.SPOOL_UNAVAILABLE)
         return self._sender.refusal()
 
     def _one_by_one(self, batch: Sequence[Payload]) -> Iterator[Sequence[Payload]]:
-        """Each by itself, until an interrupt."""
+        """Yield each payload as a group of its own, until an interrupt."""
         for payload in batch:
             if self._interrupted:
                 return
             yield [payload]
 
-    def _uncertain(self, payload: Payload) -> bool:
-        """Whether the receiver may have it: then sending it may make a copy."""
-        entry = self._entry(payload)
-        return (entry is not None and entry.uncertain) or self._digest(payload.ident) is not None
+    def _send_group(self, group: Sequence[Payload], origin: Origin, uncertain: dict[str, bool]) -> None:
+        """Send one request; if it is too large, or the receiver rejects it as a whole, send one for each payload.
 
-    def _send_group(self, group: Sequence[Payload], origin: Origin, before: dict[str, bool]) -> None:
-        """One request; where it is too large or one of it is not liked, one for each."""
+        ``uncertain`` says by ident which payloads the receiver may have already.
+        """
         refusal = self._sender.refusal()
         if refusal is not None:
-            self._failed(group, refusal, origin, before)
+            self._fail(group, refusal, origin, uncertain)
             return
         arrived = False
-        copies = dict.fromkeys(before, 0)
+        repeats = dict.fromkeys(uncertain, 0)
+        # a large payload takes several requests: `answer` is that of the last one, `arrived` says whether any of them
+        # may have been accepted, and `repeats` counts by ident the sends of one request that may have made duplicates
         for body in self._bodies(group):
-            sent = self._sender.send(body)
-            arrived |= sent.arrivals > 0
-            for ident, uncertain in before.items():
-                copies[ident] = max(copies[ident], sent.arrivals if uncertain else sent.repeats)
-            answer = sent.answer
+            result = self._sender.send(body)
+            arrived |= result.arrivals > 0
+            for ident, doubt in uncertain.items():
+                repeats[ident] = max(repeats[ident], result.arrivals if doubt else result.repeats)
+            answer = result.answer
             if answer.failure is not None:
                 break
-        for payload in group:
-            for _ in range(copies[payload.ident]):
-                self.account.re_sent.add(payload.spans)
+        self._ledger.count_repeats(group, repeats)
         if answer.failure is None:
-            self._succeeded(group, origin)
-        elif answer.of_request and not arrived and len(group) > 1:
+            self._ledger.record_exported(group, leftover=origin is Origin.LEFTOVER)
+        elif answer.concerns_request and not arrived and len(group) > 1:
             for single in self._one_by_one(group):
-                self._send_group(single, origin, before)
+                self._send_group(single, origin, uncertain)
         else:
-            self._failed(group, answer, origin, {ident: each or arrived for ident, each in before.items()})
+            self._fail(group, answer, origin, {ident: doubt or arrived for ident, doubt in uncertain.items()})
 
     def _bodies(self, group: Sequence[Payload]) -> list[bytes]:
-        """What is posted: messages of protobuf that follow each other are one message."""
+        """Return the bodies of the requests for ``group``; protobuf messages one after the other are one message."""
         if len(group) > 1:
             return [b"".join(payload.body for payload in group)]
         return group[0].requests(LARGEST_REQUEST, as_json=self._protocol == JSON)
 
-    def _succeeded(self, group: Sequence[Payload], origin: Origin) -> None:
-        for payload in group:
-            self._taken[payload.ident] = payload.digest
-            reason = self._kept.pop(payload.ident, None)
-            if reason is not None:
-                self.account.spooled.take(payload.spans)
-                self.account.not_because(reason, payload.spans)
-            asked_for = origin is not Origin.LEFTOVER or reason is not None
-            (self.account.exported if asked_for else self.account.from_spool).add(payload.spans)
-        self._spool.use(lambda spool: spool.acknowledge(group, self._receiver))
+    def _fail(self, group: Sequence[Payload], answer: Answer, origin: Origin, uncertain: dict[str, bool]) -> None:
+        """Record and count payloads that were not exported; a leftover was counted when it was stored."""
+        self._ledger.record_failed(group, answer, uncertain)
+        if origin is not Origin.LEFTOVER:
+            self._ledger.count_failed(group, answer, archived=origin is Origin.ARCHIVE)
 
-    def _failed(self, group: Sequence[Payload], answer: Answer, origin: Origin, doubt: dict[str, bool]) -> None:
-        self._explain(f"not exported: {answer.failure}", answer.reason)
-        uncertain = [doubt[payload.ident] for payload in group]
-        self._spool.use(lambda spool: spool.fail(group, self._receiver, answer.reason, uncertain=uncertain))
-        if origin is Origin.LEFTOVER:
-            return
-        for payload in group:
-            if not answer.retryable:
-                self._settled.add(payload.ident)
-            self.account.because(answer.reason, payload.spans)
-            if origin is not Origin.ARCHIVE and self._spool.opened() is not None:
-                self.account.spooled.add(payload.spans)
-                self._kept[payload.ident] = answer.reason
-            else:
-                self.account.not_exported.add(payload.spans)
-                if self._spool.failure not in (None, answer.reason):
-                    self.account.because(self._spool.failure, payload.spans)
 
-    def _evicted(self, entry: Entry, reason: Reason) -> None:
-        if reason is Reason.BROKEN_LINE:
-            which = f"trace {entry.ident[:32]}" if entry.ident else "a trace"
-            self._explain(f"{self.directory}: {which} is damaged, given up", reason)
-        self.account.evicted.add(entry.spans)
-        self.account.because(reason, entry.spans)
-        if entry.endpoint == self._receiver and self._kept.pop(entry.ident, None) is not None:
-            self.account.spooled.take(entry.spans)
-            self.account.not_exported.add(entry.spans)
-
-    def _lose_kept(self) -> None:
-        """Nothing is there of what this run kept."""
-        self.account.lose_spooled()
-        self._kept.clear()
-
-    def _explain(self, text: str, reason: Reason) -> None:
-        """Each kind of failure is said once."""
-        if reason not in self._said:
-            self._said.add(reason)
-            self._say(text)
+def _stored_payloads(content: SpoolContent | None) -> Iterator[Payload | None]:
+    """Yield the payloads that wait in a spool, and None for each that is damaged."""
+    if content is not None:
+        for entry in content.waiting():
+            yield stored_payload(content, entry)
+        yield from [None] * content.lost

@@ -1,6 +1,6 @@
-"""One line of OTLP/JSON, ready to be sent: the unit that is kept, sent, acknowledged and counted.
+"""One line of OTLP/JSON, ready to be sent: the unit that is stored, sent, acknowledged and counted.
 
-Lines that otelmig writes hold one trace each; a line that somebody else wrote may hold spans of several.
+A line that otelmig wrote holds one trace; a line that another program wrote may hold spans of several.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.errors import InputError
-from otelmig.otlp.encoding.json_lines import encoded, json_text
+from otelmig.otlp.encoding.json_lines import encode_trace, json_text
 from otelmig.otlp.encoding.protobuf import request_bytes
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import ESTIMATED_ORIGINS
@@ -25,30 +25,42 @@ if TYPE_CHECKING:
 __all__ = ["Payload"]
 
 _ORIGIN: Final = names.OTELMIG_CLOCK_EPOCH_ORIGIN
+_DIGEST_DIGITS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """A line of OTLP/JSON and what is sent for it."""
+    """A line of OTLP/JSON and what is sent for it.
+
+    >>> span = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "migration"}
+    >>> payload = Payload.of_line(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode())
+    >>> payload.ident, payload.spans
+    ('0af7651916cd43dd8448eb211c80319cb7ad6b7169203331', 1)
+    """
 
     ident: str
-    """Trace id and span id of its first span: of a line of otelmig's, the ids of the root."""
+    """Trace id and span id of the first span, 48 hex digits; in a line that otelmig wrote, that is the root."""
     digest: str
-    """Of the content: whether two payloads with one ``ident`` are the same (spaces in the JSON do not count)."""
+    """Digest of the content, 16 hex digits; spaces in the JSON do not count."""
     spans: int
+    """Number of spans."""
     line: bytes
-    """Without its line feed."""
+    """The line, without its line feed."""
     body: bytes
-    """The same as an ``ExportTraceServiceRequest`` in protobuf; always the same for the same line."""
+    """The line as an ``ExportTraceServiceRequest`` in protobuf; always the same for the same line."""
     estimated: bool = False
-    """Its absolute time is only an estimate: the same log may give another one another time."""
+    """Whether its absolute time is only an estimate: tracing the same log again may give another one."""
 
     @classmethod
     def of_trace(cls, trace: Trace) -> Payload:
-        """A trace that has just been built."""
-        line, body = encoded(trace)
+        """Return the payload of a trace that has just been built.
+
+        Raises:
+            ValueError: an attribute is an infinity or not a number.
+        """
+        line, body = encode_trace(trace)
         return cls(
-            ident=f"{trace.trace_id}{_first(trace).span_id}",
+            ident=f"{trace.trace_id}{_first_span(trace).span_id}",
             digest=_digest(body),
             spans=len(trace.spans),
             line=line,
@@ -58,20 +70,25 @@ class Payload:
 
     @classmethod
     def of_line(cls, line: bytes) -> Payload:
-        """A line that was stored, without the byte order mark that some editors begin a file with.
+        """Return the payload of a stored line; a byte order mark, which some editors write, is removed.
 
         Raises:
-            InputError: why it is no OTLP/JSON line with spans in it.
+            InputError: the line is no OTLP/JSON, or has no spans.
         """
         try:
             line = line.removeprefix(BOM_UTF8)
-            document = json.loads(line.decode(), parse_constant=_no_number)
+            document = json.loads(line.decode(), parse_constant=_reject_constant)
         except (ValueError, RecursionError) as error:
             raise InputError("not JSON") from error
         return cls._of(document, line)
 
     @classmethod
     def _of(cls, document: Any, line: bytes) -> Payload:  # noqa: ANN401 - any JSON
+        """Return the payload of ``line``, which is parsed already.
+
+        Raises:
+            InputError: ``document`` is no OTLP request, or has no spans.
+        """
         body = request_bytes(document)
         spans = list(_spans(document))
         if not spans:
@@ -82,14 +99,16 @@ class Payload:
         )
 
     def requests(self, largest: int, *, as_json: bool) -> list[bytes]:
-        """What is posted: itself, or, if that is larger than so many bytes, its spans in several requests.
+        """Return the bodies to send, in protobuf or (``as_json``) in JSON: one, or several of up to ``largest`` bytes.
 
-        A line that cannot be written again (a number that is too large, half a character) is not divided.
+        A larger one is returned where it cannot be divided: a single span, or a line that cannot be written again,
+        because a number in it is too large for a double or a text has half of a surrogate pair.
         """
         whole = self.line if as_json else self.body
         if len(whole) <= largest or self.spans == 1:
             return [whole]
-        share = -(-self.spans // (-(-len(whole) // largest) + 1))
+        part_count = -(-len(whole) // largest) + 1  # one more than necessary, because spans differ in size
+        share = -(-self.spans // part_count)
         try:
             parts = [self._of(part, json_text(part)) for part in _divided(json.loads(self.line), share)]
         except ValueError:
@@ -98,37 +117,46 @@ class Payload:
 
 
 def _digest(body: bytes) -> str:
-    return sha256(body).hexdigest()[:16]
+    """Return the digest of a request's protobuf form."""
+    return sha256(body).hexdigest()[:_DIGEST_DIGITS]
 
 
-def _first(trace: Trace) -> Span:
-    """The first span of the line, which goes by resources."""
+def _first_span(trace: Trace) -> Span:
+    """Return the span that comes first in the line, which is grouped by resource."""
     role = next(iter(trace.resources))
     return next(span for span in trace.spans if span.role is role)
 
 
 def _estimated(root: dict[str, Any]) -> bool:
+    """Return whether a root span in JSON says that its absolute time is an estimate."""
     return any(
-        each["key"] == _ORIGIN and (each.get("value") or {}).get("stringValue") in ESTIMATED_ORIGINS
-        for each in root.get("attributes") or ()
+        attribute["key"] == _ORIGIN and (attribute.get("value") or {}).get("stringValue") in ESTIMATED_ORIGINS
+        for attribute in root.get("attributes") or ()
     )
 
 
-def _no_number(text: str) -> float:
+def _reject_constant(text: str) -> float:
+    """Reject ``NaN`` and ``Infinity``, which Python's parser would accept.
+
+    Raises:
+        ValueError: always.
+    """
     raise ValueError(f"{text} is no JSON")
 
 
 def _spans(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the spans of a request in JSON."""
     for resource in document["resourceSpans"]:
         for scope in resource.get("scopeSpans") or ():
             yield from scope.get("spans") or ()
 
 
 def _divided(document: dict[str, Any], share: int) -> Iterator[dict[str, Any]]:
-    """The document again and again, each time with the next ``share`` of one scope's spans."""
+    """Yield a request in JSON in parts, each with up to ``share`` spans of one scope."""
+    # resource and scope are written again for every slice of the scope's spans, which begins at `begin`
     for resource in document["resourceSpans"]:
         for scope in resource.get("scopeSpans") or ():
             spans = scope.get("spans") or ()
-            for at in range(0, len(spans), share):
-                part = {**scope, "spans": spans[at : at + share]}
+            for begin in range(0, len(spans), share):
+                part = {**scope, "spans": spans[begin : begin + share]}
                 yield {"resourceSpans": [{**resource, "scopeSpans": [part]}]}

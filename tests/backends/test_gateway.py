@@ -127,7 +127,7 @@ def test_agent_as_shipped_needs_one_gateway(agent: str, site: Site) -> None:
 
 def test_balanced_while_a_gateway_is_down(site: Site) -> None:
     """Its own traces wait and are tried seldom; what is sent with them goes again; nothing is missing later."""
-    payloads = _parcels(100)
+    payloads = _payloads(100)
     idents = {payload.ident[:32] for payload in payloads}
     alone, together = payloads[:80], payloads[80:]
     with grpc_receiver(site.port(24317)) as up, grpc_receiver(site.port(34317)) as down:
@@ -188,7 +188,7 @@ def test_sharded_while_a_gateway_is_down(site: Site) -> None:
         assert not up.copies()
 
 
-def _parcels(count: int) -> list[Payload]:
+def _payloads(count: int) -> list[Payload]:
     """So many traces; their ids are spread as those of otelmig are."""
     (trace,) = traced(inputs("v53.0-twohosts"))
     idents = (hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in range(count))

@@ -54,18 +54,18 @@ def _interrupt(process: subprocess.Popen[str], receiver: Receiver, requests: int
 def test_send(place: str, protocol: str, answered: int, arrived: int, tmp_path: Path) -> None:
     """The next run sends the others, and nothing twice."""
     with receiver_of(protocol)() as receiver:
-        given = ["send", "--otlp", receiver.url, "--protocol", protocol]
+        command = ["send", "--otlp", receiver.url, "--protocol", protocol]
         if place == "spool":
             delivered(payloads(_COUNT), f"http://127.0.0.1:{free_port()}", tmp_path / "spool", timeout_s=0.1)
         else:
             archive = tmp_path / "archive.jsonl"
             archive.write_bytes(b"".join(payload.line + b"\n" for payload in payloads(_COUNT)))
-            given.append(str(archive))
+            command.append(str(archive))
         receiver.replies = [*[Reply()] * answered, Reply(hangs=True)]
-        with _otelmig(tmp_path, *given) as process:
+        with _otelmig(tmp_path, *command) as process:
             _interrupt(process, receiver, answered + 1)
         assert len({span.trace_id for span in receiver.spans}) == arrived
-        with _otelmig(tmp_path, *given) as process:
+        with _otelmig(tmp_path, *command) as process:
             _, said = process.communicate(timeout=60)
         assert f"{_COUNT - arrived} exported" in said
         assert len({span.trace_id for span in receiver.spans}) == _COUNT

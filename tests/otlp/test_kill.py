@@ -42,9 +42,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def spans(log: Path) -> dict[str, int]:
     """How many spans each trace has."""
-    given = [Payload.of_trace(trace) for trace in trace_migrations([log])]
-    assert len(given) == _MIGRATIONS
-    return {payload.ident[:32]: payload.spans for payload in given}
+    traces = [Payload.of_trace(trace) for trace in trace_migrations([log])]
+    assert len(traces) == _MIGRATIONS
+    return {payload.ident[:32]: payload.spans for payload in traces}
 
 
 @pytest.mark.parametrize("run", range(_RUNS))
@@ -70,10 +70,10 @@ def test_killed_and_run_again(run: int, log: Path, spans: dict[str, int], tmp_pa
         assert done.returncode == 0, done.stderr
         _check_account(done.stderr.splitlines()[-1], len(in_flight))
         contents = receiver.contents()
-        found: dict[str, int] = {}
+        received: dict[str, int] = {}
         for trace_id, _ in contents:
-            found[trace_id.hex()] = found.get(trace_id.hex(), 0) + 1
-        assert found == spans, "every trace, every span"
+            received[trace_id.hex()] = received.get(trace_id.hex(), 0) + 1
+        assert received == spans, "every trace, every span"
         assert {len(each) for each in contents.values()} == {1}, "none with two contents"
         assert receiver.copies() == dict.fromkeys(in_flight & before, 1), "a copy of what was in flight and had arrived"
 
@@ -91,9 +91,9 @@ def _in_flight(directory: Path) -> set[str]:
     if not directory.exists():
         return set()
     spool = Spool(directory, Bounds())
-    found = {entry.ident[:32] for entry in spool.waiting() if entry.uncertain}
+    uncertain = {entry.ident[:32] for entry in spool.waiting() if entry.uncertain}
     spool.close()
-    return found
+    return uncertain
 
 
 def _check_account(line: str, in_flight: int) -> None:

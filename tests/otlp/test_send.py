@@ -30,9 +30,9 @@ def otelmig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Do
     monkeypatch.setenv("OTELMIG_SPOOL", str(tmp_path / "spool"))
 
     def run(*arguments: str | Path) -> Done:
-        found = run_command([str(argument) for argument in arguments])
-        assert not found.raised
-        return Done(returncode=found.code, stdout=found.stdout, stderr=found.stderr)
+        result = run_command([str(argument) for argument in arguments])
+        assert not result.raised
+        return Done(returncode=result.code, stdout=result.stdout, stderr=result.stderr)
 
     return run
 
@@ -67,7 +67,10 @@ def test_archive_twice(protocol: str, otelmig: Callable[..., Done], tmp_path: Pa
         command = ("send", "a.jsonl", "--otlp", receiver.url, "--protocol", protocol)
         first, second = otelmig(*command), otelmig(*command)
         spans = [
-            span for line in lines for each in parsed_line(line).resource_spans for span in each.scope_spans[0].spans
+            span
+            for line in lines
+            for resource in parsed_line(line).resource_spans
+            for span in resource.scope_spans[0].spans
         ]
         assert receiver.spans == spans
         if protocol == "http/json":
@@ -143,8 +146,8 @@ def test_line_that_is_too_long(otelmig: Callable[..., Done], tmp_path: Path) -> 
     """It is one broken line, with its number; those after it keep theirs."""
     lines = _archive(tmp_path / "a.jsonl", 2)
     with (tmp_path / "a.jsonl").open("wb") as file:
-        for each in (lines[0], b" " * (130 << 20), b"no", lines[1]):
-            file.write(each + b"\n")
+        for line in (lines[0], b" " * (130 << 20), b"no", lines[1]):
+            file.write(line + b"\n")
         file.write(b" " * (65 << 20))
     done = otelmig("send", "a.jsonl", "--dry-run")
     assert done.stderr.splitlines()[:3] == [
@@ -161,9 +164,9 @@ def test_packed_archives_and_lines_of_others(otelmig: Callable[..., Done], tmp_p
     packed = gzip.compress((tmp_path / "a.jsonl").read_bytes())
     (tmp_path / "a.jsonl.gz").write_bytes(packed)
     (tmp_path / "b.jsonl.gz").write_bytes(packed[:-200])
-    merged = {"resourceSpans": [each for line in lines for each in json.loads(line)["resourceSpans"]]}
-    for number, each in enumerate(merged["resourceSpans"]):
-        each["scopeSpans"][0]["spans"][0]["traceId"] = f"{number + 77:032x}"
+    merged = {"resourceSpans": [resource for line in lines for resource in json.loads(line)["resourceSpans"]]}
+    for number, resource in enumerate(merged["resourceSpans"]):
+        resource["scopeSpans"][0]["spans"][0]["traceId"] = f"{number + 77:032x}"
     (tmp_path / "c.jsonl").write_text(json.dumps(merged, ensure_ascii=True) + "\n")
     with http_receiver() as receiver:
         done = otelmig("send", "a.jsonl.gz", "c.jsonl", "missing.jsonl", "--otlp", receiver.url)
@@ -221,7 +224,9 @@ def test_another_content_is_not_sent_silently(otelmig: Callable[..., Done], tmp_
         (tmp_path / "a.jsonl").write_bytes(lines[0].replace(b"connection_failed", b"tls_error") + b"\n")
         other = otelmig(*command)
         assert other.returncode == 3
-        assert "has another form of trace 00000000000000000000000000000001 (see --resend)" in other.stderr
+        assert (
+            "already has a different version of trace 00000000000000000000000000000001 (see --resend)" in other.stderr
+        )
         assert "1 not exported (1 delivered before with other content)" in _last(other.stderr)
         assert otelmig(*command, "--resend").returncode == 0
 

@@ -75,7 +75,7 @@ def delivery_to(
 
 
 def delivered(
-    given: Sequence[Payload],
+    traces: Sequence[Payload],
     url: str,
     directory: Path | None,
     said: list[str] | None = None,
@@ -84,15 +84,15 @@ def delivered(
     """Deliver as ``otelmig trace`` does; the account of it."""
     with delivery_to(url, directory, said if said is not None else [], **options) as delivery:
         delivery.preflight()
-        delivery.deliver(given, Origin.TRACED)
+        delivery.deliver(traces, Origin.TRACED)
         delivery.deliver_leftovers()
     return delivery.account
 
 
-def check_delivered(given: Sequence[Payload], receiver: Receiver, accounts: Sequence[Account]) -> None:
+def check_delivered(traces: Sequence[Payload], receiver: Receiver, accounts: Sequence[Account]) -> None:
     """Assert that all is there, each span with one content, and that no copy was made which no account speaks of."""
     contents = receiver.contents()
     spans = Counter(trace_id.hex() for trace_id, _ in contents)
-    assert spans == {payload.ident[:32]: payload.spans for payload in given}
-    assert {len(each) for each in contents.values()} == {1}
+    assert spans == {payload.ident[:32]: payload.spans for payload in traces}
+    assert {len(versions) for versions in contents.values()} == {1}
     assert receiver.copies().total() <= sum(account.re_sent.traces for account in accounts)

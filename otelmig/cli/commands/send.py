@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             carry(delivery.deliver, archives.payloads(), Origin.ARCHIVE).result()
         readable = bool(files) or carry(delivery.deliver_spool).result()
     account = delivery.account
-    given = sum(each.traces for each in account.given)
+    given = sum(each.traces for each in account.totals)
     stdout = Stdout()
     if arguments.json:
         document = {
@@ -127,7 +127,7 @@ class _Archives:
 
     def _break(self, what: str) -> None:
         self._broken += 1
-        self._delivery.account.break_line()
+        self._delivery.account.count_broken_line()
         if self._broken <= _SAID:
             say(f"{what}{'; more such lines are only counted' if self._broken == _SAID else ''}")
 
@@ -167,12 +167,17 @@ def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archi
     broken = delivery.account.not_exported.traces
     stdout = Stdout()
     if arguments.json:
-        plan = {"endpoint": delivery.place, "found": found + broken, "already_delivered": known, "broken_line": broken}
+        plan = {
+            "endpoint": delivery.display_url,
+            "found": found + broken,
+            "already_delivered": known,
+            "broken_line": broken,
+        }
         document = {"schema": "otelmig.send/1", "dry_run": plan, "errors": [str(error) for error in archives.errors]}
         stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
     stdout.flush()
     say_last(
         f"{counted(found + broken, 'trace' if from_spool else 'line')} found, {found - known} would be sent to "
-        f"{delivery.place}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}"
+        f"{delivery.display_url}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}"
     )
     return archives.exit_code(found + broken, complete=not (broken or stdout.failed))

@@ -1,1 +1,1 @@
-"""Traces as OTLP: JSON lines, protobuf, spans of the SDK."""
+"""Traces as OTLP: in JSON, in protobuf, and as spans of the OpenTelemetry SDK."""

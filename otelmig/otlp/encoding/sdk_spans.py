@@ -1,6 +1,6 @@
-"""Traces as the SDK's finished spans: for any ``SpanExporter``, and the reference for what is sent.
+"""Traces as finished spans of the OpenTelemetry SDK: for any ``SpanExporter``, and the reference for what is sent.
 
-The spans are built directly: our ids and times are facts of the logs, so no tracer, sampler or processor is involved.
+The spans are built directly. Their ids and times are facts of the logs, so no tracer, sampler or processor is involved.
 """
 
 from __future__ import annotations
@@ -31,12 +31,31 @@ _SCOPE: Final = InstrumentationScope(SCOPE_NAME, __version__, SCHEMA_URL)
 
 
 def readable_spans(trace: Trace) -> list[ReadableSpan]:
-    """The spans of ``trace`` in its order; spans of one role share one resource."""
-    resources = {role: Resource(dict(given), SCHEMA_URL) for role, given in trace.resources.items()}
+    """Return the spans of ``trace`` in its order; the spans of one side share one resource.
+
+    Any exporter of the SDK takes them. Here is one that keeps them in memory, fed with the recorded migration that
+    ships with the package:
+
+    >>> from importlib.resources import as_file, files
+    >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    >>> from otelmig import trace_migrations
+    >>> with as_file(files("otelmig") / "recordings") as folder:
+    ...     (trace,) = trace_migrations([folder / "source.log", folder / "destination.log"])
+    >>> exporter = InMemorySpanExporter()
+    >>> exporter.export(readable_spans(trace))
+    <SpanExportResult.SUCCESS: 0>
+    >>> for span in exporter.get_finished_spans()[:3]:
+    ...     print(span.name, (span.end_time - span.start_time) // 10**6, "ms")
+    migration 12592 ms
+    setup 503 ms
+    receive 12467 ms
+    """
+    resources = {role: Resource(dict(attributes), SCHEMA_URL) for role, attributes in trace.resources.items()}
     return [_readable(span, trace, resources[span.role]) for span in trace.spans]
 
 
 def _readable(span: Span, trace: Trace, resource: Resource) -> ReadableSpan:
+    """Return one span with its resource."""
     return ReadableSpan(
         name=span.name,
         context=_context(trace, span.span_id, remote=False),
@@ -54,4 +73,5 @@ def _readable(span: Span, trace: Trace, resource: Resource) -> ReadableSpan:
 
 
 def _context(trace: Trace, span_id: str, *, remote: bool) -> SpanContext:
+    """Return the context of a span of ``trace``."""
     return SpanContext(int(trace.trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=_SAMPLED)

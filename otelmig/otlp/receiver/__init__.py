@@ -1,1 +1,1 @@
-"""A receiver of OTLP: where it is, how it is spoken to, what its answers mean."""
+"""An OTLP receiver: its settings, the protocols that reach it, and what its answers mean."""

@@ -1,4 +1,4 @@
-"""The certificates and keys of the settings, looked at before anything else is done: gRPC aborts over bad ones."""
+"""The certificates and keys of the settings, checked before anything is sent: gRPC aborts the process over bad ones."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["check_certificates"]
 
 
 def check_certificates(settings: Settings) -> None:
-    """See that the files can be used.
+    """Check that every certificate and key file can be read and used.
 
     Raises:
-        UsageError: one cannot be read, holds no PEM of its kind, or lacks the other half of its pair.
+        UsageError: a file cannot be read, holds no PEM of its kind, or lacks the other half of its pair.
     """
     certificate, key = settings.client_certificate, settings.client_key
     for path in (settings.certificate, certificate, key):
@@ -40,7 +40,8 @@ def check_certificates(settings: Settings) -> None:
             context.load_verify_locations(settings.certificate)
         if certificate is not None:
             shown = certificate if key is None else f"{certificate} with {key}"
-            context.load_cert_chain(certificate, key, password=lambda: "")  # else a protected key asks at the terminal
+            # without a password, OpenSSL would ask for that of a protected key at the terminal
+            context.load_cert_chain(certificate, key, password=lambda: "")
     except (OSError, ValueError) as error:
         why = str(getattr(error, "reason", None) or "not PEM").replace("_", " ").lower()
         raise UsageError(f"cannot use the certificate or key {shown}: {why}") from error

@@ -1,4 +1,4 @@
-"""OTLP over gRPC: the method is called directly, because the stock exporter does not look at rejected spans."""
+"""OTLP over gRPC; it calls the method itself, because the stock exporter does not look at rejected spans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the s
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otelmig.otlp.account import Reason
-from otelmig.otlp.receiver.transport import Answer, judged
+from otelmig.otlp.receiver.answer import Answer, answer_of
 from otelmig.version import __version__
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ _RETRYABLE: Final = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
-"""And RESOURCE_EXHAUSTED, if the receiver says when to come again (OTLP specification, "Failures")."""
+"""Codes after which the same request may be sent again (OTLP specification, "Failures"); RESOURCE_EXHAUSTED is one of
+them only if the receiver says when."""
 _REASONS: Final = {
     grpc.StatusCode.DEADLINE_EXCEEDED: Reason.TIMEOUT,
     grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHORIZED,
@@ -43,6 +44,7 @@ _REASONS: Final = {
     grpc.StatusCode.FAILED_PRECONDITION: Reason.REJECTED,
     grpc.StatusCode.RESOURCE_EXHAUSTED: Reason.RECEIVER_BUSY,
 }
+"""Reasons of the codes that have one of their own; the others are receiver errors."""
 _REFUSALS: Final = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -53,7 +55,7 @@ _REFUSALS: Final = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
-"""By their meaning, nothing was taken."""
+"""Codes that mean that nothing was accepted."""
 _UNREACHED: Final = {
     "connection refused": "connection refused",
     "name resolution": "no such host",
@@ -61,11 +63,11 @@ _UNREACHED: Final = {
     "dns resolution": "no such host",
     "failed to connect": "",
 }
-"""Words of a connection that was never made, and what to say instead."""
+"""Words of gRPC about a connection that was never made, and what to say instead (empty: gRPC's own words)."""
 _BROKE: Final = ("closed", "reset", "goaway", "broken pipe", "stream removed", "terminat", "disconnect")
-"""Words of a connection that broke, so that nobody knows what was taken."""
+"""Words of gRPC about a connection that broke, so that nobody knows what was accepted."""
 _REMOVED: Final = "stream removed"
-"""What the library itself says of a request whose connection broke, with one of two codes."""
+"""Words of gRPC itself about a request whose connection broke; they come with UNAVAILABLE or with UNKNOWN."""
 _BUSY: Final = (
     "queue is full",
     "high memory usage",
@@ -75,29 +77,33 @@ _BUSY: Final = (
     "rate limit",
     "throttl",
 )
-"""Words with which receivers and gateways say that they take nothing now."""
+"""Words of receivers and gateways that accept nothing at the moment."""
 _HTTP_STATUS: Final = re.compile(r"received http2? (?:header with )?status:? ?(429|502|503|504)\b")
-"""What a gateway said in gRPC's place: somebody else may answer in time."""
+"""Words of gRPC about a gateway's plain HTTP answer; the receiver behind the gateway may answer later."""
 _HTTP_REFUSALS: Final = frozenset({"429", "503"})
+"""Those of these statuses that mean that nothing was accepted."""
 _TLS_MEANINGS: Final = {
     "certificate_veri": "its certificate is not trusted",
     "wrong_version": "does the port speak TLS?",
 }
+"""Words of gRPC about TLS, and what to say instead."""
 _TLS: Final = ("ssl", "tls", "handshake", "certificate")
+"""Words of gRPC about a failed TLS handshake."""
 _NO_GRPC: Final = ("http1", "parsing http/2", "received http status", "received http2 header with status")
+"""Words of gRPC about a port that speaks another protocol."""
 
 
 class GrpcTransport:
-    """One channel to one receiver."""
+    """One gRPC channel to one receiver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare a channel; the certificates and keys have been checked."""
+        """Prepare a channel; the certificates and keys have been checked already."""
         self._settings = settings
         scheme, _, target = settings.url.partition("://")
         compression = grpc.Compression.Gzip if settings.gzip else grpc.Compression.NoCompression
         options = [
             ("grpc.primary_user_agent", f"otelmig/{__version__}"),
-            ("grpc.enable_retries", 0),  # its own retries would send again without anybody knowing
+            ("grpc.enable_retries", 0),  # gRPC's own retries could duplicate spans without any account of it
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ]
@@ -117,88 +123,95 @@ class GrpcTransport:
         )
 
     def send(self, body: bytes, timeout_s: float) -> Answer:
-        """Call ``Export`` and look at its result."""
+        """Call ``Export`` with ``body``, an ``ExportTraceServiceRequest``, and return the answer."""
         try:
             response = self._export(body, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
-            return self._failed(error, timeout_s)
-        return judged(response, self._settings)
-
-    def _failed(self, error: grpc.RpcError, timeout_s: float) -> Answer:
-        place = self._settings.place
-        code = getattr(error, "code", lambda: grpc.StatusCode.UNKNOWN)()
-        details = self._settings.redacted(getattr(error, "details", lambda: None)() or "")
-        said = details.lower()
-        if (status := _HTTP_STATUS.search(said)) is not None:
-            return Answer(
-                failure=f"{place} answered {status[1]}",
-                reason=Reason.RECEIVER_BUSY,
-                retryable=True,
-                maybe_taken=status[1] not in _HTTP_REFUSALS,
-            )
-        if code is grpc.StatusCode.UNAVAILABLE or (
-            code is grpc.StatusCode.UNKNOWN and said.startswith(_REMOVED) and not _trailers(error)
-        ):
-            return self._unavailable(details, error)
-        if any(words in said for words in _NO_GRPC):
-            return Answer(failure=f"{place} does not speak gRPC: {details}", reason=Reason.NOT_OTLP)
-        pause_s = _retry_delay_s(error)
-        large = code is grpc.StatusCode.RESOURCE_EXHAUSTED and pause_s is None and "larger than max" in said
-        failure = f"{place}: {code.name} {details}".rstrip()
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            failure = f"{place} did not answer within {timeout_s:.1f} s"
-        return Answer(
-            failure=failure,
-            reason=Reason.TOO_LARGE if large else _REASONS.get(code, Reason.RECEIVER_ERROR),
-            retryable=code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and pause_s is not None),
-            retry_after_s=pause_s,
-            of_request=large or code not in _REASONS or _REASONS[code] is Reason.REJECTED,
-            maybe_taken=code not in _REFUSALS,
-        )
-
-    def _unavailable(self, details: str, error: grpc.RpcError) -> Answer:
-        """No connection, a wrong one, one that broke, or a receiver that says so."""
-        place, said = self._settings.place, details.lower()
-        if any(words in said for words in _NO_GRPC):
-            return Answer(
-                failure=f"{place} does not speak gRPC: if it is OTLP's HTTP port, say --protocol http/protobuf",
-                reason=Reason.NOT_OTLP,
-            )
-        if any(words in self._without_host(said) for words in _TLS):
-            meaning = next((text for words, text in _TLS_MEANINGS.items() if words in said), details)
-            return Answer(failure=f"{place}: TLS failed ({meaning})", reason=Reason.TLS)
-        for words, meaning in _UNREACHED.items():
-            if words in said:
-                failure = f"cannot reach {place}: {meaning or details}"
-                return Answer(failure=failure, reason=Reason.UNREACHABLE, retryable=True)
-        pause_s = _retry_delay_s(error)
-        broke = any(words in said for words in _BROKE)
-        busy = pause_s is not None or (not broke and (bool(_trailers(error)) or any(words in said for words in _BUSY)))
-        return Answer(
-            failure=f"{place}: UNAVAILABLE {details}".rstrip(),
-            reason=Reason.RECEIVER_BUSY if busy else Reason.CONNECTION_LOST,
-            retryable=True,
-            retry_after_s=pause_s,
-            maybe_taken=not busy,
-        )
-
-    def _without_host(self, said: str) -> str:
-        """A host may be named after anything."""
-        host = re.escape(urlsplit(self._settings.url).hostname or "")
-        return re.sub(rf"(?<![\w.-]){host}(?![\w.-])", "", said)
+            return self._failure(error, timeout_s)
+        return answer_of(response, self._settings)
 
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
 
+    def _failure(self, error: grpc.RpcError, timeout_s: float) -> Answer:
+        """Return the answer for a call that failed."""
+        url = self._settings.display_url
+        code = getattr(error, "code", lambda: grpc.StatusCode.UNKNOWN)()
+        details = self._settings.redacted(getattr(error, "details", lambda: None)() or "")
+        words = details.lower()
+        if (status := _HTTP_STATUS.search(words)) is not None:
+            return Answer(
+                failure=f"{url} answered {status[1]}",
+                reason=Reason.RECEIVER_BUSY,
+                retryable=True,
+                maybe_accepted=status[1] not in _HTTP_REFUSALS,
+            )
+        if code is grpc.StatusCode.UNAVAILABLE or (
+            code is grpc.StatusCode.UNKNOWN and words.startswith(_REMOVED) and not _trailers(error)
+        ):
+            return self._unavailable(details, error)
+        if _has_any(words, _NO_GRPC):
+            return Answer(failure=f"{url} does not speak gRPC: {details}", reason=Reason.NOT_OTLP)
+        retry_after_s = _retry_after_s(error)
+        exhausted = code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        too_large = exhausted and retry_after_s is None and "larger than max" in words
+        failure = f"{url}: {code.name} {details}".rstrip()
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            failure = f"{url} did not answer within {timeout_s:.1f} s"
+        return Answer(
+            failure=failure,
+            reason=Reason.TOO_LARGE if too_large else _REASONS.get(code, Reason.RECEIVER_ERROR),
+            retryable=code in _RETRYABLE or (exhausted and retry_after_s is not None),
+            retry_after_s=retry_after_s,
+            concerns_request=too_large or code not in _REASONS or _REASONS[code] is Reason.REJECTED,
+            maybe_accepted=code not in _REFUSALS,
+        )
+
+    def _unavailable(self, details: str, error: grpc.RpcError) -> Answer:
+        """Return the answer for UNAVAILABLE: no connection, a wrong or a broken one, or a receiver that says so."""
+        url, words = self._settings.display_url, details.lower()
+        if _has_any(words, _NO_GRPC):
+            return Answer(
+                failure=f"{url} does not speak gRPC: if it is OTLP's HTTP port, say --protocol http/protobuf",
+                reason=Reason.NOT_OTLP,
+            )
+        if _has_any(self._without_host(words), _TLS):
+            meaning = next((text for key, text in _TLS_MEANINGS.items() if key in words), details)
+            return Answer(failure=f"{url}: TLS failed ({meaning})", reason=Reason.TLS)
+        for key, meaning in _UNREACHED.items():
+            if key in words:
+                failure = f"cannot reach {url}: {meaning or details}"
+                return Answer(failure=failure, reason=Reason.UNREACHABLE, retryable=True)
+        retry_after_s = _retry_after_s(error)
+        from_receiver = not _has_any(words, _BROKE) and (bool(_trailers(error)) or _has_any(words, _BUSY))
+        busy = retry_after_s is not None or from_receiver
+        return Answer(
+            failure=f"{url}: UNAVAILABLE {details}".rstrip(),
+            reason=Reason.RECEIVER_BUSY if busy else Reason.CONNECTION_LOST,
+            retryable=True,
+            retry_after_s=retry_after_s,
+            maybe_accepted=not busy,
+        )
+
+    def _without_host(self, words: str) -> str:
+        """Return ``words`` without the receiver's host, whose name may contain "tls"."""
+        host = re.escape(urlsplit(self._settings.url).hostname or "")
+        return re.sub(rf"(?<![\w.-]){host}(?![\w.-])", "", words)
+
+
+def _has_any(words: str, parts: tuple[str, ...]) -> bool:
+    """Return whether any of ``parts`` occurs in ``words``."""
+    return any(part in words for part in parts)
+
 
 def _trailers(error: grpc.RpcError) -> tuple[tuple[str, bytes], ...]:
-    """What came with the receiver's own status; a connection that broke has none."""
+    """Return the trailing metadata of the receiver's own status; a connection that broke has none."""
     return tuple(getattr(error, "trailing_metadata", lambda: None)() or ())
 
 
-def _retry_delay_s(error: grpc.RpcError) -> float | None:
-    """When the receiver wants to be asked again (``google.rpc.RetryInfo``), if it says so."""
+def _retry_after_s(error: grpc.RpcError) -> float | None:
+    """Return the seconds that the receiver asks to wait (``google.rpc.RetryInfo``); None if it does not ask."""
     for name, value in _trailers(error):
         if name != "grpc-status-details-bin":
             continue
@@ -206,8 +219,8 @@ def _retry_delay_s(error: grpc.RpcError) -> float | None:
             details = Status.FromString(value).details
         except DecodeError:
             return None
-        for each in details:
+        for detail in details:
             info = RetryInfo()
-            if each.Is(RetryInfo.DESCRIPTOR) and each.Unpack(info):
+            if detail.Is(RetryInfo.DESCRIPTOR) and detail.Unpack(info):
                 return max(float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9), 0.0)
     return None

@@ -1,4 +1,4 @@
-"""Where and how to export: the command line first, then the environment variables of the OTLP specification."""
+"""Where and how to export: the caller's options first, then the environment variables of the OTLP specification."""
 
 from __future__ import annotations
 
@@ -26,57 +26,74 @@ _DEFAULT_ENDPOINTS: Final = {
 }
 _COMPRESSIONS: Final = ("none", "gzip")
 _EXPORTERS: Final = frozenset({"otlp", "console", "zipkin", "jaeger", "logging", "none"})
+"""Values of ``OTEL_TRACES_EXPORTER`` that the specification knows, or knew."""
 _DEFAULT_TIMEOUT_S: Final = 10.0
 _LONGEST_TIMEOUT_S: Final = (2**31 - 1) / 1000
-"""What the specification proposes for no limit."""
+"""At most this many seconds; the specification proposes it for "no limit"."""
 _TRACES_PATH: Final = "/v1/traces"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Variables with an endpoint: one for traces, which is used as it is, and one for all signals, a base URL."""
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METADATA_NAME: Final = re.compile(r"[a-z0-9_.-]+")
+"""Names that a gRPC header may have; HTTP allows more."""
 _SHORTEST_SECRET: Final = 4
-"""A shorter header value (``1``, ``dev``) is no secret, and hiding it would garble every message."""
+"""Characters of the shortest text that is hidden; hiding a shorter one (``1``, ``dev``) would garble every message."""
+_LONGEST_MESSAGE: Final = 200
+"""At most this many characters of a receiver's words are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that an exporter needs to know."""
+    """Everything that a transport needs to know to reach a receiver.
+
+    >>> settings = Settings.of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, headers=["X-Tenant=a"])
+    >>> settings.url, settings.protocol, settings.headers
+    ('http://collector:4318/v1/traces', 'http/protobuf', {'x-tenant': 'a'})
+    """
 
     protocol: str
     url: str
-    """http: the full URL of the traces endpoint; grpc: ``http(s)://HOST:PORT``, https meaning TLS."""
+    """HTTP: the full URL of the traces endpoint; gRPC: ``http(s)://HOST:PORT``, where https means TLS."""
     headers: Mapping[str, str]
+    """Extra headers of every request, by their names in lower case."""
     timeout_s: float
-    """For one request with its retries."""
+    """Seconds for one request with its retries."""
     gzip: bool
+    """Whether requests are compressed."""
     certificate: str | None
+    """Path of the PEM file with the authorities that the receiver's certificate is checked against."""
     client_certificate: str | None
+    """Path of the PEM file with the client's certificate, for mutual TLS."""
     client_key: str | None
+    """Path of the PEM file with the key of the client's certificate."""
     warnings: Sequence[str] = ()
-    """One line for each variable that was passed over, because it is malformed."""
+    """One line for each variable that is malformed and therefore ignored."""
 
     @property
-    def place(self) -> str:
-        """The endpoint as messages name it: without credentials, which a query may hold too."""
+    def display_url(self) -> str:
+        """The endpoint as messages name it: without user, password and query, each of which may be a credential."""
         parts = urlsplit(self.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
     @property
-    def receiver(self) -> str:
-        """The endpoint as the spool tells it from others: where users or queries differ, a digest of them does."""
+    def spool_key(self) -> str:
+        """The endpoint as the spool tells it from others: ``display_url``, and a digest of user and query if any."""
         parts = urlsplit(self.url)
         if not parts.username and not parts.query:
-            return self.place
-        told = f"{parts.username or ''} {parts.query}".encode()
-        return f"{self.place}#{sha256(told).hexdigest()[:16]}"
+            return self.display_url
+        tenant = f"{parts.username or ''} {parts.query}".encode()
+        return f"{self.display_url}#{sha256(tenant).hexdigest()[:16]}"
 
     def redacted(self, text: str) -> str:
-        """What a receiver said, as one line without the credentials that it may have repeated."""
+        """Return a receiver's words as one line, without credentials that the receiver may have repeated."""
         parts = urlsplit(self.url)
         words = [word for value in self.headers.values() for word in (value, *value.split())]
         secrets = {*words, parts.username, parts.password, parts.query}
-        for secret in sorted((each for each in secrets if each and len(each) >= _SHORTEST_SECRET), key=len)[::-1]:
+        longest_first = sorted((word for word in secrets if word and len(word) >= _SHORTEST_SECRET), key=len)[::-1]
+        for secret in longest_first:
             text = text.replace(secret, "***").replace(unquote(secret), "***")
-        return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:200]
+        printable = "".join(sign if sign.isprintable() else " " for sign in text)
+        return " ".join(printable.split())[:_LONGEST_MESSAGE]
 
     @classmethod
     def of(
@@ -93,26 +110,29 @@ class Settings:
         client_key: str | None = None,
         insecure: bool = False,
     ) -> Settings:
-        """What the options say (None or empty: nothing), completed from ``environ``.
+        """Return the settings that the options give; what they leave open (None or empty) comes from ``environ``.
+
+        A malformed variable that has a default is ignored with a warning. ``timeout_s`` is in seconds; each of
+        ``headers`` is ``key=value``; ``insecure`` means gRPC without TLS where the URL has no scheme.
 
         Raises:
-            UsageError: a value is not one of OTLP's.
+            UsageError: an option, an endpoint or a header has a value that OTLP does not allow.
         """
         variables = _Variables(environ)
         chosen = protocol or variables.one_of("PROTOCOL", PROTOCOLS) or HTTP
-        packing = compression or variables.one_of("COMPRESSION", _COMPRESSIONS) or "none"
+        encoding = compression or variables.one_of("COMPRESSION", _COMPRESSIONS) or "none"
         plain = insecure or (variables.text("INSECURE") or "").lower() == "true"
-        given = _decoded(variables.text("HEADERS") or "") | dict(_header(text, "--header") for text in headers)
-        if chosen == GRPC and not all(_METADATA_NAME.fullmatch(key) for key in given):
+        all_headers = _decoded(variables.text("HEADERS") or "") | dict(_header(text, "--header") for text in headers)
+        if chosen == GRPC and not all(_METADATA_NAME.fullmatch(key) for key in all_headers):
             raise UsageError("a header's name cannot be gRPC's: want letters, digits and any of _-.")
         if url is None:
             variables.check_exporters()
         return cls(
             protocol=chosen,
             url=_url(url or None, chosen, environ, insecure=plain),
-            headers=given,
+            headers=all_headers,
             timeout_s=_timeout_s(timeout_s) if timeout_s is not None else variables.timeout_s() or _DEFAULT_TIMEOUT_S,
-            gzip=packing == "gzip",
+            gzip=encoding == "gzip",
             certificate=certificate or variables.text("CERTIFICATE"),
             client_certificate=client_certificate or variables.text("CLIENT_CERTIFICATE"),
             client_key=client_key or variables.text("CLIENT_KEY"),
@@ -121,7 +141,7 @@ class Settings:
 
 
 def environment_exports(environ: Mapping[str, str]) -> bool:
-    """Whether the environment alone asks for an export: an endpoint is set and nothing says that it should not be."""
+    """Return whether the environment alone asks for an export: it sets an endpoint, and no variable forbids it."""
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     known = {name.lower() for name in _exporters(environ)} & _EXPORTERS
@@ -129,34 +149,37 @@ def environment_exports(environ: Mapping[str, str]) -> bool:
 
 
 def _exporters(environ: Mapping[str, str]) -> list[str]:
+    """Return the names in ``OTEL_TRACES_EXPORTER``."""
     names = (name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(","))
     return [name for name in names if name]
 
 
 @dataclass(frozen=True, slots=True)
 class _Variables:
-    """An exporter's variables, the traces' own before the general one; a malformed one is as good as none."""
+    """The variables of an OTLP exporter: that for traces comes before that for all signals, a malformed one is ignored.
+
+    Each ``name`` is what follows ``OTEL_EXPORTER_OTLP_`` or ``OTEL_EXPORTER_OTLP_TRACES_``.
+    """
 
     environ: Mapping[str, str]
     warnings: list[str] = field(default_factory=list)
-
-    def _given(self, name: str) -> Iterator[tuple[str, str]]:
-        for full in (f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}"):
-            if self.environ.get(full, "").strip():
-                yield full, self.environ[full]
+    """One line for each variable that was ignored."""
 
     def text(self, name: str) -> str | None:
-        return next((text for _, text in self._given(name)), None)
+        """Return the value of the first variable that is set; None if none is."""
+        return next((text for _, text in self._values(name)), None)
 
     def one_of(self, name: str, known: Sequence[str]) -> str | None:
-        for full, text in self._given(name):
+        """Return the first value that is one of ``known``, whatever its case; None if there is none."""
+        for full, text in self._values(name):
             if text.strip().lower() in known:
                 return text.strip().lower()
             self._ignore(full, text, f"want one of {', '.join(known)}")
         return None
 
     def timeout_s(self) -> float | None:
-        for full, text in self._given("TIMEOUT"):
+        """Return the timeout in seconds; None if no variable holds one."""
+        for full, text in self._values("TIMEOUT"):
             try:
                 seconds = float(text) / 1000
             except ValueError:
@@ -167,37 +190,54 @@ class _Variables:
         return None
 
     def check_exporters(self) -> None:
+        """Warn of names in ``OTEL_TRACES_EXPORTER`` that the specification does not know."""
         unknown = [name for name in _exporters(self.environ) if name.lower() not in _EXPORTERS]
         if unknown:
             self._ignore("OTEL_TRACES_EXPORTER", ",".join(unknown), "want otlp or none")
+
+    def _values(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield the full name and the value of each variable that is set."""
+        for full in (f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}"):
+            if self.environ.get(full, "").strip():
+                yield full, self.environ[full]
 
     def _ignore(self, name: str, text: str, wanted: str) -> None:
         self.warnings.append(f"{name}={text!r} is ignored: {wanted}")
 
 
-def _timeout_s(given_s: float) -> float:
-    if not 0 < given_s < float("inf"):
-        raise UsageError(f"--timeout {given_s}: want a positive number of seconds")
-    return min(given_s, _LONGEST_TIMEOUT_S)
+def _timeout_s(option_s: float) -> float:
+    """Return the caller's timeout in seconds, bounded.
+
+    Raises:
+        UsageError: it is not positive, or not finite.
+    """
+    if not 0 < option_s < float("inf"):
+        raise UsageError(f"--timeout {option_s}: want a positive number of seconds")
+    return min(option_s, _LONGEST_TIMEOUT_S)
 
 
-def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecure: bool) -> str:
+def _url(option: str | None, protocol: str, environ: Mapping[str, str], *, insecure: bool) -> str:
+    """Return the URL of the endpoint: the caller's, else that of the environment, else the default.
+
+    Raises:
+        UsageError: it is no URL of an OTLP endpoint.
+    """
     exact, base = (environ.get(name) for name in _ENDPOINTS)
-    url = given or exact or base or _DEFAULT_ENDPOINTS[protocol]
+    url = option or exact or base or _DEFAULT_ENDPOINTS[protocol]
     if "://" not in url:
         url = f"https://{url}" if protocol == GRPC and not insecure else f"http://{url}"
     try:
         parts = urlsplit(url)
         complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        url.encode()  # what is no UTF-8 in an argument is no text either
-        (parts.hostname or "").encode("idna")  # an empty label, or one that is too long
+        url.encode()  # raises if the argument was not UTF-8
+        (parts.hostname or "").encode("idna")  # raises if a label is empty or too long
     except ValueError:
         complete = False
     if not complete:
         raise UsageError(f"not an OTLP endpoint: {without_credentials(url)!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
     if protocol == GRPC:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    if given is not None:
+    if option is not None:
         return url if parts.path.strip("/") else parts._replace(path=_TRACES_PATH).geturl()
     if exact:
         return url
@@ -205,21 +245,29 @@ def _url(given: str | None, protocol: str, environ: Mapping[str, str], *, insecu
 
 
 def without_credentials(url: str) -> str:
-    """A malformed URL without what may be a credential: neither what is before an @ nor what is after a ?."""
+    """Return a URL, malformed or not, without what may be a credential: what precedes an @ or follows a ?."""
     base = re.split(r"[?#]", url, maxsplit=1)[0]
-    if "@" in url and "@" not in base:  # nobody can say where it ends
+    if "@" in url and "@" not in base:  # a password may contain the ?, so that its end cannot be found
         return "***"
     return base.rpartition("@")[2]
 
 
 def _decoded(text: str) -> dict[str, str]:
-    """``key=value`` pairs separated by commas, percent-encoded, as in W3C Baggage; what is no pair is an error."""
+    """Return the headers in ``text``: percent-encoded ``key=value`` pairs separated by commas, as in W3C Baggage.
+
+    Raises:
+        UsageError: a part of the text is no such pair.
+    """
     pairs = (part.strip() for part in text.split(","))
     return dict(_header(part, "OTEL_EXPORTER_OTLP_HEADERS", unquote) for part in pairs if part)
 
 
 def _header(text: str, origin: str, decode: Callable[[str], str] = str) -> tuple[str, str]:
-    """One header; a message names where it came from, not what it holds."""
+    """Return name and value of one header.
+
+    Raises:
+        UsageError: ``text`` is no ``key=value`` in printable ASCII; the message names ``origin``, and no value.
+    """
     key, equals, value = text.partition("=")
     key, value = decode(key.strip()), decode(value.strip())
     if not equals or not _HEADER_NAME.fullmatch(key) or not (value.isascii() and value.isprintable()):

@@ -1,1 +1,1 @@
-"""Traces that wait on the disk, and what the receivers acknowledged."""
+"""The spool: traces that wait on the disk for a receiver, and receipts of what receivers acknowledged."""

@@ -1,4 +1,4 @@
-"""The directory of a spool: where it is, whether it is one, and that only one process uses it."""
+"""The directory of a spool: where it is, whether it holds a spool, and the lock that keeps other processes out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import SpoolError, SpoolVersionError, UsageError
+from otelmig.otlp.spool.format import HEADLINE, VERSION, version_of
 from otelmig.otlp.spool.segment import spool_error
 
 if TYPE_CHECKING:
@@ -17,28 +18,32 @@ if TYPE_CHECKING:
 
 __all__ = ["check_spool", "default_spool", "open_directory"]
 
-_FORMAT: Final = 1
-_HEADLINE: Final = "otelmig-spool "
 _LOCK_WAIT_S: Final = 60.0
+"""At most this many seconds are waited for another process to release the spool."""
 _LOCK_PAUSE_S: Final = 0.1
+"""Seconds between two attempts to lock it."""
 
 
 def default_spool(environ: Mapping[str, str]) -> Path:
-    """Where the spool is if nobody says: with the user's state (XDG Base Directory Specification).
+    """Return where the spool is by default: with the user's state (XDG Base Directory Specification).
 
     Raises:
         UsageError: there is no home directory.
     """
-    given, state, home = (environ.get(name, "") for name in ("OTELMIG_SPOOL", "XDG_STATE_HOME", "HOME"))
-    if given:
-        return Path(given)
-    if not state.startswith("/"):  # a relative one is to be ignored
+    spool, state, home = (environ.get(name, "") for name in ("OTELMIG_SPOOL", "XDG_STATE_HOME", "HOME"))
+    if spool:
+        return Path(spool)
+    if not state.startswith("/"):  # the XDG specification says to ignore a relative path
         state = f"{home or _home()}/.local/state"
     return Path(state) / "otelmig" / "spool"
 
 
 def _home() -> str:
-    """The user's home directory where no variable says it, as for a service."""
+    """Return the user's home directory where no variable names it, as in a service.
+
+    Raises:
+        UsageError: the user has none.
+    """
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
@@ -46,11 +51,11 @@ def _home() -> str:
 
 
 def check_spool(directory: Path) -> bool:
-    """Whether there is a spool; nothing is changed.
+    """Return whether ``directory`` holds a spool; False if it is empty or missing. Nothing is changed.
 
     Raises:
-        SpoolVersionError: a newer otelmig wrote it.
-        SpoolError: it is something else, or cannot be read.
+        SpoolVersionError: a newer otelmig wrote the spool.
+        SpoolError: the directory holds something else, or cannot be read.
     """
     try:
         text = (directory / "format").read_text("utf-8", "replace")
@@ -60,17 +65,22 @@ def check_spool(directory: Path) -> bool:
         return False
     except OSError as error:
         raise spool_error(directory, error) from error
-    number = text.removeprefix(_HEADLINE).strip()
-    if not text.startswith(_HEADLINE) or not number.isdecimal():
+    version = version_of(text)
+    if version is None:
         raise SpoolError(f"{directory}/format does not say what a spool's does")
-    if int(number) > _FORMAT:
+    if version > VERSION:
         raise SpoolVersionError(
-            f"a newer otelmig wrote the spool {directory} (format {number}): see --spool DIR and --no-spool"
+            f"a newer otelmig wrote the spool {directory} (format {version}): see --spool DIR and --no-spool"
         )
     return True
 
 
 def _names(directory: Path) -> set[str]:
+    """Return the names in ``directory``; none if it does not exist.
+
+    Raises:
+        SpoolError: it cannot be read.
+    """
     try:
         return {path.name for path in directory.iterdir()}
     except FileNotFoundError:
@@ -79,13 +89,13 @@ def _names(directory: Path) -> set[str]:
         raise spool_error(directory, error) from error
 
 
-def open_directory(directory: Path, waiting: Callable[[str], None]) -> int:
-    """Make the directory a spool, if it is none yet, and lock it: the descriptor that holds the lock.
+def open_directory(directory: Path, on_wait: Callable[[str], None]) -> int:
+    """Make ``directory`` a spool if it is none yet, lock it, and return the descriptor that holds the lock.
 
-    ``waiting`` is told once, in one line, if another process uses it.
+    If another process has the lock, ``on_wait`` is called once, with one line for a person.
 
     Raises:
-        SpoolError: it cannot be used, or another process did not let go of it.
+        SpoolError: the directory cannot be used, or another process did not release it in time.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -94,10 +104,10 @@ def open_directory(directory: Path, waiting: Callable[[str], None]) -> int:
     except OSError as error:
         raise spool_error(directory, error) from error
     try:
-        _acquire(lock, directory, waiting)
+        _acquire(lock, directory, on_wait)
         if not existed:
             partial = directory / "format.partial"
-            partial.write_text(f"{_HEADLINE}{_FORMAT}\n")
+            partial.write_text(HEADLINE)
             partial.replace(directory / "format")
     except OSError as error:
         os.close(lock)
@@ -108,19 +118,25 @@ def open_directory(directory: Path, waiting: Callable[[str], None]) -> int:
     return lock
 
 
-def _acquire(lock: int, directory: Path, waiting: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    said = False
+def _acquire(lock: int, directory: Path, on_wait: Callable[[str], None]) -> None:
+    """Lock the file behind ``lock``, and write the id of this process into it.
+
+    Raises:
+        SpoolError: another process did not release it in time.
+        OSError: the file cannot be locked or written.
+    """
+    deadline_s = time.monotonic() + _LOCK_WAIT_S
+    told = False
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline_s:
                 raise SpoolError(f"process {owner} uses the spool {directory}: waited in vain") from None
-            if not said:
-                waiting(f"process {owner} uses the spool {directory}: waiting for it")
-                said = True
+            if not told:
+                on_wait(f"process {owner} uses the spool {directory}: waiting for it")
+                told = True
             time.sleep(_LOCK_PAUSE_S)
         else:
             os.ftruncate(lock, 0)

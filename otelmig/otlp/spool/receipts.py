@@ -1,10 +1,11 @@
-"""Receipts: which payloads which endpoint has taken, remembered as long as the spool remembers anything."""
+"""Receipts: which payload which endpoint acknowledged, kept for as long as the spool keeps anything."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from otelmig.otlp.spool.segment import AppendFile, Record, read_records, spool_error, strike_out
+from otelmig.otlp.spool.format import ACKNOWLEDGED, Record
+from otelmig.otlp.spool.segment import AppendFile, read_records, spool_error, strike_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,24 +15,28 @@ if TYPE_CHECKING:
 
 __all__ = ["Receipts"]
 
-_ACKNOWLEDGED: Final = "A"
-
 
 class Receipts:
-    """The file ``receipts`` of a spool, and what it says by payload and endpoint."""
+    """The file ``receipts`` of a spool, by payload and endpoint."""
 
     def __init__(self, path: Path, *, since_s: int) -> None:
-        """Read the receipts that are not older than ``since_s``, seconds since the Unix epoch."""
+        """Read the file; receipts older than ``since_s``, seconds since the Unix epoch, have expired.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
         self._path = path
         self._file: AppendFile | None = None
         self._since_s = since_s
         self.size = 0
+        """Bytes of the file."""
         self._read()
 
     def _read(self) -> None:
-        self._digests: dict[tuple[str, str], str] = {}
-        self._expired: dict[tuple[str, str], set[str]] = {}
-        self._offsets: dict[tuple[str, str], list[int]] = {}
+        """Read the file from its beginning."""
+        self._digests: dict[tuple[str, str], str] = {}  # of valid receipts
+        self._expired: dict[tuple[str, str], set[str]] = {}  # digests of receipts that are about to be forgotten
+        self._offsets: dict[tuple[str, str], list[int]] = {}  # of the lines of both
         if self._path.exists():
             self.size = self._path.stat().st_size
             for record in read_records(self._path):
@@ -43,24 +48,24 @@ class Receipts:
                     self._expired.setdefault(key, set()).add(record.digest)
 
     def digest(self, ident: str, endpoint: str) -> str | None:
-        """Of what the endpoint took under that name; None if nothing."""
+        """Return the digest of the content that the endpoint acknowledged under ``ident``; None if it never did."""
         return self._digests.get((ident, endpoint))
 
-    def took(self, ident: str, endpoint: str, digest: str) -> bool:
-        """Whether the endpoint took that very content, also if that is about to be forgotten."""
+    def acknowledged(self, ident: str, endpoint: str, digest: str) -> bool:
+        """Return whether the endpoint acknowledged exactly this content, expired receipts included."""
         return self.digest(ident, endpoint) == digest or digest in self._expired.get((ident, endpoint), ())
 
-    def remembers(self, ident: str, endpoint: str) -> bool:
-        """Whether the endpoint took anything under that name, also if that is about to be forgotten."""
+    def has_any(self, ident: str, endpoint: str) -> bool:
+        """Return whether the endpoint acknowledged any content under ``ident``, expired receipts included."""
         return (ident, endpoint) in self._offsets
 
-    def take_back(self, idents: Iterable[str], endpoint: str) -> None:
-        """What the endpoint took under those names is to be sent to it again; on the disk when this returns.
+    def revoke(self, idents: Iterable[str], endpoint: str) -> None:
+        """Strike out the endpoint's receipts for ``idents``, so that these are sent again; durable on return.
 
         Raises:
-            SpoolError: it is not.
+            SpoolError: they could not be struck out.
         """
-        keys = [(each, endpoint) for each in idents]
+        keys = [(ident, endpoint) for ident in idents]
         strike_out(self._path, [offset for key in keys for offset in self._offsets.get(key, ())])
         for key in keys:
             self._offsets.pop(key, None)
@@ -68,7 +73,13 @@ class Receipts:
             self._expired.pop(key, None)
 
     def add(self, payloads: Iterable[Payload], endpoint: str, now_s: int) -> None:
-        """The endpoint took these. Durable once synced: without its receipt a payload is sent again, and counted."""
+        """Append receipts, written ``now_s`` seconds after the Unix epoch; durable once synced.
+
+        A payload whose receipt is lost is sent again, and that is counted.
+
+        Raises:
+            SpoolError: they could not be written.
+        """
         if self._file is None:
             self._file = AppendFile(self._path)
         data = b""
@@ -76,31 +87,28 @@ class Receipts:
             key = (payload.ident, endpoint)
             self._digests[key] = payload.digest
             self._offsets.setdefault(key, []).append(self._file.size + len(data))
-            data += Record(
-                kind=_ACKNOWLEDGED,
-                time_s=now_s,
-                ident=payload.ident,
-                digest=payload.digest,
-                spans=payload.spans,
-                endpoint=endpoint,
-            ).encoded()
+            data += Record.of(ACKNOWLEDGED, payload, endpoint, now_s).encoded()
         self._file.append(data, durable=False)
         self.size = self._file.size
 
     def sync(self) -> None:
-        """Have them on the disk."""
+        """Fsync the receipts.
+
+        Raises:
+            SpoolError: they may not be durable.
+        """
         if self._file is not None:
             self._file.sync()
 
-    def overdue(self, largest: int) -> bool:
-        """Whether some should be forgotten: most of the file expired, or it is too large."""
+    def needs_tidying(self, largest: int) -> bool:
+        """Return whether most receipts expired, or the file is larger than ``largest`` bytes."""
         return self.size > largest or len(self._expired) > len(self._digests)
 
     def tidy(self, largest: int) -> None:
-        """Forget what expired, and the older half of a file that is too large.
+        """Forget what expired and, in a file of more than ``largest`` bytes, the older half of the rest.
 
         Raises:
-            SpoolError: that could not be done.
+            SpoolError: the file could not be replaced.
         """
         partial = self._path.with_name(f"{self._path.name}.partial")
         try:
@@ -117,7 +125,11 @@ class Receipts:
             raise spool_error(self._path.parent, error) from error
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file.
+
+        Raises:
+            SpoolError: what was written may not be durable.
+        """
         if self._file is not None:
             file, self._file = self._file, None
             file.close()

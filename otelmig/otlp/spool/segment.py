@@ -1,147 +1,53 @@
-"""A segment of the spool: records, one a line, appended; :mod:`otelmig.otlp.spool.spool` says what they mean.
-
-A line without an end was being written when its process died. It is not read, and nothing is appended to its file.
-A line that changed on the disk fits its checksum no longer. If it kept a trace, that is lost, and its line is struck
-out once that was counted; so is a receipt that holds no longer. Nothing else is ever written over.
-"""
+"""Files of records that only grow: one of them, and the numbered segments of a spool."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote, unquote
-from zlib import crc32
+from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import SpoolError, SpoolFullError
+from otelmig.otlp.spool.format import STRUCK, Record, parsed_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = [
-    "DROPPED",
-    "FAILED",
-    "KEPT",
-    "LOST",
-    "SENDING",
-    "AppendFile",
-    "Entry",
-    "Record",
-    "read_records",
-    "spool_error",
-    "strike_out",
-]
+__all__ = ["AppendFile", "Segments", "read_records", "spool_error", "strike_out"]
 
-KEPT: Final = "T"
-SENDING: Final = "S"
-FAILED: Final = "F"
-DROPPED: Final = "D"
-LOST: Final = "?"
-"""Never written: a line that kept a trace, and whose head is damaged."""
-_STRUCK: Final = b"X "
-_FIELDS: Final = 8
-_LINE: Final = b'"resourceSpans"'
-"""What only a line that keeps a trace has in it."""
+_NAME: Final = re.compile(r"segment-\d{8,}")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@dataclass(slots=True, kw_only=True)
-class Entry:
-    """What the spool knows of one payload that is meant for one endpoint and not known to be there."""
-
-    ident: str
-    digest: str
-    spans: int
-    endpoint: str
-    time_s: int
-    """When it came into the spool, since the Unix epoch."""
-    uncertain: bool = False
-    """It was sent, and whether it was taken is not known."""
-    reason: str = ""
-    """Why the last send failed; empty if there was none."""
-    path: Path | None = None
-    """The segment that has its line; None if the line is in an archive of the user's."""
-    offset: int = 0
-    size: int = 0
-
-
-class Record(NamedTuple):
-    """One line of a segment or of the receipts: ``KIND TIME IDENT DIGEST SPANS ENDPOINT CHECK REST``."""
-
-    kind: str
-    time_s: int
-    ident: str
-    digest: str
-    spans: int
-    endpoint: str
-    rest: bytes = b""
-    offset: int = 0
-    """Where ``rest`` begins in its file."""
-    line_offset: int = 0
-    """Where its line begins."""
-
-    def encoded(self) -> bytes:
-        """The line."""
-        head = f"{self.kind} {self.time_s} {self.ident} {self.digest} {self.spans} {_quoted(self.endpoint)}".encode()
-        return b"%b %b %b\n" % (head, _check(head, self.rest), self.rest)
-
-
-@lru_cache(maxsize=16)
-def _quoted(endpoint: str) -> str:
-    return quote(endpoint, safe=":/[]")
+"""Error numbers that mean that there is no space."""
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a file, in order; what is no record, and no trace is lost with, is passed over."""
+    """Yield the records of a file in order, and one of kind ``LOST`` for each damaged line that kept a trace.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     offset = 0
     with path.open("rb") as file:
         for line in file:
-            record = _record(line, offset) if line.endswith(b"\n") else None
+            record = parsed_record(line, offset) if line.endswith(b"\n") else None
             if record is not None:
                 yield record
             offset += len(line)
 
 
-def _record(line: bytes, offset: int) -> Record | None:
-    fields = line[:-1].split(b" ", _FIELDS - 1)
-    if len(fields) == _FIELDS and fields[-2] == _check(b" ".join(fields[:-2]), fields[-1]):
-        kind, time_s, ident, digest, spans, endpoint = (each.decode() for each in fields[:-2])
-        return Record(
-            kind=kind,
-            time_s=int(time_s),
-            ident=ident,
-            digest=digest,
-            spans=int(spans),
-            endpoint=unquote(endpoint),
-            rest=fields[-1],
-            offset=offset + len(line) - 1 - len(fields[-1]),
-            line_offset=offset,
-        )
-    if line.startswith(_STRUCK) or _LINE not in line:
-        return None
-    return Record(kind=LOST, time_s=0, ident="", digest="", spans=0, endpoint="", line_offset=offset)
-
-
-def _check(head: bytes, rest: bytes) -> bytes:
-    """The checksum of a record; a line of OTLP/JSON has its digest."""
-    return b"%08x" % crc32(head if head.startswith(KEPT.encode()) else head + rest)
-
-
 def strike_out(path: Path, offsets: Iterable[int]) -> None:
-    """Mark the lines that begin there, so that they are not read again; on the disk when this returns.
+    """Mark the lines that begin at ``offsets``, so that no version reads them; durable on return.
 
     Raises:
-        SpoolError: they cannot be marked.
+        SpoolError: the file cannot be written.
     """
     try:
         with path.open("r+b") as file:
             for offset in offsets:
                 file.seek(offset)
-                file.write(_STRUCK)
+                file.write(STRUCK)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -152,7 +58,7 @@ class AppendFile:
     """A file that grows by whole writes: one that fails leaves nothing of itself behind."""
 
     def __init__(self, path: Path) -> None:
-        """Open ``path``, which is made if it is not there; an unfinished last line is ended.
+        """Open ``path``, creating it if necessary, and end an unfinished last line.
 
         Raises:
             SpoolError: it cannot be opened.
@@ -162,17 +68,25 @@ class AppendFile:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self.size = os.fstat(self._descriptor).st_size
             if not self.size:
-                _sync_directory(path.parent)  # the file is new: its name is to be on the disk before what it holds
+                _sync_directory(path.parent)  # the file is new: its name must be durable before its content
             if self.size and os.pread(self._descriptor, 1, self.size - 1) != b"\n":
                 self.append(b"\n", durable=False)
         except OSError as error:
             raise spool_error(path.parent, error) from error
 
+    @property
+    def exists(self) -> bool:
+        """Whether the path still leads to this file: its directory may have been removed or replaced."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
     def append(self, data: bytes, *, durable: bool) -> None:
-        """Write all of ``data``; if ``durable``, it is on the disk when this returns.
+        """Write all of ``data``; with ``durable``, fsync it.
 
         Raises:
-            SpoolError: it could not be written; the file is as long as it was.
+            SpoolError: it could not be written; the file is as long as before.
         """
         view = memoryview(data)
         try:
@@ -186,16 +100,12 @@ class AppendFile:
             raise spool_error(self.path.parent, error) from error
         self.size += len(data)
 
-    @property
-    def is_there(self) -> bool:
-        """Whether its path still leads to it: its directory may have been removed, or moved away."""
-        try:
-            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
-        except OSError:
-            return False
-
     def sync(self) -> None:
-        """Have everything that was appended on the disk."""
+        """Fsync everything that was appended.
+
+        Raises:
+            SpoolError: it may not be durable.
+        """
         try:
             os.fsync(self._descriptor)
         except OSError as error:
@@ -205,7 +115,7 @@ class AppendFile:
         """Close the file.
 
         Raises:
-            SpoolError: what was written may not be on the disk.
+            SpoolError: what was written may not be durable.
         """
         try:
             os.close(self._descriptor)
@@ -213,8 +123,111 @@ class AppendFile:
             raise spool_error(self.path.parent, error) from error
 
 
+class Segments:
+    """The segments of a spool, the oldest first; records are appended to a new one, which is open until closed."""
+
+    def __init__(self, directory: Path) -> None:
+        """Find the segments in ``directory``; none is opened.
+
+        Raises:
+            OSError: the directory cannot be read.
+        """
+        self._directory = directory
+        self.paths = sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
+        self._sizes = {path: path.stat().st_size for path in self.paths}
+        self._current: AppendFile | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return sum(self._sizes.values())
+
+    @property
+    def current_size(self) -> int:
+        """Bytes of the open segment; 0 if none is open."""
+        return 0 if self._current is None else self._current.size
+
+    @property
+    def exist(self) -> bool:
+        """Whether every segment is still where it was found or written."""
+        try:
+            closed = all(path.exists() for path in self.paths)
+        except OSError:
+            return False
+        return closed and (self._current is None or self._current.exists)
+
+    def records(self) -> Iterator[tuple[Record, Path]]:
+        """Yield the records of all segments in order, each with the path of its segment.
+
+        Raises:
+            OSError: a segment cannot be read.
+        """
+        for path in self.paths:
+            for record in read_records(path):
+                yield record, path
+
+    def append(self, records: Sequence[Record], *, durable: bool) -> list[tuple[Record, Path]]:
+        """Write ``records``; with ``durable``, fsync them. Return each with its offset, and the path of its segment.
+
+        Raises:
+            SpoolError: they could not be written; the segment is as long as before.
+        """
+        segment = self._open()
+        lines = [record.encoded() for record in records]
+        end = segment.size
+        segment.append(b"".join(lines), durable=durable)
+        self._sizes[segment.path] = segment.size
+        written = []
+        for record, line in zip(records, lines, strict=True):
+            end += len(line)
+            written.append((record._replace(offset=end - 1 - len(record.rest)), segment.path))
+        return written
+
+    def sync(self) -> None:
+        """Fsync the open segment, if any.
+
+        Raises:
+            SpoolError: what was appended may not be durable.
+        """
+        if self._current is not None:
+            self._current.sync()
+
+    def close(self) -> None:
+        """Close the open segment, if any.
+
+        Raises:
+            SpoolError: what was written may not be durable.
+        """
+        if self._current is not None:
+            segment, self._current = self._current, None
+            segment.close()
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove closed segments, the oldest first: an earlier one's entries need what a later one says of them.
+
+        Raises:
+            SpoolError: one could not be removed; those after it are still there.
+        """
+        for path in paths:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise spool_error(self._directory, error) from error
+            del self._sizes[path]
+            self.paths.remove(path)
+
+    def _open(self) -> AppendFile:
+        """Return the open segment; a new one if none is open."""
+        if self._current is None:
+            number = int(self.paths[-1].name.rpartition("-")[2]) + 1 if self.paths else 1
+            self._current = AppendFile(self._directory / f"segment-{number:08d}")
+            self.paths.append(self._current.path)
+            self._sizes[self._current.path] = 0
+        return self._current
+
+
 def _sync_directory(path: Path) -> None:
-    """As far as the file system can: some refuse it, and most do it with the file."""
+    """Fsync a directory as far as its file system can: some refuse it, and most do it along with the file."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -224,6 +237,6 @@ def _sync_directory(path: Path) -> None:
 
 
 def spool_error(directory: Path, error: OSError) -> SpoolError:
-    """One line about what the operating system said."""
+    """Return the error for what the operating system said about the spool in ``directory``."""
     kind = SpoolFullError if error.errno in _FULL else SpoolError
     return kind(f"cannot use the spool {directory}: {os.strerror(error.errno or 0).lower()}")

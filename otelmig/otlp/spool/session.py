@@ -1,4 +1,4 @@
-"""One run's use of a spool: opened when it is first needed, and given up for the rest of the run once it fails."""
+"""The spool as one run uses it: opened when first needed, and given up for the rest of the run once it fails."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from otelmig.otlp.spool.segment import Entry
+    from otelmig.otlp.spool.content import SpoolContent
+    from otelmig.otlp.spool.entries import Entry
 
-__all__ = ["SpoolSession", "kept_payload"]
+__all__ = ["SpoolSession", "stored_payload"]
 
 
 class SpoolSession:
-    """The spool for as long as it can be used: whatever happens to it, the delivery goes on."""
+    """One run's use of a spool; whatever happens to the spool, the delivery goes on."""
 
     def __init__(
         self,
@@ -29,50 +30,50 @@ class SpoolSession:
         bounds: Bounds,
         *,
         say: Callable[[str], None],
-        evicted: Callable[[Entry, Reason], None],
-        gone: Callable[[], None],
+        on_evicted: Callable[[Entry, Reason], None],
+        on_gone: Callable[[], None],
     ) -> None:
         """Prepare; nothing is opened yet, and without a ``directory`` nothing ever is.
 
-        ``say`` is told in one line if it has to be waited for or fails. ``evicted`` hears of what leaves it
-        undelivered, ``gone`` that nothing is there of what this run kept.
+        ``say`` is called with one line for a person if the spool is locked or fails, ``on_evicted`` for each entry that
+        leaves it undelivered, and ``on_gone`` if what this run stored has disappeared.
         """
         self.directory = directory
         self.failure: Reason | None = None
-        """Why nothing is kept any longer."""
-        self.bar: SpoolVersionError | None = None
-        """A newer otelmig wrote it: nothing can be recorded, and what was already delivered cannot be known."""
+        """Why nothing is stored any more; None while the spool works."""
+        self.blocked_by: SpoolVersionError | None = None
+        """The error if a newer otelmig wrote the spool: then nothing is sent, because nothing can be recorded."""
         self._bounds = bounds
         self._say = say
-        self._evicted = evicted
-        self._gone = gone
+        self._on_evicted = on_evicted
+        self._on_gone = on_gone
         self._spool: Spool | None = None
 
     def check(self) -> None:
-        """Find out whether a newer otelmig wrote it; what else is wrong is said when it is used."""
+        """Find out whether a newer otelmig wrote the spool; any other failure is reported when the spool is used."""
         if self.directory is not None:
             try:
                 check_spool(self.directory)
             except SpoolVersionError as error:
-                self.bar = error
+                self.blocked_by = error
             except SpoolError:
                 pass
 
-    def opened(self) -> Spool | None:
-        """The spool; None if there is none to be used."""
-        if self._spool is None and self.directory is not None and self.failure is None and self.bar is None:
+    def get(self) -> Spool | None:
+        """Return the spool, opened if necessary; None if there is none, or it failed."""
+        if self._spool is None and self.directory is not None and self.failure is None and self.blocked_by is None:
             try:
-                self._spool = Spool(self.directory, self._bounds, evicted=self._evicted, waiting=self._say)
+                self._spool = Spool(self.directory, self._bounds, on_evicted=self._on_evicted, on_wait=self._say)
                 self._spool.tidy()
             except SpoolVersionError as error:
-                self.bar = error
+                self.blocked_by = error
             except SpoolError as error:
                 self._give_up(error)
         return self._spool
 
-    def use(self, action: Callable[[Spool], None]) -> None:
-        """Do it with the spool, if there is one to be used."""
-        spool = self.opened()
+    def attempt(self, action: Callable[[Spool], None]) -> None:
+        """Call ``action`` with the spool, if there is one; give the spool up if that fails."""
+        spool = self.get()
         if spool is not None:
             try:
                 action(spool)
@@ -80,17 +81,17 @@ class SpoolSession:
                 self._give_up(error)
 
     def payloads(self, entries: Iterable[Entry]) -> Iterator[Payload]:
-        """What it holds of these; what is damaged is said, counted and given up."""
+        """Yield the stored payloads of ``entries``; a damaged one is reported as evicted and dropped."""
         for entry in entries:
-            spool = self.opened()
+            spool = self.get()
             if spool is None:
                 return
             if spool.entry(entry.ident, entry.endpoint) is not entry:
-                continue  # evicted, or delivered, in the meantime
+                continue  # it was evicted or delivered in the meantime
             try:
-                payload = kept_payload(spool, entry)
+                payload = stored_payload(spool, entry)
                 if payload is None:
-                    self._evicted(entry, Reason.BROKEN_LINE)
+                    self._on_evicted(entry, Reason.BROKEN_LINE)
                     spool.drop([entry])
             except SpoolError as error:
                 self._give_up(error)
@@ -99,33 +100,34 @@ class SpoolSession:
                 yield payload
 
     def close(self) -> list[Entry]:
-        """Let others have it; what waits in it."""
+        """Close and unlock the spool; return the entries still waiting."""
         if self._spool is None:
             return []
-        if not self._spool.is_there:
+        if not self._spool.exists:
             self._give_up(SpoolError(f"the spool {self.directory} is not there any longer"))
             return []
         waiting = self._spool.waiting()
-        with suppress(SpoolError):  # the space of what was delivered is freed another time
+        with suppress(SpoolError):  # the next run frees the space of what was delivered
             self._spool.close()
         return waiting
 
     def _give_up(self, error: SpoolError) -> None:
+        """Report ``error``, and use the spool no longer."""
         self.failure = Reason.SPOOL_FULL if isinstance(error, SpoolFullError) else Reason.SPOOL_UNAVAILABLE
         self._say(f"{error}; what is not delivered now is not kept")
         if self._spool is not None:
-            if not self._spool.is_there:
-                self._gone()
-            with suppress(SpoolError):  # one line about it is enough
+            if not self._spool.exists:
+                self._on_gone()
+            with suppress(SpoolError):  # the failure has been reported already
                 self._spool.close()
             self._spool = None
 
 
-def kept_payload(spool: Spool, entry: Entry) -> Payload | None:
-    """What the spool holds; None if it is damaged.
+def stored_payload(spool: SpoolContent, entry: Entry) -> Payload | None:
+    """Return the payload that the spool holds for a waiting ``entry``; None if its line is damaged.
 
     Raises:
-        SpoolError: it cannot be read.
+        SpoolError: the line cannot be read.
     """
     try:
         payload = Payload.of_line(spool.line(entry))

@@ -1,4 +1,4 @@
-"""Answers of HTTP as a receiver should not give them, or not often, and what cannot be sent at all."""
+"""HTTP connections: what cannot be connected is said beforehand, and what breaks is told from what was never made."""
 
 from __future__ import annotations
 
@@ -7,116 +7,45 @@ import socket
 import ssl
 from base64 import b64encode
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from delivery_cases import check_delivered, delivered, payloads
 from listener import listening
-from otlp_receiver import Reply, free_port, http_receiver
+from otlp_receiver import Reply, http_receiver
+from tls_receiver import certificate, server_context
 from trace_invariants import inputs
 
 from otelmig.otlp.account import Reason
-from otelmig.otlp.receiver.settings import Settings
-from otelmig.otlp.receiver.transport import open_transport
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from conftest import Otelmig
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from conftest import Otelmig
-
-_CERTIFICATES = Path(__file__).parents[1] / "certificates"
 _TAKEN = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
 _EARLY = (
     b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\nContent-Length: 9\r\n\r\n"
 )
 
 
-@pytest.mark.parametrize(
-    ("raw", "said", "words", "later"),
-    [
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0, 5\r\n\r\n",
-            "answered with a malformed header",
-            "0 exported, 2 spooled (2 receiver error)",
-            "2 exported, 2 re-sent",
-        ),
-        (
-            b"HTTP/1.1 302 Found\r\nLocation: http://[x\r\nContent-Length: 0\r\n\r\n",
-            "redirects to somewhere else (302)",
-            "0 exported, 2 spooled (2 not otlp)",
-            "2 exported",
-        ),
-        (
-            b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe/\r\nContent-Length: 0\r\n\r\n",
-            "redirects to http://\xff\xfe/ (302)",
-            "0 exported, 2 spooled (2 not otlp)",
-            "2 exported",
-        ),
-        (
-            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
-            "answered 101: this is no OTLP receiver",
-            "0 exported, 2 spooled (2 not otlp)",
-            "2 exported, 2 re-sent",
-        ),
-    ],
-    ids=["length", "location", "location that is no text", "upgrade"],
-)
-def test_malformed(raw: bytes, said: str, words: str, later: str, tmp_path: Path) -> None:
-    """One line says what it was; all is kept, the run goes on, and the next one knows what may have been taken."""
-    given = payloads(2)
-    lines: list[str] = []
-    with http_receiver() as receiver:
-        receiver.replies = [Reply(raw=raw, takes="re-sent" in later)]
-        account = delivered(given, receiver.url, tmp_path, lines)
-        assert account.words() == words
-        assert [said in line for line in lines] == [True]
-        again = delivered(given, receiver.url, tmp_path)
-        assert again.words() == later
-        check_delivered(given, receiver, [account, again])
-
-
-@pytest.mark.parametrize("year", ["99999999999999999999", "0000", "-1"])
-def test_date_that_is_none(year: str, tmp_path: Path) -> None:
-    """A time to come back that no calendar has is no time: the usual pause is made."""
-    date = f"Mon, 01 Jan {year} 00:00:00 GMT".encode()
-    busy = Reply(raw=b"HTTP/1.1 503 Busy\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % date, takes=False)
-    with http_receiver() as receiver:
-        receiver.replies = [busy]
-        assert delivered(payloads(2), receiver.url, tmp_path).words() == "2 exported"
-
-
 @pytest.mark.parametrize("way", ["plain", "TLS", "proxy"])
 def test_interim_answers(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a receiver says on its way to the answer is passed over, and the connection serves on."""
-    given = payloads(110)
-    with http_receiver(tls=_context() if way == "TLS" else None) as receiver:
+    traces = payloads(110)
+    with http_receiver(tls=server_context() if way == "TLS" else None) as receiver:
         receiver.reply = Reply(raw=_EARLY + _TAKEN)
         if way == "proxy":
             monkeypatch.setenv("http_proxy", receiver.url)
         url = "http://collector.invalid" if way == "proxy" else receiver.url
-        account = delivered(given, url, tmp_path, certificate=str(_CERTIFICATES / "ca.pem"))
+        account = delivered(traces, url, tmp_path, certificate=certificate("ca.pem"))
         assert account.words() == "110 exported"
         assert len(receiver.requests) == 3
-        check_delivered(given, receiver, [account])
-
-
-@pytest.mark.parametrize("status", [502, 504])
-def test_gateway_that_got_no_answer(status: int, tmp_path: Path) -> None:
-    """Nobody knows what the receiver behind it did: sent again, and counted."""
-    with http_receiver() as receiver:
-        receiver.replies = [Reply(status=status)]
-        account = delivered(payloads(1), receiver.url, tmp_path)
-        assert account.words() == "1 exported, 1 re-sent"
-        check_delivered(payloads(1), receiver, [account])
-
-
-def test_fields_of_a_later_version(tmp_path: Path) -> None:
-    """What a partial success of JSON says besides is passed over, as the specification wants it."""
-    body = b'{"partialSuccess":{"rejectedSpans":"0","retryable":{"a":[1]}}}'
-    with http_receiver() as receiver:
-        receiver.replies = [Reply(body=body)]
-        assert delivered(payloads(1), receiver.url, tmp_path, protocol="http/json").words() == "1 exported"
+        check_delivered(traces, receiver, [account])
 
 
 def test_user_in_any_script(tmp_path: Path) -> None:
@@ -168,24 +97,6 @@ def test_proxy_that_cannot_be_used(proxy: str, why: str, otelmig: Otelmig) -> No
         assert otelmig(*arguments, receiver.url, http_proxy=proxy, no_proxy="127.0.0.1").returncode == 0
 
 
-def test_fault_of_our_own() -> None:
-    """What nobody foresaw while a request is under way is raised where it is waited for, not kept quiet about."""
-    transport = open_transport(Settings.of({}, url=f"http://127.0.0.1:{free_port()}", compression="gzip"))
-    wrong: Any = "no bytes"
-    with pytest.raises(TypeError, match="bytes-like"):
-        transport.send(wrong, 5)
-    transport.close()
-
-
-def _context(*, mutual: bool = False) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_CERTIFICATES / "server.pem", _CERTIFICATES / "server.key")
-    if mutual:
-        context.load_verify_locations(_CERTIFICATES / "ca.pem")
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
 def _garbage(near: ssl.SSLSocket) -> None:
     with socket.socket(fileno=near.detach()) as plain:
         plain.sendall(b"\x17\x03\x03\x00\x20" + b"g" * 32)
@@ -210,7 +121,7 @@ def _breaking(fault: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
     faults = [fault]
 
     def serve(plain: socket.socket) -> None:
-        with _context().wrap_socket(plain, server_side=True) as near, near.makefile("rb") as words:
+        with server_context().wrap_socket(plain, server_side=True) as near, near.makefile("rb") as words:
             while head := b"".join(iter(words.readline, b"\r\n")):
                 size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index] # always sent
                 if size and faults:
@@ -227,7 +138,7 @@ def _breaking(fault: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
 def test_tls_that_breaks_in_mid_exchange(fault: Callable[[ssl.SSLSocket], None], tmp_path: Path) -> None:
     """It is a connection that broke: tried again, and counted, as nobody knows what arrived."""
     with _breaking(fault) as url:
-        account = delivered(payloads(100), url, tmp_path, certificate=str(_CERTIFICATES / "ca.pem"))
+        account = delivered(payloads(100), url, tmp_path, certificate=certificate("ca.pem"))
     assert account.words() == "100 exported, 50 re-sent"
 
 
@@ -243,9 +154,26 @@ def test_certificate_that_the_receiver_does_not_take(tmp_path: Path) -> None:
             while plain.recv(1 << 16):  # a reset would overtake the alert
                 pass
 
-    context = _context(mutual=True)
+    context = server_context(mutual=True)
     with listening(refuse) as port:
         url = f"https://127.0.0.1:{port}"
-        account = delivered(payloads(1), url, tmp_path, said, certificate=str(_CERTIFICATES / "ca.pem"))
+        account = delivered(payloads(1), url, tmp_path, said, certificate=certificate("ca.pem"))
     assert account.reasons == {Reason.TLS: account.spooled}
     assert ["certificate required" in line for line in said] == [True]
+
+
+def test_proxy(otelmig: Otelmig) -> None:
+    """HTTP_PROXY is used, unless NO_PROXY names the host."""
+    logs = inputs("v53.0-twohosts")
+    arguments = ("trace", "-q", *map(str, logs), "--timeout", "1")
+    with http_receiver() as proxy:
+        url = proxy.url
+        through = otelmig(*arguments, "--otlp", "http://collector.invalid:4318", HTTP_PROXY=url, http_proxy=url)
+        assert through.returncode == 0
+        assert {headers["host"] for headers in proxy.headers} == {"collector.invalid:4318"}
+        count = len(proxy.headers)
+        around = otelmig(
+            *arguments, "--otlp", "http://collector.invalid:4318", "--resend", http_proxy=url, no_proxy=".invalid"
+        )
+        assert around.returncode == 3
+        assert len(proxy.headers) == count

@@ -1,85 +1,28 @@
-"""What leaves as OTLP: the same spans by file, HTTP and gRPC, and no delivery that is not proved."""
+"""Settings of an export: options before variables, variables as the OTLP specification says."""
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from delivery_cases import PROTOCOLS, check_delivered, delivered, payloads
-from otlp_lines import parsed_line
-from otlp_receiver import Reply, http_receiver, receiver_of
-from trace_invariants import inputs, traced
+from otlp_receiver import http_receiver, receiver_of
+from trace_invariants import inputs
 
 from otelmig.errors import UsageError
-from otelmig.otlp.delivery import LARGEST_REQUEST
-from otelmig.otlp.payload import Payload
 from otelmig.otlp.receiver.settings import Settings, environment_exports
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Otelmig
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-
-def _by_id(message: ExportTraceServiceRequest) -> dict[bytes, bytes]:
-    return {
-        span.span_id: span.SerializeToString(deterministic=True)
-        for resource in message.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    }
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_receiver_gets_what_the_file_has(protocol: str, compression: str, tmp_path: Path) -> None:
-    """Span for span, by every transport, compressed or not."""
-    given = [Payload.of_trace(trace) for trace in traced(inputs("v53.0-retry"))]
-    with receiver_of(protocol)() as receiver:
-        account = delivered(given, receiver.url, tmp_path, protocol=protocol, compression=compression)
-        assert account.words() == "2 exported"
-        written: dict[bytes, bytes] = {}
-        for payload in given:
-            written |= _by_id(parsed_line(payload.line))
-        found: dict[bytes, bytes] = {}
-        for request in receiver.taken:
-            found |= _by_id(request)
-        assert found == written
-        if protocol == "http/json":
-            assert receiver.bodies == [payload.line for payload in given]
-        if protocol != "grpc" and compression == "gzip":
-            assert {headers["content-encoding"] for headers in receiver.headers} == {"gzip"}
-
-
-def test_requests_stay_small(tmp_path: Path) -> None:
-    """Many traces go in several requests, each below the limit; a trace larger than that is split by its spans."""
-    (trace,) = traced(inputs("v53.0-tls"))
-    giant = replace(
-        trace,
-        trace_id="f" * 32,
-        spans=tuple(trace.root._replace(span_id=f"{number + 1:016x}") for number in range(3000)),
-    )
-    many = [Payload.of_trace(replace(trace, trace_id=f"{number + 1:032x}")) for number in range(120)]
-    given = [*many, Payload.of_trace(giant), *payloads(1, 1000)]
-    with http_receiver() as receiver:
-        account = delivered(given, receiver.url, tmp_path)
-        assert account.words() == "122 exported"
-        assert max(map(len, receiver.bodies)) <= LARGEST_REQUEST
-        assert len(receiver.bodies) < 20
-        check_delivered(given, receiver, [account])
 
 
 def test_settings_follow_the_specification() -> None:
     """Endpoints, headers and timeouts mean what the OTLP specification says."""
     base = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/tenant/", "OTEL_EXPORTER_OTLP_TIMEOUT": "1500"}
-    found = Settings.of(base | {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20x,b=c"})
-    assert found.url == "http://c:4318/tenant/v1/traces"
-    assert found.timeout_s == 1.5
-    assert found.headers == {"authorization": "Bearer x", "b": "c"}
+    settings = Settings.of(base | {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20x,b=c"})
+    assert settings.url == "http://c:4318/tenant/v1/traces"
+    assert settings.timeout_s == 1.5
+    assert settings.headers == {"authorization": "Bearer x", "b": "c"}
     exact = base | {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://d:1/x", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "7"}
     assert Settings.of(exact).url == "http://d:1/x"
     assert Settings.of(exact).timeout_s == 0.007
@@ -108,7 +51,7 @@ def test_settings_of_every_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "given", "insecure", "expected"),
+    ("environ", "url", "insecure", "expected"),
     [
         ({}, None, False, "http://localhost:4317"),
         ({}, "f:4317", False, "https://f:4317"),
@@ -120,9 +63,9 @@ def test_settings_of_every_variable() -> None:
         ({}, "http://f:4317/path", False, "http://f:4317"),
     ],
 )
-def test_grpc_endpoints(environ: dict[str, str], given: str | None, insecure: bool, expected: str) -> None:  # noqa: FBT001 - a parameter of the table
+def test_grpc_endpoints(environ: dict[str, str], url: str | None, insecure: bool, expected: str) -> None:  # noqa: FBT001 - a parameter of the table
     """Without a scheme gRPC is secure unless somebody says that it is not; a scheme decides by itself."""
-    assert Settings.of(environ, url=given, protocol="grpc", insecure=insecure).url == expected
+    assert Settings.of(environ, url=url, protocol="grpc", insecure=insecure).url == expected
 
 
 @pytest.mark.parametrize(
@@ -162,14 +105,14 @@ def test_wrong_settings(environ: dict[str, str], options: dict[str, Any], expect
 def test_malformed_variable(name: str, text: str, attribute: str, default: object, wanted: str) -> None:
     """It is said and passed over, as the specification wants it: the general one holds, or the default."""
     full = f"OTEL_EXPORTER_OTLP_{name}"
-    found = Settings.of({full: text})
-    assert getattr(found, attribute) == default
-    assert found.warnings == (f"{full}={text!r} is ignored: {wanted}",)
+    settings = Settings.of({full: text})
+    assert getattr(settings, attribute) == default
+    assert settings.warnings == (f"{full}={text!r} is ignored: {wanted}",)
     own = f"OTEL_EXPORTER_OTLP_TRACES_{name}"
     good = {"protocol": "grpc", "gzip": "gzip", "timeout_s": "1500"}[attribute]
-    found = Settings.of({own: text, full: good})
-    assert getattr(found, attribute) == {"protocol": "grpc", "gzip": True, "timeout_s": 1.5}[attribute]
-    assert found.warnings == (f"{own}={text!r} is ignored: {wanted}",)
+    settings = Settings.of({own: text, full: good})
+    assert getattr(settings, attribute) == {"protocol": "grpc", "gzip": True, "timeout_s": 1.5}[attribute]
+    assert settings.warnings == (f"{own}={text!r} is ignored: {wanted}",)
 
 
 def test_malformed_variables_are_said(otelmig: Otelmig) -> None:
@@ -193,19 +136,19 @@ def test_malformed_variables_are_said(otelmig: Otelmig) -> None:
 
 def test_names_of_variables_in_any_case() -> None:
     """The values that the specification lists are read without regard to case and space around them."""
-    found = Settings.of({"OTEL_EXPORTER_OTLP_PROTOCOL": " GRPC ", "OTEL_EXPORTER_OTLP_COMPRESSION": "Gzip\t"})
-    assert (found.protocol, found.gzip, found.warnings) == ("grpc", True, ())
+    settings = Settings.of({"OTEL_EXPORTER_OTLP_PROTOCOL": " GRPC ", "OTEL_EXPORTER_OTLP_COMPRESSION": "Gzip\t"})
+    assert (settings.protocol, settings.gzip, settings.warnings) == ("grpc", True, ())
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-@pytest.mark.parametrize("given_s", ["1e300", "9.3e9", None])
-def test_no_limit_of_time(protocol: str, given_s: str | None, otelmig: Otelmig) -> None:
+@pytest.mark.parametrize("timeout_s", ["1e300", "9.3e9", None])
+def test_no_limit_of_time(protocol: str, timeout_s: str | None, otelmig: Otelmig) -> None:
     """A time that is longer than any clock can count, or none, is a long one."""
     environ = {"OTEL_EXPORTER_OTLP_TIMEOUT": "9223372036854775807"}
     assert Settings.of(environ).timeout_s == Settings.of({"OTEL_EXPORTER_OTLP_TIMEOUT": "0"}).timeout_s == 2147483.647
     with receiver_of(protocol)() as receiver:
-        given = ("trace", "-q", *inputs("v53.0-retry"), "--protocol", protocol, "--otlp", receiver.url)
-        done = otelmig(*given, *(("--timeout", given_s) if given_s else ()), **environ)
+        command = ("trace", "-q", *inputs("v53.0-retry"), "--protocol", protocol, "--otlp", receiver.url)
+        done = otelmig(*command, *(("--timeout", timeout_s) if timeout_s else ()), **environ)
     assert done.stderr == "2 migrations found, 2 exported; 0 lines not understood\n"
 
 
@@ -219,32 +162,6 @@ def test_environment_that_wants_no_export() -> None:
     others = ({"OTEL_TRACES_EXPORTER": "None"}, {"OTEL_TRACES_EXPORTER": "of a vendor,zipkin"})
     for less in ({"OTEL_SDK_DISABLED": "True"}, *others, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}):
         assert not environment_exports(endpoint | less)
-
-
-def test_command_exports_and_accounts(otelmig: Otelmig) -> None:
-    """`--otlp URL` or the environment exports; a failure is exit code 3, one line why, and nothing counted."""
-    logs = inputs("v53.0-retry")
-    with http_receiver() as receiver:
-        good = otelmig("trace", "-q", "--otlp", receiver.url, *logs)
-        again = otelmig("trace", "-q", *logs, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
-        off = otelmig("trace", "-q", *logs, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_SDK_DISABLED="true")
-        receiver.reply = Reply(status=302, headers={"Location": "http://x/?token=hunter2"})
-        bad = otelmig("trace", "-q", "--resend", "--otlp", receiver.url, *logs)
-        summed = otelmig("trace", "--json", "--no-spool", "--otlp", receiver.url, *logs)
-    assert (good.returncode, again.returncode, off.returncode) == (0, 0, 0)
-    assert (bad.returncode, summed.returncode) == (3, 3)
-    assert good.stderr == "2 migrations found, 2 exported; 0 lines not understood\n"
-    assert again.stderr == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
-    assert off.stderr == "2 migrations found; 0 lines not understood\n"
-    assert "redirects to http://x/ (302)" in bad.stderr
-    assert "hunter2" not in bad.stderr
-    last = "2 migrations found, 0 exported, 2 spooled (2 not otlp); 0 lines not understood"
-    assert bad.stderr.splitlines()[-1] == last
-    delivery = json.loads(summed.stdout)["delivery"]
-    spans = sum(len(trace.spans) for trace in traced(logs))
-    assert delivery["not_exported"] == {"traces": 2, "spans": spans}
-    assert delivery["reasons"] == {"not_otlp": {"traces": 2, "spans": spans}}
-    assert delivery["endpoint"] == f"{receiver.url}/v1/traces"
 
 
 @pytest.mark.parametrize(
@@ -267,9 +184,3 @@ def test_header_that_grpc_cannot_send() -> None:
     assert Settings.of({}, headers=["x!y=1"]).headers == {"x!y": "1"}
     with pytest.raises(UsageError, match="name cannot be gRPC's"):
         Settings.of({}, protocol="grpc", headers=["x!y=1"])
-
-
-def test_host_that_is_named_after_tls(tmp_path: Path) -> None:
-    """A host that does not exist is unreachable, whatever its name."""
-    account = delivered(payloads(1), "http://tls-handshake.invalid:4317", tmp_path, protocol="grpc", timeout_s=1)
-    assert account.words() == "0 exported, 1 spooled (1 unreachable)"

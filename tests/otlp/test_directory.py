@@ -1,0 +1,89 @@
+"""The directory of a spool: where it is, what is left alone there, and who may use it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from otlp_receiver import Reply, http_receiver
+from trace_invariants import inputs
+
+from otelmig.errors import SpoolError, SpoolVersionError
+from otelmig.otlp.spool.directory import check_spool, default_spool
+from otelmig.otlp.spool.spool import Bounds, Spool
+
+if TYPE_CHECKING:
+    from conftest import Otelmig
+_LOGS = inputs("v53.0-retry")
+
+
+def test_newer_version(otelmig: Otelmig, tmp_path: Path) -> None:
+    """A spool of a newer version is left as it is; one line says so, nothing is sent, the waterfall is printed."""
+    directory = tmp_path / "spool"
+    directory.mkdir()
+    (directory / "format").write_text("otelmig-spool 2\n")
+    (directory / "segment-00000001").write_text("something else\n")
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()}
+    with pytest.raises(SpoolVersionError):
+        check_spool(directory)
+    with http_receiver() as receiver:
+        done = otelmig("trace", *_LOGS, "--otlp", receiver.url)
+        sent = otelmig("send", "--otlp", receiver.url)
+        without = otelmig("trace", "-q", *_LOGS, "--otlp", receiver.url, "--no-spool")
+        assert len(receiver.requests) == 1
+    assert (done.returncode, sent.returncode, without.returncode) == (3, 3, 0)
+    assert done.stdout.count("downtime") > 1
+    lines = done.stderr.splitlines()
+    assert len([line for line in lines if "a newer otelmig wrote the spool" in line]) == 1
+    assert lines[-1] == "2 migrations found, 0 exported, 2 not exported (2 spool unavailable); 0 lines not understood"
+    assert sent.stderr.count("a newer otelmig wrote the spool") == 1
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()} == before
+
+
+def test_directory_that_is_no_spool(tmp_path: Path) -> None:
+    """A directory with other things in it is not written to."""
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(SpoolError, match="is no spool, and it is not empty"):
+        Spool(tmp_path, Bounds())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    (tmp_path / "format").write_text("MS-DOS\n")
+    with pytest.raises(SpoolError, match="does not say"):
+        check_spool(tmp_path)
+
+
+def test_two_processes(otelmig: Otelmig, tmp_path: Path) -> None:
+    """The second process waits, says so once, and then finds what the first one did."""
+    with http_receiver() as receiver:
+        receiver.replies = [Reply(hangs=True)]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL")}
+        environ = clean | {"OTELMIG_SPOOL": str(tmp_path / "spool")}
+        command = [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url]
+        first = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+        while not receiver.requests:
+            assert first.poll() is None
+        second = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+        assert second.stderr is not None
+        line = second.stderr.readline()
+        assert line == f"otelmig: process {first.pid} uses the spool {tmp_path / 'spool'}: waiting for it\n"
+        receiver.go_on.set()
+        said = [process.communicate(timeout=60)[1] for process in (first, second)]
+        assert (first.returncode, second.returncode) == (0, 0)
+        assert said[0] == "2 migrations found, 2 exported; 0 lines not understood\n"
+        assert said[1] == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
+        assert not receiver.copies()
+    assert otelmig("send", "--dry-run").stderr.startswith("0 traces found")
+
+
+def test_where_the_spool_is() -> None:
+    """The variable, else the state directory, else below the home directory, which a service has no variable for."""
+    environ = {"OTELMIG_SPOOL": "/s", "XDG_STATE_HOME": "/state", "HOME": "/h"}
+    assert default_spool(environ) == Path("/s")
+    assert default_spool(environ | {"OTELMIG_SPOOL": ""}) == Path("/state/otelmig/spool")
+    assert default_spool({"XDG_STATE_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/state/otelmig/spool")
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert default_spool({}) == home / ".local/state/otelmig/spool"

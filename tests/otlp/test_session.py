@@ -1,0 +1,211 @@
+"""A spool that fails in the middle of a run: one line about it, and the delivery goes on."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from delivery_cases import delivered, payloads
+from open_spool import open_spool
+from otlp_receiver import Reply, free_port, http_receiver
+from trace_invariants import inputs
+
+from otelmig.otlp.account import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Otelmig
+_LOGS = inputs("v53.0-retry")
+
+
+def test_read_only_file_system(tmp_path: Path) -> None:
+    """A spool that was made and can no longer be written: one line, and everything is sent all the same."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    with _small_file_system(directory) as mounted:
+        if not mounted:
+            pytest.skip("mounting needs CAP_SYS_ADMIN; test_spool_that_cannot_be_made does without")
+        said: list[str] = []
+        delivered(payloads(1), f"http://127.0.0.1:{free_port()}", directory / "spool", timeout_s=0.1)
+        assert ctypes.CDLL(None).mount(b"tmpfs", os.fsencode(directory), b"tmpfs", 0x21, b"size=512k") == 0
+        with http_receiver() as receiver:
+            account = delivered(payloads(3), receiver.url, directory / "spool", said)
+        assert account.words() == "3 exported"
+        assert len([text for text in said if "read-only file system" in text]) == len(said) == 1
+
+
+def test_damaged_line_is_given_up(tmp_path: Path) -> None:
+    """A line that changed on the disk is not sent as something else: it is counted, and the others go out."""
+    said: list[str] = []
+    port = free_port()
+    delivered(payloads(3), f"http://127.0.0.1:{port}", tmp_path, timeout_s=0.1)
+    (segment,) = tmp_path.glob("segment-*")
+    segment.write_bytes(segment.read_bytes().replace(b'"name":"migration"', b'"name":"MIGRATION"', 1))
+    with http_receiver(port) as receiver:
+        account = delivered([], receiver.url, tmp_path, said)
+        assert account.words() == "0 exported, 2 more from the spool, 1 evicted from the spool (1 broken line)"
+        assert len(said) == 1
+        assert "damaged" in said[0]
+        assert delivered([], receiver.url, tmp_path).words() == "0 exported"
+
+
+def test_spool_that_cannot_be_made(otelmig: Otelmig, tmp_path: Path) -> None:
+    """Below a file, or on a read-only file system: one line, and what can be delivered without it is."""
+    (tmp_path / "file").touch()
+    with http_receiver() as receiver:
+        done = otelmig("trace", "-q", *_LOGS, "--otlp", receiver.url, "--spool", "file/spool")
+        assert done.stderr.splitlines() == [
+            "otelmig: cannot use the spool file/spool: not a directory; what is not delivered now is not kept",
+            "2 migrations found, 2 exported; 0 lines not understood",
+        ]
+        assert done.returncode == 0
+        kernel = otelmig("trace", "-q", *_LOGS, "--otlp", receiver.url, "--spool", "/proc/spool")
+        assert kernel.returncode == 0
+        assert kernel.stderr.startswith("otelmig: cannot use the spool /proc/spool: ")
+    down = otelmig(
+        "trace", "-q", *_LOGS, "--otlp", f"http://127.0.0.1:{free_port()}", "--timeout", "0.1", "--spool", "file/spool"
+    )
+    assert down.returncode == 3
+    last = "2 migrations found, 0 exported, 2 not exported (2 spool unavailable, 2 unreachable); 0 lines not understood"
+    assert down.stderr.splitlines()[-1] == last
+
+
+def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
+    """Its files can be written, but none can be added or removed: one line in the next runs, and all is sent."""
+    directory = tmp_path / "spool"
+    with http_receiver() as receiver:
+
+        def run() -> str:
+            done = subprocess.run(
+                [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url],
+                env=os.environ | {"OTELMIG_SPOOL": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
+                preexec_fn=_bound_by_permissions,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert done.returncode == 0
+            return done.stderr
+
+        take = receiver.take
+
+        def taking(body: bytes, headers: dict[str, str]) -> Reply:
+            if list(directory.glob("segment-*")):
+                directory.chmod(0o500)
+            return take(body, headers)
+
+        delivered(payloads(1), receiver.url, directory)  # there are receipts
+
+        receiver.take = taking  # type: ignore[method-assign] # this receiver alone
+        last = "2 migrations found, 2 exported; 0 lines not understood\n"
+        assert run() == last
+        assert len(list(directory.glob("segment-*"))) == 1
+        said = f"cannot use the spool {directory}: permission denied; what is not delivered now is not kept"
+        assert run() == f"otelmig: {said}\n{last}"
+        directory.chmod(0o700)
+        receiver.take = take  # type: ignore[method-assign] # this receiver alone
+        assert run() == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
+        assert not list(directory.glob("segment-*"))
+
+
+@pytest.mark.parametrize("at", [0, 55])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:  # noqa: FBT001 - drawn
+    """Whoever removes the spool of a run, or puts another in its place, is told that nothing is kept there."""
+    directory, away = tmp_path / "spool", tmp_path / "away"
+    said: list[str] = []
+    with http_receiver() as receiver:
+        take = receiver.take
+
+        def taking(body: bytes, headers: dict[str, str]) -> Reply:
+            if len(receiver.requests) == at + 1 and not away.exists():
+                directory.rename(away)
+                if replaced:
+                    shutil.copytree(away, directory)
+            return take(body, headers)
+
+        receiver.take = taking  # type: ignore[method-assign] # this receiver alone
+        receiver.reply = Reply(status=400, takes=False)
+        account = delivered(payloads(60), receiver.url, directory, said)
+    assert away.exists()
+    assert account.words() == "0 exported, 60 not exported (60 rejected by receiver, 60 spool unavailable)"
+    assert not account.waiting.traces
+    words = f"the spool {directory} is not there any longer; what is not delivered now is not kept"
+    assert [text for text in said if "the spool" in text] == [words]
+
+
+def _bound_by_permissions() -> None:
+    """Permission bits hold for the process that is about to start, also if it is root's."""
+    drop_from_bounding_set, dac_override = 24, 1
+    ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override)  # who is not root may not, and need not
+
+
+def _limited(size: int) -> None:
+    """What the process that is about to start may write into one file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize("room", [5, 2_000, 30_000])
+def test_no_room_for_the_spool(room: int, tmp_path: Path) -> None:
+    """The kernel refuses to write more, early or late: one line; all is delivered; nothing half-written is read."""
+    with http_receiver() as receiver:
+        done = subprocess.run(
+            [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url],
+            env=os.environ | {"OTELMIG_SPOOL": str(tmp_path / "spool"), "PYTHONDONTWRITEBYTECODE": "1"},
+            preexec_fn=lambda: _limited(room),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0
+        lines = done.stderr.splitlines()
+        assert lines[-1] == "2 migrations found, 2 exported; 0 lines not understood"
+        assert len([line for line in lines if "cannot use the spool" in line]) == (room < 30_000)
+        again = delivered([], receiver.url, tmp_path / "spool")
+        assert again.words() == "0 exported"
+
+
+def test_disk_full(tmp_path: Path) -> None:
+    """A file system without space, a real one: what is there stays whole, the rest is delivered or said to be lost."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    with _small_file_system(directory) as mounted:
+        if not mounted:
+            pytest.skip("mounting needs CAP_SYS_ADMIN; test_no_room_for_the_spool injects the same at the file")
+        traces = payloads(200)
+        said: list[str] = []
+        with http_receiver() as receiver:
+            account = delivered(traces, receiver.url, directory / "spool", said)
+            assert account.words() == "200 exported"
+        assert not said, "what was delivered makes room"
+        url = f"http://127.0.0.1:{free_port()}"
+        more = payloads(200, 1000)
+        account = delivered(more, url, directory / "spool", said, timeout_s=0.1)
+        assert account.spooled.traces + account.not_exported.traces == 200
+        assert account.reasons[Reason.SPOOL_FULL] == account.not_exported
+        assert len([text for text in said if "no space left on device" in text]) == 1
+        with open_spool(directory / "spool") as spool:
+            lines = [spool.line(entry) for entry in spool.waiting()]
+        assert lines == [payload.line for payload in more[: account.spooled.traces]]
+
+
+@contextmanager
+def _small_file_system(directory: Path) -> Iterator[bool]:
+    libc = ctypes.CDLL(None, use_errno=True)
+    mounted = libc.mount(b"tmpfs", os.fsencode(directory), b"tmpfs", 0, b"size=512k") == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            libc.umount(os.fsencode(directory))
