@@ -1,8 +1,4 @@
-"""``otelmig``: finds the command, runs it, and turns errors into one line and an exit code.
-
-Exit codes: 0 done; 1 a check failed, or a fault of otelmig itself; 2 usage or unreadable input; 3 found but not
-(all) exported; 4 nothing found; 130 interrupted.
-"""
+"""``otelmig``: finds the command, runs it, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -13,9 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig.cli.console import flush_stderr, open_missing, say
-from otelmig.cli.exit_codes import INTERNAL_ERROR, INTERRUPTED
 from otelmig.cli.sink import Stdout
-from otelmig.errors import ExportError, OtelmigError
+from otelmig.errors import ExitCode, OtelmigError
 from otelmig.version import __version__
 
 if TYPE_CHECKING:
@@ -49,8 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="otelmig",
         description="One OpenTelemetry trace per live migration, across both hosts, from the logs that are there.",
-        epilog="Exit codes: 0 done; 1 a check failed (--strict), or a fault of otelmig itself; 2 usage or unreadable "
-        "input; 3 found but not (all) exported; 4 nothing found; 130 interrupted.",
+        epilog=f"Exit codes: {'; '.join(f'{code} {code.meaning}' for code in ExitCode)}.",
     )
     parser.add_argument("--version", action="version", version=f"otelmig {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -79,13 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception as error:
-        # the one edge at which a fault of ours becomes one line
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the one edge at which a fault of ours becomes one line
         if os.environ.get("OTELMIG_DEBUG"):
-            raise
+            import traceback  # noqa: PLC0415 - only after a fault
+
+            traceback.print_exc()
         say(f"internal error: {type(error).__name__}: {error} (OTELMIG_DEBUG=1 shows where)")
-        return INTERNAL_ERROR
+        return ExitCode.INTERNAL_ERROR
     return code
 
 
@@ -98,5 +93,5 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
         stdout = Stdout()
         stdout.flush()
         if stdout.failed:
-            raise SystemExit(ExportError.exit_code) from None
+            raise SystemExit(ExitCode.NOT_EXPORTED) from None
         raise

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from otelmig.cli.atomic_file import STDOUT, AtomicFile, is_stdout
 from otelmig.cli.console import PIPED_WIDTH
-from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
 from otelmig.cli.options.export import add_export_arguments, open_delivery, say_waiting
 from otelmig.cli.sink import Sink, Stdout, counted
-from otelmig.errors import ExportError, UsageError
+from otelmig.errors import ExitCode, UsageError
 from otelmig.trace import attributes as names
 
 if TYPE_CHECKING:
@@ -70,15 +69,15 @@ class Account:
         unread = f"; {counted(len(findings.errors), 'input')} not read" if findings.errors else ""
         return f"{', '.join(parts)}; {counted(lost, 'line')} not understood{f' ({reasons})' if reasons else ''}{unread}"
 
-    def exit_code(self, findings: Findings, *, strict: bool) -> int:
+    def exit_code(self, findings: Findings, *, strict: bool) -> ExitCode:
         """What the shell is told."""
         if self.output_failed or (self.delivery is not None and not self.delivery.complete):
-            return ExportError.exit_code
+            return ExitCode.NOT_EXPORTED
         if findings.errors:
-            return UsageError.exit_code
+            return ExitCode.USAGE
         if strict and self.conflicts:
-            return CHECK_FAILED
-        return 0 if self.found else NOTHING_FOUND
+            return ExitCode.CHECK_FAILED
+        return ExitCode.DONE if self.found else ExitCode.NOTHING_FOUND
 
 
 class Outputs:

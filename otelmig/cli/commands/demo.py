@@ -11,6 +11,8 @@ from otelmig.cli.outputs import add_output_arguments
 if TYPE_CHECKING:
     import argparse
 
+    from otelmig.errors import ExitCode
+
 __all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
 
 HELP: Final = "trace a recorded migration that ships with otelmig"
@@ -25,7 +27,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> ExitCode:
     """Trace the recording."""
     from importlib.resources import as_file, files  # noqa: PLC0415 - `--help` needs none of it
 

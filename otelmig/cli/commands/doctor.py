@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.console import PIPED_WIDTH, say, say_last
-from otelmig.cli.exit_codes import NOTHING_FOUND
 from otelmig.cli.options.log import add_reading_arguments, reading_options
 from otelmig.cli.sink import Stdout, counted
-from otelmig.errors import ExportError, UsageError
+from otelmig.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +37,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--width", type=int, metavar="COLUMNS", help="of the text (default: the terminal's)")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> ExitCode:
     """Examine the files that were named."""
     from otelmig.pipeline import diagnoses, read_findings  # noqa: PLC0415 - `--help` needs none of it
     from otelmig.views.doctor_text import checkup, render_doctor  # noqa: PLC0415 - the same
@@ -73,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{unknown} not understood"
     )
     if stdout.failed:
-        return ExportError.exit_code
+        return ExitCode.NOT_EXPORTED
     if findings.errors:
-        return UsageError.exit_code
-    return 0 if found else NOTHING_FOUND
+        return ExitCode.USAGE
+    return ExitCode.DONE if found else ExitCode.NOTHING_FOUND

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.console import PIPED_WIDTH, say, say_last
-from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
 from otelmig.cli.options.clock import add_clock_arguments, clock_options
 from otelmig.cli.options.evidence import add_evidence_arguments, anchors, hosts, pairs
 from otelmig.cli.options.log import add_reading_arguments, reading_options
 from otelmig.cli.sink import Stdout, counted
-from otelmig.errors import ExportError, UsageError
+from otelmig.errors import ExitCode
 from otelmig.trace import attributes as names
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--width", type=int, metavar="COLUMNS", help="of the text (default: the terminal's)")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> ExitCode:
     """Explain every migration in the files that were named."""
     from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
     from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - the same
@@ -86,12 +85,12 @@ def run(arguments: argparse.Namespace) -> int:
     contradict = f", {conflicts} with clocks that contradict each other" if conflicts else ""
     say_last(f"{counted(count, 'migration')} explained{contradict}")
     if stdout.failed:
-        return ExportError.exit_code
+        return ExitCode.NOT_EXPORTED
     if findings.errors:
-        return UsageError.exit_code
+        return ExitCode.USAGE
     if arguments.strict and conflicts:
-        return CHECK_FAILED
-    return 0 if count else NOTHING_FOUND
+        return ExitCode.CHECK_FAILED
+    return ExitCode.DONE if count else ExitCode.NOTHING_FOUND
 
 
 def _explained(found: Migration) -> Explanation | None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.console import say, say_last
-from otelmig.cli.exit_codes import NOTHING_FOUND
 from otelmig.cli.options.export import add_export_arguments, given_files, open_delivery, say_waiting
 from otelmig.cli.sink import Stdout, counted
-from otelmig.errors import ExportError, InputError, UsageError
+from otelmig.errors import ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -52,7 +51,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add_export_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> ExitCode:
     """Send what was named."""
     from otelmig.otlp.background import carrier  # noqa: PLC0415 - `--help` needs none of it
     from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - the same
@@ -135,13 +134,13 @@ class _Archives:
         """What the account line says of inputs that were not read."""
         return f"; {counted(len(self.errors), 'input')} not read" if self.errors else ""
 
-    def exit_code(self, found: int, *, complete: bool) -> int:
+    def exit_code(self, found: int, *, complete: bool) -> ExitCode:
         """What the shell is told of a run that found so many; ``complete``: nothing of it is, or would be, left."""
         if not complete:
-            return ExportError.exit_code
+            return ExitCode.NOT_EXPORTED
         if self.errors:
-            return UsageError.exit_code
-        return 0 if found or not self._paths else NOTHING_FOUND
+            return ExitCode.USAGE
+        return ExitCode.DONE if found or not self._paths else ExitCode.NOTHING_FOUND
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
@@ -162,7 +161,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
         yield (b"", _TOO_LONG) if size > _LONGEST_LINE else (b"".join(pieces), _CUT_OFF)
 
 
-def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:
+def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> ExitCode:
     found, known = delivery.plan(None if from_spool else archives.payloads())
     broken = delivery.account.not_exported.traces
     stdout = Stdout()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from otelmig.clock.epoch import Anchor
     from otelmig.clock.options import ClockOptions
+    from otelmig.errors import ExitCode
     from otelmig.hypervisors.log_options import LogOptions
     from otelmig.trace.options import TraceOptions
 
@@ -62,7 +63,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> ExitCode:
     """Trace the files that were named."""
     return trace_files(
         given_files(arguments),
@@ -86,7 +87,7 @@ def trace_files(
     reading: LogOptions | None = None,
     clock: ClockOptions | None = None,
     environ: Mapping[str, str],
-) -> int:
+) -> ExitCode:
     """Read ``files``, put the traces out as ``arguments`` say, and give the account; the result is the exit code."""
     from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
 
