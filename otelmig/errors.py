@@ -49,9 +49,9 @@ class ExitCode(IntEnum):
         return member
 
     DONE = 0, "done"
-    CHECK_FAILED = 1, "a check that was asked for failed"
+    CHECK_FAILED = 1, "a requested check failed"
     USAGE = 2, "wrong usage, or an input that cannot be read"
-    NOT_EXPORTED = 3, "something was found, but not all of it was written or exported"
+    NOT_EXPORTED = 3, "not everything that was found was written or exported"
     NOTHING_FOUND = 4, "nothing was found"
     INTERNAL_ERROR = 70, "an internal error"
     """EX_SOFTWARE of BSD's ``sysexits.h``."""
@@ -100,8 +100,15 @@ class SpoolVersionError(SpoolError):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'source'?"`` for a ``word`` that is nearly one of the ``known`` ones, else ``""``."""
+    """Return ``"; did you mean 'source'?"`` for a ``word`` that is nearly one of the ``known`` ones, else ``""``.
+
+    A word that is the beginning of one of them alone is nearly that one.
+    """
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
-    matches = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    words = [str(each) for each in known]
+    begun = [each for each in words if word and each.startswith(word)]
+    matches = begun if len(begun) == 1 else get_close_matches(word, words, n=1)
+    if not matches:
+        return ""
+    return f"; did you mean {matches[0] if matches[0].startswith('-') else repr(matches[0])}?"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from otelmig.trace.span import AttributeValue
 
-__all__ = ["duration", "number", "rate", "size", "texts"]
+__all__ = ["duration", "number", "plural", "rate", "size", "texts"]
 
 _MIB = 1 << 20
 
@@ -42,6 +42,11 @@ def number(value: AttributeValue | None) -> float:
 def texts(value: AttributeValue | None) -> tuple[str, ...]:
     """An attribute's list of texts; empty where there is none."""
     return value if isinstance(value, tuple) else ()
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 line``, ``2 lines``: a number with its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _is_number(value: AttributeValue | None) -> bool:

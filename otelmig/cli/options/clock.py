@@ -27,22 +27,24 @@ def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
         "--clock",
         choices=("auto", "annotate", "correct", "off"),
         default="auto",
-        help="what to do about the offset between the hosts: auto removes it unless the wall clocks may be right, "
-        "correct always, annotate keeps all stamps and says what is known, off keeps them and says nothing",
+        help="what to do about the offset between the hosts: auto (the default) removes it unless the wall clocks may "
+        "agree, correct always removes it, annotate leaves timestamps as they are and says what is known, off leaves "
+        "them and says nothing",
     )
     clock.add_argument(
         "--max-drift",
         metavar="PPM",
         help="how fast the two clocks may drift against each other: a number, or steady (100), conservative (400), "
-        "ntp-slew (1000, the default), chrony-slew (181819)",
+        "ntp-slew (1000, the default) or chrony-slew (181819)",
     )
     clock.add_argument(
         "--probes",
         action="append",
         default=[],
         metavar="FILE",
-        help="timed exchanges between the hosts' wall clocks, a line each: t1 t2 t3 t4 in ns (t1, t4 read on the "
-        "source, t2, t3 on the destination); they count for every migration between wall clocks in this run",
+        help="timed exchanges between the two wall clocks, one on each line: t1 t2 t3 t4 in ns, where the source sends "
+        "at t1 and has the answer at t4, the destination receives at t2 and answers at t3 (repeatable); they apply to "
+        "every migration of this run",
     )
     clock.add_argument(
         "--clock-status",
@@ -71,9 +73,10 @@ def clock_options(arguments: argparse.Namespace) -> ClockOptions:
     if drift is None:
         text = f"--max-drift {arguments.max_drift}: want a number of ppm up to 181819, or {', '.join(TIERS)}"
         raise UsageError(text, unknown=arguments.max_drift, known=TIERS)
+    statuses = _statuses(arguments.clock_status)
     exchanges = [_measurement(file) for file in arguments.probes]
     try:
-        measured = tuple(measured_constraints(exchanges, _statuses(arguments.clock_status), drift_ppb=drift))
+        measured = tuple(measured_constraints(exchanges, statuses, drift_ppb=drift))
     except UsageError as error:
         raise UsageError(f"--clock-status: {error}") from error
     return ClockOptions(mode=ClockMode(arguments.clock), drift_ppb=drift, measured=measured)
