@@ -214,7 +214,10 @@ class Delivery:
             self._superseded.add((payload.ident, payload.digest))
             self.account.already_delivered.add(payload.spans)
         else:
-            self._explain(f"{self.place} has another form of trace {payload.ident[:32]} (see --resend)", Reason.DIFFERS)
+            self._explain(
+                f"{self.place} already has a different version of trace {payload.ident[:32]} (see `Delivery.resend`)",
+                Reason.DIFFERS,
+            )
             self.account.not_exported.add(payload.spans)
             self.account.because(Reason.DIFFERS, payload.spans)
         return True

@@ -38,7 +38,7 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
     yield _offset(found), "plain"
     if trace.root.attributes.get(names.OTELMIG_PAIRING_BASIS) == "asserted":
         yield (
-            "only --pair says that these two are one migration: logs of others of equal shape may fit, too",
+            "only `pairs` says that these two are one migration: logs of others of equal shape may fit, too",
             "error",
         )
     if names.OTELMIG_CLOCK_DRIFT_REQUIRED in found:

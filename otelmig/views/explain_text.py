@@ -109,7 +109,7 @@ def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
                 _binding_row(each), max(width, 80), subsequent_indent=" " * 24, break_on_hyphens=False
             )
         if len(shown) < len(explanation.binding):
-            yield f"  ... and {len(explanation.binding) - len(shown)} more (--json lists them all)"
+            yield f"  ... and {len(explanation.binding) - len(shown)} more (the JSON document lists them all)"
     if explanation.contradicting:
         yield ""
         yield "constraints that exclude another, by source time: the destination's clock minus the source's is"
@@ -139,7 +139,7 @@ def _lines(constraint: Constraint) -> str:
 
 
 def explanation_document(trace: Trace, explanation: Explanation | None) -> dict[str, object]:
-    """One migration, as ``otelmig explain --json`` lists it: its summary, and ``proof`` (null with one clock only)."""
+    """Return one migration of ``otelmig.explain/1``: its summary, and ``proof``, which is null with one clock only."""
     return {**summary(trace), "proof": None if explanation is None else _document(explanation)}
 
 

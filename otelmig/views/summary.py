@@ -37,7 +37,7 @@ def start_time(trace: Trace) -> str:
 
 
 def summary(trace: Trace) -> dict[str, object]:
-    """One migration, as ``otelmig trace --json`` lists it."""
+    """One migration, as the JSON document of ``otelmig trace`` lists it."""
     root = trace.root.attributes
     receive = trace.first(SpanName.RECEIVE)
     clock: Mapping[str, AttributeValue] = {} if receive is None else receive.attributes

@@ -204,7 +204,7 @@ def test_reset_in_the_middle_of_the_answer(tmp_path: Path) -> None:
         (Reply(status=403), "403"),
         (Reply(status=404), "is the path /v1/traces?"),
         (Reply(status=405), "is this an OTLP port?"),
-        (Reply(status=415), "see --protocol"),
+        (Reply(status=415), "see `Settings.protocol`"),
         (Reply(status=500), "500"),
         (Reply(status=502), "502"),
         (Reply(status=503), "503"),
@@ -251,7 +251,7 @@ def test_wrong_protocol(protocol: str, tmp_path: Path) -> None:
         account = delivered(payloads(2), receiver.url, tmp_path, said, protocol=protocol)
         assert account.words() == "0 exported, 2 spooled (2 not otlp)"
         assert len(said) == 1
-        assert f"say --protocol {'http/protobuf' if protocol == 'grpc' else 'grpc'}" in said[0]
+        assert f"say `Settings.protocol` {'http/protobuf' if protocol == 'grpc' else 'grpc'}" in said[0]
         assert not receiver.requests
 
 

@@ -221,7 +221,9 @@ def test_another_content_is_not_sent_silently(otelmig: Callable[..., Done], tmp_
         (tmp_path / "a.jsonl").write_bytes(lines[0].replace(b"connection_failed", b"tls_error") + b"\n")
         other = otelmig(*command)
         assert other.returncode == 3
-        assert "has another form of trace 00000000000000000000000000000001 (see --resend)" in other.stderr
+        assert (
+            "already has a different version of trace 00000000000000000000000000000001 (see --resend)" in other.stderr
+        )
         assert "1 not exported (1 delivered before with other content)" in _last(other.stderr)
         assert otelmig(*command, "--resend").returncode == 0
 

@@ -16,7 +16,6 @@ FLAGS: Final = {
     "ClockOptions.mode": "--clock",
     "ClockOptions.drift_ppb": "--max-drift",
     "ClockOptions.measured": "--probes",
-    "measured_constraints.statuses": "--clock-status",
     "TraceOptions.hosts": "--host",
     "TraceOptions.migration_id": "--migration-id",
     "TraceOptions.parent": "--trace-parent",
@@ -31,10 +30,10 @@ FLAGS: Final = {
     "Delivery.directory": "--spool DIR or --no-spool",
     "Delivery.resend": "--resend",
 }
-"""By parameter: of :func:`otelmig.trace_migrations`, or ``Class.field``, or ``function.parameter``."""
-_NAMED: Final = re.compile("|".join(f"`{re.escape(parameter)}`" for parameter in FLAGS))
+"""By parameter: of :func:`otelmig.trace_migrations`, or ``Class.field``."""
+_NAMED: Final = re.compile(rf"(?<!`)`({'|'.join(map(re.escape, FLAGS))})`(?!`)")
 
 
 def with_flags(text: str) -> str:
     """Return ``text`` with the option of the command line in place of each parameter that stands in backticks."""
-    return _NAMED.sub(lambda match: FLAGS[match[0].strip("`")], text)
+    return _NAMED.sub(lambda match: FLAGS[match[1]], text)

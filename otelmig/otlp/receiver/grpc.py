@@ -161,7 +161,7 @@ class GrpcTransport:
         place, said = self._settings.place, details.lower()
         if any(words in said for words in _NO_GRPC):
             return Answer(
-                failure=f"{place} does not speak gRPC: if it is OTLP's HTTP port, say --protocol http/protobuf",
+                failure=f"{place} does not speak gRPC: for OTLP's HTTP port, say `Settings.protocol` http/protobuf",
                 reason=Reason.NOT_OTLP,
             )
         if any(words in self._without_host(said) for words in _TLS):

@@ -45,7 +45,7 @@ _OF_PLACE: Final = frozenset({Reason.RECEIVER_BUSY, Reason.NOT_OTLP, Reason.UNAU
 _HINTS: Final = {
     404: " (is the path /v1/traces?)",
     405: " (is this an OTLP port?)",
-    415: " (does it take this protocol? see --protocol)",
+    415: " (does it take this protocol? see `Settings.protocol`)",
 }
 _GRACE_S: Final = 0.2
 """For the exchange to say itself that its time is over, and why."""
@@ -169,7 +169,7 @@ class HttpTransport:
         place = self._settings.place
         if "\\x00" in repr(error) or "\\x12\\x04" in repr(error):
             return Answer(
-                failure=f"{place} does not speak HTTP/1: if it is a gRPC port, say --protocol grpc",
+                failure=f"{place} does not speak HTTP/1: if it is a gRPC port, say `Settings.protocol` grpc",
                 reason=Reason.NOT_OTLP,
             )
         for cause in _causes(error):

@@ -102,7 +102,9 @@ class Settings:
         chosen = protocol or variables.one_of("PROTOCOL", PROTOCOLS) or HTTP
         packing = compression or variables.one_of("COMPRESSION", _COMPRESSIONS) or "none"
         plain = insecure or (variables.text("INSECURE") or "").lower() == "true"
-        given = _decoded(variables.text("HEADERS") or "") | dict(_header(text, "--header") for text in headers)
+        given = _decoded(variables.text("HEADERS") or "") | dict(
+            _header(text, "`Settings.headers`") for text in headers
+        )
         if chosen == GRPC and not all(_METADATA_NAME.fullmatch(key) for key in given):
             raise UsageError("a header's name cannot be gRPC's: want letters, digits and any of _-.")
         if url is None:
@@ -177,7 +179,7 @@ class _Variables:
 
 def _timeout_s(given_s: float) -> float:
     if not 0 < given_s < float("inf"):
-        raise UsageError(f"--timeout {given_s}: want a positive number of seconds")
+        raise UsageError(f"`Settings.timeout_s` {given_s}: want a positive number of seconds")
     return min(given_s, _LONGEST_TIMEOUT_S)
 
 

@@ -18,7 +18,7 @@ CRC-32 of all that, and of the rest if that is no LINE.
 - ``D``: it is not kept any longer (evicted, or delivered elsewhere by ``otelmig send``).
 
 An ``A`` holds whatever the segments say of its payload, also later on. So where a payload that was taken is to be sent
-again (``--resend``, or its receipt expired), its new records come first (after a ``D``, so that no earlier ones count),
+again (on request, or its receipt expired), its new records come first (after a ``D``, so that no earlier ones count),
 then every ``A`` of it is struck out in its place (``X``), then it is sent. Killed before the stroke, it is as if nobody
 had asked; after it, the next run delivers. Every version passes over what is struck out.
 

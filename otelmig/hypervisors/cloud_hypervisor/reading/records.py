@@ -133,11 +133,11 @@ class RecordReader:
         year, month, _ = time.date
         latest = datetime.fromtimestamp(self.mtime_ns / 1e9, UTC) + (_SECOND if month is None else _LEEWAY)
         if zone is None and time.zone is None:
-            self.assumed.add("no time zone: UTC assumed (--log-zone)")
+            self.assumed.add("no time zone: UTC assumed (`LogOptions.zone`)")
         if year is None and month is not None and self.options.year is not None:
             time = replace(time, date=(self.options.year, *time.date[1:]))
         elif year is None:
-            missing, remedy = ("no date", "") if month is None else ("no year", " (--log-year)")
+            missing, remedy = ("no date", "") if month is None else ("no year", " (`LogOptions.year`)")
             self.assumed.add(f"{missing}: taken from when the file was last written{remedy}")
         return calendar_stamp(time, latest, zone or UTC)
 
@@ -178,7 +178,7 @@ def reader_for(log: InputLog, options: LogOptions) -> RecordReader | None:
     if not found:
         if any(text.encode() in log.head for text in FAMILIES):
             raise InputError(
-                f"{log.name}: speaks of migrations in lines of no known form; give theirs with --log-format"
+                f"{log.name}: speaks of migrations in lines of no known form; give theirs with `LogOptions.log_formats`"
             )
         return None
     if all(form.clock is None for form in found):
