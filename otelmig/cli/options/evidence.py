@@ -41,7 +41,7 @@ def add_evidence_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SIDE=NAME",
-        help="host.name of the source or of the destination (repeatable)",
+        help="name of the source or destination host, for host.name (repeatable)",
     )
 
 
