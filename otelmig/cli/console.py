@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import suppress
 from typing import Final
 
 from otelmig.cli.options.flags import with_flags
 
-__all__ = ["colors_wanted", "columns", "flush_stderr", "open_missing", "redirect_to_null", "say", "say_last"]
+__all__ = [
+    "clear_status",
+    "colors_wanted",
+    "columns",
+    "flush_stderr",
+    "open_missing",
+    "redirect_to_null",
+    "say",
+    "say_last",
+    "show_status",
+]
 
 _PIPED_WIDTH: Final = 100
 """Columns of a text whose reader is no terminal."""
 _MISSING: Final = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_RDWR, "w"))
 """How a closed stream is opened: reading from it, or writing results to it, fails as it should."""
+
+_ERASE: Final = "\r\x1b[K"
+"""Goes to the beginning of the line and erases it."""
+
+
+class _Status:
+    """The line of progress on the terminal; a delivery in the background speaks on the same terminal."""
+
+    lock = threading.RLock()
+    is_shown = False
 
 
 def open_missing() -> None:
@@ -47,9 +68,30 @@ def say(text: str) -> None:
 
 def say_last(text: str) -> None:
     """Write a line that does not say who speaks. Where nobody can hear it, the work goes on all the same."""
-    with suppress(OSError):
-        print(with_flags(text), file=sys.stderr)
-    flush_stderr()
+    with _Status.lock:
+        clear_status()
+        with suppress(OSError):
+            print(with_flags(text), file=sys.stderr)
+        flush_stderr()
+
+
+def show_status(text: str) -> None:
+    """Show one line on the terminal of stderr, in place of the one before, until anything else is said."""
+    with _Status.lock, suppress(OSError):
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+        sys.stderr.write(_ERASE + text[: max(width - 1, 0)])
+        _Status.is_shown = True
+        sys.stderr.flush()
+
+
+def clear_status() -> None:
+    """Erase what :func:`show_status` showed."""
+    with _Status.lock:
+        if _Status.is_shown:
+            _Status.is_shown = False
+            with suppress(OSError):
+                sys.stderr.write(_ERASE)
+            flush_stderr()
 
 
 def flush_stderr() -> None:

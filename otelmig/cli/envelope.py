@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from otelmig.cli.console import colors_wanted, columns, say, say_last
+from otelmig.cli.progress import Progress
 from otelmig.cli.sink import Stdout
 from otelmig.errors import ExitCode
 from otelmig.views.units import plural
@@ -65,6 +66,7 @@ class Envelope:
         self.report: RunReport | None = None
         """Set by the command before it begins to work."""
         self.stdout = Stdout()
+        self.progress = Progress()
         self.as_json: bool = arguments.json
         self.width: int = getattr(arguments, "width", None) or columns()
         self.color = {"always": True, "never": False}.get(getattr(arguments, "color", "auto"), colors_wanted())
@@ -96,6 +98,7 @@ class Envelope:
 
     def finish(self) -> ExitCode:
         """Print the document, then the account line; return the exit code."""
+        self.progress.close()
         report = self.report
         if report is None:
             return ExitCode.DONE
@@ -113,6 +116,7 @@ class Envelope:
 
     def interrupt(self) -> ExitCode:
         """Say how far the run came. There is no document: a part of one could be taken for the whole."""
+        self.progress.close()
         self.stdout.flush()
         say_last(f"interrupted{'' if self.report is None else f': {self.report.account()}'}")
         return ExitCode.INTERRUPTED

@@ -131,7 +131,9 @@ class Outputs:
         if delivery is not None:
             from otelmig.otlp.background import BackgroundDelivery  # noqa: PLC0415 - only where there is an export
 
-            self._background = self._stack.enter_context(BackgroundDelivery(delivery))
+            self._background = self._stack.enter_context(
+                BackgroundDelivery(delivery, while_waiting=self._envelope.progress.update)
+            )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
@@ -160,6 +162,7 @@ class Outputs:
             from otelmig.otlp.payload import Payload  # noqa: PLC0415 - only where there is an export
 
             self._background.add(Payload.of_trace(trace))
+        self._envelope.progress.count(report.found, "migration" if report.found == 1 else "migrations")
 
     def finish(self) -> None:
         """Complete the file and wait for the delivery."""

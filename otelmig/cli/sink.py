@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from otelmig.cli.console import redirect_to_null, say
+from otelmig.cli.console import clear_status, redirect_to_null, say
 from otelmig.cli.options.flags import with_flags
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Stdout(Sink):
     def print(self, text: str, *, flush: bool = False) -> None:
         """Print a text, with options in place of the parameters that it names."""
         if self.alive:
+            clear_status()
             with self.guarded():
                 print(with_flags(text), flush=flush)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
-from otelmig.otlp.delivery import PER_BATCH, Origin
+from otelmig.otlp.delivery import LARGEST_REQUEST, PER_BATCH, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from concurrent.futures import Future
     from typing import Self, TypeVar
 
@@ -37,11 +37,20 @@ class BackgroundDelivery:
             background.finish()
     """
 
-    def __init__(self, delivery: Delivery, *, while_waiting: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        *,
+        origin: Origin = Origin.TRACED,
+        while_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        """Deliver what is added, all of it of one ``origin``."""
         self._delivery = delivery
+        self._origin = origin
         self._while_waiting = while_waiting
         self._executor = ThreadPoolExecutor(max_workers=1)
         self._batch: list[Payload] = []
+        self._size = 0
         self._under_way: Future[None] | None = None
 
     def __enter__(self) -> Self:
@@ -57,23 +66,22 @@ class BackgroundDelivery:
             self._delivery.__exit__(kind, error, traceback)
 
     def add(self, payload: Payload) -> None:
-        """Take a trace that was just made; a full batch is handed over as soon as the one before it is settled."""
+        """Take a payload; a full batch is handed over as soon as the one before it is settled."""
         self._batch.append(payload)
-        if len(self._batch) == PER_BATCH:
+        self._size += len(payload.body)
+        if len(self._batch) == PER_BATCH or self._size >= LARGEST_REQUEST:
             self._hand_over()
+
+    def add_broken_line(self) -> None:
+        """Count a line of an archive that cannot be sent, in the thread that counts everything else."""
+        self._executor.submit(self._delivery.account.break_line)
 
     def finish(self) -> None:
-        """Deliver what was added, then what earlier runs left over for this receiver; wait for both."""
-        if self._batch:
-            self._hand_over()
-        if self._under_way is not None:
-            self._wait(self._under_way)
-        self._wait(self._executor.submit(self._delivery.deliver_leftovers))
-
-    def deliver_archive(self, payloads: Iterable[Payload]) -> None:
-        """Deliver the lines of the user's files, and wait for it."""
-        self._delivery.open_spool()
-        self._wait(self._executor.submit(self._delivery.deliver, payloads, Origin.ARCHIVE))
+        """Deliver what was added and, after traces, what earlier runs left over for this receiver; wait for it."""
+        self._hand_over()
+        if self._origin is Origin.TRACED:
+            self._under_way = self._executor.submit(self._delivery.deliver_leftovers)
+        self._settle()
 
     def deliver_spool(self) -> bool:
         """Deliver what the spool holds, and wait for it; False if the spool cannot be used."""
@@ -82,12 +90,17 @@ class BackgroundDelivery:
 
     def _hand_over(self) -> None:
         """Give the batch to the thread, once it has settled the one before."""
+        if not self._batch:
+            return
         if self._under_way is None:
             self._delivery.open_spool()
-        else:
+        self._settle()
+        self._under_way = self._executor.submit(self._delivery.deliver, self._batch, self._origin)
+        self._batch, self._size = [], 0
+
+    def _settle(self) -> None:
+        if self._under_way is not None:
             self._wait(self._under_way)
-        self._under_way = self._executor.submit(self._delivery.deliver, self._batch, Origin.TRACED)
-        self._batch = []
 
     def _wait(self, future: Future[_T]) -> _T:
         while self._while_waiting is not None and not wait([future], _POLL_S).done:

@@ -14,7 +14,7 @@ from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from otelmig.cli.envelope import Envelope
     from otelmig.otlp.delivery import Delivery
@@ -101,6 +101,10 @@ class _Report(RunReport):
         }
         return {"dry_run": plan}
 
+    def show_progress(self) -> None:
+        """Show how many traces, or lines, the receiver has taken so far."""
+        self.envelope.progress.count(self.delivery.account.exported.traces, "exported")
+
     def _total(self) -> int:
         if self.dry_run:
             return self.found + self.broken
@@ -123,6 +127,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Send what was named."""
     from otelmig.otlp.background import BackgroundDelivery  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - the same
 
     files = [Path(file) for file in files_to_read(arguments)]
     spools = [path for path in files if path.is_dir()]
@@ -136,55 +141,50 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     delivery = open_delivery(arguments, os.environ)
     report = _Report(envelope, delivery, from_spool=not files, dry_run=arguments.dry_run)
     envelope.report = report
-    archives = _Archives(files, delivery, envelope)
     if arguments.dry_run:
-        report.found, report.already_delivered = delivery.plan(archives.payloads() if files else None)
+        payloads = _payloads(files, envelope, delivery.account.break_line) if files else None
+        report.found, report.already_delivered = delivery.plan(payloads)
         return
     delivery.preflight()
     try:
-        with BackgroundDelivery(delivery) as background:
+        with BackgroundDelivery(delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress) as background:
             if files:
-                background.deliver_archive(archives.payloads())
+                for payload in _payloads(files, envelope, background.add_broken_line):
+                    background.add(payload)
+                    report.show_progress()
+                background.finish()
             else:
                 report.usable = background.deliver_spool()
     finally:
         say_waiting(delivery)
 
 
-class _Archives:
-    """The lines of the files that were named."""
+def _payloads(paths: Iterable[Path], envelope: Envelope, count_broken: Callable[[], None]) -> Iterator[Payload]:
+    """Yield the lines of archives that can be sent; count those that cannot, and name the first of them."""
+    from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
 
-    def __init__(self, paths: Sequence[Path], delivery: Delivery, envelope: Envelope) -> None:
-        self._paths = paths
-        self._delivery = delivery
-        self._envelope = envelope
-        self._broken = 0
-
-    def payloads(self) -> Iterator[Payload]:
-        """Yield what can be sent; count what cannot, and name the first of it."""
-        from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
-        from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
-
-        for path in self._paths:
-            try:
-                file = open_input(path)
-            except InputError as error:
-                self._envelope.error([error])
+    broken = 0
+    for path in paths:
+        try:
+            file = open_input(path)
+        except InputError as error:
+            envelope.error([error])
+            continue
+        for number, (line, flaw) in enumerate(_lines(file.chunks()), 1):
+            if not line.strip() and flaw != _TOO_LONG:
                 continue
-            for number, (line, flaw) in enumerate(_lines(file.chunks()), 1):
-                if not line.strip() and flaw != _TOO_LONG:
-                    continue
-                try:
-                    yield Payload.of_line(line)
-                except InputError as error:
-                    self._break(f"{file.name}:{number}: {flaw or error}")
-            self._envelope.error(InputError(damage) for damage in file.damage)
-
-    def _break(self, what: str) -> None:
-        self._broken += 1
-        self._delivery.account.break_line()
-        if self._broken <= _MOST_NAMED:
-            say(f"{what}{'; more such lines are only counted' if self._broken == _MOST_NAMED else ''}")
+            try:
+                payload = Payload.of_line(line)
+            except InputError as error:
+                broken += 1
+                count_broken()
+                if broken <= _MOST_NAMED:
+                    more = "; more such lines are only counted" if broken == _MOST_NAMED else ""
+                    say(f"{file.name}:{number}: {flaw or error}{more}")
+                continue
+            yield payload
+        envelope.error(InputError(damage) for damage in file.damage)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
