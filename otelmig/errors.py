@@ -1,19 +1,30 @@
-"""What can go wrong, as one tree; every error is one line for a person and carries its exit code.
+"""What can go wrong, as one tree, and what the shell is told: exit codes stand here and nowhere else.
 
 ```
 OtelmigError
-├─ UsageError      wrong options, or options that contradict the evidence      exit 2
-├─ InputError      a file that cannot be read or is no log we know             exit 2
-└─ ExportError     found, but not (all) delivered                              exit 3
-   └─ SpoolError   the spool cannot be used; what is delivered goes without it exit 3
+├─ UsageError      an option or a parameter is wrong, or contradicts the evidence       USAGE
+├─ InputError      a file cannot be read, or is no log that otelmig knows               USAGE
+└─ ExportError     a trace was found, but not delivered                                 NOT_EXPORTED
+   └─ SpoolError   the spool cannot be used; traces are delivered without it            NOT_EXPORTED
       ├─ SpoolFullError     there is no space for it
       └─ SpoolVersionError  a newer otelmig wrote it
 ```
+
+Every error is one line for a person. Where it concerns a parameter it names it in backticks, as ``Class.field`` or as a
+parameter of :func:`otelmig.trace_migrations`; the command line puts its own option in that place.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
 __all__ = [
+    "ExitCode",
     "ExportError",
     "InputError",
     "OtelmigError",
@@ -21,31 +32,59 @@ __all__ = [
     "SpoolFullError",
     "SpoolVersionError",
     "UsageError",
+    "suggestion",
 ]
+
+
+class ExitCode(IntEnum):
+    """How a command ended, as the shell is told; ``meaning`` says it in a few words."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Make a member of a number and its meaning."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "done"
+    CHECK_FAILED = 1, "a requested check failed"
+    USAGE = 2, "wrong usage, or an input that cannot be read"
+    NOT_EXPORTED = 3, "not everything that was found was written or exported"
+    NOTHING_FOUND = 4, "nothing was found"
+    INTERNAL_ERROR = 70, "an internal error"
+    """EX_SOFTWARE of BSD's ``sysexits.h``."""
+    INTERRUPTED = 130, "interrupted"
+    """What shells report for a command that SIGINT ended."""
 
 
 class OtelmigError(Exception):
     """Base of all errors that a user can cause or act upon; ``str()`` is one line."""
 
-    exit_code = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL_ERROR
 
 
 class UsageError(OtelmigError):
-    """An option is malformed or contradicts what the logs prove."""
+    """An option or a parameter is malformed, or contradicts what the logs prove."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, text: str, *, unknown: str | None = None, known: Iterable[str] = ()) -> None:
+        """Say ``text``; where a word is ``unknown``, the ``known`` word that is most like it is suggested."""
+        super().__init__(text if unknown is None else text + suggestion(unknown, known))
 
 
 class InputError(OtelmigError):
     """A file cannot be read, or nothing in it is a form that any supported hypervisor writes."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class ExportError(OtelmigError):
-    """The backend did not take the spans, or its answer does not prove that it did."""
+    """The receiver did not accept the spans, or its answer does not prove that it did."""
 
-    exit_code = 3
+    exit_code = ExitCode.NOT_EXPORTED
 
 
 class SpoolError(ExportError):
@@ -53,8 +92,23 @@ class SpoolError(ExportError):
 
 
 class SpoolFullError(SpoolError):
-    """The spool's file system has no space, or its bound does not allow what should be kept."""
+    """The spool's file system has no space, or the spool's size limit leaves no room for what should be kept."""
 
 
 class SpoolVersionError(SpoolError):
     """A newer version wrote the spool: this one must not touch it."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'source'?"`` for a ``word`` that is nearly one of the ``known`` ones, else ``""``.
+
+    A word that is the beginning of one of them alone is nearly that one.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    words = [str(each) for each in known]
+    begun = [each for each in words if word and each.startswith(word)]
+    matches = begun if len(begun) == 1 else get_close_matches(word, words, n=1)
+    if not matches:
+        return ""
+    return f"; did you mean {matches[0] if matches[0].startswith('-') else repr(matches[0])}?"

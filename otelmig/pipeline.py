@@ -328,7 +328,7 @@ def _unused(
     for found in migrations:
         for side in found.sides:
             if side.vmm.domain is ClockDomain.REALTIME and side.vmm.key in anchored:
-                yield f"--anchor: {side.vmm.name} has a wall clock, so nothing else says when it was written"
+                yield f"`anchors`: {side.vmm.name} has a wall clock, so nothing else says when it was written"
         source, destination, placement = found.source, found.destination, found.placement
         if source is None or destination is None or placement is None:
             continue
@@ -341,7 +341,7 @@ def _unused(
             apart_ns = abs(other.ns + placement.estimate_ns - one.ns)
             if apart_ns > one.error_ns + other.error_ns + error_ns:
                 yield (
-                    f"--anchor: those of {source.name} and {destination.name} contradict the logs by "
+                    f"`anchors`: those of {source.name} and {destination.name} contradict the logs by "
                     f"{apart_ns / 1e9:.3f} s; the source's is used"
                 )
 
@@ -352,6 +352,8 @@ def _anchored(sides: Sequence[Side], anchors: Mapping[str, Anchor]) -> dict[str,
     for name, anchor in anchors.items():
         matching = [side for side in sides if name in (str(side.role), side.vmm.name)]
         if sides and not matching:
-            raise UsageError(f"--anchor {name}: no such side or log (want source, destination, or a log's name)")
+            known = [*Role, *(side.vmm.name for side in sides)]
+            text = f"`anchors`: no side or log is called {name!r} (want source, destination, or a log's name)"
+            raise UsageError(text, unknown=name, known=known)
         found.update((side.vmm.key, anchor) for side in matching)
     return found

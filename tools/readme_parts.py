@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trace_invariants import CORPUS, RECORDINGS, inputs, traced, truth
 
+from otelmig.cli.options.flags import with_flags
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import rule_table
 from otelmig.hypervisors.log_options import LogOptions
@@ -23,7 +24,7 @@ _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def rendered(text: str) -> str:
-    """``text`` with every generated part as the code gives it now."""
+    """``text`` with every generated part as the code gives it now, and with options where the core names parameters."""
     parts = {
         "waterfall": _waterfall,
         "explain": _explain,
@@ -32,7 +33,7 @@ def rendered(text: str) -> str:
         "attributes": attribute_table,
         "blackouts": blackout_table,
     }
-    return _PART.sub(lambda part: f"{part[1]}{parts[part[2]]()}\n{part[3]}", text)
+    return _PART.sub(lambda part: f"{part[1]}{with_flags(parts[part[2]]())}\n{part[3]}", text)
 
 
 def _waterfall() -> str:

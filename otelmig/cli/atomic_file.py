@@ -16,23 +16,23 @@ STDOUT = "-"
 
 
 def is_stdout(target: str) -> bool:
-    """Whether a name means standard output: ``-``, ``/dev/stdout``, or what that was redirected to."""
+    """Whether a name means standard output: ``-``, ``/dev/stdout``, or the file that it was redirected to."""
     with suppress(OSError):
         return target == STDOUT or os.path.samestat(os.stat(target), os.fstat(1))  # noqa: PTH116 - beside a descriptor's
     return False
 
 
 class AtomicFile:
-    """A file that appears only once it is whole; a context, which leaves nothing of one that did not become whole.
+    """A file that appears under its name only once it is whole; a context, which removes what did not become whole.
 
-    A link stays, and what it leads to is replaced; a pipe or a device is written to as it is.
+    A link stays, and the file that it leads to is replaced; a pipe or a device is written to as it is.
     """
 
     def __init__(self, target: Path) -> None:
-        """Begin to write.
+        """Open a file beside ``target``.
 
         Raises:
-            OSError: that cannot be done.
+            OSError: the file cannot be opened.
         """
         self._whole: Path | None = None
         path = target
@@ -43,10 +43,10 @@ class AtomicFile:
         self.file = path.open("wb")
 
     def finish(self) -> None:
-        """It is whole.
+        """Close the file and give it its name.
 
         Raises:
-            OSError: it could not be written or get its name.
+            OSError: the rest cannot be written, or the file cannot get its name.
         """
         self.file.close()
         if self._whole is not None:
@@ -56,7 +56,7 @@ class AtomicFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # of what could not be written, which was said
+        with suppress(OSError):  # the error was reported where the write failed
             self.file.close()
         if self._whole is not None:
             with suppress(OSError):

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["PIPED_WIDTH", "flush_stderr", "open_missing", "redirect_to_null", "say", "say_last"]
+from otelmig.cli.options.flags import with_flags
 
-PIPED_WIDTH: Final = 100
-"""Columns, where standard output is no terminal."""
+__all__ = [
+    "clear_status",
+    "colors_wanted",
+    "columns",
+    "flush_stderr",
+    "open_missing",
+    "redirect_to_null",
+    "say",
+    "say_last",
+    "show_status",
+]
+
+_PIPED_WIDTH: Final = 100
+"""Columns of a text whose reader is no terminal."""
 _MISSING: Final = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_RDWR, "w"))
-"""What a closed stream is opened as: reading it, or writing results to it, fails as it should."""
+"""How a closed stream is opened: reading from it, or writing results to it, fails as it should."""
+
+_ERASE: Final = "\r\x1b[K"
+"""Goes to the beginning of the line and erases it."""
+
+
+class _Status:
+    """The line of progress on the terminal; a delivery in the background speaks on the same terminal."""
+
+    lock = threading.RLock()
+    is_shown = False
 
 
 def open_missing() -> None:
@@ -23,23 +46,56 @@ def open_missing() -> None:
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays open
+
+
+def columns() -> int:
+    """Return the width of the terminal, or of ``COLUMNS``; 100 where there is neither."""
+    import shutil  # noqa: PLC0415 - it loads every compression, and `--help` needs none
+
+    return shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
+
+
+def colors_wanted() -> bool:
+    """Whether standard output is a terminal that shows colours, and nothing says that it should not."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def say(text: str) -> None:
-    """Tell the user something in one line on standard error."""
+    """Tell the user something, in one line on standard error."""
     say_last(f"otelmig: {text}")
 
 
 def say_last(text: str) -> None:
-    """The last line, which does not say who speaks. If nobody can hear, the work and its exit code are the same."""
-    with suppress(OSError):
-        print(text, file=sys.stderr)
-    flush_stderr()
+    """Write a line that does not say who speaks. Where nobody can hear it, the work goes on all the same."""
+    with _Status.lock:
+        clear_status()
+        with suppress(OSError):
+            print(with_flags(text), file=sys.stderr)
+        flush_stderr()
+
+
+def show_status(text: str) -> None:
+    """Show one line on the terminal of stderr, in place of the one before, until anything else is said."""
+    with _Status.lock, suppress(OSError):
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+        sys.stderr.write(_ERASE + text[: max(width - 1, 0)])
+        _Status.is_shown = True
+        sys.stderr.flush()
+
+
+def clear_status() -> None:
+    """Erase what :func:`show_status` showed."""
+    with _Status.lock:
+        if _Status.is_shown:
+            _Status.is_shown = False
+            with suppress(OSError):
+                sys.stderr.write(_ERASE)
+            flush_stderr()
 
 
 def flush_stderr() -> None:
-    """Have what was said out of the buffer, to wherever."""
+    """Flush stderr; discard the buffer if stderr is gone."""
     try:
         sys.stderr.flush()
     except OSError:
@@ -47,7 +103,7 @@ def flush_stderr() -> None:
 
 
 def redirect_to_null(number: int) -> None:
-    """Whatever is written to this descriptor, now in a buffer or later, is gone."""
+    """Discard whatever is written to this descriptor, what is still in a buffer included."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, number)
     os.close(null)

@@ -1,7 +1,6 @@
 """``otelmig``: finds the command, runs it, and turns errors into one line and an exit code.
 
-Exit codes: 0 done; 1 a check failed, or a fault of otelmig itself; 2 usage or unreadable input; 3 found but not
-(all) exported; 4 nothing found; 130 interrupted.
+``otelmig`` alone prints how it is used, on stderr, and ends with 2: a script that lost its arguments did not succeed.
 """
 
 from __future__ import annotations
@@ -9,22 +8,29 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
-from otelmig.cli.console import flush_stderr, open_missing, say
-from otelmig.cli.exit_codes import INTERNAL_ERROR, INTERRUPTED
-from otelmig.cli.sink import Stdout
-from otelmig.errors import ExportError, OtelmigError
+from otelmig.cli.commands import COMMANDS
+from otelmig.cli.console import open_missing, say, say_last
+from otelmig.cli.envelope import Envelope
+from otelmig.cli.parser import CommandLineError, Parser, answer
+from otelmig.errors import ExitCode, OtelmigError, suggestion
 from otelmig.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Command", "main"]
+__all__ = ["Command", "build_parser", "main"]
 
-_COMMANDS: Final = ("trace", "send", "explain", "doctor", "demo")
-"""One module of this package each."""
+_USAGE: Final = "otelmig COMMAND [OPTION]... [FILE]..."
+_DESCRIPTION: Final = """\
+One OpenTelemetry trace for each live migration of a virtual machine, across
+both hosts, from the logs that are there."""
+_MORE: Final = "otelmig help COMMAND shows the options of a command."
+_COMMAND_MODULES: Final = "otelmig.cli.commands"
 _COLLECT: Final = (50_000, 20, 100)
 """Reading makes many small objects and few cycles: looking for cycles less often saves a third of the time."""
 
@@ -32,71 +38,131 @@ _COLLECT: Final = (50_000, 20, 100)
 class Command(Protocol):
     """What the module of a command offers; importing it must be cheap, ``run`` loads what the work needs."""
 
-    HELP: str
-    EPILOG: str
+    OPERANDS: str
+    """What follows the options on the usage line."""
+    DESCRIPTION: str
+    EXAMPLES: str
+    """Lines of a shell."""
 
     @staticmethod
     def prepare_parser(parser: argparse.ArgumentParser) -> None:
         """Add the command's arguments."""
 
     @staticmethod
-    def run(arguments: argparse.Namespace) -> int:
-        """Do the work; the result is the exit code."""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
-    parser = argparse.ArgumentParser(
-        prog="otelmig",
-        description="One OpenTelemetry trace per live migration, across both hosts, from the logs that are there.",
-        epilog="Exit codes: 0 done; 1 a check failed (--strict), or a fault of otelmig itself; 2 usage or unreadable "
-        "input; 3 found but not (all) exported; 4 nothing found; 130 interrupted.",
-    )
-    parser.add_argument("--version", action="version", version=f"otelmig {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in _COMMANDS:
-        module: Command = import_module(f"otelmig.cli.commands.{name}")  # type: ignore[assignment] # modules are commands
-        command = commands.add_parser(
-            name,
-            help=module.HELP,
-            description=module.HELP,
-            epilog=module.EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.prepare_parser(command)
-        command.set_defaults(run=module.run)
-    return parser
+    def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
+        """Do the work; ``envelope`` gets the report before the work begins, and what is to be said and shown."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the result is the exit code."""
+    """Run one command with ``argv`` (default: the arguments of the process); return the exit code."""
     open_missing()
     gc.set_threshold(*_COLLECT)
+    envelope: Envelope | None = None
     try:
-        arguments = _parsed(argv)
-        code: int = arguments.run(arguments)
+        command, arguments = _read(list(sys.argv[1:] if argv is None else argv))
+        envelope = Envelope(arguments)
+        command.run(arguments, envelope)
+        return envelope.finish()
+    except CommandLineError as error:
+        say_last(error.usage)
+        say(str(error))
+        return error.exit_code
     except OtelmigError as error:
         say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception as error:
-        # the one edge at which a fault of ours becomes one line
+        return _interrupted(envelope)
+    except SystemExit as leaving:  # help or the version was printed
+        return int(leaving.code or 0)
+    except Exception as error:  # noqa: BLE001 - the one edge at which a fault of ours becomes one line
         if os.environ.get("OTELMIG_DEBUG"):
-            raise
+            import traceback  # noqa: PLC0415 - only after a fault
+
+            traceback.print_exc()
         say(f"internal error: {type(error).__name__}: {error} (OTELMIG_DEBUG=1 shows where)")
-        return INTERNAL_ERROR
-    return code
+        return ExitCode.INTERNAL_ERROR
 
 
-def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; where they ask for help, or are wrong, that is printed and the command is over."""
-    try:
-        return build_parser().parse_args(argv)
-    except SystemExit:
-        flush_stderr()
-        stdout = Stdout()
-        stdout.flush()
-        if stdout.failed:
-            raise SystemExit(ExportError.exit_code) from None
-        raise
+def _interrupted(envelope: Envelope | None) -> ExitCode:
+    """Say how far the run came, unless that is interrupted, too."""
+    with suppress(KeyboardInterrupt):
+        if envelope is None:
+            say_last("interrupted")
+        else:
+            envelope.interrupt()
+    return ExitCode.INTERRUPTED
+
+
+def build_parser() -> Parser:
+    """Return the parser of everything, for documents and tests."""
+    parser = _outer_parser()
+    commands = parser.add_subparsers(dest="command", prog="otelmig", help=argparse.SUPPRESS, parser_class=Parser)
+    for name in COMMANDS:
+        _prepare(commands.add_parser(name), name)
+    return parser
+
+
+def _outer_parser() -> Parser:
+    """Return the parser of ``otelmig`` itself, which knows what the commands do, but not their options."""
+    listed = "\n".join(f"  {name:<8} {summary}" for name, summary in COMMANDS.items())
+    codes = "\n".join(f"  {code:>3}  {code.meaning}" for code in ExitCode)
+    parser = Parser(
+        prog="otelmig",
+        usage=_USAGE,
+        description=f"{_DESCRIPTION}\n\ncommands:\n{listed}\n\n{_MORE}",
+        epilog=f"exit codes:\n{codes}",
+    )
+    parser.add_argument("-V", "--version", action="version", help="show the version and exit")
+    return parser
+
+
+def _prepare(parser: Parser, name: str) -> Command:
+    """Make ``parser`` that of the command ``name``."""
+    command: Command = import_module(f"{_COMMAND_MODULES}.{name}")  # type: ignore[assignment] # modules are commands
+    parser.usage = f"otelmig {name} [OPTION]... {command.OPERANDS}".rstrip()
+    parser.description = command.DESCRIPTION
+    parser.epilog = f"examples:\n{command.EXAMPLES}\nExit codes: see otelmig --help."
+    command.prepare_parser(parser)
+    return command
+
+
+def _read(argv: list[str]) -> tuple[Command, argparse.Namespace]:
+    """Find the command and parse its arguments.
+
+    Raises:
+        CommandLineError: there is no such command, or its arguments cannot be understood.
+        SystemExit: help or the version was asked for, or nothing at all; the answer is printed.
+    """
+    match argv:
+        case []:
+            say_last(_outer_parser().format_help().partition("\n\noptions:")[0])
+            raise SystemExit(ExitCode.USAGE)
+        case ["-h" | "--help", *_] | ["help"]:
+            _outer_parser().print_help()
+        case ["-V" | "--version", *_]:
+            answer(f"otelmig {__version__}")
+        case ["help", name, *_]:
+            argv = [name, "--help"]
+    name, *rest = argv
+    if name not in COMMANDS:
+        raise _no_command(name, argv)
+    parser = Parser(prog=f"otelmig {name}")
+    command = _prepare(parser, name)
+    return command, parser.parse(rest)
+
+
+def _no_command(word: str, argv: list[str]) -> CommandLineError:
+    """Return the error for a first argument that is no command, with what was probably meant."""
+    import shlex  # noqa: PLC0415 - only after a mistake
+    from pathlib import Path  # noqa: PLC0415 - the same
+
+    text, meant = f"there is no command {word!r}", ""
+    if word.startswith("-") and word != "-":
+        text = f"there is no option {word.partition('=')[0]} before a command"
+        parser = Parser(prog="otelmig trace")
+        _prepare(parser, "trace")
+        meant = "trace" if parser.has_option(word) else ""
+    elif "help" not in argv and (word == "-" or "/" in word or "." in word or Path(word).exists()):
+        meant = "send" if ".jsonl" in word else "trace"
+    hint = f"; did you mean: {shlex.join(['otelmig', meant, *argv])}" if meant else suggestion(word, COMMANDS)
+    return CommandLineError(text + (hint or "; otelmig --help lists the commands"), usage=f"usage: {_USAGE}")

@@ -1,90 +1,106 @@
-"""Where traces go: the options, the outputs one after the other, and the account of what became of them."""
+"""Where traces go: a file, standard output, a receiver; and the report of what became of them."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from otelmig.cli.atomic_file import STDOUT, AtomicFile, is_stdout
-from otelmig.cli.console import PIPED_WIDTH
-from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
-from otelmig.cli.options.export import add_export_arguments, open_delivery, say_waiting
-from otelmig.cli.sink import Sink, Stdout, counted
-from otelmig.errors import ExportError, UsageError
-from otelmig.trace import attributes as names
+from otelmig.cli.envelope import RunReport
+from otelmig.cli.options.export import open_delivery, say_waiting
+from otelmig.cli.sink import Sink
+from otelmig.errors import UsageError
+from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Mapping
+    from typing import Self
 
-    from otelmig.otlp.account import Account as DeliveryAccount
+    from otelmig.cli.envelope import Envelope
+    from otelmig.otlp.background import BackgroundDelivery
     from otelmig.otlp.delivery import Delivery
     from otelmig.pipeline import Findings
-    from otelmig.trace.options import TraceOptions
     from otelmig.trace.span import Trace
 
-__all__ = ["Account", "Outputs", "add_output_arguments"]
+__all__ = ["Outputs", "TraceReport"]
 
 
-def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say where traces go."""
-    output = parser.add_argument_group("output")
-    output.add_argument("-o", "--output", metavar="FILE", help="write OTLP/JSON, one trace a line (- for stdout)")
-    output.add_argument("--json", action="store_true", help="print a stable summary for scripts, not the waterfall")
-    output.add_argument("--strict", action="store_true", help="exit with 1 if the clocks of a migration contradict")
-    output.add_argument("-q", "--quiet", action="store_true", help="print no waterfall")
-    output.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: auto")
-    output.add_argument("--width", type=int, metavar="COLUMNS", help="of the waterfall (default: the terminal's)")
-    add_export_arguments(parser)
+class TraceReport(RunReport):
+    """What became of the migrations in the logs."""
 
+    schema: ClassVar[str] = "otelmig.summary/1"
 
-class Account:
-    """What became of the traces."""
-
-    def __init__(self) -> None:
-        self.found = 0
+    def __init__(self, envelope: Envelope) -> None:
+        super().__init__()
+        self.envelope = envelope
+        self.findings: Findings | None = None
+        """None until the inputs were read."""
         self.conflicts = 0
-        self.written: tuple[int, str] | None = None
-        self.delivery: DeliveryAccount | None = None
-        self.output_failed = False
-        """A file or standard output had to be given up."""
+        """Migrations whose clocks contradict each other."""
+        self.archive: Sink | None = None
+        """The file of OTLP/JSON, which may be standard output."""
+        self.written = 0
+        """Traces in the file."""
+        self.is_whole = False
+        """Whether the file has its name; a file that is not whole is not there."""
+        self.delivery: Delivery | None = None
+        self.summaries: list[dict[str, object]] = []
 
-    def line(self, findings: Findings) -> str:
-        """The last line on stderr."""
-        parts = [counted(self.found, "migration") + " found"]
+    @property
+    def complete(self) -> bool:
+        """Whether the file was written and the receiver has every trace."""
+        if self.archive is not None and self.archive.failed:
+            return False
+        return self.delivery is None or self.delivery.account.complete
+
+    @property
+    def check_failed(self) -> bool:
+        """Whether the clocks of a migration contradict each other."""
+        return bool(self.conflicts)
+
+    def account(self) -> str:
+        """Return how many migrations were found, written and exported, and how many lines were not understood."""
+        if self.findings is None:
+            return f"no trace was made{'' if self.archive is None else f', {self.archive.name} is not written'}"
+        parts = [plural(self.found, "migration") + " found"]
         if self.conflicts:
             parts.append(f"{self.conflicts} with clocks that contradict each other")
-        if self.written is not None:
-            parts.append(f"{self.written[0]} written to {self.written[1]}")
+        if self.archive is not None and self.archive.alive:
+            whole = self.is_whole or self.archive is self.envelope.stdout
+            name = self.archive.name
+            parts.append(f"{self.written} written to {name}" if whole else f"{name} is not written")
         if self.delivery is not None:
-            parts.append(self.delivery.words())
-        lost = sum(findings.not_understood.values())
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(findings.not_understood.items()))
-        unread = f"; {counted(len(findings.errors), 'input')} not read" if findings.errors else ""
-        return f"{', '.join(parts)}; {counted(lost, 'line')} not understood{f' ({reasons})' if reasons else ''}{unread}"
+            parts.append(self.delivery.account.words())
+            unsettled = self.found - sum(tally.traces for tally in self.delivery.account.totals)
+            if unsettled > 0:
+                parts.append(f"{unsettled} not sent yet")
+        lines = self.findings.not_understood
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(lines.items()))
+        lost = f"{plural(lines.total(), 'line')} not understood{f' ({reasons})' if reasons else ''}"
+        return f"{', '.join(parts)}; {lost}{self.envelope.unread()}"
 
-    def exit_code(self, findings: Findings, *, strict: bool) -> int:
-        """What the shell is told."""
-        if self.output_failed or (self.delivery is not None and not self.delivery.complete):
-            return ExportError.exit_code
-        if findings.errors:
-            return UsageError.exit_code
-        if strict and self.conflicts:
-            return CHECK_FAILED
-        return 0 if self.found else NOTHING_FOUND
+    def document(self) -> Mapping[str, object]:
+        """Return the summaries, the delivery, and what was not understood."""
+        lines = {} if self.findings is None else dict(sorted(self.findings.not_understood.items()))
+        return {
+            "migrations": self.summaries,
+            "delivery": None if self.delivery is None else self.delivery.document(),
+            "not_understood": lines,
+        }
 
 
 class Outputs:
-    """Everything that was asked for, opened before the logs are read: a wrong URL need not wait for them."""
+    """Everything that was asked for; a context, which gives up what is not whole at its end.
 
-    def __init__(self, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    All of it is opened before the logs are read: a wrong URL need not wait for them.
+    """
+
+    def __init__(
+        self, arguments: argparse.Namespace, envelope: Envelope, report: TraceReport, environ: Mapping[str, str]
+    ) -> None:
         """Look at the options; if there is an export, ask the receiver whether it is one.
 
         Raises:
@@ -92,127 +108,83 @@ class Outputs:
         """
         from otelmig.otlp.receiver.settings import environment_exports  # noqa: PLC0415 - `--help` needs none of it
 
-        self._arguments = arguments
-        if arguments.output is not None and is_stdout(arguments.output):
-            arguments.output = STDOUT
-            if arguments.json:
-                raise UsageError("-o - and --json would both write to standard output")
-        self._delivery: Delivery | None = None
+        self._envelope, self._report = envelope, report
+        self._waterfall = not (arguments.quiet or arguments.json)
+        self._archive: AtomicFile | None = None
+        self._background: BackgroundDelivery | None = None
+        self._stack = ExitStack()
+        if arguments.output is not None:
+            report.archive = Sink(arguments.output)
+            if is_stdout(arguments.output):
+                report.archive, self._waterfall = envelope.stdout, False
+                if arguments.json:
+                    raise UsageError(f"-o {STDOUT} and --json would both write to standard output")
         if arguments.otlp is not None or environment_exports(environ):
-            self._delivery = open_delivery(arguments, environ)
-            self._delivery.preflight()
+            report.delivery = open_delivery(arguments, environ)
+            report.delivery.preflight()
 
-    def put_out(self, findings: Findings, options: TraceOptions) -> Account:
-        """Every trace to every output, one after the other."""
-        account = Account()
-        summaries: list[dict[str, object]] = []
-        target = self._arguments.output
-        stdout = Stdout()
-        written: Sink = stdout
-        traces: Iterable[Trace] = findings.traces(options)
-        if target is not None:
-            written = stdout if target == STDOUT else Sink(target)
-            traces = _written(traces, account, written)
-        traces = _printed(traces, self._arguments, account, summaries, stdout)
-        if self._delivery is None:
-            for _ in traces:
-                pass
-        else:
-            account.delivery = self._delivery.account
-            with self._delivery:
-                _deliver(self._delivery, traces)
-        if self._delivery is not None:
-            say_waiting(self._delivery)
-        if self._arguments.json:
-            document = {
-                "schema": "otelmig.summary/1",
-                "migrations": summaries,
-                "delivery": None if self._delivery is None else self._delivery.document(),
-                "not_understood": dict(sorted(findings.not_understood.items())),
-                "notes": list(findings.notes),
-                "errors": [str(error) for error in findings.errors],
-            }
-            stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
-        stdout.flush()
-        account.output_failed = stdout.failed or written.failed
-        return account
-
-
-def _deliver(delivery: Delivery, traces: Iterable[Trace]) -> None:
-    """While a batch is on its way, and waits for the disk and the receiver, the next one is read and built."""
-    from otelmig.otlp.background import carrier  # noqa: PLC0415 - only where there is an export
-    from otelmig.otlp.delivery import PER_BATCH, Origin  # noqa: PLC0415 - the same
-    from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
-
-    payloads = map(Payload.of_trace, traces)
-    with carrier(delivery) as carry:
-        on_its_way: Future[None] | None = None
-        while batch := list(islice(payloads, PER_BATCH)):
-            if on_its_way is None:
-                delivery.open_spool()
-            else:
-                on_its_way.result()
-            on_its_way = carry(delivery.deliver, batch, Origin.TRACED)
-        if on_its_way is not None:
-            on_its_way.result()
-        carry(delivery.deliver_leftovers).result()
-
-
-def _written(traces: Iterable[Trace], account: Account, sink: Sink) -> Iterator[Trace]:
-    """Pass the traces on, each written to ``sink`` as a line."""
-    from otelmig.otlp.encoding.json_lines import json_line  # noqa: PLC0415 - only where it is asked for
-
-    count = 0
-    with ExitStack() as stack:
-        archive: AtomicFile | None = None
-        if not isinstance(sink, Stdout):
+    def __enter__(self) -> Self:
+        sink, delivery = self._report.archive, self._report.delivery
+        if sink is not None and sink is not self._envelope.stdout:
             with sink.guarded():
-                archive = stack.enter_context(AtomicFile(Path(sink.name)))
-        file = sys.stdout.buffer if archive is None else archive.file
-        for trace in traces:
-            if sink.alive:
-                line = json_line(trace)
-                with sink.guarded():
-                    file.write(line)
-                    count += 1
-            yield trace
-        if sink.alive:
-            with sink.guarded():
-                file.flush()
-                if archive is not None:
-                    archive.finish()
-    if sink.alive:
-        account.written = (count, sink.name)
+                self._archive = self._stack.enter_context(AtomicFile(Path(sink.name)))
+        if delivery is not None:
+            from otelmig.otlp.background import BackgroundDelivery  # noqa: PLC0415 - only where there is an export
 
+            self._background = self._stack.enter_context(
+                BackgroundDelivery(delivery, while_waiting=self._envelope.progress.update)
+            )
+        return self
 
-def _printed(
-    traces: Iterable[Trace],
-    arguments: argparse.Namespace,
-    account: Account,
-    summaries: list[dict[str, object]],
-    stdout: Stdout,
-) -> Iterator[Trace]:
-    """Pass the traces on, each printed as a waterfall or summed up."""
-    quiet = arguments.quiet or arguments.output == STDOUT
-    for trace in traces:
-        account.found += 1
-        account.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
-        if arguments.json:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        self._stack.__exit__(kind, error, None)
+        if self._report.delivery is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
+            say_waiting(self._report.delivery)
+
+    def put(self, trace: Trace) -> None:
+        """Give one trace to every output."""
+        from otelmig.trace import attributes as names  # noqa: PLC0415 - `--help` needs none of it
+
+        report = self._report
+        report.found += 1
+        report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
+        self._write(trace)
+        if self._envelope.as_json:
             from otelmig.views.summary import summary  # noqa: PLC0415 - only where it is asked for
 
-            summaries.append(summary(trace))
-        elif not quiet and stdout.alive:
-            _print_waterfall(trace, arguments, stdout, first=account.found == 1)
-        yield trace
+            report.summaries.append(summary(trace))
+        elif self._waterfall and self._envelope.stdout.alive:
+            from otelmig.views.waterfall import render_waterfall  # noqa: PLC0415 - only where it is asked for
 
+            text = render_waterfall(trace, width=self._envelope.width, color=self._envelope.color)
+            self._envelope.show(("" if report.found == 1 else "\n") + text.rstrip("\n"))
+        if self._background is not None:
+            from otelmig.otlp.payload import Payload  # noqa: PLC0415 - only where there is an export
 
-def _print_waterfall(trace: Trace, arguments: argparse.Namespace, stdout: Stdout, *, first: bool) -> None:
-    from otelmig.views.waterfall import render_waterfall  # noqa: PLC0415 - only where it is asked for
+            self._background.add(Payload.of_trace(trace))
+        self._envelope.progress.count(report.found, "migration" if report.found == 1 else "migrations")
 
-    terminal = sys.stdout.isatty()
-    width = arguments.width or shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
-    color = arguments.color == "always" or (
-        arguments.color == "auto" and terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
-    text = render_waterfall(trace, width=width, color=color)
-    stdout.print(("" if first else "\n") + text.rstrip("\n"), flush=terminal)
+    def finish(self) -> None:
+        """Complete the file and wait for the delivery."""
+        sink = self._report.archive
+        if sink is not None and sink.alive:
+            with sink.guarded():
+                if self._archive is None:
+                    sys.stdout.buffer.flush()
+                else:
+                    self._archive.finish()
+            self._report.is_whole = sink.alive
+        if self._background is not None:
+            self._background.finish()
+
+    def _write(self, trace: Trace) -> None:
+        sink = self._report.archive
+        if sink is None or not sink.alive:
+            return
+        from otelmig.otlp.encoding.json_lines import json_line  # noqa: PLC0415 - only where it is asked for
+
+        line = json_line(trace)
+        file = sys.stdout.buffer if self._archive is None else self._archive.file
+        with sink.guarded():
+            file.write(line)
+            self._report.written += 1

@@ -7,26 +7,27 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from otelmig.cli.console import redirect_to_null, say
+from otelmig.cli.console import clear_status, redirect_to_null, say
+from otelmig.cli.options.flags import with_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Sink", "Stdout", "counted"]
+__all__ = ["Sink", "Stdout"]
 
 
 class Sink:
-    """A file, by its name in messages."""
+    """A place that results are written to, with its name in messages."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
         self.failed = False
-        """It was given up, and not because whoever read it had seen enough."""
+        """Writing failed for another reason than a closed pipe."""
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Do some writing: what the operating system says against it becomes one line, once."""
+        """Write inside this context: the first error becomes one line, and the sink is given up."""
         try:
             yield
         except OSError as error:
@@ -47,22 +48,18 @@ class Stdout(Sink):
         super().__init__("stdout")
 
     def print(self, text: str, *, flush: bool = False) -> None:
-        """Print a text."""
+        """Print a text, with options in place of the parameters that it names."""
         if self.alive:
+            clear_status()
             with self.guarded():
-                print(text, flush=flush)
+                print(with_flags(text), flush=flush)
 
     def flush(self) -> None:
-        """Have everything that was printed out of the buffer: only then it is known whether that works."""
+        """Flush stdout; a write error may only surface here."""
         with self.guarded():
             sys.stdout.flush()
 
     def give_up(self) -> None:
-        """Write nothing more to it, nor what the buffer still has."""
+        """Write nothing more to it, and discard what its buffer still holds."""
         super().give_up()
         redirect_to_null(sys.stdout.fileno())
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, in the singular or the plural."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

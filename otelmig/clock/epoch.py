@@ -1,7 +1,7 @@
 """Where absolute time comes from, for logs that count from the start of their process.
 
 Processes that took part in one migration are tied by its clock offset, so one known epoch serves them all: a wall
-clock in either log, an instant that the user gives (``--anchor``), the times at which a journal, syslog or a container
+clock in either log, an instant that the caller gives (``anchors``), the times at which a journal, syslog or a container
 runtime took the lines over (or at which the migration's statistics began), or those at which the files were last
 written, each a bound on its last line. Which it was is said in the trace.
 """

@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
-from otelmig.errors import InputError
+from otelmig.clock.drift import SLEWED_PPB
+from otelmig.errors import InputError, UsageError
 from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Basis, Constraint
+from otelmig.migration.side import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["ClockStatusReport", "clock_status", "prior", "probes"]
+__all__ = ["ClockStatusReport", "Measurement", "clock_status", "measured_constraints", "prior", "probes"]
 
 _PPB: Final = 10**9
 _NS: Final = 10**9
@@ -40,6 +42,42 @@ class ClockStatusReport:
     at_ns: int
     error_ns: int
     where: Where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What a tool printed when it measured the clocks, and the name of the file that holds it."""
+
+    name: str
+    text: str
+
+
+def measured_constraints(
+    exchanges: Iterable[Measurement], statuses: Mapping[Role, Measurement], *, drift_ppb: int
+) -> Iterator[Constraint]:
+    """Yield what was measured between two hosts' wall clocks as constraints, for ``ClockOptions.measured``.
+
+    Each of ``exchanges`` holds timed exchanges (see :func:`probes`), ``statuses`` what chrony says on both hosts (see
+    :func:`clock_status`): on both or on none. ``drift_ppb`` is how fast the clocks may drift between the two reports.
+
+    Raises:
+        InputError: a text is not what it should be.
+        UsageError: the status of one host is given without that of the other.
+    """
+    for exchange in exchanges:
+        constraints = list(probes(exchange.name, exchange.text.splitlines()))
+        if not constraints:
+            raise InputError(f"{exchange.name}: no probe in it")
+        yield from constraints
+    if not statuses:
+        return
+    if len(statuses) < len(Role):
+        raise UsageError(
+            "the clocks of both hosts are compared: want a report of the source and one of the destination"
+        )
+    source, destination = (clock_status(statuses[role].name, statuses[role].text) for role in Role)
+    # the logs may demand more drift than was asked for: the time between the reports is paid for at that
+    yield from prior(source, destination, drift_ppb=max(drift_ppb, SLEWED_PPB))
 
 
 def probes(name: str, lines: Iterable[str]) -> Iterator[Constraint]:

@@ -80,7 +80,9 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
     wall = all(side.vmm.domain is ClockDomain.REALTIME for side in (source, destination))
     if mode in _RAW and not wall:
         sides = f"{source.name} and {destination.name}"
-        raise UsageError(f"--clock {mode}: {sides} are not both on wall clocks: their stamps cannot stand as they are")
+        raise UsageError(
+            f"`ClockOptions.mode` {mode}: {sides} are not both on wall clocks: their stamps cannot stand as they are"
+        )
     bounds = proof.bounds_between(at, at)
     lo, hi = (None, None) if bounds is None else (bounds.lo_ns(at), bounds.hi_ns(at))
     drawn = [proof.bounds.lo_ns(at), proof.bounds.hi_ns(at)] if bounds is None else [lo, hi]

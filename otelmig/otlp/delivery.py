@@ -207,8 +207,8 @@ class Delivery:
         elif payload.estimated and origin is not Origin.ARCHIVE:
             self._ledger.count_superseded(payload)
         else:
-            text = f"{self.display_url} already has a different version of trace {payload.ident[:32]} (see --resend)"
-            self._ledger.report(text, Reason.DIFFERS)
+            version = f"a different version of trace {payload.ident[:32]} (see `Delivery.resend`)"
+            self._ledger.report(f"{self.display_url} already has {version}", Reason.DIFFERS)
             self._ledger.count_different(payload)
         return True
 

@@ -156,15 +156,15 @@ def _advice(found: Migration, bounds: ClockBounds | None, at_ns: int, rounding_n
         narrower = _span(steadier, at_ns)
         if steadier.contradiction is None and narrower is not None and narrower < _WORTH_IT * width:
             widths = f"{narrower / MILLISECOND_NS:.3g} ms wide instead of {width / MILLISECOND_NS:.3g} ms"
-            yield f"--max-drift {tier}, if it is known that neither clock was being slewed: {widths}"
+            yield f"`ClockOptions.drift_ppb` {tier}, if it is known that neither clock was being slewed: {widths}"
             break
     if rounding_ns > _COARSE * width:
         yield f"finer stamps: {rounding_ns / MILLISECOND_NS:.3g} ms of the width is their resolution"
     wall = all(side.vmm.domain is ClockDomain.REALTIME for side in found.sides)
     if wall and not any(each.basis is Basis.PROBE for each in proof.constraints):
         yield (
-            "timed exchanges between the hosts just before and after the migration (--probes): as narrow as their "
-            "shortest round trip"
+            "timed exchanges between the hosts just before and after the migration (`ClockOptions.measured`): as "
+            "narrow as their shortest round trip"
         )
 
 

@@ -3,7 +3,7 @@
 Nothing on the wire or in the logs names a migration, so the two stories must tell. A pair is *feasible* if the
 modes, ports, sizes and outcomes agree and one clock offset satisfies everything that must have happened before
 something else. Pairs are accepted only where they are the one way to match what is there; otherwise the
-candidates are named and the user decides (``--pair``).
+candidates are named and the user decides (``pairs``).
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def pair_sides(
     chosen: Sequence[tuple[str, str]] = (),
     clock: ClockOptions | None = None,
 ) -> Pairing:
-    """Match ``sides``; ``chosen`` are pairs of names that the user asserts (``--pair SRC=DST``).
+    """Match ``sides``; ``chosen`` are pairs of names that the user asserts.
 
     An asserted pair whose clocks contradict each other is taken, with its conflict.
 
@@ -180,7 +180,7 @@ def _asserted(
     if isinstance(verdict, _Candidate):
         return verdict
     if not verdict.by_clocks:
-        raise UsageError(f"--pair {source.name}={destination.name}: {verdict.reason}")
+        raise UsageError(f"`pairs` {source.name}={destination.name}: {verdict.reason}")
     return _in_spite_of_clocks(source, destination, hypervisors)
 
 
@@ -272,7 +272,7 @@ def unpaired(side: Side, reasons: tuple[str, ...] = ()) -> Migration:
 def _alone(side: Side, others: Sequence[Side], possible: Sequence[str], refused: Mapping[int, str]) -> tuple[str, ...]:
     """Why ``side`` has no partner, as far as there is something to say."""
     if possible:
-        return (f"several partners are possible: {', '.join(possible)}; name one with --pair SOURCE=DESTINATION",)
+        return (f"several partners are possible: {', '.join(possible)}; name one with `pairs`",)
     if side.role is Role.SOURCE and not was_answered(side):
         return ()
     return tuple(f"{others[k].name}: {why}" for k, why in sorted(refused.items()) if why != _SAME_PROCESS)
@@ -337,5 +337,6 @@ def _named(name: str, sides: Sequence[Side], role: str) -> int:
     found = [index for index, side in enumerate(sides) if side.name == name]
     if len(found) != 1:
         names = ", ".join(side.name for side in sides) or "none"
-        raise UsageError(f"--pair: no {role} is called {name!r} (there are: {names})")
+        known = [side.name for side in sides]
+        raise UsageError(f"`pairs`: no {role} is called {name!r} (there are: {names})", unknown=name, known=known)
     return found[0]

@@ -127,7 +127,7 @@ HOST_NAME: Final = _attribute(
     "host.name",
     "string",
     "resources",
-    "only where it is known: `--host SIDE=NAME`, the journal, syslog",
+    "only where it is known: from the caller, the journal or syslog",
 )
 HOST_ID: Final = _attribute("host.id", "string", "resources", "the machine id, where the journal carries it")
 HOST_IP: Final = _attribute(
@@ -153,7 +153,9 @@ CLOUD_HYPERVISOR_LOG_DIALECT: Final = _attribute(
 VM_ID: Final = _attribute("vm.id", "string", "root, receive", "the VM's configured UUID")
 VM_MEMORY_SIZE: Final = _attribute("vm.memory.size", "int, By", "root, receive", "configured")
 VM_VCPU_COUNT: Final = _attribute("vm.vcpu.count", "int", "root, receive", "configured")
-VM_MIGRATION_ID: Final = _attribute("vm.migration.id", "string", "root", "the id given with `--migration-id`")
+VM_MIGRATION_ID: Final = _attribute(
+    "vm.migration.id", "string", "root", "the orchestrator's id, where the caller gave one"
+)
 VM_MIGRATION_SYSTEM_NAME: Final = _attribute("vm.migration.system.name", "string", "root", "`cloud_hypervisor`")
 VM_MIGRATION_MODE: Final = _attribute("vm.migration.mode", "string", "root", _values(Mode))
 VM_MIGRATION_VM_WAS_PAUSED: Final = _attribute(

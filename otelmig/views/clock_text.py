@@ -1,8 +1,8 @@
-"""What is known of the two clocks and of the guest's standstill, in sentences."""
+"""Sentences about the two clocks and about how long the guest stood still."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.side import Role
@@ -17,15 +17,28 @@ if TYPE_CHECKING:
 
 __all__ = ["blackout_text", "clock_lines", "drift_text"]
 
+_BLACKOUT: Final = (
+    names.VM_MIGRATION_BLACKOUT_DURATION,
+    names.VM_MIGRATION_BLACKOUT_MIN,
+    names.VM_MIGRATION_BLACKOUT_MAX,
+    names.VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC,
+    names.VM_MIGRATION_BLACKOUT_WIDTH_CLOCK,
+)
+_EXCESS: Final = (
+    names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION,
+    names.VM_MIGRATION_DOWNTIME_EXCESS_MIN,
+    names.VM_MIGRATION_DOWNTIME_EXCESS_MAX,
+)
+
 
 def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
-    """Sentences about the offset, each with its style: ``plain``, or ``error`` where the clocks contradict."""
+    """Yield sentences about the offset, each with its style: ``plain``, or ``error`` where the clocks contradict."""
     receive = trace.first(SpanName.RECEIVE)
     if receive is None or trace.root.role is Role.DESTINATION:
         yield f"one: the {'source' if receive is not None else 'destination'}'s side is not in this trace", "plain"
         return
-    found = receive.attributes
-    status = found.get(names.OTELMIG_CLOCK_STATUS)
+    clock = receive.attributes
+    status = clock.get(names.OTELMIG_CLOCK_STATUS)
     if status == ClockStatus.UNSYNCED:
         yield (
             "the offset between the wall clocks was not asked for, or nothing bounds it; stamps are as printed",
@@ -33,43 +46,43 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
         )
         return
     if status == ClockStatus.CONFLICT:
-        yield from ((text, "error") for text in _conflict(found))
+        yield from ((text, "error") for text in _conflict(clock))
         return
-    yield _offset(found), "plain"
+    yield _offset(clock), "plain"
     if trace.root.attributes.get(names.OTELMIG_PAIRING_BASIS) == "asserted":
         yield (
-            "only --pair says that these two are one migration: logs of others of equal shape may fit, too",
+            "only `pairs` says that these two are one migration: logs of others of equal shape may fit, too",
             "error",
         )
-    if names.OTELMIG_CLOCK_DRIFT_REQUIRED in found:
-        needed, assumed = drift_text(found[names.OTELMIG_CLOCK_DRIFT_REQUIRED]), drift_text(_assumed(found))
+    if names.OTELMIG_CLOCK_DRIFT_REQUIRED in clock:
+        needed, assumed = drift_text(clock[names.OTELMIG_CLOCK_DRIFT_REQUIRED]), drift_text(_assumed(clock))
         yield (
             f"they drifted by at least {needed}, more than was to be assumed: {assumed} are allowed for",
             "plain",
         )
 
 
-def _assumed(found: Mapping[str, AttributeValue]) -> AttributeValue | None:
-    return found.get(names.OTELMIG_CLOCK_DRIFT_ASSUMED)
+def _assumed(clock: Mapping[str, AttributeValue]) -> AttributeValue | None:
+    return clock.get(names.OTELMIG_CLOCK_DRIFT_ASSUMED)
 
 
 def drift_text(value: AttributeValue | None) -> str:
-    """A relative rate in ppm."""
+    """Return a relative rate in ppm."""
     return f"{number(value) * 1e6:.3g} ppm" if number(value) < 1e-3 else f"{number(value) * 1e6:.0f} ppm"  # noqa: PLR2004 - 1000 ppm
 
 
-def _offset(found: Mapping[str, AttributeValue]) -> str:
-    lo, hi = found.get(names.OTELMIG_CLOCK_OFFSET_MIN), found.get(names.OTELMIG_CLOCK_OFFSET_MAX)
-    used = number(found.get(names.OTELMIG_CLOCK_OFFSET_ESTIMATE))
-    realtime = found.get(names.OTELMIG_CLOCK_DOMAIN) == "realtime"
+def _offset(clock: Mapping[str, AttributeValue]) -> str:
+    lo, hi = clock.get(names.OTELMIG_CLOCK_OFFSET_MIN), clock.get(names.OTELMIG_CLOCK_OFFSET_MAX)
+    used = number(clock.get(names.OTELMIG_CLOCK_OFFSET_ESTIMATE))
+    realtime = clock.get(names.OTELMIG_CLOCK_DOMAIN) == "realtime"
     if lo is None or hi is None:
         bound = f"at most {number(hi):.4f} s" if lo is None else f"at least {number(lo):.4f} s"
         what = "the destination is ahead by" if realtime else "the two logs' zeros are apart by"
         return f"{what} {bound}, and nothing bounds it on the other side"
-    proof = f"{_how(found)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
-    if found.get(names.OTELMIG_CLOCK_DOMAIN) == "mixed":
+    proof = f"{_how(clock)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
+    if clock.get(names.OTELMIG_CLOCK_DOMAIN) == "mixed":
         width = duration((number(hi) - number(lo)) * 1e9)
-        return f"one log has a wall clock; when the other's process started is {_how(found)} to within {width}"
+        return f"one log has a wall clock; when the other's process started is {_how(clock)} to within {width}"
     if not realtime:
         return f"the two logs' zeros are {used:.4f} s apart, {proof} (process starts, not the hosts' clocks)"
     if number(lo) <= 0 <= number(hi):
@@ -77,38 +90,38 @@ def _offset(found: Mapping[str, AttributeValue]) -> str:
     return f"destination is {abs(used):.3f} s {'ahead' if used > 0 else 'behind'}: {proof}"
 
 
-def _how(found: Mapping[str, AttributeValue]) -> str:
-    """What the bounds rest on, in words."""
-    believed = found.get(names.OTELMIG_CLOCK_BASIS) == "believed"
+def _how(clock: Mapping[str, AttributeValue]) -> str:
+    """Return what the bounds rest on."""
+    believed = clock.get(names.OTELMIG_CLOCK_BASIS) == "believed"
     return "believed (by the hosts' time services)" if believed else "proved"
 
 
-def _conflict(found: Mapping[str, AttributeValue]) -> Iterator[str]:
-    worst = found.get(names.OTELMIG_CLOCK_EVIDENCE_CONFLICT)
+def _conflict(clock: Mapping[str, AttributeValue]) -> Iterator[str]:
+    worst = clock.get(names.OTELMIG_CLOCK_EVIDENCE_CONFLICT)
     if worst is None:
         yield "CONFLICT: a wall clock was set while it was read, so no offset holds throughout"
-        yield _step_text(found) or ""
+        yield _step_text(clock) or ""
         return
     one, other = worst if isinstance(worst, tuple) else ("", "")
-    excess = duration(number(found.get(names.OTELMIG_CLOCK_CONFLICT_EXCESS)) * 1e9)
+    excess = duration(number(clock.get(names.OTELMIG_CLOCK_CONFLICT_EXCESS)) * 1e9)
     yield f"CONFLICT: no offset fits. {one} and {other} exclude each other by {excess}"
-    count, total = found.get(names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS), found.get(names.OTELMIG_CLOCK_CONSTRAINTS)
-    widening = duration(number(found.get(names.OTELMIG_CLOCK_CONFLICT_DURATION)) * 1e9)
+    count, total = clock.get(names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS), clock.get(names.OTELMIG_CLOCK_CONSTRAINTS)
+    widening = duration(number(clock.get(names.OTELMIG_CLOCK_CONFLICT_DURATION)) * 1e9)
     yield f"{count} of {total} constraints exclude another; all would hold if each were {widening} looser"
-    step = _step_text(found)
+    step = _step_text(clock)
     if step is not None:
         yield f"it would be explained by {step}"
-    drift = found.get(names.OTELMIG_CLOCK_DRIFT_REQUIRED)
+    drift = clock.get(names.OTELMIG_CLOCK_DRIFT_REQUIRED)
     slewed = "" if drift is None else f", a clock slewed fast ({drift_text(drift)} would do)"
     yield f"to think of: logs of different migrations, a clock that was set, a damaged stamp{slewed}"
 
 
-def _step_text(found: Mapping[str, AttributeValue]) -> str | None:
-    """The step that explains a conflict, if one does."""
-    lines = found.get(names.OTELMIG_CLOCK_EVIDENCE_STEP)
+def _step_text(clock: Mapping[str, AttributeValue]) -> str | None:
+    """Return the step of a clock that explains a conflict, if one does."""
+    lines = clock.get(names.OTELMIG_CLOCK_EVIDENCE_STEP)
     if not isinstance(lines, tuple):
         return None
-    lo, hi = found.get(names.OTELMIG_CLOCK_STEP_MIN), found.get(names.OTELMIG_CLOCK_STEP_MAX)
+    lo, hi = clock.get(names.OTELMIG_CLOCK_STEP_MIN), clock.get(names.OTELMIG_CLOCK_STEP_MAX)
     if lo is not None and hi is not None:
         size = f"of {number(lo) * 1e3:+.1f} .. {number(hi) * 1e3:+.1f} ms"
     else:
@@ -117,16 +130,13 @@ def _step_text(found: Mapping[str, AttributeValue]) -> str | None:
 
 
 def blackout_text(trace: Trace) -> str:
-    """How long the guest stood still, how sure that is and why, and how far the printed downtime is from it."""
+    """Return how long the guest stood still, how sure that is and why, and how far the printed downtime is from it."""
     root = trace.root.attributes
     if names.VM_MIGRATION_BLACKOUT_DURATION in root and names.VM_MIGRATION_BLACKOUT_MAX not in root:
         least = duration(number(root[names.VM_MIGRATION_BLACKOUT_MIN]) * 1e9)
         return f"vCPUs stood still at least {least}; no line bounds it from above"
     if names.VM_MIGRATION_BLACKOUT_DURATION in root:
-        middle, low, high, semantic, clock = (
-            duration(number(root[f"vm.migration.blackout.{name}"]) * 1e9)
-            for name in ("duration", "min", "max", "width.semantic", "width.clock")
-        )
+        middle, low, high, semantic, clock = (duration(number(root[name]) * 1e9) for name in _BLACKOUT)
         text = f"vCPUs stood still {middle} ({low} .. {high}: {semantic} between lines, {clock} by the clocks)"
         return f"{text}{_excess(root)}"
     if root.get(names.VM_MIGRATION_VM_WAS_PAUSED):
@@ -143,8 +153,6 @@ def blackout_text(trace: Trace) -> str:
 def _excess(root: Mapping[str, AttributeValue]) -> str:
     if names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION not in root:
         return ""
-    middle, low, high = (
-        number(root[f"vm.migration.downtime.excess.{name}"]) * 1e3 for name in ("duration", "min", "max")
-    )
+    middle, low, high = (number(root[name]) * 1e3 for name in _EXCESS)
     than = "longer" if middle >= 0 else "shorter"
     return f"; the printed downtime is {abs(middle):.0f} ms {than} ({low:.0f} .. {high:.0f})"

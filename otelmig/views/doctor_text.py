@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.diagnosis import Diagnosis, Sample
 
-__all__ = ["checkup", "render_doctor"]
+__all__ = ["diagnosis_document", "render_advice", "render_doctor"]
 
 _LABEL: Final = 13
 
@@ -33,6 +33,11 @@ def render_doctor(found: Diagnosis, *, width: int) -> str:
             break_on_hyphens=False,
         )
     return "\n".join(lines) + "\n"
+
+
+def render_advice(text: str, *, width: int) -> str:
+    """A recommendation, ``width`` columns wide."""
+    return textwrap.fill(text, max(width, 40), break_long_words=False, break_on_hyphens=False)
 
 
 def _facts(found: Diagnosis) -> Iterator[tuple[str, str]]:
@@ -80,7 +85,7 @@ def _shown(sample: Sample) -> str:
     return redact(sample.text[:200], addresses=True)
 
 
-def checkup(found: Diagnosis) -> dict[str, object]:
+def diagnosis_document(found: Diagnosis) -> dict[str, object]:
     """The diagnosis for scripts; keys never vanish."""
     account = found.account
     return {

@@ -23,12 +23,17 @@ __all__ = ["explanation_document", "render_explanation"]
 
 _INDENT: Final = 11
 _MOST: Final = 30
-"""Rows of a table."""
+"""At most this many rows of a table are shown."""
+_STATE_TRANSFER: Final = (
+    names.VM_MIGRATION_STATE_TRANSFER_DURATION,
+    names.VM_MIGRATION_STATE_TRANSFER_MIN,
+    names.VM_MIGRATION_STATE_TRANSFER_MAX,
+)
 _MS: Final = 1e6
 
 
 def render_explanation(trace: Trace, explanation: Explanation | None, *, width: int) -> str:
-    """The whole explanation; tables keep their lines, sentences are wrapped to ``width`` columns."""
+    """Return the whole explanation as text, ``width`` columns wide, at least 60."""
     width = max(width, 60)
     lines: list[str] = []
     for text, _ in headline(trace):
@@ -49,16 +54,14 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _standstill(trace: Trace) -> Iterator[str]:
-    """What the downtime was spent on, and how long the state travelled."""
+    """Yield what the downtime was spent on, and how long the state was on its way."""
     stopped = trace.first(SpanName.DOWNTIME)
     if stopped is not None:
         parts = sorted(trace.children(stopped), key=lambda part: -part.duration_ns)
-        yield f"{'downtime':<{_INDENT}}{', '.join(_share(part, stopped) for part in parts[:4])}"
+        yield f"{SpanName.DOWNTIME:<{_INDENT}}{', '.join(_share(part, stopped) for part in parts[:4])}"
     root = trace.root.attributes
     if names.VM_MIGRATION_STATE_TRANSFER_DURATION in root:
-        middle, low, high = (
-            duration(number(root[f"vm.migration.state.transfer.{name}"]) * 1e9) for name in ("duration", "min", "max")
-        )
+        middle, low, high = (duration(number(root[name]) * 1e9) for name in _STATE_TRANSFER)
         yield f"{'state':<{_INDENT}}one way in {middle} ({low} .. {high}), first byte written to last byte read"
 
 
@@ -81,7 +84,7 @@ def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
     if explanation.offsets:
         yield ""
         yield "destination minus source, ms      at least        at most          width"
-        yield from (_offset_row(each) for each in explanation.offsets)
+        yield from (_offset_row(offset) for offset in explanation.offsets)
         parts = (
             ("drift", explanation.drift_ns),
             ("rounding of stamps", explanation.rounding_ns),
@@ -99,17 +102,15 @@ def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
 
 
 def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
-    """The constraints that bind, and those that contradict."""
+    """Yield the constraints that bind, and those that contradict each other."""
     if explanation.binding:
         yield ""
         yield "constraints that bind, by source time: the most that can have passed between the two lines of each"
         shown = explanation.binding[:_MOST]
-        for each in shown:
-            yield from textwrap.wrap(
-                _binding_row(each), max(width, 80), subsequent_indent=" " * 24, break_on_hyphens=False
-            )
+        for binding in shown:
+            yield from textwrap.wrap(_binding_row(binding), width, subsequent_indent=" " * 24, break_on_hyphens=False)
         if len(shown) < len(explanation.binding):
-            yield f"  ... and {len(explanation.binding) - len(shown)} more (--json lists them all)"
+            yield f"  ... and {len(explanation.binding) - len(shown)} more (the JSON document lists them all)"
     if explanation.contradicting:
         yield ""
         yield "constraints that exclude another, by source time: the destination's clock minus the source's is"
@@ -125,9 +126,10 @@ def _offset_row(offset: Offset) -> str:
     return f"  at the {offset.name:<18}" + "".join(f"{cell:>15}" for cell in cells) + f"{width:>15}"
 
 
-def _binding_row(each: BindingConstraint) -> str:
-    slack = f"{'open':>12}" if each.slack_ns is None else f"{each.slack_ns / _MS:>9.3f} ms"
-    return f"  {each.since_start_ns / 1e9:>+9.3f} s  {_bound(each.constraint)}  {slack}  {_lines(each.constraint)}"
+def _binding_row(binding: BindingConstraint) -> str:
+    constraint = binding.constraint
+    slack = f"{'open':>12}" if binding.slack_ns is None else f"{binding.slack_ns / _MS:>9.3f} ms"
+    return f"  {binding.since_start_ns / 1e9:>+9.3f} s  {_bound(constraint)}  {slack}  {_lines(constraint)}"
 
 
 def _bound(constraint: Constraint) -> str:
@@ -139,7 +141,7 @@ def _lines(constraint: Constraint) -> str:
 
 
 def explanation_document(trace: Trace, explanation: Explanation | None) -> dict[str, object]:
-    """One migration, as ``otelmig explain --json`` lists it: its summary, and ``proof`` (null with one clock only)."""
+    """Return one migration of ``otelmig.explain/1``: its summary, and ``proof``, which is null with one clock only."""
     return {**summary(trace), "proof": None if explanation is None else _document(explanation)}
 
 
@@ -149,13 +151,13 @@ def _document(explanation: Explanation) -> dict[str, object]:
         "constraints": {str(basis): count for basis, count in explanation.bases.items()},
         "offsets": [
             {
-                "at": each.name,
-                "min_s": None if each.lo_ns is None else each.lo_ns / 1e9,
-                "max_s": None if each.hi_ns is None else each.hi_ns / 1e9,
-                "min_evidence": None if each.lower is None else _constraint(each.lower),
-                "max_evidence": None if each.upper is None else _constraint(each.upper),
+                "at": offset.name,
+                "min_s": None if offset.lo_ns is None else offset.lo_ns / 1e9,
+                "max_s": None if offset.hi_ns is None else offset.hi_ns / 1e9,
+                "min_evidence": None if offset.lower is None else _constraint(offset.lower),
+                "max_evidence": None if offset.upper is None else _constraint(offset.upper),
             }
-            for each in explanation.offsets
+            for offset in explanation.offsets
         ],
         "width": {
             "drift_s": explanation.drift_ns / 1e9,
@@ -164,13 +166,13 @@ def _document(explanation: Explanation) -> dict[str, object]:
         },
         "binding": [
             {
-                **_constraint(each.constraint),
-                "since_start_s": each.since_start_ns / 1e9,
-                "slack_s": None if each.slack_ns is None else each.slack_ns / 1e9,
+                **_constraint(binding.constraint),
+                "since_start_s": binding.since_start_ns / 1e9,
+                "slack_s": None if binding.slack_ns is None else binding.slack_ns / 1e9,
             }
-            for each in explanation.binding
+            for binding in explanation.binding
         ],
-        "contradicting": [_constraint(each) for each in explanation.contradicting],
+        "contradicting": [_constraint(constraint) for constraint in explanation.contradicting],
         "advice": list(explanation.advice),
     }
 

@@ -31,19 +31,19 @@ _REASONS = {
     "downtime_target_met": "converged: target met",
     "timeout_ignored": "converged: timeout reached, the target was ignored",
     "timeout_cancelled": "not converged: it did not meet the target within the timeout",
-    "iteration_limit": "converged: the last round of this release was reached",
+    "iteration_limit": "converged: the last memory iteration of this release was reached",
 }
 
 
 def headline(trace: Trace) -> Iterator[tuple[str, str]]:
-    """Lines with their style: ``strong``, ``error``, ``plain`` or ``dim``."""
+    """Yield lines, each with its style: ``strong``, ``error``, ``plain`` or ``dim``."""
     root = trace.root.attributes
     result = str(root.get(names.VM_MIGRATION_RESULT))
     ok = result == "success"
-    head = f"migration  {_target(trace)}  {root.get('vm.migration.mode')}  {_LOUD.get(result, result)}"
+    head = f"migration  {_destination(trace)}  {root.get(names.VM_MIGRATION_MODE)}  {_LOUD.get(result, result)}"
     yield f"{head}  {_guest(trace)}", "strong" if ok else "error"
     if trace.root.error is not None:
-        yield f"error      {root.get('error.type')}: {trace.root.error}", "error"
+        yield f"error      {root.get(names.ERROR_TYPE)}: {trace.root.error}", "error"
     yield _figures(trace), "plain"
     for index, (text, style) in enumerate(clock_lines(trace)):
         yield f"{'' if index else 'clock':<11}{text}", style
@@ -59,20 +59,20 @@ def headline(trace: Trace) -> Iterator[tuple[str, str]]:
     yield f"began      {start_time(trace)} ({origin})   trace {trace.trace_id}", "dim"
 
 
-def _target(trace: Trace) -> str:
+def _destination(trace: Trace) -> str:
     root = trace.root.attributes
     if root.get(names.NETWORK_TRANSPORT) == "unix":
         return "unix socket"
     if names.SERVER_PORT not in root:
         return "destination unknown"
     tls = "tcp+tls" if root.get(names.TLS_ESTABLISHED) else "tcp"
-    return f"{tls}:{root.get('server.address', '<address>')}:{root['server.port']}"
+    return f"{tls}:{root.get(names.SERVER_ADDRESS, '<address>')}:{root[names.SERVER_PORT]}"
 
 
 def _guest(trace: Trace) -> str:
     root = trace.root.attributes
     location, running = root.get(names.VM_MIGRATION_GUEST_LOCATION), root.get(names.VM_MIGRATION_GUEST_RUNNING)
-    line = f" ({root['otelmig.evidence.guest']})" if names.OTELMIG_EVIDENCE_GUEST in root else ""
+    line = f" ({root[names.OTELMIG_EVIDENCE_GUEST]})" if names.OTELMIG_EVIDENCE_GUEST in root else ""
     if location == "unknown":
         return f"where the guest is, is not known{line}"
     if location == "none":
@@ -87,35 +87,36 @@ def _figures(trace: Trace) -> str:
     root = trace.root.attributes
     dialect = dialect_attribute(str(root.get(names.VM_MIGRATION_SYSTEM_NAME)))
     versions = [
-        f"{role} {found.get('service.version') or found.get(dialect, 'of an unknown release')}"
+        f"{role} {resource.get(names.SERVICE_VERSION) or resource.get(dialect, 'of an unknown release')}"
         for role in Role
-        if (found := trace.resources.get(role)) is not None
+        if (resource := trace.resources.get(role)) is not None
     ]
     parts = [" -> ".join(versions), duration(trace.root.duration_ns)]
     if names.VM_MIGRATION_MEMORY_SIZE in root:
-        parts.append(f"{size(root['vm.migration.memory.size'])} sent")
+        parts.append(f"{size(root[names.VM_MIGRATION_MEMORY_SIZE])} sent")
     if (attempt := number(root.get(names.VM_MIGRATION_ATTEMPT))) > 1:
         parts.append(f"attempt {attempt:.0f}")
     if (stopped := trace.first(SpanName.DOWNTIME)) is not None:
         printed = stopped.attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION)
         length = stopped.duration_ns if printed is None else number(printed) * 1e9
-        parts.append(f"downtime {duration(length)}{_goal(trace, length)}")
+        parts.append(f"downtime {duration(length)}{_target_met(trace, length)}")
     return "   ".join(parts)
 
 
-def _goal(trace: Trace, length_ns: float) -> str:
+def _target_met(trace: Trace, length_ns: float) -> str:
+    """Return how a downtime of ``length_ns`` compares with its target, if there was one."""
     stopped = trace.first(SpanName.DOWNTIME)
-    goal = None if stopped is None else stopped.attributes.get(names.VM_MIGRATION_DOWNTIME_TARGET)
-    if goal is None:
+    target = None if stopped is None else stopped.attributes.get(names.VM_MIGRATION_DOWNTIME_TARGET)
+    if target is None:
         return ""
-    goal_ns = number(goal) * 1e9
-    if length_ns <= goal_ns:
-        return f", goal {duration(goal_ns)} met"
-    return f", goal {duration(goal_ns)} missed by {duration(length_ns - goal_ns)}"
+    target_ns = number(target) * 1e9
+    if length_ns <= target_ns:
+        return f", target {duration(target_ns)} met"
+    return f", target {duration(target_ns)} missed by {duration(length_ns - target_ns)}"
 
 
 def closing(trace: Trace) -> Iterator[tuple[str, str]]:
-    """Lines below the waterfall: why it converged, what dominated, what is missing."""
+    """Yield the lines below the waterfall: why the migration converged, what the log cost, what is missing."""
     yield from ((text, "plain") for text in _convergence(trace))
     root = trace.root.attributes
     stopped = trace.first(SpanName.DOWNTIME)

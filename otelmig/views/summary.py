@@ -31,13 +31,13 @@ _PARTS: Final = (
 
 
 def start_time(trace: Trace) -> str:
-    """When the migration began, RFC 3339 in UTC with microseconds."""
+    """Return when the migration began, as RFC 3339 in UTC with microseconds."""
     whole, rest = divmod(trace.root.start_ns, 10**9)
     return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
 
 
 def summary(trace: Trace) -> dict[str, object]:
-    """One migration, as ``otelmig trace --json`` lists it."""
+    """Return one migration of ``otelmig.summary/1``."""
     root = trace.root.attributes
     receive = trace.first(SpanName.RECEIVE)
     clock: Mapping[str, AttributeValue] = {} if receive is None else receive.attributes
@@ -80,7 +80,12 @@ def summary(trace: Trace) -> dict[str, object]:
             "constraints": clock.get(names.OTELMIG_CLOCK_CONSTRAINTS),
             "conflict": _conflict(clock),
         },
-        "state_transfer": _interval(root, "vm.migration.state.transfer"),
+        "state_transfer": _interval(
+            root,
+            names.VM_MIGRATION_STATE_TRANSFER_DURATION,
+            names.VM_MIGRATION_STATE_TRANSFER_MIN,
+            names.VM_MIGRATION_STATE_TRANSFER_MAX,
+        ),
         "iterations": [_iteration(span) for span in trace.named(SpanName.MEMORY_ITERATION)],
         "convergence_reason": None
         if precopy is None
@@ -107,15 +112,11 @@ def summary(trace: Trace) -> dict[str, object]:
     }
 
 
-def _interval(found: Mapping[str, AttributeValue], name: str) -> dict[str, object] | None:
-    """An estimate with its bounds."""
-    if f"{name}.duration" not in found:
+def _interval(attributes: Mapping[str, AttributeValue], estimate: str, low: str, high: str) -> dict[str, object] | None:
+    """Return an estimate with its bounds, by the names of their attributes; None if there is no estimate."""
+    if estimate not in attributes:
         return None
-    return {
-        "estimate_s": found[f"{name}.duration"],
-        "min_s": found.get(f"{name}.min"),
-        "max_s": found.get(f"{name}.max"),
-    }
+    return {"estimate_s": attributes[estimate], "min_s": attributes.get(low), "max_s": attributes.get(high)}
 
 
 def _conflict(clock: Mapping[str, AttributeValue]) -> dict[str, object] | None:
@@ -147,12 +148,17 @@ def _downtime(trace: Trace) -> dict[str, object] | None:
         return None
     parts: dict[str, float | None] = {}
     for name in _PARTS:
-        own = [child.duration_ns for child in trace.children(span) if child.name == name]
-        parts[f"{name.replace(' ', '_')}_s"] = sum(own) / 1e9 if own else None
+        lengths_ns = [child.duration_ns for child in trace.children(span) if child.name == name]
+        parts[f"{name.replace(' ', '_')}_s"] = sum(lengths_ns) / 1e9 if lengths_ns else None
     root = trace.root.attributes
     return {
         "duration_s": span.attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION),
-        "over_blackout": _interval(root, "vm.migration.downtime.excess"),
+        "over_blackout": _interval(
+            root,
+            names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION,
+            names.VM_MIGRATION_DOWNTIME_EXCESS_MIN,
+            names.VM_MIGRATION_DOWNTIME_EXCESS_MAX,
+        ),
         "target_s": span.attributes.get(names.VM_MIGRATION_DOWNTIME_TARGET),
         "span_s": span.duration_ns / 1e9,
         "failed": span.error is not None,
@@ -161,14 +167,14 @@ def _downtime(trace: Trace) -> dict[str, object] | None:
 
 
 def _iteration(span: Span) -> dict[str, object]:
-    found = span.attributes
+    attributes = span.attributes
     return {
-        "index": found.get(names.VM_MIGRATION_MEMORY_ITERATION_INDEX),
+        "index": attributes.get(names.VM_MIGRATION_MEMORY_ITERATION_INDEX),
         "duration_s": span.duration_ns / 1e9,
-        "size_bytes": found.get(names.VM_MIGRATION_MEMORY_ITERATION_SIZE),
-        "bandwidth_bytes_per_s": found.get(names.VM_MIGRATION_MEMORY_BANDWIDTH),
-        "dirty_rate_bytes_per_s": found.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE),
-        "dirty_rate_method": found.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD),
-        "downtime_estimated_s": found.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED),
-        "completed": span.error is None and found.get(names.OTELMIG_EVIDENCE_COMPLETENESS) != "partial",
+        "size_bytes": attributes.get(names.VM_MIGRATION_MEMORY_ITERATION_SIZE),
+        "bandwidth_bytes_per_s": attributes.get(names.VM_MIGRATION_MEMORY_BANDWIDTH),
+        "dirty_rate_bytes_per_s": attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE),
+        "dirty_rate_method": attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD),
+        "downtime_estimated_s": attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED),
+        "completed": span.error is None and attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) != "partial",
     }

@@ -32,7 +32,7 @@ def test_waterfall_file_and_account(otelmig: Otelmig, tmp_path: Path) -> None:
     """The main job: a waterfall on stdout, OTLP/JSON in the file, the account last on stderr."""
     done = otelmig("trace", *_LOGS, "-o", "out.jsonl")
     assert done.returncode == 0
-    assert "downtime 461 ms, goal 300 ms missed by 161 ms" in " ".join(done.stdout.split())
+    assert "downtime 461 ms, target 300 ms missed by 161 ms" in " ".join(done.stdout.split())
     assert "\x1b" not in done.stdout
     assert done.stderr.splitlines()[-1] == ("1 migration found, 1 written to out.jsonl; 0 lines not understood")
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 1

@@ -299,7 +299,7 @@ def test_a_file_without_probes_is_no_help(tmp_path: Path) -> None:
     empty.write_text("# t1 t2 t3 t4\n\n")
     run = run_command(["trace", "-q", *_logs("v53.0-twohosts"), "--probes", str(empty)])
     assert run.code == 2
-    assert run.stderr == f"otelmig: {empty}: no probe in it\n"
+    assert run.stderr == f"otelmig: {empty.name}: no probe in it\n"
 
 
 def test_probes_say_nothing_of_other_clocks() -> None:
@@ -341,7 +341,7 @@ def test_clock_status_narrows_or_contradicts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--clock-status", "source=s.csv"], "give source=FILE and destination=FILE"),
+        (["--clock-status", "source=s.csv"], "want a report of the source and one of the destination"),
         (["--clock-status", "s.csv"], "want source=FILE and destination=FILE"),
         (["--clock-status", "third=s.csv"], "want source=FILE and destination=FILE"),
         (["--clock-status", "source=s.csv", "--clock-status", "source=s.csv"], "once each"),

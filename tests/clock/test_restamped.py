@@ -386,7 +386,7 @@ def _forced(one: str, other: str) -> Migration | None:
     try:
         pairing = pair_sides([source, destination], by_system, [(source.name, destination.name)])
     except UsageError as error:
-        assert str(error).startswith(f"--pair {source.name}={destination.name}: ")  # noqa: PT017 # not for its name
+        assert str(error).startswith(f"`pairs` {source.name}={destination.name}: ")  # noqa: PT017 # not for its name
         return None
     (found,) = pairing.migrations
     return found
@@ -420,7 +420,7 @@ def test_equal_shapes_give_consistent_traces(one: str, other: str) -> None:
     check_forest([trace])
     assert _proof(trace).width_ns >= 0
     text = render_waterfall(trace, width=200, color=False)
-    assert "only --pair says that these two are one migration" in text
+    assert "only `pairs` says that these two are one migration" in text
 
 
 _SOME = (
@@ -447,7 +447,7 @@ def test_forced_pairs_of_files_are_refused_or_a_conflict(one: str, other: str) -
     try:
         findings = read_findings(paths, pairs=[("source.log", "destination.log")])
     except UsageError as error:
-        assert str(error).startswith("--pair source.log=destination.log: ")  # noqa: PT017 - either way is right
+        assert str(error).startswith("`pairs` source.log=destination.log: ")  # noqa: PT017 - either way is right
         return
     (trace,) = findings.traces(TraceOptions())
     check_forest([trace])
@@ -461,7 +461,7 @@ def test_forced_pairs_of_files_are_refused_or_a_conflict(one: str, other: str) -
 def test_a_local_migration_has_one_socket(other: str) -> None:
     """Memory is handed over as file descriptors, which TCP does not carry: a receiver on TCP is another's."""
     paths = [CORPUS / "v53.0-localseccomp" / "source.log", CORPUS / other / "destination.log"]
-    with pytest.raises(UsageError, match=r"^--pair source\.log=destination\.log: "):
+    with pytest.raises(UsageError, match=r"^`pairs` source\.log=destination\.log: "):
         read_findings(paths, pairs=[("source.log", "destination.log")])
 
 

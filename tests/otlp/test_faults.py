@@ -150,7 +150,7 @@ def test_wrong_protocol(protocol: str, tmp_path: Path) -> None:
         account = delivered(payloads(2), receiver.url, tmp_path, said, protocol=protocol)
         assert account.words() == "0 exported, 2 spooled (2 not otlp)"
         assert len(said) == 1
-        assert f"say --protocol {'http/protobuf' if protocol == 'grpc' else 'grpc'}" in said[0]
+        assert f"say `Settings.protocol` {'http/protobuf' if protocol == 'grpc' else 'grpc'}" in said[0]
         assert not receiver.requests
 
 

@@ -75,7 +75,7 @@ def _trickling(at_once: bytes) -> Iterator[str]:
         (Reply(status=403), "403"),
         (Reply(status=404), "is the path /v1/traces?"),
         (Reply(status=405), "is this an OTLP port?"),
-        (Reply(status=415), "see --protocol"),
+        (Reply(status=415), "see `Settings.protocol`"),
         (Reply(status=500), "500"),
         (Reply(status=502), "502"),
         (Reply(status=503), "503"),

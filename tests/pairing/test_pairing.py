@@ -47,14 +47,14 @@ def _two_equal_vms(folder: Path) -> list[Path]:
 
 
 def test_equal_vms_are_not_guessed_at(tmp_path: Path) -> None:
-    """Several partners are possible: nothing is paired, the candidates are named, and --pair decides."""
+    """Several partners are possible: nothing is paired, the candidates are named, and the caller decides."""
     paths = _two_equal_vms(tmp_path)
     findings = read_findings(paths)
     assert len(findings.migrations) == 4
     assert all(None in pair for pair in _pairs(findings))
     notes = "\n".join(findings.notes)
     assert "a-source.log is not paired: several partners are possible: a-destination.log, b-destination.log" in notes
-    assert "--pair" in notes
+    assert "name one with `pairs`" in notes
     chosen = read_findings(paths, pairs=[("a-source.log", "a-destination.log")])
     assert _pairs(chosen) == {("a-source.log", "a-destination.log"), ("b-source.log", "b-destination.log")}
     check_forest(list(chosen.traces(TraceOptions())))
@@ -83,9 +83,9 @@ def test_unrelated_logs_are_not_paired(one: str, other: str) -> None:
 
 
 def test_a_pair_that_causality_refutes_is_refused() -> None:
-    """--pair cannot make effects precede their causes."""
+    """The caller cannot make effects precede their causes."""
     paths = [CORPUS / "v52.0-basic" / "source.log", CORPUS / "v52.0-noisy" / "destination.log"]
-    with pytest.raises(UsageError, match=r"--pair source\.log=destination\.log: "):
+    with pytest.raises(UsageError, match=r"^`pairs` source\.log=destination\.log: "):
         read_findings(paths, pairs=[("source.log", "destination.log")])
     with pytest.raises(UsageError, match="no source is called"):
         read_findings(paths, pairs=[("x.log", "destination.log")])

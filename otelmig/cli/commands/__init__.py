@@ -1,1 +1,16 @@
-"""One module per command."""
+"""The commands, one module each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["COMMANDS"]
+
+COMMANDS: Final = {
+    "trace": "turn the logs of both hosts into one trace for each migration",
+    "explain": "show where the numbers come from, with the proof of the clock offset",
+    "doctor": "say what logs cannot tell, and which hypervisor flags would tell it",
+    "send": "send archives, or what the spool holds, to an OTLP receiver",
+    "demo": "trace a recorded migration that ships with otelmig",
+}
+"""What each command does. A list of them needs none of their modules."""

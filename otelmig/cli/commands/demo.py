@@ -1,31 +1,36 @@
-"""``otelmig demo``: the main job on a recorded migration that ships with the package."""
+"""``otelmig demo``: the main job, on a recorded migration that ships with the package."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.commands.trace import trace_files
-from otelmig.cli.outputs import add_output_arguments
+from otelmig.cli.commands.trace import add_trace_output_arguments, trace_files
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
+    from otelmig.cli.envelope import Envelope
 
-HELP: Final = "trace a recorded migration that ships with otelmig"
-EPILOG: Final = """\
-The recording is a real migration of a running guest by Cloud Hypervisor v53.0 between two hosts whose clocks
-disagree by 3.81 s. It is exported only if --otlp says so, not for the environment's sake.
+__all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
+
+OPERANDS: Final = ""
+DESCRIPTION: Final = """\
+Trace a recorded migration that ships with otelmig: Cloud Hypervisor v53.0
+moved a running guest between two hosts whose clocks disagree by 3.81 s. The
+trace is exported only with --otlp; the environment alone does not export it."""
+EXAMPLES: Final = """\
+  otelmig demo
+  otelmig demo --otlp http://localhost:4318
 """
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig demo``."""
-    add_output_arguments(parser)
+    add_trace_output_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Trace the recording."""
     from importlib.resources import as_file, files  # noqa: PLC0415 - `--help` needs none of it
 
@@ -34,4 +39,4 @@ def run(arguments: argparse.Namespace) -> int:
     with as_file(files("otelmig") / "recordings") as folder:
         logs = [folder / "source.log", folder / "destination.log"]
         environ = {} if arguments.otlp is None else os.environ  # a recording is exported where that was asked for
-        return trace_files(logs, arguments, options=TraceOptions(), pairs=[], anchors={}, environ=environ)
+        trace_files(logs, arguments, envelope, options=TraceOptions(), pairs=[], anchors={}, environ=environ)

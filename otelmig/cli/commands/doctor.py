@@ -2,78 +2,86 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from otelmig.cli.console import PIPED_WIDTH, say, say_last
-from otelmig.cli.exit_codes import NOTHING_FOUND
-from otelmig.cli.options.log import add_reading_arguments, reading_options
-from otelmig.cli.sink import Stdout, counted
-from otelmig.errors import ExportError, UsageError
+from otelmig.cli.envelope import RunReport
+from otelmig.cli.options.log import add_log_arguments, log_options
+from otelmig.cli.options.output import add_output_arguments
+from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
-__all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
+    from otelmig.cli.envelope import Envelope
+    from otelmig.hypervisors.diagnosis import Diagnosis
 
-HELP: Final = "what these logs can and cannot tell, and which flags of the hypervisor would tell it"
-EPILOG: Final = """\
-Every line is accounted for: used, about something else, or not understood.
+__all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
 
-examples:
+OPERANDS: Final = "FILE..."
+DESCRIPTION: Final = """\
+Say what each log can and cannot tell, which flags of the hypervisor would tell
+more, and what they cost. Every line is accounted for: it was used, it is about
+something else, or it was not understood."""
+EXAMPLES: Final = """\
   otelmig doctor source.log destination.log source.events.json
   journalctl -o json -t cloud-hypervisor | otelmig doctor -
 """
 
 
+class _Report(RunReport):
+    schema: ClassVar[str] = "otelmig.doctor/1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.diagnoses: list[Diagnosis] = []
+
+    def account(self) -> str:
+        """Return how many lines there are, and what they are about."""
+        accounts = [diagnosis.account for diagnosis in self.diagnoses]
+        total, used = sum(account.total for account in accounts), sum(account.used for account in accounts)
+        unknown = sum(account.unknown.total() for account in accounts)
+        return (
+            f"{plural(len(accounts), 'input')}, {plural(total, 'line')}: {used} used, "
+            f"{total - used - unknown} about other things, {unknown} not understood"
+        )
+
+    def document(self) -> Mapping[str, object]:
+        """Return the diagnosis of each input."""
+        from otelmig.views.doctor_text import diagnosis_document  # noqa: PLC0415 - `--help` needs none of it
+
+        return {"inputs": [diagnosis_document(diagnosis) for diagnosis in self.diagnoses]}
+
+
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig doctor``."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="the same inputs as for otelmig trace")
-    add_reading_arguments(parser)
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="print the diagnoses for scripts")
-    output.add_argument("--width", type=int, metavar="COLUMNS", help="of the text (default: the terminal's)")
+    parser.add_argument_group("inputs").add_argument(
+        "files", nargs="+", metavar="FILE", help="the same inputs as for otelmig trace"
+    )
+    add_log_arguments(parser)
+    add_output_arguments(
+        parser,
+        json="print the diagnoses for scripts",
+        width="width of the text in columns, at least 40 (default: terminal width)",
+        strict=False,
+    )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Examine the files that were named."""
     from otelmig.pipeline import diagnoses, read_findings  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.views.doctor_text import checkup, render_doctor  # noqa: PLC0415 - the same
+    from otelmig.views.doctor_text import render_advice, render_doctor  # noqa: PLC0415 - the same
 
-    reading = reading_options(arguments)
+    report = envelope.report = _Report()
+    reading = log_options(arguments)
     findings = read_findings([Path(file) for file in arguments.files], reading=reading)
-    for error in findings.errors:
-        say(str(error))
-    for note in findings.notes:
-        say(note)
-    found = list(diagnoses(findings, reading))
-    stdout = Stdout()
-    if arguments.json:
-        document = {
-            "schema": "otelmig.doctor/1",
-            "inputs": [checkup(each) for each in found],
-            "notes": list(findings.notes),
-            "errors": [str(error) for error in findings.errors],
-        }
-        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        width = arguments.width or shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
-        stdout.print("\n".join(render_doctor(each, width=width) for each in found).rstrip("\n"))
-        for advice in dict.fromkeys(each.recommendation for each in found):
-            stdout.print(f"\n{textwrap.fill(advice, max(width, 40), break_long_words=False, break_on_hyphens=False)}")
-    total = sum(each.account.total for each in found)
-    used = sum(each.account.used for each in found)
-    unknown = sum(each.account.unknown.total() for each in found)
-    stdout.flush()
-    say_last(
-        f"{counted(len(found), 'input')}, {total} lines: {used} used, {total - used - unknown} about other things, "
-        f"{unknown} not understood"
-    )
-    if stdout.failed:
-        return ExportError.exit_code
-    if findings.errors:
-        return UsageError.exit_code
-    return 0 if found else NOTHING_FOUND
+    envelope.error(findings.errors)
+    envelope.note(findings.notes)
+    for diagnosis in diagnoses(findings, reading):
+        report.found += 1
+        report.diagnoses.append(diagnosis)
+        text = render_doctor(diagnosis, width=envelope.width)
+        envelope.show(("" if report.found == 1 else "\n") + text.rstrip("\n"))
+    for advice in dict.fromkeys(diagnosis.recommendation for diagnosis in report.diagnoses):
+        envelope.show(f"\n{render_advice(advice, width=envelope.width)}")

@@ -2,101 +2,108 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from otelmig.cli.console import PIPED_WIDTH, say, say_last
-from otelmig.cli.exit_codes import CHECK_FAILED, NOTHING_FOUND
+from otelmig.cli.envelope import RunReport
 from otelmig.cli.options.clock import add_clock_arguments, clock_options
 from otelmig.cli.options.evidence import add_evidence_arguments, anchors, hosts, pairs
-from otelmig.cli.options.log import add_reading_arguments, reading_options
-from otelmig.cli.sink import Stdout, counted
-from otelmig.errors import ExportError, UsageError
-from otelmig.trace import attributes as names
+from otelmig.cli.options.log import add_log_arguments, log_options
+from otelmig.cli.options.output import add_output_arguments
+from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
+    from otelmig.cli.envelope import Envelope
     from otelmig.pairing.explanation import Explanation
     from otelmig.pairing.pairing import Migration
 
-__all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
+__all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
 
-HELP: Final = "where the numbers come from: the proof of the clock offset line by line, and what would tighten it"
-EPILOG: Final = """\
-examples:
+OPERANDS: Final = "FILE..."
+DESCRIPTION: Final = """\
+Show where the numbers of each migration come from: why two logs were paired,
+what the downtime was spent on, the proof of the offset between the two clocks,
+line by line, and what would make that offset better known."""
+EXAMPLES: Final = """\
   otelmig explain source.log destination.log
-  otelmig explain source.log destination.log --probes before.txt --probes after.txt
+  otelmig explain *.log --probes before.txt --probes after.txt
   otelmig explain source.log destination.log --max-drift steady --json
 """
 
 
+class _Report(RunReport):
+    schema: ClassVar[str] = "otelmig.explain/1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conflicts = 0
+        """Migrations whose clocks contradict each other."""
+        self.documents: list[dict[str, object]] = []
+
+    @property
+    def check_failed(self) -> bool:
+        """Whether the clocks of a migration contradict each other."""
+        return bool(self.conflicts)
+
+    def account(self) -> str:
+        """Return how many migrations were explained."""
+        contradict = f", {self.conflicts} with clocks that contradict each other" if self.conflicts else ""
+        return f"{plural(self.found, 'migration')} explained{contradict}"
+
+    def document(self) -> Mapping[str, object]:
+        """Return the explanation of each migration."""
+        return {"migrations": self.documents}
+
+
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig explain``."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="the same inputs as for otelmig trace")
-    add_reading_arguments(parser)
+    parser.add_argument_group("inputs").add_argument(
+        "files", nargs="+", metavar="FILE", help="the same inputs as for otelmig trace"
+    )
+    add_log_arguments(parser)
     add_clock_arguments(parser)
     add_evidence_arguments(parser)
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="print the explanations for scripts")
-    output.add_argument("--strict", action="store_true", help="exit with 1 if the clocks of a migration contradict")
-    output.add_argument("--width", type=int, metavar="COLUMNS", help="of the text (default: the terminal's)")
+    add_output_arguments(
+        parser,
+        json="print the explanations for scripts, with every constraint",
+        width="width of the text in columns, at least 60 (default: terminal width)",
+    )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Explain every migration in the files that were named."""
     from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.trace import attributes as names  # noqa: PLC0415 - the same
     from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - the same
     from otelmig.views.explain_text import explanation_document, render_explanation  # noqa: PLC0415 - the same
 
+    report = envelope.report = _Report()
     findings = read_findings(
         [Path(file) for file in arguments.files],
         pairs=pairs(arguments),
         anchors=anchors(arguments),
-        reading=reading_options(arguments),
+        reading=log_options(arguments),
         clock=clock_options(arguments),
     )
-    for error in findings.errors:
-        say(str(error))
-    for note in dict.fromkeys(findings.notes):
-        say(note)
-    width = arguments.width or shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
-    documents: list[dict[str, object]] = []
-    stdout = Stdout()
-    count = conflicts = 0
-    for found, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
-        count += 1
-        conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
-        if arguments.json:
-            documents.append(explanation_document(trace, _explained(found)))
+    envelope.error(findings.errors)
+    envelope.note(findings.notes)
+    for migration, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
+        report.found += 1
+        report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
+        explanation = _explanation(migration)
+        if envelope.as_json:
+            report.documents.append(explanation_document(trace, explanation))
         else:
-            text = render_explanation(trace, _explained(found), width=width)
-            stdout.print(("" if count == 1 else "\n") + text.removesuffix("\n"))
-    if arguments.json:
-        document = {
-            "schema": "otelmig.explain/1",
-            "migrations": documents,
-            "notes": list(findings.notes),
-            "errors": [str(error) for error in findings.errors],
-        }
-        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
-    stdout.flush()
-    contradict = f", {conflicts} with clocks that contradict each other" if conflicts else ""
-    say_last(f"{counted(count, 'migration')} explained{contradict}")
-    if stdout.failed:
-        return ExportError.exit_code
-    if findings.errors:
-        return UsageError.exit_code
-    if arguments.strict and conflicts:
-        return CHECK_FAILED
-    return 0 if count else NOTHING_FOUND
+            text = render_explanation(trace, explanation, width=envelope.width)
+            envelope.show(("" if report.found == 1 else "\n") + text.removesuffix("\n"))
 
 
-def _explained(found: Migration) -> Explanation | None:
-    from otelmig.hypervisors import hypervisors  # noqa: PLC0415 - the same
-    from otelmig.pairing.explanation import explain  # noqa: PLC0415 - `--help` needs none of it
+def _explanation(migration: Migration) -> Explanation | None:
+    from otelmig.hypervisors import hypervisors  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.pairing.explanation import explain  # noqa: PLC0415 - the same
 
-    system = found.sides[0].vmm.system
-    return explain(found, next(each for each in hypervisors() if each.system == system))
+    system = migration.sides[0].vmm.system
+    return explain(migration, next(hypervisor for hypervisor in hypervisors() if hypervisor.system == system))

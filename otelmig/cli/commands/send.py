@@ -2,62 +2,134 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from otelmig.cli.console import say, say_last
-from otelmig.cli.exit_codes import NOTHING_FOUND
-from otelmig.cli.options.export import add_export_arguments, given_files, open_delivery, say_waiting
-from otelmig.cli.sink import Stdout, counted
-from otelmig.errors import ExportError, InputError, UsageError
+from otelmig.cli.console import say
+from otelmig.cli.envelope import RunReport
+from otelmig.cli.options.export import add_export_arguments, files_to_read, open_delivery, say_waiting
+from otelmig.errors import InputError, UsageError
+from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from otelmig.cli.envelope import Envelope
     from otelmig.otlp.delivery import Delivery
     from otelmig.otlp.payload import Payload
 
-__all__ = ["EPILOG", "HELP", "prepare_parser", "run"]
+__all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
 
-HELP: Final = "send archives, or what the spool holds, to a receiver: each trace once"
-EPILOG: Final = """\
-An archive is OTLP/JSON, one request a line, as otelmig trace -o and the Collector's file exporter write it. What was
-delivered is remembered in the spool, so an interrupted run goes on where it was.
-
-examples:
-  otelmig send --otlp http://collector:4318                 # what the spool holds
+OPERANDS: Final = "[FILE]..."
+DESCRIPTION: Final = """\
+Send archives, or what the spool holds, to an OTLP receiver, each trace once.
+An archive holds one OTLP/JSON request on each line, as otelmig trace -o and
+the Collector's file exporter write it. What was delivered is remembered in the
+spool, so an interrupted run resumes where it stopped."""
+EXAMPLES: Final = """\
+  otelmig send --otlp http://collector:4318
   otelmig send migrations.jsonl.gz --otlp http://collector:4318
   otelmig send migrations.jsonl --dry-run
 """
 _LONGEST_LINE: Final = 64 << 20
+"""Bytes of a line; a longer one is not sent."""
 _TOO_LONG: Final = "the line is too long"
 _CUT_OFF: Final = "the line is cut off"
-_SAID: Final = 10
-"""So many broken lines are named one by one."""
+_MOST_NAMED: Final = 10
+"""At most this many broken lines are named; the others are only counted."""
+
+
+class _Report(RunReport):
+    schema: ClassVar[str] = "otelmig.send/1"
+
+    def __init__(self, envelope: Envelope, delivery: Delivery, *, from_spool: bool, dry_run: bool) -> None:
+        super().__init__()
+        self.envelope, self.delivery = envelope, delivery
+        self.from_spool = from_spool
+        """Whether the spool is sent, and no archive."""
+        self.dry_run = dry_run
+        self.already_delivered = 0
+        """Traces that a dry run would not send."""
+        self.usable = True
+        """Whether the spool could be used, where it is what is sent."""
+
+    @property
+    def unit(self) -> str:
+        """What is counted: an archive of another program may hold several traces in a line."""
+        return "trace" if self.from_spool else "line"
+
+    @property
+    def broken(self) -> int:
+        """Lines that cannot be sent; in a dry run, nothing else is not exported."""
+        return self.delivery.account.not_exported.traces
+
+    @property
+    def complete(self) -> bool:
+        """Whether the receiver has, or would have, everything."""
+        account = self.delivery.account
+        if self.dry_run:
+            return not self.broken
+        return account.complete and self.usable and not account.evicted.traces
+
+    @property
+    def nothing_found(self) -> bool:
+        """Whether archives held nothing; that the spool is empty is good news."""
+        return not self.from_spool and not self._total()
+
+    def account(self) -> str:
+        """Return how many lines or traces were found, and what became, or would become, of them."""
+        found = f"{plural(self._total(), self.unit)} found"
+        if not self.dry_run:
+            return f"{found}, {self.delivery.account.words()}{self.envelope.unread()}"
+        broken = f", {self.broken} broken" if self.broken else ""
+        return (
+            f"{found}, {self.found - self.already_delivered} would be sent to {self.delivery.display_url}, "
+            f"{self.already_delivered} already delivered{broken}{self.envelope.unread()}"
+        )
+
+    def document(self) -> Mapping[str, object]:
+        """Return the account of the delivery, or the plan of it."""
+        if not self.dry_run:
+            return {"delivery": self.delivery.document()}
+        plan = {
+            "endpoint": self.delivery.display_url,
+            "found": self._total(),
+            "already_delivered": self.already_delivered,
+            "broken_line": self.broken,
+        }
+        return {"dry_run": plan}
+
+    def show_progress(self) -> None:
+        """Show how many traces, or lines, the receiver has taken so far."""
+        self.envelope.progress.count(self.delivery.account.exported.traces, "exported")
+
+    def _total(self) -> int:
+        if self.dry_run:
+            return self.found + self.broken
+        return sum(tally.traces for tally in self.delivery.account.totals)
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig send``."""
-    parser.add_argument(
+    parser.add_argument_group("inputs").add_argument(
         "files",
         nargs="*",
         metavar="FILE",
-        help="archives, compressed or not (- for standard input), or the directory of a spool (default: the spool)",
+        help="archives, compressed or not (-: standard input), or the directory of a spool (default: the spool)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
     parser.add_argument("--json", action="store_true", help="print the account for scripts")
     add_export_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Send what was named."""
-    from otelmig.otlp.background import carrier  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.otlp.background import BackgroundDelivery  # noqa: PLC0415 - `--help` needs none of it
     from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - the same
 
-    files = [Path(file) for file in given_files(arguments)]
+    files = [Path(file) for file in files_to_read(arguments)]
     spools = [path for path in files if path.is_dir()]
     if spools and (len(files) > 1 or arguments.spool):
         raise UsageError("want one spool, or archives and at most --spool DIR")
@@ -67,91 +139,66 @@ def run(arguments: argparse.Namespace) -> int:
     if not files and arguments.no_spool:
         raise UsageError("nothing to send: want archives, or a spool")
     delivery = open_delivery(arguments, os.environ)
-    archives = _Archives(files, delivery)
+    report = _Report(envelope, delivery, from_spool=not files, dry_run=arguments.dry_run)
+    envelope.report = report
     if arguments.dry_run:
-        return _dry_run(arguments, delivery, archives, from_spool=not files)
+        payloads = _payloads(files, envelope, delivery.account.count_broken_line) if files else None
+        report.found, report.already_delivered = delivery.plan(payloads)
+        return
     delivery.preflight()
-    with delivery, carrier(delivery) as carry:
-        delivery.open_spool()
-        if files:
-            carry(delivery.deliver, archives.payloads(), Origin.ARCHIVE).result()
-        readable = bool(files) or carry(delivery.deliver_spool).result()
-    account = delivery.account
-    given = sum(each.traces for each in account.totals)
-    stdout = Stdout()
-    if arguments.json:
-        document = {
-            "schema": "otelmig.send/1",
-            "delivery": delivery.document(),
-            "errors": [str(error) for error in archives.errors],
-        }
-        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
-    stdout.flush()
-    say_waiting(delivery)
-    say_last(f"{counted(given, 'line' if files else 'trace')} found, {account.words()}{archives.words()}")
-    complete = account.complete and readable and not (stdout.failed or account.evicted.traces)
-    return archives.exit_code(given, complete=complete)
+    try:
+        with BackgroundDelivery(delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress) as background:
+            if files:
+                for payload in _payloads(files, envelope, background.add_broken_line):
+                    background.add(payload)
+                    report.show_progress()
+                background.finish()
+            else:
+                report.usable = background.deliver_spool()
+    finally:
+        say_waiting(delivery)
 
 
-class _Archives:
-    """The lines of the files that were named."""
+def _payloads(paths: Iterable[Path], envelope: Envelope, count_broken: Callable[[], None]) -> Iterator[Payload]:
+    """Yield the lines of archives that can be sent; count those that cannot, and name the first of them."""
+    from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
 
-    def __init__(self, paths: Sequence[Path], delivery: Delivery) -> None:
-        self.errors: list[InputError] = []
-        self._paths = paths
-        self._delivery = delivery
-        self._broken = 0
-
-    def payloads(self) -> Iterator[Payload]:
-        """What can be sent; what cannot is counted, and the first of it named."""
-        from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
-        from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
-
-        for path in self._paths:
-            try:
-                file = open_input(path)
-            except InputError as error:
-                self.errors.append(error)
-                say(str(error))
+    broken = 0
+    for path in paths:
+        try:
+            file = open_input(path)
+        except InputError as error:
+            envelope.error([error])
+            continue
+        for number, (line, flaw) in enumerate(_lines(file.chunks()), 1):
+            if not line.strip() and flaw != _TOO_LONG:
                 continue
-            for number, (line, flaw) in enumerate(_lines(file.chunks()), 1):
-                if not line.strip() and flaw != _TOO_LONG:
-                    continue
-                try:
-                    yield Payload.of_line(line)
-                except InputError as error:
-                    self._break(f"{file.name}:{number}: {flaw or error}")
-            for damage in file.damage:
-                self.errors.append(InputError(damage))
-                say(damage)
-
-    def _break(self, what: str) -> None:
-        self._broken += 1
-        self._delivery.account.count_broken_line()
-        if self._broken <= _SAID:
-            say(f"{what}{'; more such lines are only counted' if self._broken == _SAID else ''}")
-
-    def words(self) -> str:
-        """What the account line says of inputs that were not read."""
-        return f"; {counted(len(self.errors), 'input')} not read" if self.errors else ""
-
-    def exit_code(self, found: int, *, complete: bool) -> int:
-        """What the shell is told of a run that found so many; ``complete``: nothing of it is, or would be, left."""
-        if not complete:
-            return ExportError.exit_code
-        if self.errors:
-            return UsageError.exit_code
-        return 0 if found or not self._paths else NOTHING_FOUND
+            try:
+                payload = Payload.of_line(line)
+            except InputError as error:
+                broken += 1
+                count_broken()
+                if broken <= _MOST_NAMED:
+                    more = "; more such lines are only counted" if broken == _MOST_NAMED else ""
+                    say(f"{file.name}:{number}: {flaw or error}{more}")
+                continue
+            yield payload
+        envelope.error(InputError(damage) for damage in file.damage)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
-    """Each line without its end, and what is wrong with it if it cannot be used; one that is too long is left out."""
+    """Yield each line without its end, and why it cannot be used, if so; a line that is too long comes empty.
+
+    ``pieces`` is the beginning of a line whose end is not there yet, ``size`` its length, pieces that were dropped
+    because the line is too long included.
+    """
     pieces: list[bytes] = []
     size = 0
     for chunk in chunks:
         *whole, last = chunk.split(b"\n")
-        for each in whole:
-            yield (b"", _TOO_LONG) if size + len(each) > _LONGEST_LINE else (b"".join([*pieces, each]), "")
+        for line in whole:
+            yield (b"", _TOO_LONG) if size + len(line) > _LONGEST_LINE else (b"".join([*pieces, line]), "")
             pieces, size = [], 0
         size += len(last)
         if size > _LONGEST_LINE:
@@ -160,24 +207,3 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
             pieces.append(last)
     if size:
         yield (b"", _TOO_LONG) if size > _LONGEST_LINE else (b"".join(pieces), _CUT_OFF)
-
-
-def _dry_run(arguments: argparse.Namespace, delivery: Delivery, archives: _Archives, *, from_spool: bool) -> int:
-    found, known = delivery.plan(None if from_spool else archives.payloads())
-    broken = delivery.account.not_exported.traces
-    stdout = Stdout()
-    if arguments.json:
-        plan = {
-            "endpoint": delivery.display_url,
-            "found": found + broken,
-            "already_delivered": known,
-            "broken_line": broken,
-        }
-        document = {"schema": "otelmig.send/1", "dry_run": plan, "errors": [str(error) for error in archives.errors]}
-        stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
-    stdout.flush()
-    say_last(
-        f"{counted(found + broken, 'trace' if from_spool else 'line')} found, {found - known} would be sent to "
-        f"{delivery.display_url}, {known} already delivered{f', {broken} broken' if broken else ''}{archives.words()}"
-    )
-    return archives.exit_code(found + broken, complete=not (broken or stdout.failed))

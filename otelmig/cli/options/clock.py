@@ -9,15 +9,15 @@ from otelmig.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
+    from otelmig.clock.measurement import Measurement
     from otelmig.clock.options import ClockOptions
-    from otelmig.migration.constraint import Constraint
+    from otelmig.migration.side import Role
 
 __all__ = ["add_clock_arguments", "clock_options"]
 
 _LARGEST: Final = 64 * 1024 * 1024
-"""Bytes of a measurement's file: more is something else."""
+"""Bytes of a measurement's file; a larger one is something else."""
 
 
 def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,22 +27,24 @@ def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
         "--clock",
         choices=("auto", "annotate", "correct", "off"),
         default="auto",
-        help="what to do about the offset between the hosts: auto removes it unless the wall clocks may be right, "
-        "correct always, annotate keeps all stamps and says what is known, off keeps them and says nothing",
+        help="what to do about the offset between the hosts: auto (the default) removes it unless the wall clocks may "
+        "agree, correct always removes it, annotate leaves timestamps as they are and says what is known, off leaves "
+        "them and says nothing",
     )
     clock.add_argument(
         "--max-drift",
         metavar="PPM",
         help="how fast the two clocks may drift against each other: a number, or steady (100), conservative (400), "
-        "ntp-slew (1000, the default), chrony-slew (181819)",
+        "ntp-slew (1000, the default) or chrony-slew (181819)",
     )
     clock.add_argument(
         "--probes",
         action="append",
         default=[],
         metavar="FILE",
-        help="timed exchanges between the hosts' wall clocks, a line each: t1 t2 t3 t4 in ns (t1, t4 read on the "
-        "source, t2, t3 on the destination); they count for every migration between wall clocks in this run",
+        help="timed exchanges between the two wall clocks, one on each line: t1 t2 t3 t4 in ns, where the source sends "
+        "at t1 and has the answer at t4, the destination receives at t2 and answers at t3 (repeatable); they apply to "
+        "every migration of this run",
     )
     clock.add_argument(
         "--clock-status",
@@ -54,13 +56,14 @@ def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def clock_options(arguments: argparse.Namespace) -> ClockOptions:
-    """What the command line says about clocks.
+    """Return what the command line says about clocks.
 
     Raises:
-        UsageError: a value is none.
+        UsageError: a value is malformed.
         InputError: a measurement cannot be read.
     """
     from otelmig.clock.drift import DEFAULT_DRIFT_PPB, TIERS, drift_ppb  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.clock.measurement import measured_constraints  # noqa: PLC0415 - the same
     from otelmig.clock.options import ClockOptions  # noqa: PLC0415 - the same
     from otelmig.clock.placement import ClockMode  # noqa: PLC0415 - the same
 
@@ -68,37 +71,34 @@ def clock_options(arguments: argparse.Namespace) -> ClockOptions:
     if arguments.max_drift is not None:
         drift = drift_ppb(arguments.max_drift)
     if drift is None:
-        raise UsageError(f"--max-drift {arguments.max_drift}: want a number of ppm up to 181819, or {', '.join(TIERS)}")
-    return ClockOptions(
-        mode=ClockMode(arguments.clock),
-        drift_ppb=drift,
-        measured=tuple(_measured(arguments.probes, arguments.clock_status, drift)),
-    )
+        text = f"--max-drift {arguments.max_drift}: want a number of ppm up to 181819, or {', '.join(TIERS)}"
+        raise UsageError(text, unknown=arguments.max_drift, known=TIERS)
+    statuses = _statuses(arguments.clock_status)
+    exchanges = [_measurement(file) for file in arguments.probes]
+    try:
+        measured = tuple(measured_constraints(exchanges, statuses, drift_ppb=drift))
+    except UsageError as error:
+        raise UsageError(f"--clock-status: {error}") from error
+    return ClockOptions(mode=ClockMode(arguments.clock), drift_ppb=drift, measured=measured)
 
 
-def _measured(probe_files: list[str], status_files: list[str], drift: int) -> Iterator[Constraint]:
-    from otelmig.clock.drift import SLEWED_PPB  # noqa: PLC0415 - only where there are any
-    from otelmig.clock.measurement import clock_status, prior, probes  # noqa: PLC0415 - the same
+def _statuses(texts: list[str]) -> dict[Role, Measurement]:
+    """Read what chrony says on each host, from arguments ``SIDE=FILE``."""
+    from otelmig.migration.side import Role  # noqa: PLC0415 - `--help` needs none of it
 
-    for file in probe_files:
-        found = list(probes(Path(file).name, _text(file).splitlines()))
-        if not found:
-            raise InputError(f"{file}: no probe in it")
-        yield from found
-    reports = {}
-    for text in status_files:
+    statuses: dict[Role, Measurement] = {}
+    for text in texts:
         side, equals, file = text.partition("=")
-        if side not in ("source", "destination") or not equals or side in reports:
-            raise UsageError(f"--clock-status {text}: want source=FILE and destination=FILE, once each")
-        reports[side] = clock_status(Path(file).name, _text(file))
-    if len(reports) == 1:
-        raise UsageError("--clock-status: the clocks of both hosts are compared: give source=FILE and destination=FILE")
-    if reports:
-        # the logs may demand more drift than was asked for: the time between the reports is paid for at that
-        yield from prior(reports["source"], reports["destination"], drift_ppb=max(drift, SLEWED_PPB))
+        if side not in set(Role) or not equals or side in statuses:
+            wanted = f"--clock-status {text}: want source=FILE and destination=FILE, once each"
+            raise UsageError(wanted, unknown=side, known=set(Role) - set(statuses))
+        statuses[Role(side)] = _measurement(file)
+    return statuses
 
 
-def _text(file: str) -> str:
+def _measurement(file: str) -> Measurement:
+    from otelmig.clock.measurement import Measurement  # noqa: PLC0415 - only where there is one
+
     try:
         with Path(file).open("rb") as stream:
             content = stream.read(_LARGEST + 1)
@@ -106,4 +106,4 @@ def _text(file: str) -> str:
         raise InputError(f"{file}: {error.strerror}") from error
     if len(content) > _LARGEST:
         raise InputError(f"{file}: too large for a measurement")
-    return content.decode(errors="replace")
+    return Measurement(name=Path(file).name, text=content.decode(errors="replace"))

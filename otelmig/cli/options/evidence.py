@@ -1,4 +1,4 @@
-"""Options that add what the logs do not say: who belongs together, when a clock read zero, which hosts these were."""
+"""Options that add what the logs do not say: which sides are a pair, when a clock read zero, which host it was."""
 
 from __future__ import annotations
 
@@ -27,31 +27,35 @@ def add_evidence_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SOURCE=DESTINATION",
-        help="these two belong together (names as the notes print them, such as a.log or a.log@2)",
+        help="these two are one migration, by their names in the notes, such as a.log or a.log@2 (repeatable)",
     )
     evidence.add_argument(
         "--anchor",
         action="append",
         default=[],
-        metavar="SIDE=RFC3339",
-        help="when a log's clock read zero (its process started); SIDE is source, destination or a log's name",
+        metavar="SIDE=TIME",
+        help="when a log's clock read zero, in RFC 3339 (repeatable); SIDE is source, destination or a log's name",
     )
     evidence.add_argument(
-        "--host", action="append", default=[], metavar="SIDE=NAME", help="host.name of the source or the destination"
+        "--host",
+        action="append",
+        default=[],
+        metavar="SIDE=NAME",
+        help="name of the source or destination host, for host.name (repeatable)",
     )
 
 
 def pairs(arguments: argparse.Namespace) -> list[tuple[str, str]]:
-    """The pairs that were asserted.
+    """Return the pairs that were asserted.
 
     Raises:
         UsageError: one is malformed.
     """
-    return [_split(text, "--pair") for text in arguments.pair]
+    return [_split(text, "--pair", "SOURCE=DESTINATION") for text in arguments.pair]
 
 
 def anchors(arguments: argparse.Namespace) -> dict[str, Anchor]:
-    """The zeros that were given, by side or log.
+    """Return when clocks read zero, by side or log.
 
     Raises:
         UsageError: one is malformed.
@@ -60,25 +64,26 @@ def anchors(arguments: argparse.Namespace) -> dict[str, Anchor]:
 
 
 def hosts(arguments: argparse.Namespace) -> dict[Role, str]:
-    """The host names that were given.
+    """Return the host names, by side.
 
     Raises:
-        UsageError: one is malformed.
+        UsageError: one is malformed, or is for no side.
     """
     from otelmig.migration.side import Role  # noqa: PLC0415 - `--help` needs none of it
 
-    found = {}
-    for side, name in (_split(text, "--host") for text in arguments.host):
+    names: dict[Role, str] = {}
+    for text in arguments.host:
+        side, name = _split(text, "--host", "SIDE=NAME")
         if side not in set(Role):
-            raise UsageError(f"--host {side}={name}: the side is source or destination")
-        found[Role(side)] = name
-    return found
+            raise UsageError(f"--host {text}: the side is source or destination", unknown=side, known=Role)
+        names[Role(side)] = name
+    return names
 
 
-def _split(text: str, option: str) -> tuple[str, str]:
+def _split(text: str, option: str, form: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise UsageError(f"{option} {text}: want {'SOURCE=DESTINATION' if option == '--pair' else 'SIDE=VALUE'}")
+        raise UsageError(f"{option} {text}: want {form}")
     return name, value
 
 
@@ -87,7 +92,7 @@ def _anchor(text: str) -> tuple[str, Anchor]:
 
     from otelmig.clock.epoch import Anchor  # noqa: PLC0415 - the same
 
-    side, value = _split(text, "--anchor")
+    side, value = _split(text, "--anchor", "SIDE=TIME")
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The options that say where traces are delivered to, and what keeps them until they are there."""
+"""The options that say which receiver gets the traces, and what keeps them until it has them."""
 
 from __future__ import annotations
 
@@ -15,49 +15,65 @@ if TYPE_CHECKING:
 
     from otelmig.otlp.delivery import Delivery
 
-__all__ = ["add_export_arguments", "given_files", "open_delivery", "say_waiting"]
+__all__ = ["add_export_arguments", "files_to_read", "open_delivery", "say_waiting"]
 
 _SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _AGE_UNITS: Final = {"": 1, "S": 1, "M": 60, "H": 3600, "D": 86_400, "W": 7 * 86_400}
 _LEAST_SIZE: Final = 1 << 20
+"""Bytes of the smallest spool."""
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of an export."""
-    export = parser.add_argument_group("export (the variables OTEL_EXPORTER_OTLP_* hold, too)")
+    export = parser.add_argument_group("export (OTEL_EXPORTER_OTLP_* variables also apply)")
     export.add_argument(
         "--otlp",
         nargs="?",
         const="",
         metavar="URL",
-        help="where to (default: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318)",
+        help="export to this OTLP receiver (default: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318)",
     )
     export.add_argument(
         "--protocol", choices=("http/protobuf", "http/json", "grpc"), help="OTLP transport (default: http/protobuf)"
     )
     export.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="for one request with its retries (default: 10)"
+        "--timeout", type=float, metavar="SECONDS", help="time limit of one request with its retries (default: 10)"
     )
-    export.add_argument("--header", action="append", default=[], metavar="KEY=VALUE", help="as often as needed")
-    export.add_argument("--compression", choices=("gzip", "none"), help="of requests (default: none)")
-    export.add_argument("--certificate", metavar="FILE", help="PEM: what the receiver's certificate is checked against")
-    export.add_argument("--client-certificate", metavar="FILE", help="PEM: for mutual TLS, with --client-key")
-    export.add_argument("--client-key", metavar="FILE", help="PEM: the key of --client-certificate")
-    export.add_argument("--insecure", action="store_true", help="gRPC without TLS, where the URL has no scheme")
-    spool = parser.add_argument_group("spool: keeps what could not be exported, remembers what was")
+    export.add_argument(
+        "--header", action="append", default=[], metavar="KEY=VALUE", help="extra request header (repeatable)"
+    )
+    export.add_argument("--compression", choices=("gzip", "none"), help="compression of requests (default: none)")
+    export.add_argument(
+        "--certificate", metavar="FILE", help="PEM file with the authorities that may sign the receiver's certificate"
+    )
+    export.add_argument(
+        "--client-certificate", metavar="FILE", help="PEM file with the certificate for mutual TLS, with --client-key"
+    )
+    export.add_argument("--client-key", metavar="FILE", help="PEM file with the key of --client-certificate")
+    export.add_argument("--insecure", action="store_true", help="use gRPC without TLS if the URL has no scheme")
+    spool = parser.add_argument_group("spool (keeps what could not be exported, remembers what was)")
     spool.add_argument(
         "--spool",
         metavar="DIR",
-        help="(default: OTELMIG_SPOOL, else otelmig/spool in XDG_STATE_HOME, else in ~/.local/state)",
+        help="directory of the spool (default: OTELMIG_SPOOL, else otelmig/spool in XDG_STATE_HOME or ~/.local/state)",
     )
     spool.add_argument("--no-spool", action="store_true", help="keep and remember nothing")
-    spool.add_argument("--spool-size", type=_size, metavar="SIZE", help="at most, the oldest go first (default: 1G)")
-    spool.add_argument("--spool-age", type=_age_s, metavar="AGE", help="at most, such as 12h (default: 30d)")
-    spool.add_argument("--resend", action="store_true", help="send what the receiver is known to have, too")
+    spool.add_argument(
+        "--spool-size",
+        type=_size,
+        metavar="SIZE",
+        help="maximum size of the spool; oldest entries are dropped first (default: 1G)",
+    )
+    spool.add_argument(
+        "--spool-age", type=_age_s, metavar="AGE", help="maximum age of an entry, such as 12h (default: 30d)"
+    )
+    spool.add_argument(
+        "--resend", action="store_true", help="also send traces that the receiver has already acknowledged"
+    )
 
 
-def given_files(arguments: argparse.Namespace) -> list[str]:
-    """The files that were named, with the one that ``--otlp`` took for its URL (``--otlp a.log``)."""
+def files_to_read(arguments: argparse.Namespace) -> list[str]:
+    """Return the files that were named, the one that ``--otlp`` took for its URL included (``--otlp a.log``)."""
     files = list(arguments.files)
     if arguments.otlp and "://" not in arguments.otlp and Path(arguments.otlp).exists():
         files.insert(0, arguments.otlp)
@@ -66,19 +82,20 @@ def given_files(arguments: argparse.Namespace) -> list[str]:
 
 
 def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Delivery:
-    """The delivery that was asked for; nothing is sent yet.
+    """Return the delivery that was asked for; nothing is sent yet.
 
     Raises:
-        UsageError: an option or a variable that has no default is malformed, a certificate or the proxy cannot be used.
+        UsageError: an option or a variable that has no default is malformed, or a certificate or the proxy cannot be
+            used.
     """
-    # what speaks HTTP and protobuf costs more to load than a trace to make
+    # loading HTTP and protobuf costs more than making a trace
     from otelmig.otlp.delivery import Delivery  # noqa: PLC0415 - see above
     from otelmig.otlp.receiver.sender import Sender  # noqa: PLC0415 - see above
     from otelmig.otlp.receiver.settings import GRPC, Settings  # noqa: PLC0415 - see above
     from otelmig.otlp.spool.directory import default_spool  # noqa: PLC0415 - see above
     from otelmig.otlp.spool.spool import Bounds  # noqa: PLC0415 - see above
 
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its library would write to stderr; it is loaded later
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before gRPC is loaded, which would write to stderr
     settings = Settings.of(
         environ,
         url=arguments.otlp,
@@ -93,7 +110,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     )
     for warning in settings.warnings:
         say(warning)
-    if settings.protocol == GRPC:  # its library knows the small letters only
+    if settings.protocol == GRPC:  # gRPC knows the names in small letters only
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
             if name in environ and name.lower() not in environ:
                 os.environ[name.lower()] = environ[name]

@@ -12,32 +12,35 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.log_options import LogOptions
 
-__all__ = ["add_reading_arguments", "reading_options"]
+__all__ = ["add_log_arguments", "log_options"]
 
 
-def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say how the logs were written."""
+def add_log_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     written = parser.add_argument_group("how the logs were written")
     written.add_argument(
         "--log-format",
         action="append",
         default=[],
         metavar="FORMAT",
-        help="the hypervisor's own --log-format, if it is none of the common ones (may be given several times)",
+        help="the --log-format that the hypervisor was started with, unless it is a common one (repeatable)",
     )
-    written.add_argument("--log-year", type=int, metavar="YEAR", help="of times that print no year ({glog})")
+    written.add_argument(
+        "--log-year", type=int, metavar="YEAR", help="year to assume for timestamps without one ({glog})"
+    )
     written.add_argument(
         "--log-zone",
         metavar="ZONE",
-        help="of times that print no zone ({localglog}): +02:00 or a name such as Europe/Berlin (default: UTC)",
+        help="time zone to assume for timestamps without one ({localglog}): +02:00, or a name such as Europe/Berlin "
+        "(default: UTC)",
     )
 
 
-def reading_options(arguments: argparse.Namespace) -> LogOptions:
-    """What the command line says about how the logs were written.
+def log_options(arguments: argparse.Namespace) -> LogOptions:
+    """Return what the command line says about how the logs were written.
 
     Raises:
-        UsageError: the zone is none.
+        UsageError: the time zone is unknown.
     """
     from otelmig.hypervisors.log_options import LogOptions  # noqa: PLC0415 - `--help` needs none of it
 
@@ -50,15 +53,16 @@ def reading_options(arguments: argparse.Namespace) -> LogOptions:
 
 def _zone(text: str) -> tzinfo:
     from datetime import datetime  # noqa: PLC0415 - only where it is asked for
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - the same
+    from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415 - the same
 
     try:
-        found = datetime.fromisoformat(f"2000-01-01T00:00:00{text}").tzinfo
+        offset = datetime.fromisoformat(f"2000-01-01T00:00:00{text}").tzinfo
     except ValueError:
-        found = None
-    if found is not None:
-        return found
+        offset = None
+    if offset is not None:
+        return offset
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, LookupError):
-        raise UsageError(f"--log-zone {text}: neither an offset such as +02:00 nor a known zone") from None
+        wrong = f"--log-zone {text}: neither an offset such as +02:00 nor a known time zone"
+        raise UsageError(wrong, unknown=text, known=available_timezones()) from None

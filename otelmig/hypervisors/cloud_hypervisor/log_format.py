@@ -114,13 +114,13 @@ def compile_log_format(text: str, releases: Releases | None = None) -> LineForm:
         if name is None:
             if piece[0] in ("{", "}"):
                 what = "unterminated '{'" if piece[0] == "{" else "unmatched '}'"
-                raise UsageError(f"--log-format: {what} in {text!r}")
+                raise UsageError(f"`LogOptions.log_formats`: {what} in {text!r}")
             plain = {"{{": "{", "}}": "}"}.get(piece[0], piece[0])
             pattern += re.escape(plain)
             literal += plain
             continue
         if name not in _TOKENS or (name == "adaptive" and releases is None):
-            raise UsageError(f"--log-format: unknown token {{{name}}} in {text!r}")
+            raise UsageError(f"`LogOptions.log_formats`: unknown token {{{name}}} in {text!r}")
         expression, since_release = _TOKENS[name]
         if name == "msg" and "msg" not in tokens:
             before_message = literal
@@ -129,7 +129,7 @@ def compile_log_format(text: str, releases: Releases | None = None) -> LineForm:
         tokens.append(name)
         literal = ""
     if "msg" not in tokens:
-        raise UsageError(f"--log-format: {text!r} has no {{msg}}: its lines tell nothing")
+        raise UsageError(f"`LogOptions.log_formats`: {text!r} has no {{msg}}: its lines tell nothing")
     return LineForm(
         text=text,
         expression=pattern + r"\Z",

@@ -30,9 +30,9 @@ def check_certificates(settings: Settings) -> None:
                 why = getattr(error, "strerror", None) or error
                 raise UsageError(f"cannot read the certificate or key {path}: {why}") from error
     if key is not None and certificate is None:
-        raise UsageError("a client key without its certificate: want --client-certificate, too")
+        raise UsageError("a client key without its certificate: want `Settings.client_certificate`, too")
     if certificate is not None and key is None and settings.protocol == GRPC:
-        raise UsageError("a client certificate without its key: want --client-key, too")
+        raise UsageError("a client certificate without its key: want `Settings.client_key`, too")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     shown = settings.certificate
     try:

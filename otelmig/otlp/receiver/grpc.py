@@ -173,7 +173,7 @@ class GrpcTransport:
         url, words = self._settings.display_url, details.lower()
         if _has_any(words, _NO_GRPC):
             return Answer(
-                failure=f"{url} does not speak gRPC: if it is OTLP's HTTP port, say --protocol http/protobuf",
+                failure=f"{url} does not speak gRPC: for OTLP's HTTP port, say `Settings.protocol` http/protobuf",
                 reason=Reason.NOT_OTLP,
             )
         if _has_any(self._without_host(words), _TLS):

@@ -48,7 +48,7 @@ _ABOUT_RECEIVER: Final = frozenset({Reason.RECEIVER_BUSY, Reason.NOT_OTLP, Reaso
 _HINTS: Final = {
     404: " (is the path /v1/traces?)",
     405: " (is this an OTLP port?)",
-    415: " (does it take this protocol? see --protocol)",
+    415: " (does it take this protocol? see `Settings.protocol`)",
 }
 """What a person should check, by status."""
 _GRACE_S: Final = 0.2

@@ -158,7 +158,7 @@ def connection_failure(error: requests.exceptions.RequestException, settings: Se
     url = settings.display_url
     if "\\x00" in repr(error) or "\\x12\\x04" in repr(error):
         return Answer(
-            failure=f"{url} does not speak HTTP/1: if it is a gRPC port, say --protocol grpc",
+            failure=f"{url} does not speak HTTP/1: if it is a gRPC port, say `Settings.protocol` grpc",
             reason=Reason.NOT_OTLP,
         )
     for cause in _causes(error):

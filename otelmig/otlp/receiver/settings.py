@@ -122,7 +122,9 @@ class Settings:
         chosen = protocol or variables.one_of("PROTOCOL", PROTOCOLS) or HTTP
         encoding = compression or variables.one_of("COMPRESSION", _COMPRESSIONS) or "none"
         plain = insecure or (variables.text("INSECURE") or "").lower() == "true"
-        all_headers = _decoded(variables.text("HEADERS") or "") | dict(_header(text, "--header") for text in headers)
+        all_headers = _decoded(variables.text("HEADERS") or "") | dict(
+            _header(text, "`Settings.headers`") for text in headers
+        )
         if chosen == GRPC and not all(_METADATA_NAME.fullmatch(key) for key in all_headers):
             raise UsageError("a header's name cannot be gRPC's: want letters, digits and any of _-.")
         if url is None:
@@ -212,7 +214,7 @@ def _timeout_s(option_s: float) -> float:
         UsageError: it is not positive, or not finite.
     """
     if not 0 < option_s < float("inf"):
-        raise UsageError(f"--timeout {option_s}: want a positive number of seconds")
+        raise UsageError(f"`Settings.timeout_s` {option_s}: want a positive number of seconds")
     return min(option_s, _LONGEST_TIMEOUT_S)
 
 

@@ -47,7 +47,7 @@ def _home() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
-        raise UsageError("no home directory for the spool: want --spool DIR or --no-spool") from None
+        raise UsageError("no home directory for the spool: want `Delivery.directory`") from None
 
 
 def check_spool(directory: Path) -> bool:
@@ -70,7 +70,7 @@ def check_spool(directory: Path) -> bool:
         raise SpoolError(f"{directory}/format does not say what a spool's does")
     if version > VERSION:
         raise SpoolVersionError(
-            f"a newer otelmig wrote the spool {directory} (format {version}): see --spool DIR and --no-spool"
+            f"a newer otelmig wrote the spool {directory} (format {version}): see `Delivery.directory`"
         )
     return True
 

@@ -44,7 +44,11 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
         coarsest = max(seen.stamp.error_ns for seen in side.observations)
         coarse = f"its stamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
         if release >= RELEASES.index("v52.0"):
-            what = coarse if coarsest > _COARSE_NS else "then timed exchanges between the hosts (--probes) count, too"
+            what = (
+                coarse
+                if coarsest > _COARSE_NS
+                else "then timed exchanges between the hosts (`ClockOptions.measured`) count, too"
+            )
             yield f"--log-format with {{wallclock}} on the {side.role}: {what}"
         elif coarsest > _COARSE_NS:
             yield f"--event-monitor on the {side.role}: {coarse}"

@@ -243,7 +243,7 @@ def _wall_clock(facts: _Facts) -> Iterator[Gap]:
     else:
         yield Gap(
             missing="absolute time: it comes from when the file was last written",
-            remedy="log to stderr under systemd (journalctl -o json), or otelmig trace --anchor SIDE=TIME",
+            remedy="log to stderr under systemd (journalctl -o json), or say when the process started (`anchors`)",
             cost="none",
         )
 

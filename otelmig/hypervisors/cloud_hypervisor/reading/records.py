@@ -136,13 +136,13 @@ class RecordReader:
         else:
             latest = datetime.fromtimestamp(self.latest_ns / 1e9, UTC) + (_SECOND if month is None else _LEEWAY)
         if zone is None and time.zone is None:
-            self.assumed.add("no time zone: UTC assumed (--log-zone)")
+            self.assumed.add("no time zone: UTC assumed (`LogOptions.zone`)")
         if year is None and month is not None and self.options.year is not None:
             time = replace(time, date=(self.options.year, *time.date[1:]))
         elif year is None and self.latest_ns is None:
             return None
         elif year is None:
-            missing, remedy = ("no date", "") if month is None else ("no year", " (--log-year)")
+            missing, remedy = ("no date", "") if month is None else ("no year", " (`LogOptions.year`)")
             self.assumed.add(f"{missing}: taken from when the file was last written{remedy}")
         return calendar_stamp(time, latest, zone or UTC)
 
@@ -185,7 +185,7 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
     if not found:
         if any(text.encode() in head.data for text in FAMILIES):
             raise InputError(
-                f"{head.name}: speaks of migrations in lines of no known form; give theirs with --log-format"
+                f"{head.name}: speaks of migrations in lines of no known form; say it with `LogOptions.log_formats`"
             )
         return None
     if all(form.clock is None for form in found):

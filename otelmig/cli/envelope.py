@@ -1,0 +1,133 @@
+"""What every command does in the same way: notes, errors, results, the account line, the exit code.
+
+A command keeps a :class:`RunReport` of what it has done and shows results through an :class:`Envelope`; the envelope
+does the rest. The report can be asked at any time, so that an interrupt is answered, too.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from otelmig.cli.console import colors_wanted, columns, say, say_last
+from otelmig.cli.progress import Progress
+from otelmig.cli.sink import Stdout
+from otelmig.errors import ExitCode
+from otelmig.views.units import plural
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping
+
+    from otelmig.errors import InputError
+
+__all__ = ["Envelope", "RunReport"]
+
+
+class RunReport(ABC):
+    """What a run has found and done so far."""
+
+    schema: ClassVar[str]
+    """The name and version of the JSON document."""
+
+    def __init__(self) -> None:
+        self.found = 0
+        """How many there are of what the command looks for; that there are none is an exit code of its own."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was found is where it should go."""
+        return True
+
+    @property
+    def check_failed(self) -> bool:
+        """Whether something that ``--strict`` does not allow was found."""
+        return False
+
+    @property
+    def nothing_found(self) -> bool:
+        """Whether there was nothing to do."""
+        return not self.found
+
+    @abstractmethod
+    def account(self) -> str:
+        """Return the last line on stderr: what was found and what became of it."""
+
+    @abstractmethod
+    def document(self) -> Mapping[str, object]:
+        """Return the JSON document without its schema, notes and errors."""
+
+
+class Envelope:
+    """The outside of one run of a command."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.report: RunReport | None = None
+        """Set by the command before it begins to work."""
+        self.stdout = Stdout()
+        self.progress = Progress()
+        self.as_json: bool = arguments.json
+        self.width: int = getattr(arguments, "width", None) or columns()
+        self.color = {"always": True, "never": False}.get(getattr(arguments, "color", "auto"), colors_wanted())
+        self._strict: bool = getattr(arguments, "strict", False)
+        self._notes: dict[str, None] = {}
+        self._errors: list[str] = []
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Tell the user each of ``notes`` that was not told before; the JSON document has them, too."""
+        for text in notes:
+            if text not in self._notes:
+                self._notes[text] = None
+                say(text)
+
+    def error(self, errors: Iterable[InputError]) -> None:
+        """Tell the user which inputs could not be read, and why."""
+        for error in errors:
+            self._errors.append(str(error))
+            say(str(error))
+
+    def unread(self) -> str:
+        """Return what the account line says of inputs that could not be read."""
+        return f"; {plural(len(self._errors), 'input')} not read" if self._errors else ""
+
+    def show(self, text: str) -> None:
+        """Print a result for a person; with ``--json`` there is only the document at the end."""
+        if not self.as_json:
+            self.stdout.print(text, flush=sys.stdout.isatty())
+
+    def finish(self) -> ExitCode:
+        """Print the document, then the account line; return the exit code."""
+        self.progress.close()
+        report = self.report
+        if report is None:
+            return ExitCode.DONE
+        if self.as_json:
+            self._print_document(report)
+        self.stdout.flush()
+        say_last(report.account())
+        if self.stdout.failed or not report.complete:
+            return ExitCode.NOT_EXPORTED
+        if self._errors:
+            return ExitCode.USAGE
+        if self._strict and report.check_failed:
+            return ExitCode.CHECK_FAILED
+        return ExitCode.NOTHING_FOUND if report.nothing_found else ExitCode.DONE
+
+    def interrupt(self) -> ExitCode:
+        """Say how far the run came. There is no document: a part of one could be taken for the whole."""
+        self.progress.close()
+        self.stdout.flush()
+        say_last(f"interrupted{'' if self.report is None else f': {self.report.account()}'}")
+        return ExitCode.INTERRUPTED
+
+    def _print_document(self, report: RunReport) -> None:
+        import json  # noqa: PLC0415 - `--help` needs none of it
+
+        document = {
+            "schema": report.schema,
+            **report.document(),
+            "notes": list(self._notes),
+            "errors": self._errors,
+        }
+        self.stdout.print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,38 @@
+"""The options that say what is printed and how."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["add_output_arguments"]
+
+
+def add_output_arguments(
+    parser: argparse.ArgumentParser, *, json: str, width: str, strict: bool = True, traces: bool = False
+) -> None:
+    """Add the arguments; ``json`` and ``width`` are help texts, ``traces`` adds what only makers of traces have."""
+    output = parser.add_argument_group("output")
+    if traces:
+        output.add_argument(
+            "-o", "--output", metavar="FILE", help="write OTLP/JSON to FILE, one trace a line (-: standard output)"
+        )
+    output.add_argument("--json", action="store_true", help=json)
+    if strict:
+        output.add_argument(
+            "--strict", action="store_true", help="exit with 1 if the clocks of a migration contradict each other"
+        )
+    if traces:
+        output.add_argument("-q", "--quiet", action="store_true", help="print no waterfall")
+        output.add_argument(
+            "--color",
+            choices=("auto", "always", "never"),
+            default="auto",
+            help="colour the waterfall (default: auto, which means on a terminal, unless NO_COLOR is set)",
+        )
+    output.add_argument("--width", type=_columns, metavar="COLUMNS", help=width)
+
+
+def _columns(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text}: want a number of columns")
+    return int(text)

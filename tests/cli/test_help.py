@@ -1,0 +1,119 @@
+"""What --help says: it is short, it stays true, its examples work, and asking for it costs next to nothing."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pytest
+from command_run import run_command
+from otlp_receiver import http_receiver
+from trace_invariants import CORPUS, traced
+
+from otelmig.cli.commands import COMMANDS
+from otelmig.cli.main import build_parser
+from otelmig.errors import ExitCode
+from otelmig.otlp.encoding.json_lines import json_line
+from otelmig.version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_RECEIVER = re.compile(r"http://(?:collector|localhost):4318")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"], ["--help", "trace"]])
+def test_help_of_otelmig(arguments: list[str]) -> None:
+    """It lists the commands and every exit code, and fits 80 columns; the parser for documents says the same."""
+    run = run_command(arguments)
+    assert (run.code, run.stderr) == (0, "")
+    assert run.stdout.rstrip() == build_parser().format_help().rstrip()
+    for name, summary in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(summary)}$", run.stdout, re.MULTILINE)
+    for code in ExitCode:
+        assert re.search(rf"^ +{code:d}  {re.escape(code.meaning)}$", run.stdout, re.MULTILINE)
+    assert max(map(len, run.stdout.splitlines())) < 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All ways to ask give the same; it begins with one usage line and ends with where the exit codes are."""
+    monkeypatch.setenv("COLUMNS", "80")
+    asked = [run_command(arguments) for arguments in ([name, "--help"], [name, "-h"], ["help", name])]
+    assert {run.code for run in asked} == {0}
+    (text,) = {run.stdout for run in asked}
+    first, *_, last = text.splitlines()
+    assert first.startswith(f"usage: otelmig {name} [OPTION]...")
+    assert last == "Exit codes: see otelmig --help."
+    assert max(map(len, text.splitlines())) < 80, "an example is too long, or a description"
+
+
+@pytest.mark.parametrize("arguments", [["-V"], ["--version"]])
+def test_version(arguments: list[str]) -> None:
+    """Both options print it."""
+    run = run_command(arguments)
+    assert (run.code, run.stdout, run.stderr) == (0, f"otelmig {__version__}\n", "")
+
+
+def test_every_option_says_what_it_does() -> None:
+    """No option is without a help text; a help text is a phrase, not a sentence."""
+    (commands,) = (each for each in build_parser()._actions if isinstance(each, argparse._SubParsersAction))  # noqa: SLF001 - there is no public way to list them
+    for parser in commands.choices.values():
+        for action in parser._actions:  # noqa: SLF001 - the same
+            assert action.help
+            assert not action.help.endswith(".")
+            assert action.help[0].islower() or action.help.startswith(("OTLP", "PEM"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the examples name."""
+    recording = CORPUS / "v53.0-twohosts"
+    (tmp_path / "logs").mkdir()
+    for name in ("source.log", "destination.log", "source.events.json"):
+        shutil.copy(recording / name, tmp_path / name)
+        shutil.copy(recording / name, tmp_path / "logs" / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTELMIG_SPOOL", str(tmp_path / "spool"))
+    (tmp_path / "before.txt").write_text("# t1 t2 t3 t4\n1 3 4 6\n")
+    shutil.copy("before.txt", "after.txt")
+    archive = b"".join(json_line(trace) for trace in traced([tmp_path / "source.log"]))
+    (tmp_path / "migrations.jsonl").write_bytes(archive)
+    (tmp_path / "migrations.jsonl.gz").write_bytes(gzip.compress(archive))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "otelmig").write_text(f'#!/bin/sh\nexec {sys.executable} -m otelmig "$@"\n')
+    (tmp_path / "bin" / "journalctl").write_text("#!/bin/sh\ncat source.log\n")
+    for program in ("otelmig", "journalctl"):
+        (tmp_path / "bin" / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "example",
+    [line.strip() for name in COMMANDS for line in import_module(f"otelmig.cli.commands.{name}").EXAMPLES.splitlines()],
+)
+def test_examples_work(example: str, folder: Path) -> None:
+    """Each example, typed into a shell, ends with 0."""
+    with http_receiver() as receiver:
+        command = _RECEIVER.sub(receiver.url, example)
+        done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+        assert bool(receiver.requests) == ("--otlp" in example and not example.startswith("otelmig send --otlp"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_loads_no_work() -> None:
+    """What is needed to read logs, or to say what a trace is, is not loaded to say how the command is used."""
+    code = "import sys; from otelmig.cli.main import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    own = {name for name in loaded if name.startswith("otelmig.") and not name.startswith("otelmig.cli")}
+    assert own == {"otelmig.version", "otelmig.errors", "otelmig.views", "otelmig.views.units"}
+    assert not {"dataclasses", "inspect", "json", "pathlib", "ssl"} & set(loaded)

@@ -1,0 +1,125 @@
+"""Ctrl-C in the middle: the last line says what was found, written, sent and kept, and the exit code is 130."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from typing import IO, TYPE_CHECKING
+
+import pytest
+from otlp_receiver import Reply, free_port, http_receiver
+from restamp import repeated
+from trace_invariants import CORPUS
+
+from otelmig.otlp.delivery import PER_BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_LOG = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()
+
+
+def _start(folder: Path, *arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
+    """A process that Ctrl-C reaches, also where this one was started without that."""
+    start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    start += "from otelmig.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", start, *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _interrupted(process: subprocess.Popen[str]) -> list[str]:
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    return said.splitlines()
+
+
+def _until(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until, "it never comes"
+        time.sleep(0.01)
+
+
+def _unread(pipe: IO[str] | None) -> int:
+    """How many bytes in a pipe nobody has read."""
+    assert pipe is not None
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["trace", "-", "-o", "out.jsonl"], "interrupted: no trace was made, out.jsonl is not written"),
+        (["trace", "-", "--json"], "interrupted: no trace was made"),
+        (["explain", "-"], "interrupted: 0 migrations explained"),
+        (["doctor", "-"], "interrupted: 0 inputs, 0 lines: 0 used, 0 about other things, 0 not understood"),
+        (["send", "-", "--no-spool", "--otlp"], "interrupted: 0 lines found, 0 exported"),
+    ],
+)
+def test_while_reading(command: list[str], says: str, tmp_path: Path) -> None:
+    """Nothing is made of half an input, and nothing is left behind."""
+    url = [f"http://127.0.0.1:{free_port()}"] if command[-1] == "--otlp" else []
+    with _start(tmp_path, *command, *url, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(_LOG.decode())
+        process.stdin.flush()
+        _until(lambda: not _unread(process.stdin))
+        time.sleep(0.2)
+        *_, last = _interrupted(process)
+    assert last == says
+    assert not list(tmp_path.iterdir())
+
+
+def test_while_sending(tmp_path: Path) -> None:
+    """The request that is under way arrives; what was found, what the receiver has and what is not sent add up."""
+    (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
+    with http_receiver() as receiver:
+        receiver.replies = [Reply(), Reply(hangs=True)]
+        command = ["trace", "-q", "source.log", "-o", "out.jsonl", "--spool", "spool", "--otlp", receiver.url]
+        with _start(tmp_path, *command, "--timeout", "60") as process:
+            _until(lambda: len(receiver.requests) == 2)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            receiver.go_on.set()
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        *_, last = said.splitlines()
+        form = r"interrupted: (\d+) migrations found, out.jsonl is not written, (\d+) exported, (\d+) not sent yet; .*"
+        match = re.fullmatch(form, last)
+        assert match is not None, last
+        found, exported, unsent = map(int, match.groups())
+        assert exported == 2 * PER_BATCH == len({span.trace_id for span in receiver.spans})
+        assert found == exported + unsent
+        assert not (tmp_path / "out.jsonl").exists()
+        assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_is_kept_is_said(tmp_path: Path) -> None:
+    """What the receiver did not take waits in the spool, and the run says so before its last line."""
+    (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
+    with http_receiver() as receiver:
+        receiver.replies = [Reply(status=500, takes=False), Reply(hangs=True)]
+        command = ["trace", "-q", "source.log", "--spool", "spool", "--otlp", receiver.url, "--timeout", "60"]
+        with _start(tmp_path, *command) as process:
+            _until(lambda: len(receiver.requests) == 2)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            receiver.go_on.set()
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    *_, waiting, last = said.splitlines()
+    assert waiting == f"otelmig: {PER_BATCH} in the spool spool; otelmig send delivers them"
+    assert f"{PER_BATCH} spooled ({PER_BATCH} receiver error)" in last

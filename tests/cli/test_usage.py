@@ -1,0 +1,150 @@
+"""The manners of the command line: what is misspelt gets a suggestion and one usage line, whatever else happens."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from command_run import run_command
+from trace_invariants import CORPUS
+
+from otelmig.cli import main as cli
+from otelmig.cli.commands import COMMANDS
+from otelmig.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FOLDER = CORPUS / "v53.0-twohosts"
+_LOGS = [str(_FOLDER / name) for name in ("source.log", "destination.log")]
+_OUTER = "usage: otelmig COMMAND [OPTION]... [FILE]..."
+_TRACE = "usage: otelmig trace [OPTION]... FILE..."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage", "says"),
+    [
+        (["trase", "a.log"], _OUTER, "there is no command 'trase'; did you mean 'trace'?"),
+        (["doc"], _OUTER, "there is no command 'doc'; did you mean 'doctor'?"),
+        (["qqq"], _OUTER, "there is no command 'qqq'; otelmig --help lists the commands"),
+        (["help", "sned"], _OUTER, "there is no command 'sned'; did you mean 'send'?"),
+        (["a.log", "b 1.log"], _OUTER, "there is no command 'a.log'; did you mean: otelmig trace a.log 'b 1.log'"),
+        (["-", "-q"], _OUTER, "there is no command '-'; did you mean: otelmig trace - -q"),
+        (["a.jsonl.gz"], _OUTER, "there is no command 'a.jsonl.gz'; did you mean: otelmig send a.jsonl.gz"),
+        (["--json", "a"], _OUTER, "no option --json before a command; did you mean: otelmig trace --json a"),
+        (["--frob"], _OUTER, "there is no option --frob before a command; otelmig --help lists the commands"),
+        (["trace", "a.log", "--widht", "40"], _TRACE, "there is no option --widht; did you mean --width?"),
+        (["trace", "a.log", "--widht=40"], _TRACE, "there is no option --widht; did you mean --width?"),
+        (["trace", "--jsno"], _TRACE, "there is no option --jsno; did you mean --json?"),
+        (["trace", "-json", "a.log"], _TRACE, "there is no option -json; did you mean --json?"),
+        (["trace", "--qqqqqq", "a.log"], _TRACE, "there is no option --qqqqqq"),
+        (
+            ["trace", "--migration", "7", "a.log"],
+            _TRACE,
+            "there is no option --migration; did you mean --migration-id?",
+        ),
+        (["trace", "a.log", "--clock", "corect"], _TRACE, "--clock: 'corect' is not known; did you mean 'correct'?"),
+        (
+            ["trace", "a.log", "--clock", "x"],
+            _TRACE,
+            "--clock: 'x' is not known; want one of auto, annotate, correct, off",
+        ),
+        (["trace", "a.log", "--width", "wide"], _TRACE, "--width: wide: want a number of columns"),
+        (["trace", "a.log", "--width", "0"], _TRACE, "--width: 0: want a number of columns"),
+        (["trace", "a.log", "--width"], _TRACE, "--width: expected one argument"),
+        (["trace"], _TRACE, "the following arguments are required: FILE"),
+        (["demo", "a.log"], "usage: otelmig demo [OPTION]...", "there is no use for 'a.log'"),
+        (["doctor", "a.log", "--strict"], "usage: otelmig doctor [OPTION]... FILE...", "there is no option --strict"),
+    ],
+)
+def test_one_usage_line_and_what_was_meant(arguments: list[str], usage: str, says: str) -> None:
+    """Two lines on stderr: how this very command is written, and what is wrong; exit code 2; nothing on stdout."""
+    run = run_command(arguments)
+    assert run.code == ExitCode.USAGE
+    first, second = run.stderr.splitlines()
+    assert first == usage
+    assert second.startswith("otelmig: ")
+    assert second.endswith(says)
+    assert run.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--host", "sorce=x"], "--host sorce=x: the side is source or destination; did you mean 'source'?"),
+        (["--host", "third=x"], "--host third=x: the side is source or destination"),
+        (
+            ["--clock-status", "destnation=x"],
+            "source=FILE and destination=FILE, once each; did you mean 'destination'?",
+        ),
+        (["--max-drift", "stedy"], "chrony-slew; did you mean 'steady'?"),
+        (["--log-zone", "Europe/Berln"], "nor a known time zone; did you mean 'Europe/Berlin'?"),
+    ],
+)
+def test_a_misspelt_value_gets_a_suggestion(arguments: list[str], says: str) -> None:
+    """A side, a tier of drift and a time zone are words, too; the one line says what was probably meant."""
+    run = run_command(["trace", "-q", *_LOGS, *arguments])
+    assert run.code == ExitCode.USAGE
+    (line,) = run.stderr.splitlines()
+    assert line.endswith(says)
+
+
+def test_nothing_asked_for() -> None:
+    """`otelmig` alone says how it is used on stderr; the exit code is 2, for a script that lost its arguments."""
+    run = run_command([])
+    assert (run.code, run.stdout) == (ExitCode.USAGE, "")
+    first, *_, last = run.stderr.splitlines()
+    assert first == _OUTER
+    assert last == "otelmig help COMMAND shows the options of a command."
+    assert all(f"\n  {name} " in run.stderr for name in COMMANDS)
+    assert len(run.stderr.splitlines()) < 15
+
+
+def test_options_and_files_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may follow an option that follows a file; after `--` a file may begin with a dash."""
+    source, destination = _LOGS
+    run = run_command(["trace", "--json", source, "--strict", destination])
+    (migration,) = json.loads(run.stdout)["migrations"]
+    assert migration["blackout"] is not None, "only both logs together tell it"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-source.log").write_bytes((_FOLDER / "source.log").read_bytes())
+    run = run_command(["trace", "-q", "--", "-source.log"])
+    assert run.stderr == "1 migration found; 0 lines not understood\n"
+    assert run.code == ExitCode.DONE
+
+
+def test_an_internal_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has an exit code of its own; OTELMIG_DEBUG=1 shows where it was, and changes nothing else."""
+
+    def fail(_: object) -> None:
+        raise RuntimeError("the axle broke")
+
+    monkeypatch.setattr(cli, "Envelope", fail)
+    monkeypatch.delenv("OTELMIG_DEBUG", raising=False)
+    run = run_command(["doctor", *_LOGS])
+    assert run.code == ExitCode.INTERNAL_ERROR
+    assert run.stderr == "otelmig: internal error: RuntimeError: the axle broke (OTELMIG_DEBUG=1 shows where)\n"
+    monkeypatch.setenv("OTELMIG_DEBUG", "1")
+    run = run_command(["doctor", *_LOGS])
+    assert run.code == ExitCode.INTERNAL_ERROR
+    assert 'raise RuntimeError("the axle broke")' in run.stderr
+    assert run.stderr.splitlines()[-1].startswith("otelmig: internal error: ")
+
+
+@pytest.mark.parametrize("code", sorted({code.value for code in ExitCode} - {0, 70, 130}))
+def test_every_exit_code_is_reached(code: int, tmp_path: Path) -> None:
+    """A run ends as --help says it does."""
+    (tmp_path / "empty.log").touch()
+    status = tmp_path / "status.csv"
+    began_s = int(datetime(2026, 11, 23, 15, 30, tzinfo=UTC).timestamp())
+    status.write_text(f"0A,ntp,2,{began_s}.0,0,0,0,0,0,0,0,0.0002,64,Normal\n")
+    contradicted = ["--clock-status", f"source={status}", "--clock-status", f"destination={status}"]
+    runs = {
+        1: ["trace", "-q", "--strict", *_LOGS, *contradicted],
+        2: ["trace", str(tmp_path / "missing.log")],
+        3: ["trace", "-q", *_LOGS, "-o", str(tmp_path / "no" / "folder.jsonl")],
+        4: ["trace", str(tmp_path / "empty.log")],
+    }
+    assert run_command(runs[code]).code == code

@@ -1,0 +1,91 @@
+"""The two tables are the only places that spell a name: of an attribute, of a span, of an event."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+import otelmig
+from otelmig.trace.attributes import ATTRIBUTES
+from otelmig.trace.spans import EventName, SpanName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PACKAGE: Final = Path(otelmig.__file__).parent
+_TABLES: Final = frozenset({"trace/attributes.py", "trace/spans.py"})
+_ROOMS: Final = frozenset({"trace", "otlp", "views", "cli", "pairing", "clock", "pipeline.py"})
+_ROOMS_OF_SPANS: Final = frozenset({"trace", "otlp", "views", "pipeline.py"})
+"""Where spans are made or read."""
+_MODULES: Final = sorted(
+    path
+    for path in _PACKAGE.rglob("*.py")
+    if path.relative_to(_PACKAGE).parts[0] in _ROOMS and str(path.relative_to(_PACKAGE)) not in _TABLES
+)
+_DOTTED: Final = frozenset({row.name for row in ATTRIBUTES} | set(EventName))
+_PREFIXES: Final = frozenset(
+    f"{prefix}."
+    for name in _DOTTED
+    for prefix in (name.rsplit(".", count)[0] for count in range(1, name.count(".") + 1))
+    if prefix != "otelmig"  # the package itself, and the schemas of JSON documents
+)
+_WORDS: Final = frozenset(SpanName)
+
+
+def _strings(path: Path, *, keys: bool = True) -> Iterator[tuple[int, str]]:
+    """Every string constant and every piece of an f-string, with its line; neither docstrings nor ``__all__``.
+
+    Without ``keys``, those of dictionaries are left out, too: the keys of JSON documents are names of their own.
+    """
+    tree = ast.parse(path.read_text())
+    exempt: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            exempt.add(id(node.value))
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            exempt |= {id(name) for name in ast.walk(node.value)}
+        elif isinstance(node, ast.Dict) and not keys:
+            exempt |= {id(key) for key in node.keys}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exempt:
+            yield node.lineno, node.value
+
+
+def _is_dotted_name(text: str) -> bool:
+    """Whether a text is, or begins with, the name of an attribute or an event, or the beginning of one."""
+    return text in _DOTTED or text.startswith(tuple(_PREFIXES))
+
+
+@pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
+def test_no_stray_name(path: Path) -> None:
+    """No string is the name of an attribute or an event, or the beginning of one; none is the name of a span.
+
+    The names of spans are words, which mean other things elsewhere: a command is called ``send``, a mode ``postcopy``.
+    """
+    assert not [(line, text) for line, text in _strings(path) if _is_dotted_name(text)]
+    if path.relative_to(_PACKAGE).parts[0] in _ROOMS_OF_SPANS:
+        assert not [(line, text) for line, text in _strings(path, keys=False) if text in _WORDS]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('x["vm.migration.mode"]', True),
+        ('f"vm.migration.blackout.{end}"', True),
+        ('f"service.{x}"', True),
+        ('"vm.paused"', True),
+        ('"vm.migration."', True),
+        ('"otelmig.clock.status is unknown"', True),
+        ('"otelmig.summary/1"', False),
+        ('"vm"', False),
+        ("names.VM_ID", False),
+    ],
+)
+def test_stray_names_are_found(source: str, found: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column of a table
+    """The search finds whole names and the pieces that names are built from, and nothing else."""
+    path = tmp_path / "module.py"
+    path.write_text(f'"""Of vm.migration.mode."""\nx = {source}\n')
+    assert any(_is_dotted_name(text) for _, text in _strings(path)) == found

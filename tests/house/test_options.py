@@ -1,0 +1,102 @@
+"""The core does not know the command line: it names parameters, and one table says which option each of them is."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+import otelmig
+from otelmig.cli.main import build_parser
+from otelmig.cli.options.flags import FLAGS, with_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PACKAGE: Final = Path(otelmig.__file__).parent
+_CORE: Final = sorted(path for path in _PACKAGE.rglob("*.py") if path.relative_to(_PACKAGE).parts[0] != "cli")
+_OF_OTHERS: Final = frozenset({"--help", "--version", "--log-format"})
+"""Options that every program has, and the one that the hypervisor has, too."""
+_PARAMETER: Final = re.compile(r"(?<!`)`(\w+(?:\.\w+)?)`(?!`)")
+
+
+@cache
+def _own_options() -> frozenset[str]:
+    """The long options that only otelmig has; short ones such as ``-o`` are those of many programs."""
+    (commands,) = (each for each in build_parser()._actions if isinstance(each, argparse._SubParsersAction))  # noqa: SLF001 - there is no public way to list them
+    parsers = commands.choices.values()
+    options = {option for parser in parsers for each in parser._actions for option in each.option_strings}  # noqa: SLF001 - the same
+    return frozenset(option for option in options if option.startswith("--")) - _OF_OTHERS
+
+
+def _strings(path: Path) -> Iterator[tuple[int, str]]:
+    """Every string constant of a module with its line: messages, the pieces of f-strings, docstrings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def _named_options(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) & _own_options()
+
+
+@pytest.mark.parametrize("path", _CORE, ids=lambda path: str(path.relative_to(_PACKAGE)))
+def test_no_option_outside_the_command_line(path: Path) -> None:
+    """No string of the core, docstrings included, names an option that only otelmig has."""
+    named = [(line, _named_options(text)) for line, text in _strings(path)]
+    assert not [(line, options) for line, options in named if options]
+
+
+def test_options_are_found_where_they_are_named() -> None:
+    """The search for options finds them in a message, and takes none for part of a longer one."""
+    assert _named_options("f: want --pair A=B or (--spool)") == {"--pair", "--spool"}
+    assert not _named_options("--pairs, --spool-directory, chronyc --anchored")
+    assert len(_own_options()) > 30
+
+
+def _parameters() -> Iterator[str]:
+    """What a message may name: parameters of the entry point, and of classes, their fields included."""
+    yield from inspect.signature(otelmig.trace_migrations).parameters
+    for module in pkgutil.walk_packages([str(_PACKAGE)], "otelmig."):
+        if module.name == "otelmig.__main__":
+            continue
+        for name, thing in inspect.getmembers(importlib.import_module(module.name)):
+            if inspect.isclass(thing) and thing.__module__.startswith("otelmig."):
+                for maker in (thing.__init__, getattr(thing, "of", None)):
+                    parameters = () if maker is None else inspect.signature(maker).parameters
+                    yield from (f"{name}.{parameter}" for parameter in parameters)
+
+
+def test_every_parameter_that_is_named_has_its_option() -> None:
+    """A parameter in a message of the core stands in the table, so that no user of the command line ever reads it."""
+    of_the_entry_point = set(inspect.signature(otelmig.trace_migrations).parameters)
+    named = {
+        parameter
+        for path in _CORE
+        for _, text in _strings(path)
+        for parameter in _PARAMETER.findall(text)
+        if parameter in of_the_entry_point or re.match(r"[A-Z]\w*\.", parameter)
+    }
+    assert {"pairs", "LogOptions.zone", "Settings.protocol"} <= named
+    assert named - set(FLAGS) == set()
+
+
+def test_the_table_is_true() -> None:
+    """Every parameter in the table exists, and so does every option."""
+    assert set(FLAGS) - set(_parameters()) == set()
+    options = {word for flag in FLAGS.values() for word in flag.split() if word.startswith("--")}
+    assert options - _own_options() == {"--log-format"}
+
+
+def test_parameters_become_options() -> None:
+    """Only what stands in backticks is replaced, and what is not in the table stays as it is."""
+    text = "`LogOptions.year`, pairs, `pairs`: see `chronyc -c tracking` and ``anchors``"
+    assert with_flags(text) == "--log-year, pairs, --pair: see `chronyc -c tracking` and ``anchors``"
