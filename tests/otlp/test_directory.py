@@ -19,6 +19,7 @@ from otelmig.otlp.spool.spool import Bounds, Spool
 
 if TYPE_CHECKING:
     from conftest import Otelmig
+
 _LOGS = inputs("v53.0-retry")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from conftest import Otelmig
     from otlp_receiver import Receiver
+
 _MANY = 110
 """Three batches."""
 

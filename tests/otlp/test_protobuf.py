@@ -6,7 +6,7 @@ import json
 from base64 import b64encode, urlsafe_b64encode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_documents import DOCUMENT, SPAN
@@ -70,6 +70,7 @@ def test_wrong_values_are_errors(field: str, value: object) -> None:
         request_bytes({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
 
 
+@settings(deadline=None)
 @given(st.binary(), st.booleans(), st.booleans())
 def test_bytes_in_either_alphabet(value: bytes, safe: bool, padded: bool) -> None:  # noqa: FBT001 - drawn
     """Base64 with the letters of URLs, or without padding, is what protobuf's parser takes for the same bytes."""

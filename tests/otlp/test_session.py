@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Otelmig
+
 _LOGS = inputs("v53.0-retry")
 
 

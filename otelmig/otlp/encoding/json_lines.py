@@ -162,8 +162,8 @@ def _attributes(tag: int, attributes: Mapping[str, AttributeValue]) -> _Encoded:
     """
     texts: list[str] = []
     bodies: list[bytes] = []
-    # most of a trace is attributes, so the cache takes what comes again: whole attributes, or what stands before a
-    # value that hardly ever does; `texts` and `bodies` collect JSON and protobuf of the same attribute side by side
+    # Most of a trace is attributes: whole ones are cached where values repeat, and otherwise what precedes the value.
+    # `texts` and `bodies` collect JSON and protobuf of the same attribute side by side.
     for key, value in attributes.items():
         if type(value) is float:
             if value - value:  # the difference is not 0 for an infinity or NaN, neither of which is JSON
@@ -185,7 +185,7 @@ def _attributes(tag: int, attributes: Mapping[str, AttributeValue]) -> _Encoded:
 
 @lru_cache(maxsize=1024)
 def _before_double(tag: int, key: str) -> _Encoded:
-    """Return what stands before a double, which hardly ever comes again and always has the same size."""
+    """Return what precedes a double: its value hardly ever repeats, and always has the same size."""
     text, body = _key(key)
     body += b"\x12\x09\x21"
     return f'{text}{{"doubleValue":', bytes((tag,)) + varint(len(body) + 8) + body
@@ -193,7 +193,7 @@ def _before_double(tag: int, key: str) -> _Encoded:
 
 @lru_cache(maxsize=1024)
 def _before_text(tag: int, key: str, size: int) -> _Encoded:
-    """Return what stands before a string of ``size`` bytes."""
+    """Return what precedes a string of ``size`` bytes."""
     text, body = _key(key)
     body += message(0x12, message(0x0A, bytes(size)))
     return f'{text}{{"stringValue":', message(tag, body)[: -size or None]
@@ -201,7 +201,7 @@ def _before_text(tag: int, key: str, size: int) -> _Encoded:
 
 @lru_cache(maxsize=4096, typed=True)
 def _attribute(tag: int, key: str, value: AttributeValue) -> _Encoded:
-    """Return any other attribute: names, versions, reasons and small counts come again and again."""
+    """Return any other attribute, cached whole: names, versions, reasons and small counts repeat."""
     text, body = _key(key)
     words, data = _value(value)
     return f"{text}{words}}}", message(tag, body + message(0x12, data))
@@ -210,7 +210,7 @@ def _attribute(tag: int, key: str, value: AttributeValue) -> _Encoded:
 _HARDLY_REPEATED: Final = frozenset(
     {names.OTELMIG_EVIDENCE_START, names.OTELMIG_EVIDENCE_END, names.OTELMIG_TIME_START, names.OTELMIG_TIME_END}
 )
-"""Attributes that every span has, and of which hardly two values are the same."""
+"""Attributes that every span has, and whose values hardly ever repeat."""
 
 
 @lru_cache(maxsize=1024)
