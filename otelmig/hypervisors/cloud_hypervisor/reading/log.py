@@ -62,25 +62,6 @@ class LogLines:
 
     def take(self, line: Line) -> Sequence[LogProcess]:
         """Read one line; return the processes that are over, or whose attempts changed with it."""
-        return self._take_after_hole(line) if line.lost_before else self._take(line)
-
-    def _take_after_hole(self, line: Line) -> Sequence[LogProcess]:
-        """Read a line before which lines are missing: they may have been of any attempt, or the begin of a new one."""
-        self._open_records.clear()
-        current = self._current_attempts()
-        for attempt in current:
-            attempt.lines_lost += line.lost_before
-        touched = self._take(line)
-        for attempt in self._current_attempts():
-            if not any(attempt is other for other in current):
-                attempt.lines_lost += line.lost_before
-        return touched
-
-    def _current_attempts(self) -> list[Attempt]:
-        attempts = (process.attempts.current for process in self.under_way())
-        return [attempt for attempt in attempts if attempt is not None]
-
-    def _take(self, line: Line) -> Sequence[LogProcess]:
         reader = self.reader
         if line.received_ns is not None and self.stream.mtime_ns is None:
             reader.latest_ns = line.received_ns
@@ -107,6 +88,22 @@ class LogLines:
         if meaning.multiline and line.lookahead is None:
             self._leave_open(line, process, RecordTexts(record=record, meaning=meaning))
         return (*over, process) if process.attempts.changed else over
+
+    def take_after_hole(self, line: Line) -> Sequence[LogProcess]:
+        """Read a line before which lines are missing: they may have been of any attempt, or the begin of a new one."""
+        self._open_records.clear()
+        current = self._current_attempts()
+        for attempt in current:
+            attempt.lines_lost += line.lost_before
+        touched = self.take(line)
+        for attempt in self._current_attempts():
+            if not any(attempt is other for other in current):
+                attempt.lines_lost += line.lost_before
+        return touched
+
+    def _current_attempts(self) -> list[Attempt]:
+        attempts = (process.attempts.current for process in self.under_way())
+        return [attempt for attempt in attempts if attempt is not None]
 
     def _leave_open(self, line: Line, process: LogProcess, texts: RecordTexts | None) -> None:
         """The record that began with ``line`` may go on with the next one."""

@@ -98,26 +98,36 @@ class CloudHypervisorReader:
 
     def take(self, line: Line) -> Sequence[Side]:
         """Read one line; return the sides whose state changed with it, and those that became final."""
-        if line.lost_before:
-            self.report.lines_lost += line.lost_before
         stream = line.stream
         log = self._all.logs.get(stream.key)
         if log is not None:
-            touched = log.take(line)
+            if line.lost_before:
+                self.report.lines_lost += line.lost_before
+                touched = log.take_after_hole(line)
+            else:
+                touched = log.take(line)
             return self._sides_of(log, touched) if touched else ()
+        return self._take_beside(line)
+
+    def _take_beside(self, line: Line) -> Sequence[Side]:
+        """Read a line of what is no log, or the first line of a stream."""
+        stream = line.stream
         events = self._all.events.get(stream.key)
         if events is not None:
+            self.report.lines_lost += line.lost_before
             return self._sides_of_events(events) if events.take(line) else ()
         if stream.key in self._all.statistics:
+            self.report.lines_lost += line.lost_before
             answer = self._all.statistics[stream.key].take(line)
             if isinstance(answer, UnparsedLine):
                 self.report.not_understood[answer.reason] += 1
             return ()
         if stream.key in self._all.crashes:
+            self.report.lines_lost += line.lost_before
             self._all.crashes[stream.key].take(line)
             return ()
         self._begin(stream)
-        return self.take(line._replace(lost_before=0))
+        return self.take(line)
 
     def end(self, stream: Stream, tail: Iterable[Line] = ()) -> Sequence[Side]:
         """Return, in their final form, the sides that no line of ``stream`` can change any more: it is over."""

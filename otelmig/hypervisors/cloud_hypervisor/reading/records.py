@@ -199,10 +199,15 @@ _TRIED: Final = 200
 
 def _forms_of(texts: Iterable[str], forms: Sequence[LineForm]) -> list[LineForm]:
     found: list[LineForm] = []
+    last: re.Pattern[str] | None = None
     for text in texts:
+        if last is not None and last.match(text):
+            continue
         form = next((form for form in (*found, *forms) if form.pattern.match(text)), None)
-        if form is not None and form not in found:
-            found.append(form)
+        if form is not None:
+            last = form.pattern
+            if form not in found:
+                found.append(form)
     return found
 
 
