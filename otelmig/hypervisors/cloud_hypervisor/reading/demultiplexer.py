@@ -75,6 +75,8 @@ class LogProcess:
     ended: bool = False
     over: bool = False
     """Whether all of it was read."""
+    incomplete: bool = False
+    """Whether its earliest observations were forgotten: then nothing can be joined with it any more."""
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
     domain: ClockDomain = ClockDomain.BOOTTIME
@@ -92,6 +94,12 @@ class LogProcess:
             self.observations[-1] = whole
             self.attempts.amend(seen, whole)
         return whole
+
+    def forget(self, number: int) -> None:
+        """Forget the first ``number`` observations, and every attempt but the current one."""
+        del self.observations[:number]
+        del self.attempts.begun[:-1]
+        self.incomplete = True
 
     def carried(self, line: Line, stamp: Stamp) -> None:
         """What a transport says besides: the host, and a time after the line was written."""

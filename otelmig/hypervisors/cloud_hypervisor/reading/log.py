@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
     from otelmig.inputs import Line, LineFilter, Stream
     from otelmig.migration.observation import Observation
@@ -27,6 +28,8 @@ __all__ = ["LogLines"]
 
 _IRRELEVANT: Final = Kind.IRRELEVANT
 """Looked at for every line: as an attribute of its enumeration it takes four times as long to look up."""
+_MOST_KEPT: Final = 1 << 14
+"""At most this many observations of a process are kept while its log grows."""
 _NOBODY: Final[tuple[LogProcess, ...]] = ()
 
 
@@ -76,15 +79,19 @@ class LogLines:
             if reason is not None:
                 self.not_understood[reason] += 1
             return _NOBODY
-        if meaning.kind is _IRRELEVANT:
-            return _NOBODY
+        return _NOBODY if meaning.kind is _IRRELEVANT else self._take_record(line, record, meaning)
+
+    def _take_record(self, line: Line, record: Record, meaning: Meaning) -> Sequence[LogProcess]:
+        """Give a record to the process that wrote it."""
         writer = self._writer(line, record)
-        over = writer.take(line, record, meaning, reader)
+        over = writer.take(line, record, meaning, self.reader)
         if over:
             over = self._named(over)
         if writer.current is None:
             return over
         process = writer.current.process
+        if len(process.observations) > _MOST_KEPT and self.stream.mtime_ns is None:
+            process.forget(_MOST_KEPT // 2)
         if meaning.multiline and line.lookahead is None:
             self._leave_open(line, process, RecordTexts(record=record, meaning=meaning))
         return (*over, process) if process.attempts.changed else over
