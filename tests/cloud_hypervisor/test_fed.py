@@ -118,7 +118,21 @@ _LAST_WORDS: Final = (
     (range(50, 52), Role.DESTINATION, rf"{_EVENT}resumed"),
     (range(36, 50), Role.DESTINATION, r"Resuming virtio-"),
 )
-_SILENT: Final[set[str]] = set()
+_SILENT: Final = {
+    "v48.0-killdst/destination.log",
+    "v48.0-refused/destination.log",
+    "v51.1-killdst/destination.log",
+    "v51.1-refused/destination.log",
+    "v52.0-killdst/destination.log",
+    "v52.0-oomkilled/source.log",
+    "v53.0-killdst/destination.log",
+    "v53.0-killsrc/destination.log",
+    "v53.0-killsrc/source.log",
+    "v53.0-localseccomp/source.log",
+    "v53.0-refused/destination.log",
+    "v53.0-twodestinations/destination.log",
+    "v53.0-twohosts-killed/destination.log",
+}
 _OPERATOR: Final = re.compile("API request event: Vm(?!Send|Receive|mPing)")
 
 
