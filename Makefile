@@ -28,6 +28,7 @@ golden: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py
+	$(BIN)/python benchmarks/feed.py
 	$(BIN)/python benchmarks/clock.py
 	$(BIN)/python benchmarks/scan.py
 	$(BIN)/python benchmarks/export.py

@@ -68,21 +68,22 @@ class InputLog:
     @cached_property
     def stream(self) -> Stream:
         """The log as a stream that is over."""
-        lines = tuple(line.text for line in self._head_lines())
-        head = Head(name=self.name, data=self.head, lines=lines, search=self._search)
+        head = Head(name=self.name, data=self.head, lines=tuple(self._head_lines()), search=self._search)
         return Stream(key=self.key, name=self.name, stem=self.stem, head=head, mtime_ns=self.mtime_ns)
 
     def _search(self, wanted: LineFilter) -> Iterator[str]:
         return (line.text for line in self.lines(wanted))
 
-    def _head_lines(self) -> Iterable[Line]:
+    def _head_lines(self) -> Iterable[str]:
         """The lines of the beginning, unwrapped."""
         part = self.parts[0]
         if is_json(part.head) or is_export(part.head):
-            return islice(self._part_lines(part, None, NO_STREAM), _FIRST)
+            return (line.text for line in islice(self._part_lines(part, None, NO_STREAM), _FIRST))
         carriers = self._framings(part)
         texts = part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
-        return (_unwrapped(Line(text=text, where=_NOWHERE), carriers) for text in texts)
+        if not carriers:
+            return texts
+        return (_unwrapped(Line(text=text, where=_NOWHERE), carriers).text for text in texts)
 
     def lines(self, wanted: LineFilter | None, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
@@ -112,7 +113,8 @@ class InputLog:
 
     def _whole_line(self, raw: bytes, number: int, stream: Stream) -> Line:
         line = Line(raw.decode("utf-8", "backslashreplace"), Where(self.name, number), stream=stream)
-        return _unwrapped(line, self._framings(self.parts[0]))
+        carriers = self._framings(self.parts[0])
+        return _unwrapped(line, carriers) if carriers else line
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines, the last one first, where they can be had without reading everything before them."""

@@ -55,5 +55,5 @@ class Vmm:
 
 def fingerprint(observations: Iterable[Observation]) -> str:
     """Return a digest that tells a copy from another story: what was observed, and when, as printed."""
-    told = "\n".join(f"{seen.kind} {seen.stamp.text}" for seen in observations)
+    told = "\n".join([seen.kind + " " + seen.stamp.text for seen in observations])
     return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()

@@ -59,6 +59,10 @@ class Releases:
             return RELEASES[self.first]
         return f"{RELEASES[self.first]}..{RELEASES[self.last]}"
 
+    def meet(self, other: Releases) -> bool:
+        """Return whether any release is in both ranges."""
+        return self.first <= other.last and other.first <= self.last
+
     def __and__(self, other: Releases) -> Releases | None:
         """The releases in both ranges, or None if there are none."""
         first, last = max(self.first, other.first), min(self.last, other.last)

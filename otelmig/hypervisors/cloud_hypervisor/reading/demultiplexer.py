@@ -75,6 +75,8 @@ class LogProcess:
     ended: bool = False
     over: bool = False
     """Whether all of it was read."""
+    incomplete: bool = False
+    """Whether its earliest observations were forgotten: then nothing can be joined with it any more."""
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
     domain: ClockDomain = ClockDomain.BOOTTIME
@@ -93,6 +95,12 @@ class LogProcess:
             self.attempts.amend(seen, whole)
         return whole
 
+    def forget(self, number: int) -> None:
+        """Forget the first ``number`` observations, and every attempt but the current one."""
+        del self.observations[:number]
+        del self.attempts.begun[:-1]
+        self.incomplete = True
+
     def carried(self, line: Line, stamp: Stamp) -> None:
         """What a transport says besides: the host, and a time after the line was written."""
         if line.host is not None:
@@ -110,12 +118,17 @@ class LogProcess:
 
     def narrow(self, meaning: Meaning, record: Record) -> None:
         """Note that only some releases print this, unless that leaves none (a patched build)."""
-        for releases in (meaning.releases, record.releases):
-            known = self.releases
-            if releases is not ALL and (releases.first > known.first or releases.last < known.last):
-                self.releases = known & releases or known
+        if meaning.releases is not ALL:
+            self._narrow(meaning.releases)
+        if record.releases is not ALL:
+            self._narrow(record.releases)
         if meaning.variant is not None:
             self.variants.add(meaning.variant)
+
+    def _narrow(self, releases: Releases) -> None:
+        known = self.releases
+        if releases.first > known.first or releases.last < known.last:
+            self.releases = known & releases or known
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,8 +177,9 @@ class LogWriters:
         if kind is _TABLE or track.tables.open:
             for each in track.tables.add(seen):
                 process.add(each, meaning.last_word if each is seen else None)
-        else:
-            process.add(seen, meaning.last_word)
+        else:  # as `add` does; this is the place that every line comes by
+            process.observations.append(seen)
+            process.attempts.take(seen, meaning.last_word, process.releases)
         if kind is _EXITED:
             over = (*over, _finished(track))
             self.tracks = [each for each in self.tracks if each is not track]

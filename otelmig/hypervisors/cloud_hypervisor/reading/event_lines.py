@@ -11,6 +11,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import EventParse
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT
 from otelmig.hypervisors.cloud_hypervisor.releases import since
 from otelmig.migration.observation import Kind, Observation
+from otelmig.migration.side import SideState
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["FIRST_WITH_MIGRATION_EVENTS", "EventLines", "EventProcess"]
 
 FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
+_MOST_KEPT: Final = 1 << 14
+"""At most this many events of a process are kept while its stream grows."""
+_MOST_PROCESSES: Final = 8
+"""At most this many processes that are over are kept while their stream grows."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +39,8 @@ class EventProcess:
     attempts: Attempts = field(default_factory=Attempts)
     begun: bool = False
     """Whether any event was read, whatever it says."""
+    incomplete: bool = False
+    """Whether its earliest events were forgotten: then it can be joined with no log any more."""
     _vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     def take(self, event: MonitorEvent) -> None:
@@ -63,6 +70,8 @@ class EventLines:
     """Counts objects by reason; belongs to whoever reads."""
     over: list[EventProcess] = field(default_factory=list)
     current: EventProcess = field(init=False)
+    _begun: int = 1
+    """How many processes began."""
     _parser: EventParser = field(default_factory=EventParser)
 
     def __post_init__(self) -> None:
@@ -81,6 +90,10 @@ class EventLines:
     def end(self) -> None:
         """Read what is left: the stream is over."""
         self._add(self._parser.finish())
+        attempt = self.current.attempts.current
+        if attempt is not None and attempt.state is not SideState.OVER:
+            attempt.state = SideState.OVER
+            self.current.attempts.changed.append(attempt)
 
     def _add(self, items: Iterable[MonitorEvent | Where]) -> None:
         for item in items:
@@ -89,5 +102,13 @@ class EventLines:
                 continue
             if (item.source, item.name) == ("vmm", "starting") and self.current.begun:
                 self.over.append(self.current)
-                self.current = EventProcess(key=f"{self.stream.key}#{len(self.over) + 1}", stream=self.stream)
+                self._begun += 1
+                self.current = EventProcess(key=f"{self.stream.key}#{self._begun}", stream=self.stream)
+                if self.stream.mtime_ns is None:
+                    del self.over[:-_MOST_PROCESSES]
             self.current.take(item)
+        current = self.current
+        if len(current.observations) > _MOST_KEPT and self.stream.mtime_ns is None:
+            del current.observations[: _MOST_KEPT // 2]
+            del current.attempts.begun[:-1]
+            current.incomplete = True

@@ -75,10 +75,12 @@ class EventParser:
         if not self._text and ("{" not in text or (self._skipping and not text.startswith("{"))):
             return []
         self._skipping = False
+        # an object ends with a brace that begins a line, or in the line in which it began, or with the next object
+        ends = text.startswith("}") or (text.startswith("{") and (self._text != "" or "}" in text))
         self._starts.append(len(self._text))
         self._places.append(line.where)
         self._text += text + "\n"
-        if "}" in text or text.startswith("{") or len(self._text) > _LONGEST:
+        if ends or len(self._text) > _LONGEST:
             return list(self._objects(ended=False))
         return []
 

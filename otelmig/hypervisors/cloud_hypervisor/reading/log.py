@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
     from otelmig.inputs import Line, LineFilter, Stream
     from otelmig.migration.observation import Observation
@@ -27,6 +28,8 @@ __all__ = ["LogLines"]
 
 _IRRELEVANT: Final = Kind.IRRELEVANT
 """Looked at for every line: as an attribute of its enumeration it takes four times as long to look up."""
+_MOST_KEPT: Final = 1 << 14
+"""At most this many observations of a process are kept while its log grows."""
 _NOBODY: Final[tuple[LogProcess, ...]] = ()
 
 
@@ -62,25 +65,6 @@ class LogLines:
 
     def take(self, line: Line) -> Sequence[LogProcess]:
         """Read one line; return the processes that are over, or whose attempts changed with it."""
-        return self._take_after_hole(line) if line.lost_before else self._take(line)
-
-    def _take_after_hole(self, line: Line) -> Sequence[LogProcess]:
-        """Read a line before which lines are missing: they may have been of any attempt, or the begin of a new one."""
-        self._open_records.clear()
-        current = self._current_attempts()
-        for attempt in current:
-            attempt.lines_lost += line.lost_before
-        touched = self._take(line)
-        for attempt in self._current_attempts():
-            if not any(attempt is other for other in current):
-                attempt.lines_lost += line.lost_before
-        return touched
-
-    def _current_attempts(self) -> list[Attempt]:
-        attempts = (process.attempts.current for process in self.under_way())
-        return [attempt for attempt in attempts if attempt is not None]
-
-    def _take(self, line: Line) -> Sequence[LogProcess]:
         reader = self.reader
         if line.received_ns is not None and self.stream.mtime_ns is None:
             reader.latest_ns = line.received_ns
@@ -95,18 +79,38 @@ class LogLines:
             if reason is not None:
                 self.not_understood[reason] += 1
             return _NOBODY
-        if meaning.kind is _IRRELEVANT:
-            return _NOBODY
+        return _NOBODY if meaning.kind is _IRRELEVANT else self._take_record(line, record, meaning)
+
+    def _take_record(self, line: Line, record: Record, meaning: Meaning) -> Sequence[LogProcess]:
+        """Give a record to the process that wrote it."""
         writer = self._writer(line, record)
-        over = writer.take(line, record, meaning, reader)
+        over = writer.take(line, record, meaning, self.reader)
         if over:
             over = self._named(over)
         if writer.current is None:
             return over
         process = writer.current.process
+        if len(process.observations) > _MOST_KEPT and self.stream.mtime_ns is None:
+            process.forget(_MOST_KEPT // 2)
         if meaning.multiline and line.lookahead is None:
             self._leave_open(line, process, RecordTexts(record=record, meaning=meaning))
         return (*over, process) if process.attempts.changed else over
+
+    def take_after_hole(self, line: Line) -> Sequence[LogProcess]:
+        """Read a line before which lines are missing: they may have been of any attempt, or the begin of a new one."""
+        self._open_records.clear()
+        current = self._current_attempts()
+        for attempt in current:
+            attempt.lines_lost += line.lost_before
+        touched = self.take(line)
+        for attempt in self._current_attempts():
+            if not any(attempt is other for other in current):
+                attempt.lines_lost += line.lost_before
+        return touched
+
+    def _current_attempts(self) -> list[Attempt]:
+        attempts = (process.attempts.current for process in self.under_way())
+        return [attempt for attempt in attempts if attempt is not None]
 
     def _leave_open(self, line: Line, process: LogProcess, texts: RecordTexts | None) -> None:
         """The record that began with ``line`` may go on with the next one."""

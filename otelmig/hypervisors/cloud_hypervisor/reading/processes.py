@@ -89,7 +89,7 @@ def _joined(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iter
     fits: list[tuple[int, int, Fit]] = []
     for i, story in enumerate(stories):
         for j, stream in enumerate(streams):
-            shift = fit(story, stream.observations)
+            shift = None if logs[i].incomplete or stream.incomplete else fit(story, stream.observations)
             if shift is not None:
                 fits.append((i, j, shift))
     chosen = {i: (j, shift) for i, j, shift in fits if _stands_out(i, j, shift, fits)}

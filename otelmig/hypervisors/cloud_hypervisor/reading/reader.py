@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, compile_log_format
+from otelmig.hypervisors.cloud_hypervisor.reading.alike_streams import AlikeStreams, common_name
 from otelmig.hypervisors.cloud_hypervisor.reading.crash import CrashLines, is_crash
 from otelmig.hypervisors.cloud_hypervisor.reading.event_lines import EventLines
 from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
 from otelmig.hypervisors.cloud_hypervisor.reading.processes import (
-    BesideLogs,
     is_migration,
     process_of_events,
     process_of_log,
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.reading.alike_streams import NoLog
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
     from otelmig.hypervisors.cloud_hypervisor.reading.process import Process
+    from otelmig.hypervisors.cloud_hypervisor.reading.processes import BesideLogs
     from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import Line, Stream
     from otelmig.migration.side import Side
@@ -42,41 +44,12 @@ if TYPE_CHECKING:
 __all__ = ["CloudHypervisorReader", "is_beside_logs"]
 
 _REMEMBERED: Final = 64
-"""At most this many processes that are over wait for an event stream that comes in late."""
+"""At most this many processes that are over wait for an event stream that comes in late, or the other way round."""
 
 
 def is_beside_logs(head: bytes) -> bool:
     """Return whether what begins like this is no log: an event stream, statistics, a crash report."""
     return is_event_stream(head) or is_progress(head) or is_crash(head)
-
-
-@dataclass(slots=True)
-class _Named:
-    """Streams that are named alike, so that they are likely of one process."""
-
-    logs: dict[str, LogLines] = field(default_factory=dict)
-    events: dict[str, EventLines] = field(default_factory=dict)
-    statistics: dict[str, ProgressLines] = field(default_factory=dict)
-    crashes: dict[str, CrashLines] = field(default_factory=dict)
-
-    @property
-    def has_more_than_logs(self) -> bool:
-        """Whether any of them is no log."""
-        return bool(self.events or self.statistics or self.crashes)
-
-    def beside(self) -> BesideLogs:
-        """Everything that is no log, as far as it was read."""
-        return BesideLogs(
-            events=[process for lines in self.events.values() for process in lines.processes],
-            statistics=[progress for lines in self.statistics.values() for progress in lines.migrations],
-            crashes=[lines.crash for lines in self.crashes.values() if lines.crash is not None],
-        )
-
-
-def _common_name(stream: Stream) -> str:
-    """What the names of streams of one process have in common: ``source`` of ``source.log``, ``source.events.json``."""
-    folder, slash, name = stream.stem.rpartition("/")
-    return folder + slash + name.partition(".")[0]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,53 +58,79 @@ class CloudHypervisorReader:
 
     options: LogOptions
     report: ReadingReport = field(default_factory=ReadingReport)
-    _all: _Named = field(default_factory=_Named)
+    _all: AlikeStreams = field(default_factory=AlikeStreams)
     """All streams that are read, by key."""
-    _alike: defaultdict[str, _Named] = field(default_factory=lambda: defaultdict(_Named))
+    _alike: defaultdict[str, AlikeStreams] = field(default_factory=lambda: defaultdict(AlikeStreams))
     """The same, by what their names have in common."""
     _held: list[LogProcess] = field(default_factory=list)
     """Processes of finished logs, which are not final before everything is read that may belong to them."""
     _remembered: deque[LogProcess] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     """Processes that were final before anything was read that may belong to them."""
+    _left: deque[NoLog] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    """Streams that are no logs, are over, and had no log that is named alike."""
     _any_log: bool = False
     """Whether any log said anything."""
 
     def take(self, line: Line) -> Sequence[Side]:
         """Read one line; return the sides whose state changed with it, and those that became final."""
-        if line.lost_before:
-            self.report.lines_lost += line.lost_before
         stream = line.stream
         log = self._all.logs.get(stream.key)
         if log is not None:
-            touched = log.take(line)
+            if line.lost_before:
+                self.report.lines_lost += line.lost_before
+                touched = log.take_after_hole(line)
+            else:
+                touched = log.take(line)
             return self._sides_of(log, touched) if touched else ()
+        return self._take_beside(line)
+
+    def _take_beside(self, line: Line) -> Sequence[Side]:
+        """Read a line of what is no log, or the first line of a stream."""
+        stream = line.stream
         events = self._all.events.get(stream.key)
         if events is not None:
+            self.report.lines_lost += line.lost_before
             return self._sides_of_events(events) if events.take(line) else ()
         if stream.key in self._all.statistics:
+            self.report.lines_lost += line.lost_before
             answer = self._all.statistics[stream.key].take(line)
             if isinstance(answer, UnparsedLine):
                 self.report.not_understood[answer.reason] += 1
             return ()
         if stream.key in self._all.crashes:
+            self.report.lines_lost += line.lost_before
             self._all.crashes[stream.key].take(line)
             return ()
         self._begin(stream)
-        return self.take(line._replace(lost_before=0))
+        return self.take(line)
 
     def end(self, stream: Stream, tail: Iterable[Line] = ()) -> Sequence[Side]:
-        """Return, in their final form, the sides that no line of ``stream`` can change any more: it is over."""
+        """Return, in their final form, the sides that no line of ``stream`` can change any more: it is over.
+
+        What an event stream tells alone is final only when the reader finishes: its log may come in late.
+        """
+        sides: Sequence[Side] = ()
+        alike = self._alike[common_name(stream)]
         log = self._all.logs.pop(stream.key, None)
         if log is not None:
             sides = self._sides_of(log, log.end(tail))
-            self._alike[_common_name(stream)].logs.pop(stream.key, None)
-            self._forget_name(stream)
-            return sides
-        events = self._all.events.get(stream.key)
-        if events is not None:
+            del alike.logs[stream.key]
+        elif stream.key in self._all.events:
+            events = self._all.events[stream.key]
             events.end()
-            return self._sides_of_events(events) if events.current.attempts.changed else ()
-        return ()
+            sides = self._sides_of_events(events)
+        if log is None and stream.mtime_ns is None:
+            alike.ended.append(stream)
+        if not alike.logs:
+            for ended in alike.ended:
+                alike.pop_beside(ended.key)
+                beside = self._all.pop_beside(ended.key)
+                if beside is not None:
+                    self._left.append(beside)
+            alike.ended.clear()
+            if not alike.has_more_than_logs:
+                del self._alike[common_name(stream)]
+        return sides
 
     def open(self) -> Sequence[Side]:
         """Return the sides that a later line may still change, as they stand."""
@@ -150,6 +149,8 @@ class CloudHypervisorReader:
     def finish(self) -> Sequence[Side]:
         """End every stream; return the sides that are not final yet, in their final form."""
         sides: list[Side] = []
+        for lines in self._left:
+            self._all.add(lines)
         for events in self._all.events.values():
             events.end()
         for log in list(self._all.logs.values()):
@@ -161,36 +162,35 @@ class CloudHypervisorReader:
             self.report.notes += silent_streams(beside.events)
         self._held.clear()
         self._remembered.clear()
-        self._all = _Named()
+        self._left.clear()
+        self._all = AlikeStreams()
         self._alike.clear()
         return sides
 
     def _begin(self, stream: Stream) -> None:
         """Begin to read a stream: what it is, its beginning tells."""
-        alike = self._alike[_common_name(stream)]
+        alike = self._alike[common_name(stream)]
         data = stream.head.data
+        lines: NoLog
         if is_event_stream(data):
-            events = EventLines(stream=stream, not_understood=self.report.not_understood)
-            self._all.events[stream.key] = alike.events[stream.key] = events
+            lines = EventLines(stream=stream, not_understood=self.report.not_understood)
         elif is_progress(data):
-            self._all.statistics[stream.key] = alike.statistics[stream.key] = ProgressLines(stream=stream)
+            lines = ProgressLines(stream=stream)
         elif is_crash(data):
-            self._all.crashes[stream.key] = alike.crashes[stream.key] = CrashLines(stream=stream)
+            lines = CrashLines(stream=stream)
         else:
             reader = reader_for(stream.head, self.options, stream.mtime_ns) or self._reader_of_any_form(stream)
             log = LogLines(stream=stream, reader=reader, not_understood=self.report.not_understood)
             self._all.logs[stream.key] = alike.logs[stream.key] = log
+            return
+        self._all.add(lines)
+        alike.add(lines)
 
     def _reader_of_any_form(self, stream: Stream) -> RecordReader:
         """A stream that has no line yet that would tell its form."""
         forms = [*(compile_log_format(text) for text in self.options.log_formats), *KNOWN_FORMS]
         timed = [form for form in forms if form.clock is not None]
         return RecordReader(forms=timed, options=self.options, latest_ns=stream.mtime_ns)
-
-    def _forget_name(self, stream: Stream) -> None:
-        named = self._alike[_common_name(stream)]
-        if not (named.logs or named.has_more_than_logs):
-            del self._alike[_common_name(stream)]
 
     def _sides_of(self, log: LogLines, touched: Iterable[LogProcess]) -> Sequence[Side]:
         """What is to be emitted of processes that changed or are over."""
@@ -230,7 +230,7 @@ class CloudHypervisorReader:
 
     def _whole(self, process: LogProcess) -> Process:
         """The process with everything that is named like its log and fits it."""
-        alike = self._alike[_common_name(process.stream)]
+        alike = self._alike[common_name(process.stream)]
         if not alike.has_more_than_logs:
             return process_of_log(process)
         others = (each for log in alike.logs.values() for each in log.under_way() if each is not process)
@@ -250,7 +250,7 @@ class CloudHypervisorReader:
         return [whole.side(attempt, final=False) for attempt in changed.values()]
 
     def _stands_alone(self, stream: Stream) -> bool:
-        return not self._alike[_common_name(stream)].logs
+        return not self._alike[common_name(stream)].logs
 
     def _joined(self, beside: BesideLogs) -> Iterator[Side]:
         """Everything that is not final yet, and what was but is not any more, by all that was read."""

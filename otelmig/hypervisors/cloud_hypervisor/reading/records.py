@@ -184,9 +184,8 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
         found = _forms_of(islice(head.search(wanted(literals)), _TRIED), forms)
     if not found:
         if any(text.encode() in head.data for text in FAMILIES):
-            raise InputError(
-                f"{head.name}: speaks of migrations in lines of no known form; say it with `LogOptions.log_formats`"
-            )
+            why = "speaks of migrations in lines of no known form; give theirs with `LogOptions.log_formats`"
+            raise InputError(f"{head.name}: {why}")
         return None
     if all(form.clock is None for form in found):
         raise InputError(f"{head.name}: the lines of {found[0].text!r} do not say when they were written")
@@ -199,10 +198,15 @@ _TRIED: Final = 200
 
 def _forms_of(texts: Iterable[str], forms: Sequence[LineForm]) -> list[LineForm]:
     found: list[LineForm] = []
+    last: re.Pattern[str] | None = None
     for text in texts:
+        if last is not None and last.match(text):
+            continue
         form = next((form for form in (*found, *forms) if form.pattern.match(text)), None)
-        if form is not None and form not in found:
-            found.append(form)
+        if form is not None:
+            last = form.pattern
+            if form not in found:
+                found.append(form)
     return found
 
 

@@ -1,0 +1,65 @@
+"""Streams that are named alike, since one process wrote them: a log, and what was written beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from otelmig.hypervisors.cloud_hypervisor.reading.crash import CrashLines
+from otelmig.hypervisors.cloud_hypervisor.reading.event_lines import EventLines
+from otelmig.hypervisors.cloud_hypervisor.reading.processes import BesideLogs
+from otelmig.hypervisors.cloud_hypervisor.reading.progress import ProgressLines
+
+if TYPE_CHECKING:
+    from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
+    from otelmig.inputs import Stream
+
+__all__ = ["AlikeStreams", "NoLog", "common_name"]
+
+NoLog = EventLines | ProgressLines | CrashLines
+
+
+@dataclass(slots=True)
+class AlikeStreams:
+    """Streams that are named alike, so that they are likely of one process."""
+
+    logs: dict[str, LogLines] = field(default_factory=dict)
+    events: dict[str, EventLines] = field(default_factory=dict)
+    statistics: dict[str, ProgressLines] = field(default_factory=dict)
+    crashes: dict[str, CrashLines] = field(default_factory=dict)
+    ended: list[Stream] = field(default_factory=list)
+    """Those that are no logs, are over, and may yet be joined with a log that is not."""
+
+    @property
+    def has_more_than_logs(self) -> bool:
+        """Whether any of them is no log."""
+        return bool(self.events or self.statistics or self.crashes)
+
+    def add(self, lines: NoLog) -> None:
+        """Add a stream that is no log."""
+        match lines:
+            case EventLines():
+                self.events[lines.stream.key] = lines
+            case ProgressLines():
+                self.statistics[lines.stream.key] = lines
+            case CrashLines():
+                self.crashes[lines.stream.key] = lines
+
+    def pop_beside(self, key: str) -> NoLog | None:
+        """Take out a stream that is no log."""
+        beside = self.events.pop(key, None) or self.statistics.pop(key, None)
+        return beside or self.crashes.pop(key, None)
+
+    def beside(self) -> BesideLogs:
+        """Everything that is no log, as far as it was read."""
+        return BesideLogs(
+            events=[process for lines in self.events.values() for process in lines.processes],
+            statistics=[progress for lines in self.statistics.values() for progress in lines.migrations],
+            crashes=[lines.crash for lines in self.crashes.values() if lines.crash is not None],
+        )
+
+
+def common_name(stream: Stream) -> str:
+    """What the names of streams of one process have in common: ``source`` of ``source.log``, ``source.events.json``."""
+    folder, slash, name = stream.stem.rpartition("/")
+    return folder + slash + name.partition(".")[0]
