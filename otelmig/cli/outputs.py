@@ -93,9 +93,9 @@ class TraceReport(RunReport):
 
 
 class Outputs:
-    """Everything that was asked for; a context, which gives up what is not whole at its end.
+    """All outputs of one run; a context, which discards at its end what is not whole.
 
-    All of it is opened before the logs are read: a wrong URL need not wait for them.
+    They are opened before the logs are read, so that a wrong URL is reported at once.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class Progress:
         self._items = ""
 
     def expect(self, paths: Iterable[str | os.PathLike[str]], *, times: int = 1) -> None:
-        """Expect that each of ``paths`` will be read so many times; what is no regular file has no size."""
+        """Expect each of ``paths`` to be read this many ``times``; only regular files have a size."""
         if self.is_shown:
             self._to_read = sum(os.path.getsize(path) for path in paths if os.path.isfile(path)) * times  # noqa: PTH113, PTH202 - a path may be a text
 
@@ -45,7 +45,7 @@ class Progress:
         self.update()
 
     def count(self, number: int, what: str) -> None:
-        """Say how many of something there are so far."""
+        """Set how many of something there are so far, such as ``12 migrations``."""
         self._items = f"{number} {what}"
         self.update()
 

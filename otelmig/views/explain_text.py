@@ -1,4 +1,4 @@
-"""The explanation of a migration's numbers: as text for a person, as JSON (``otelmig.explain/1``) for scripts."""
+"""The explanation of a migration's numbers: text for a person, and an item of ``otelmig.explain/1``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["explanation_document", "render_explanation"]
 
+_NARROWEST: Final = 60
+"""Columns of the narrowest text."""
 _INDENT: Final = 11
+"""Columns of the labels."""
 _MOST: Final = 30
 """At most this many rows of a table are shown."""
 _STATE_TRANSFER: Final = (
@@ -34,7 +37,7 @@ _MS: Final = 1e6
 
 def render_explanation(trace: Trace, explanation: Explanation | None, *, width: int) -> str:
     """Return the whole explanation as text, ``width`` columns wide, at least 60."""
-    width = max(width, 60)
+    width = max(width, _NARROWEST)
     lines: list[str] = []
     for text, _ in headline(trace):
         lines += _wrapped(text, width)

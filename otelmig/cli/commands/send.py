@@ -43,6 +43,7 @@ _MOST_NAMED: Final = 10
 
 class _Report(RunReport):
     schema: ClassVar[str] = "otelmig.send/1"
+    has_notes: ClassVar[bool] = False
 
     def __init__(self, envelope: Envelope, delivery: Delivery, *, from_spool: bool, dry_run: bool) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class _Report(RunReport):
 
     @property
     def broken(self) -> int:
-        """Lines that cannot be sent; in a dry run, nothing else is not exported."""
+        """Lines that cannot be sent; a dry run counts nothing else as not exported."""
         return self.delivery.account.not_exported.traces
 
     @property
