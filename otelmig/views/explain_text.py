@@ -95,7 +95,7 @@ def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
         )
         made_of = ", ".join(f"{name} {duration(ns)}" for name, ns in parts if ns)
         if made_of:
-            yield f"  the width at the end: {made_of}"
+            yield from textwrap.wrap(f"  the width at the end: {made_of}", width, subsequent_indent="    ")
     yield from _constraints(explanation, width)
     if explanation.advice:
         yield ""
@@ -108,7 +108,8 @@ def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
     """Yield the constraints that bind, and those that contradict each other."""
     if explanation.binding:
         yield ""
-        yield "constraints that bind, by source time: the most that can have passed between the two lines of each"
+        text = "constraints that bind, by source time: the most that can have passed between the two lines of each"
+        yield from textwrap.wrap(text, width)
         shown = explanation.binding[:_MOST]
         for binding in shown:
             yield from textwrap.wrap(_binding_row(binding), width, subsequent_indent=" " * 24, break_on_hyphens=False)
@@ -116,7 +117,8 @@ def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
             yield f"  ... and {len(explanation.binding) - len(shown)} more (the JSON document lists them all)"
     if explanation.contradicting:
         yield ""
-        yield "constraints that exclude another, by source time: the destination's clock minus the source's is"
+        text = "constraints that exclude another, by source time: the destination's clock minus the source's is"
+        yield from textwrap.wrap(text, width)
         for constraint in explanation.contradicting[:_MOST]:
             row = f"  {_bound(constraint)} {constraint.bound_ns / _MS:>14.3f} ms  {_lines(constraint)}"
             yield from textwrap.wrap(row, width, subsequent_indent=" " * 29, break_on_hyphens=False)
