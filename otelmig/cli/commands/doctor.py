@@ -76,7 +76,9 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
 
     report = envelope.report = _Report(envelope)
     reading = log_options(arguments)
-    findings = read_findings([Path(file) for file in arguments.files], reading=reading)
+    envelope.progress.expect(arguments.files, times=2)  # to find migrations, then line by line
+    progress = envelope.progress.on_read
+    findings = read_findings([Path(file) for file in arguments.files], reading=reading, progress=progress)
     envelope.error(findings.errors)
     envelope.note(findings.notes)
     for diagnosis in diagnoses(findings, reading):

@@ -82,17 +82,21 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     from otelmig.views.explain_text import explanation_document, render_explanation  # noqa: PLC0415 - the same
 
     report = envelope.report = _Report(envelope)
+    envelope.progress.expect(arguments.files)
     findings = read_findings(
         [Path(file) for file in arguments.files],
         pairs=pairs(arguments),
         anchors=anchors(arguments),
         reading=log_options(arguments),
         clock=clock_options(arguments),
+        progress=envelope.progress.on_read,
     )
     envelope.error(findings.errors)
     envelope.note(findings.notes)
     for migration, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
         report.found += 1
+        total = len(findings.migrations)
+        envelope.progress.count(f"{report.found} of {plural(total, 'migration')}", share=report.found / total)
         report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
         explanation = _explanation(migration)
         if envelope.as_json:
