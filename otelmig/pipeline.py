@@ -60,6 +60,8 @@ class Findings:
     """What was read, by hypervisor."""
     later: Callable[[], Iterator[tuple[Migration, Epoch]]]
     """Reads the rest, one migration after the other."""
+    is_whole: bool = True
+    """Whether there is no rest."""
 
     def traces(self, options: TraceOptions) -> Iterator[Trace]:
         """Build the traces one after the other, in order of time (what is read later: in the order of the log)."""
@@ -107,12 +109,14 @@ def read_findings(
     reading: LogOptions | None = None,
     clock: ClockOptions | None = None,
     whole: bool = True,
+    progress: Callable[[int], None] | None = None,
 ) -> Findings:
     """Read every input once; one that cannot be used is reported and the others are read all the same.
 
     Unless the ``whole`` must be known before the first trace, migrations that cannot have a partner are read later.
+    ``progress`` is told of each block how many bytes were read.
     """
-    inputs, errors, notes = open_inputs(paths)
+    inputs, errors, notes = open_inputs(paths, progress)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or LogOptions()
     by_hypervisor = _by_hypervisor(inputs, options, errors)
@@ -151,6 +155,7 @@ def read_findings(
         not_understood=source.not_understood,
         inputs=by_hypervisor,
         later=later,
+        is_whole=not waiting,
     )
 
 

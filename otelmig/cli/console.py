@@ -28,7 +28,7 @@ _MISSING: Final = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("
 """How a closed stream is opened: reading from it, or writing results to it, fails as it should."""
 
 _ERASE: Final = "\r\x1b[K"
-"""Goes to the beginning of the line and erases it."""
+"""Moves the cursor to the beginning of the line and erases the line."""
 
 
 class _Status:
@@ -67,7 +67,7 @@ def say(text: str) -> None:
 
 
 def say_last(text: str) -> None:
-    """Write a line that does not say who speaks. Where nobody can hear it, the work goes on all the same."""
+    """Write one line on stderr as it is. Where nobody can read it, the work goes on all the same."""
     with _Status.lock:
         clear_status()
         with suppress(OSError):

@@ -30,19 +30,21 @@ class RunReport(ABC):
 
     schema: ClassVar[str]
     """The name and version of the JSON document."""
+    has_notes: ClassVar[bool] = True
+    """Whether there can be notes, which are about the reading of logs."""
 
     def __init__(self) -> None:
         self.found = 0
-        """How many there are of what the command looks for; that there are none is an exit code of its own."""
+        """How many there are of what the command looks for; if there are none, the exit code says so."""
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was found is where it should go."""
+        """Whether everything that was found is where it was to go."""
         return True
 
     @property
     def check_failed(self) -> bool:
-        """Whether something that ``--strict`` does not allow was found."""
+        """Whether the check that ``--strict`` asks for failed."""
         return False
 
     @property
@@ -60,7 +62,7 @@ class RunReport(ABC):
 
 
 class Envelope:
-    """The outside of one run of a command."""
+    """What one run of a command says, prints and returns."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.report: RunReport | None = None
@@ -124,10 +126,6 @@ class Envelope:
     def _print_document(self, report: RunReport) -> None:
         import json  # noqa: PLC0415 - `--help` needs none of it
 
-        document = {
-            "schema": report.schema,
-            **report.document(),
-            "notes": list(self._notes),
-            "errors": self._errors,
-        }
+        notes = {"notes": list(self._notes)} if report.has_notes else {}
+        document = {"schema": report.schema, **report.document(), **notes, "errors": self._errors}
         self.stdout.print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -32,7 +32,8 @@ both hosts, from the logs that are there."""
 _MORE: Final = "otelmig help COMMAND shows the options of a command."
 _COMMAND_MODULES: Final = "otelmig.cli.commands"
 _COLLECT: Final = (50_000, 20, 100)
-"""Reading makes many small objects and few cycles: looking for cycles less often saves a third of the time."""
+"""Thresholds of the garbage collector: reading makes many small objects and few cycles, so looking for cycles less
+often saves a third of the time."""
 
 
 class Command(Protocol):
@@ -50,7 +51,7 @@ class Command(Protocol):
 
     @staticmethod
     def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
-        """Do the work; ``envelope`` gets the report before the work begins, and what is to be said and shown."""
+        """Do the work: set the report of ``envelope`` first, then tell and show everything through it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -93,9 +93,9 @@ class TraceReport(RunReport):
 
 
 class Outputs:
-    """Everything that was asked for; a context, which gives up what is not whole at its end.
+    """All outputs of one run; a context, which discards at its end what is not whole.
 
-    All of it is opened before the logs are read: a wrong URL need not wait for them.
+    They are opened before the logs are read, so that a wrong URL is reported at once.
     """
 
     def __init__(
@@ -162,7 +162,15 @@ class Outputs:
             from otelmig.otlp.payload import Payload  # noqa: PLC0415 - only where there is an export
 
             self._background.add(Payload.of_trace(trace))
-        self._envelope.progress.count(report.found, "migration" if report.found == 1 else "migrations")
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        found, findings = self._report.found, self._report.findings
+        if findings is not None and findings.is_whole:
+            total = len(findings.migrations)
+            self._envelope.progress.count(f"{found} of {plural(total, 'migration')}", share=found / total)
+        else:
+            self._envelope.progress.count(plural(found, "migration"))
 
     def finish(self) -> None:
         """Complete the file and wait for the delivery."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.cli.console import clear_status, show_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Progress", "progress_text"]
 
@@ -30,23 +30,41 @@ class Progress:
     def __init__(self) -> None:
         self.is_shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._begun_s = self._updated_s = time.monotonic()
+        self._size = 0
         self._read = 0
         self._to_read = 0
         self._items = ""
+        self._share = 0.0
+        self._reading_s: float | None = None
+        """When the first block was read."""
+        self._counting_s: float | None = None
+        """When the first item was counted."""
 
     def expect(self, paths: Iterable[str | os.PathLike[str]], *, times: int = 1) -> None:
-        """Expect that each of ``paths`` will be read so many times; what is no regular file has no size."""
+        """Expect each of ``paths`` to be read this many ``times``; only regular files have a size."""
         if self.is_shown:
-            self._to_read = sum(os.path.getsize(path) for path in paths if os.path.isfile(path)) * times  # noqa: PTH113, PTH202 - a path may be a text
+            self._size = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))  # noqa: PTH113, PTH202 - a path may be a text
+            self._to_read = self._size * times
+
+    @property
+    def on_read(self) -> Callable[[int], None] | None:
+        """What is to be told of each block that is read; None where nothing is shown."""
+        return self.read if self.is_shown else None
 
     def read(self, size: int) -> None:
-        """Count bytes that were read."""
+        """Count bytes that were read; if these are more than was expected, the files are read once more."""
+        if self._reading_s is None:
+            self._reading_s = time.monotonic()
         self._read += size
+        if self._read > self._to_read + self._size // 20:
+            self._to_read += self._size
         self.update()
 
-    def count(self, number: int, what: str) -> None:
-        """Say how many of something there are so far."""
-        self._items = f"{number} {what}"
+    def count(self, items: str, *, share: float = 0.0) -> None:
+        """Set what was done so far, such as ``12 migrations``, and which share of all work that is, if known."""
+        if self._counting_s is None:
+            self._counting_s = time.monotonic()
+        self._items, self._share = items, share
         self.update()
 
     def update(self) -> None:
@@ -55,7 +73,12 @@ class Progress:
         if not self.is_shown or now_s - self._begun_s < _PATIENCE_S or now_s - self._updated_s < _PAUSE_S:
             return
         self._updated_s = now_s
-        show_status(progress_text(self._read, self._to_read, self._items, now_s - self._begun_s))
+        left_s = None
+        if self._reading_s is not None and self._read < self._to_read:
+            left_s = (now_s - self._reading_s) * (self._to_read - self._read) / self._read
+        elif self._counting_s is not None and 0 < self._share < 1:
+            left_s = (now_s - self._counting_s) * (1 - self._share) / self._share
+        show_status(progress_text(self._read, self._to_read, self._items, left_s))
 
     def close(self) -> None:
         """Take the line away."""
@@ -63,13 +86,13 @@ class Progress:
         clear_status()
 
 
-def progress_text(read: int, to_read: int, items: str, elapsed_s: float) -> str:
-    """Return bytes read of ``to_read`` (0: unknown) as a bar, what was found meanwhile, and how long it will take."""
+def progress_text(read: int, to_read: int, items: str, left_s: float | None) -> str:
+    """Return bytes read of ``to_read`` (0: unknown) as a bar, what was done so far, and how long it will still take."""
     parts = []
     if to_read:
         share = min(read / to_read, 1.0)
         done = int(share * _BAR)
-        unit, scale = next((each for each in _UNITS if to_read >= each[1]), ("B", 1))
+        unit, scale = next((named for named in _UNITS if to_read >= named[1]), ("B", 1))
         parts += [
             f"[{'#' * done}{'-' * (_BAR - done)}] {100 * share:3.0f} %",
             f"{min(read, to_read) / scale:.1f} of {to_read / scale:.1f} {unit}",
@@ -78,7 +101,6 @@ def progress_text(read: int, to_read: int, items: str, elapsed_s: float) -> str:
         parts.append(f"{read / 1e6:.1f} MB")
     if items:
         parts.append(items)
-    if 0 < read < to_read:
-        left_s = elapsed_s * (to_read - read) / read
+    if left_s is not None:
         parts.append(f"{left_s:.0f} s left" if left_s < 2 * _MINUTE_S else f"{left_s / _MINUTE_S:.0f} min left")
     return "  ".join(parts)

@@ -14,7 +14,6 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import copyfileobj
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
@@ -61,6 +60,8 @@ class InputFile:
     keeps_alive: object = None
     damage: list[str] = field(default_factory=list)
     """Filled while reading: what kept the end of the file from being read."""
+    progress: Callable[[int], None] | None = None
+    """Told, for each block that is read, how many bytes of the file that was, as it lies on the disk."""
 
     def lines(
         self,
@@ -138,8 +139,12 @@ class InputFile:
         """The bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
         with self.path.open("rb", buffering=0) as file:
             read = file.read if self.compression is None else decompressed(file, self.compression)
+            before = 0
             try:
                 while chunk := read(_BLOCK):
+                    if self.progress is not None:
+                        self.progress(file.tell() - before)
+                        before = file.tell()
                     yield chunk
             except DecompressionError as error:
                 if not self.damage:
@@ -188,7 +193,10 @@ class InputFile:
             if len(buffer) - at < min(_BLOCK, self.size + 1):
                 buffer.extend(bytes(_BLOCK))  # a long line
             with memoryview(buffer) as view:
-                return file.readinto(view[at : at + _BLOCK])
+                count: int = file.readinto(view[at : at + _BLOCK])
+            if self.progress is not None:
+                self.progress(count)
+            return count
 
         return read
 
@@ -219,30 +227,34 @@ class _Following:
             position = end + 1
 
 
-def open_input(path: Path) -> InputFile:
-    """Open ``path`` for reading (``-``: standard input).
+def open_input(path: Path, progress: Callable[[int], None] | None = None) -> InputFile:
+    """Open ``path`` for reading (``-``: standard input); ``progress`` is told how many bytes each block has.
 
     Raises:
         InputError: in one line, why it cannot serve as an input.
     """
     try:
         if path == STDIN:
-            return _spooled(sys.stdin.buffer, "stdin")
+            return _spooled(sys.stdin.buffer, "stdin", progress)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise InputError(f"{path}: a directory")
         if not stat.S_ISREG(status.st_mode):
             with path.open("rb") as stream:
-                return _spooled(stream, path.name)
-        return _with_head(InputFile(path=path, name=path.name, size=status.st_size, mtime_ns=status.st_mtime_ns))
+                return _spooled(stream, path.name, progress)
+        file = InputFile(path=path, name=path.name, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        return replace(_with_head(file), progress=progress)
     except OSError as error:
         raise InputError(f"{path}: {os.strerror(error.errno or 0)}") from error
 
 
-def _spooled(stream: BinaryIO, name: str) -> InputFile:
+def _spooled(stream: BinaryIO, name: str, progress: Callable[[int], None] | None) -> InputFile:
     """What can be read only once goes to a temporary file first; it is gone when the input is."""
     spool = tempfile.NamedTemporaryFile(prefix="otelmig-")  # noqa: SIM115 - lives as long as the input does
-    copyfileobj(stream, spool, _BLOCK)
+    while block := stream.read(_BLOCK):
+        spool.write(block)
+        if progress is not None:
+            progress(len(block))
     spool.flush()
     size = os.fstat(spool.fileno()).st_size
     return _with_head(

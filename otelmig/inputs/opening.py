@@ -11,21 +11,24 @@ from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import rotations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["open_inputs"]
 
 
-def open_inputs(paths: Iterable[str | Path]) -> tuple[list[InputLog], list[InputError], list[str]]:
+def open_inputs(
+    paths: Iterable[str | Path], progress: Callable[[int], None] | None = None
+) -> tuple[list[InputLog], list[InputError], list[str]]:
     """Open every path; return the inputs that can be read, why the others cannot, and notes.
 
-    Each input is there once, in an order that does not depend on the order of ``paths``.
+    Each input is there once, in an order that does not depend on the order of ``paths``. ``progress`` is told of each
+    block how many bytes were read.
     """
     files, errors, notes = [], [], []
     opened: set[Path] = set()
     for path in map(Path, paths):
         try:
-            file = open_input(path)
+            file = open_input(path, progress)
         except InputError as error:
             errors.append(error)
             continue

@@ -35,13 +35,13 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
     """Yield sentences about the offset, each with its style: ``plain``, or ``error`` where the clocks contradict."""
     receive = trace.first(SpanName.RECEIVE)
     if receive is None or trace.root.role is Role.DESTINATION:
-        yield f"one: the {'source' if receive is not None else 'destination'}'s side is not in this trace", "plain"
+        yield f"only one: the log of the {'source' if receive is not None else 'destination'} is not here", "plain"
         return
     clock = receive.attributes
     status = clock.get(names.OTELMIG_CLOCK_STATUS)
     if status == ClockStatus.UNSYNCED:
         yield (
-            "the offset between the wall clocks was not asked for, or nothing bounds it; stamps are as printed",
+            "the offset between the wall clocks was not asked for, or nothing bounds it; timestamps are as printed",
             "plain",
         )
         return
@@ -77,14 +77,14 @@ def _offset(clock: Mapping[str, AttributeValue]) -> str:
     realtime = clock.get(names.OTELMIG_CLOCK_DOMAIN) == "realtime"
     if lo is None or hi is None:
         bound = f"at most {number(hi):.4f} s" if lo is None else f"at least {number(lo):.4f} s"
-        what = "the destination is ahead by" if realtime else "the two logs' zeros are apart by"
+        what = "the destination is ahead by" if realtime else "the zeros of the two logs are apart by"
         return f"{what} {bound}, and nothing bounds it on the other side"
     proof = f"{_how(clock)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
     if clock.get(names.OTELMIG_CLOCK_DOMAIN) == "mixed":
         width = duration((number(hi) - number(lo)) * 1e9)
         return f"one log has a wall clock; when the other's process started is {_how(clock)} to within {width}"
     if not realtime:
-        return f"the two logs' zeros are {used:.4f} s apart, {proof} (process starts, not the hosts' clocks)"
+        return f"the zeros of the two logs are {used:.4f} s apart, {proof} (process starts, not the hosts' clocks)"
     if number(lo) <= 0 <= number(hi):
         return f"the clocks may agree: offset {proof}"
     return f"destination is {abs(used):.3f} s {'ahead' if used > 0 else 'behind'}: {proof}"
@@ -113,7 +113,7 @@ def _conflict(clock: Mapping[str, AttributeValue]) -> Iterator[str]:
         yield f"it would be explained by {step}"
     drift = clock.get(names.OTELMIG_CLOCK_DRIFT_REQUIRED)
     slewed = "" if drift is None else f", a clock slewed fast ({drift_text(drift)} would do)"
-    yield f"to think of: logs of different migrations, a clock that was set, a damaged stamp{slewed}"
+    yield f"possible causes: logs of different migrations, a clock that was set, a damaged timestamp{slewed}"
 
 
 def _step_text(clock: Mapping[str, AttributeValue]) -> str | None:
@@ -142,12 +142,12 @@ def blackout_text(trace: Trace) -> str:
     if root.get(names.VM_MIGRATION_VM_WAS_PAUSED):
         return "none: the guest was paused before"
     if trace.first(SpanName.DOWNTIME) is None:
-        return "none: the guest was not stopped" if trace.root.role is Role.SOURCE else "not known without the source"
+        return "none: the guest was not stopped" if trace.root.role is Role.SOURCE else "unknown without the source"
     if root.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.CONFLICT:
-        return "not known: the clocks contradict each other"
+        return "unknown: the clocks contradict each other"
     if len(trace.resources) > 1 and root.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.UNSYNCED:
-        return "not known without the offset between the clocks"
-    return "not known: when the guest ran again is not in these logs"
+        return "unknown without the offset between the clocks"
+    return "unknown: these logs do not say when the guest ran again"
 
 
 def _excess(root: Mapping[str, AttributeValue]) -> str:

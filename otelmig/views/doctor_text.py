@@ -1,4 +1,4 @@
-"""What ``otelmig doctor`` says of one input: as text for a person, and as JSON (schema ``otelmig.doctor/1``)."""
+"""What ``otelmig doctor`` says of one input: text for a person, and an item of ``otelmig.doctor/1``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 __all__ = ["diagnosis_document", "render_advice", "render_doctor"]
 
 _LABEL: Final = 13
+"""Columns of the labels."""
+_NARROWEST: Final = 40
+"""Columns of the narrowest text."""
 
 
-def render_doctor(found: Diagnosis, *, width: int) -> str:
-    """The diagnosis as text, ``width`` columns wide."""
-    lines = [found.name]
+def render_doctor(diagnosis: Diagnosis, *, width: int) -> str:
+    """Return the diagnosis as text, ``width`` columns wide, at least 40."""
+    lines = [diagnosis.name]
     before = ""
-    for label, text in _facts(found):
+    for label, text in _facts(diagnosis):
         shown, before = "" if label == before else label, label
         lines += textwrap.wrap(
             text,
-            max(width, 40),
+            max(width, _NARROWEST),
             initial_indent=f"  {shown:<{_LABEL}}",
             subsequent_indent=" " * (_LABEL + 2),
             break_long_words=False,
@@ -36,26 +39,29 @@ def render_doctor(found: Diagnosis, *, width: int) -> str:
 
 
 def render_advice(text: str, *, width: int) -> str:
-    """A recommendation, ``width`` columns wide."""
-    return textwrap.fill(text, max(width, 40), break_long_words=False, break_on_hyphens=False)
+    """Return a recommendation as text, ``width`` columns wide, at least 40."""
+    return textwrap.fill(text, max(width, _NARROWEST), break_long_words=False, break_on_hyphens=False)
 
 
-def _facts(found: Diagnosis) -> Iterator[tuple[str, str]]:
-    attempts = ", ".join(f"{role} of {count}" for role, count in sorted(found.attempts.items()))
-    yield "what", f"{found.kind}, release {found.release}; migration attempts: {attempts or 'none found'}"
-    if found.line_format is not None:
-        yield "format", f"{found.line_format}{'' if found.transport is None else f', carried by {found.transport}'}"
-    if found.verbosity is not None:
-        yield "verbosity", found.verbosity
-    yield "clock", _clock(found)
-    if found.events:
-        yield "events", ", ".join(found.events)
-    yield "lines", _lines(found)
-    for reason, sample in sorted(found.account.samples.items()):
+def _facts(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
+    attempts = ", ".join(f"{role} of {count}" for role, count in sorted(diagnosis.attempts.items()))
+    yield "what", f"{diagnosis.kind}, release {diagnosis.release}; migration attempts: {attempts or 'none found'}"
+    if diagnosis.line_format is not None:
+        yield (
+            "format",
+            f"{diagnosis.line_format}{'' if diagnosis.transport is None else f', carried by {diagnosis.transport}'}",
+        )
+    if diagnosis.verbosity is not None:
+        yield "verbosity", diagnosis.verbosity
+    yield "clock", _clock(diagnosis)
+    if diagnosis.events:
+        yield "events", ", ".join(diagnosis.events)
+    yield "lines", _lines(diagnosis)
+    for reason, sample in sorted(diagnosis.account.samples.items()):
         yield "", f"{sample.where}: {reason}: {_shown(sample) or '(not shown)'}"
-    for text in found.tells:
+    for text in diagnosis.tells:
         yield "tells", text
-    for gap in found.gaps:
+    for gap in diagnosis.gaps:
         yield "lacks", gap.missing
         if gap.remedy is not None:
             yield "  to get it", gap.remedy
@@ -63,43 +69,43 @@ def _facts(found: Diagnosis) -> Iterator[tuple[str, str]]:
             yield "  it costs", gap.cost
 
 
-def _clock(found: Diagnosis) -> str:
-    text = found.clock
-    if found.uptime_ns is not None:
-        text += f", up to {duration(found.uptime_ns)} of uptime"
-    if found.resolution_ns is not None:
-        text += f", coarsest stamp {duration(found.resolution_ns)} wide"
+def _clock(diagnosis: Diagnosis) -> str:
+    text = diagnosis.clock
+    if diagnosis.uptime_ns is not None:
+        text += f", up to {duration(diagnosis.uptime_ns)} of uptime"
+    if diagnosis.resolution_ns is not None:
+        text += f", coarsest timestamp {duration(diagnosis.resolution_ns)} wide"
     return text
 
 
-def _lines(found: Diagnosis) -> str:
-    account = found.account
+def _lines(diagnosis: Diagnosis) -> str:
+    account = diagnosis.account
     others = "".join(f", {count} {what}" for what, count in sorted(account.irrelevant.items()))
     unknown = ", ".join(f"{count} {reason}" for reason, count in sorted(account.unknown.items()))
-    what = "objects" if found.kind == "event stream" else "lines"
+    what = "objects" if diagnosis.kind == "event stream" else "lines"
     return f"{account.total} {what}: {account.used} used{others}, {unknown or '0 not understood'}"
 
 
 def _shown(sample: Sample) -> str:
-    """A line that was not understood may hold anything: only its beginning is shown, redacted."""
+    """Return the beginning of a line that was not understood, redacted: the line may hold anything."""
     return redact(sample.text[:200], addresses=True)
 
 
-def diagnosis_document(found: Diagnosis) -> dict[str, object]:
-    """The diagnosis for scripts; keys never vanish."""
-    account = found.account
+def diagnosis_document(diagnosis: Diagnosis) -> dict[str, object]:
+    """Return one input of ``otelmig.doctor/1``; keys never vanish."""
+    account = diagnosis.account
     return {
-        "input": found.name,
-        "kind": found.kind,
-        "release": found.release,
-        "line_format": found.line_format,
-        "transport": found.transport,
-        "verbosity": found.verbosity,
-        "clock": found.clock,
-        "resolution_s": None if found.resolution_ns is None else found.resolution_ns / 1e9,
-        "uptime_s": None if found.uptime_ns is None else found.uptime_ns / 1e9,
-        "attempts": dict(sorted(found.attempts.items())),
-        "events": list(found.events),
+        "input": diagnosis.name,
+        "kind": diagnosis.kind,
+        "release": diagnosis.release,
+        "line_format": diagnosis.line_format,
+        "transport": diagnosis.transport,
+        "verbosity": diagnosis.verbosity,
+        "clock": diagnosis.clock,
+        "resolution_s": None if diagnosis.resolution_ns is None else diagnosis.resolution_ns / 1e9,
+        "uptime_s": None if diagnosis.uptime_ns is None else diagnosis.uptime_ns / 1e9,
+        "attempts": dict(sorted(diagnosis.attempts.items())),
+        "events": list(diagnosis.events),
         "lines": {
             "total": account.total,
             "used": account.used,
@@ -110,7 +116,7 @@ def diagnosis_document(found: Diagnosis) -> dict[str, object]:
             {"reason": reason, "where": str(sample.where), "text": _shown(sample)}
             for reason, sample in sorted(account.samples.items())
         ],
-        "tells": list(found.tells),
-        "recommendation": found.recommendation,
-        "lacks": [{"missing": gap.missing, "remedy": gap.remedy, "cost": gap.cost} for gap in found.gaps],
+        "tells": list(diagnosis.tells),
+        "recommendation": diagnosis.recommendation,
+        "lacks": [{"missing": gap.missing, "remedy": gap.remedy, "cost": gap.cost} for gap in diagnosis.gaps],
     }

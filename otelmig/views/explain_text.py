@@ -1,4 +1,4 @@
-"""The explanation of a migration's numbers: as text for a person, as JSON (``otelmig.explain/1``) for scripts."""
+"""The explanation of a migration's numbers: text for a person, and an item of ``otelmig.explain/1``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["explanation_document", "render_explanation"]
 
+_NARROWEST: Final = 60
+"""Columns of the narrowest text."""
 _INDENT: Final = 11
+"""Columns of the labels."""
 _MOST: Final = 30
 """At most this many rows of a table are shown."""
 _STATE_TRANSFER: Final = (
@@ -34,7 +37,7 @@ _MS: Final = 1e6
 
 def render_explanation(trace: Trace, explanation: Explanation | None, *, width: int) -> str:
     """Return the whole explanation as text, ``width`` columns wide, at least 60."""
-    width = max(width, 60)
+    width = max(width, _NARROWEST)
     lines: list[str] = []
     for text, _ in headline(trace):
         lines += _wrapped(text, width)
@@ -92,7 +95,7 @@ def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
         )
         made_of = ", ".join(f"{name} {duration(ns)}" for name, ns in parts if ns)
         if made_of:
-            yield f"  the width at the end: {made_of}"
+            yield from textwrap.wrap(f"  the width at the end: {made_of}", width, subsequent_indent="    ")
     yield from _constraints(explanation, width)
     if explanation.advice:
         yield ""
@@ -105,7 +108,8 @@ def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
     """Yield the constraints that bind, and those that contradict each other."""
     if explanation.binding:
         yield ""
-        yield "constraints that bind, by source time: the most that can have passed between the two lines of each"
+        text = "constraints that bind, by source time: the most that can have passed between the two lines of each"
+        yield from textwrap.wrap(text, width)
         shown = explanation.binding[:_MOST]
         for binding in shown:
             yield from textwrap.wrap(_binding_row(binding), width, subsequent_indent=" " * 24, break_on_hyphens=False)
@@ -113,7 +117,8 @@ def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
             yield f"  ... and {len(explanation.binding) - len(shown)} more (the JSON document lists them all)"
     if explanation.contradicting:
         yield ""
-        yield "constraints that exclude another, by source time: the destination's clock minus the source's is"
+        text = "constraints that exclude another, by source time: the destination's clock minus the source's is"
+        yield from textwrap.wrap(text, width)
         for constraint in explanation.contradicting[:_MOST]:
             row = f"  {_bound(constraint)} {constraint.bound_ns / _MS:>14.3f} ms  {_lines(constraint)}"
             yield from textwrap.wrap(row, width, subsequent_indent=" " * 29, break_on_hyphens=False)

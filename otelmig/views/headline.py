@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["closing", "headline"]
 
-_LOUD = {
+_LOUD: Final = {
     "success": "success",
     "failure": "FAILED",
     "timeout": "TIMED OUT",
     "cancellation": "cancelled",
     "unknown": "UNKNOWN: the evidence stops",
 }
-_REASONS = {
+_REASONS: Final = {
     "no_dirty_memory": "converged: no dirty memory was left",
     "downtime_target_met": "converged: target met",
     "timeout_ignored": "converged: timeout reached, the target was ignored",
@@ -53,7 +53,7 @@ def headline(trace: Trace) -> Iterator[tuple[str, str]]:
         "partial_wallclock": "by the log's wall clock, completed: see the notes",
         "peer_wallclock": "by the other log's wall clock",
         "receipt": "by the stamps of the journal, syslog, the container runtime or the statistics",
-        "anchor": "by the given anchor",
+        "anchor": "by the anchor",
         "file_time": "by file times: approximate",
     }.get(str(root.get(names.OTELMIG_CLOCK_EPOCH_ORIGIN)), "")
     yield f"began      {start_time(trace)} ({origin})   trace {trace.trace_id}", "dim"
@@ -74,7 +74,7 @@ def _guest(trace: Trace) -> str:
     location, running = root.get(names.VM_MIGRATION_GUEST_LOCATION), root.get(names.VM_MIGRATION_GUEST_RUNNING)
     line = f" ({root[names.OTELMIG_EVIDENCE_GUEST]})" if names.OTELMIG_EVIDENCE_GUEST in root else ""
     if location == "unknown":
-        return f"where the guest is, is not known{line}"
+        return f"nothing says where the guest is{line}"
     if location == "none":
         return f"the guest is gone{line}"
     state = {True: "guest runs", False: "guest is paused", None: "guest is"}[

@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folded:
-    """So many memory iterations that the overview does not show one by one."""
+    """Memory iterations that the overview does not show one by one."""
 
     count: int
 

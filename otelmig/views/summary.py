@@ -1,4 +1,4 @@
-"""A migration as JSON for scripts, schema ``otelmig.summary/1``.
+"""A migration for scripts: an item of ``otelmig.summary/1``.
 
 Keys never vanish: what is not known is null. Seconds end in ``_s``, sizes in ``_bytes``; times are RFC 3339 in UTC.
 """

@@ -35,10 +35,14 @@ _STYLES: Final = {
     Role.DESTINATION: "magenta",
 }
 _BARS: Final = {Role.SOURCE: ("━", "╸"), Role.DESTINATION: ("─", "╴")}
+_NARROWEST: Final = 60
+"""Columns of the narrowest picture."""
 _LABEL: Final = 21
+"""Columns of a label."""
 _VALUE: Final = 9
+"""Columns of a duration."""
 _SHARE: Final = 7
-"""Columns of a label, of a duration, of a share in percent."""
+"""Columns of a share in per cent."""
 _LONGEST: Final = "<- most of it"
 _DOMINANT: Final = 40
 """Per cent of the downtime from which on its longest part is pointed out."""
@@ -104,7 +108,7 @@ def _step(length_ns: int, wanted: int) -> int:
 
 def render_waterfall(trace: Trace, *, width: int, color: bool) -> str:
     """Return the whole picture as text, ``width`` columns wide, at least 60; escape codes only with ``color``."""
-    width = max(width, 60)
+    width = max(width, _NARROWEST)
     file = io.StringIO()
     console = Console(
         file=file,

@@ -71,13 +71,13 @@ def test_grpc_endpoints(environ: dict[str, str], url: str | None, insecure: bool
 @pytest.mark.parametrize(
     ("environ", "options", "expected"),
     [
-        ({}, {"timeout_s": -1}, "--timeout -1: want a positive number of seconds"),
-        ({}, {"timeout_s": 0.0}, "--timeout 0.0: want a positive number of seconds"),
+        ({}, {"timeout_s": -1}, "`Settings.timeout_s` -1: want a positive number of seconds"),
+        ({}, {"timeout_s": 0.0}, "`Settings.timeout_s` 0.0: want a positive number of seconds"),
         ({}, {"timeout_s": float("nan")}, "positive"),
         ({}, {"timeout_s": float("inf")}, "positive"),
         ({"OTEL_EXPORTER_OTLP_HEADERS": "hunter2"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: want key=value"),
         ({"OTEL_EXPORTER_OTLP_HEADERS": "a=hunter2%0Ax"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: want key=value"),
-        ({}, {"headers": ["=hunter2"]}, "--header: want key=value"),
+        ({}, {"headers": ["=hunter2"]}, "`Settings.headers`: want key=value"),
         ({}, {"url": "ftp://user:hunter2@x"}, "not an OTLP endpoint: 'x'"),
         ({}, {"url": "http://:80"}, "not an OTLP endpoint"),
         ({}, {"url": "http://x:99999"}, "not an OTLP endpoint"),

@@ -33,8 +33,9 @@ EXAMPLES: Final = """\
 class _Report(RunReport):
     schema: ClassVar[str] = "otelmig.doctor/1"
 
-    def __init__(self) -> None:
+    def __init__(self, envelope: Envelope) -> None:
         super().__init__()
+        self.envelope = envelope
         self.diagnoses: list[Diagnosis] = []
 
     def account(self) -> str:
@@ -44,7 +45,7 @@ class _Report(RunReport):
         unknown = sum(account.unknown.total() for account in accounts)
         return (
             f"{plural(len(accounts), 'input')}, {plural(total, 'line')}: {used} used, "
-            f"{total - used - unknown} about other things, {unknown} not understood"
+            f"{total - used - unknown} about other things, {unknown} not understood{self.envelope.unread()}"
         )
 
     def document(self) -> Mapping[str, object]:
@@ -73,9 +74,11 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     from otelmig.pipeline import diagnoses, read_findings  # noqa: PLC0415 - `--help` needs none of it
     from otelmig.views.doctor_text import render_advice, render_doctor  # noqa: PLC0415 - the same
 
-    report = envelope.report = _Report()
+    report = envelope.report = _Report(envelope)
     reading = log_options(arguments)
-    findings = read_findings([Path(file) for file in arguments.files], reading=reading)
+    envelope.progress.expect(arguments.files, times=2)  # to find migrations, then line by line
+    progress = envelope.progress.on_read
+    findings = read_findings([Path(file) for file in arguments.files], reading=reading, progress=progress)
     envelope.error(findings.errors)
     envelope.note(findings.notes)
     for diagnosis in diagnoses(findings, reading):

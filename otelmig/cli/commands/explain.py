@@ -37,8 +37,9 @@ EXAMPLES: Final = """\
 class _Report(RunReport):
     schema: ClassVar[str] = "otelmig.explain/1"
 
-    def __init__(self) -> None:
+    def __init__(self, envelope: Envelope) -> None:
         super().__init__()
+        self.envelope = envelope
         self.conflicts = 0
         """Migrations whose clocks contradict each other."""
         self.documents: list[dict[str, object]] = []
@@ -51,7 +52,7 @@ class _Report(RunReport):
     def account(self) -> str:
         """Return how many migrations were explained."""
         contradict = f", {self.conflicts} with clocks that contradict each other" if self.conflicts else ""
-        return f"{plural(self.found, 'migration')} explained{contradict}"
+        return f"{plural(self.found, 'migration')} explained{contradict}{self.envelope.unread()}"
 
     def document(self) -> Mapping[str, object]:
         """Return the explanation of each migration."""
@@ -80,18 +81,22 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - the same
     from otelmig.views.explain_text import explanation_document, render_explanation  # noqa: PLC0415 - the same
 
-    report = envelope.report = _Report()
+    report = envelope.report = _Report(envelope)
+    envelope.progress.expect(arguments.files)
     findings = read_findings(
         [Path(file) for file in arguments.files],
         pairs=pairs(arguments),
         anchors=anchors(arguments),
         reading=log_options(arguments),
         clock=clock_options(arguments),
+        progress=envelope.progress.on_read,
     )
     envelope.error(findings.errors)
     envelope.note(findings.notes)
     for migration, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
         report.found += 1
+        total = len(findings.migrations)
+        envelope.progress.count(f"{report.found} of {plural(total, 'migration')}", share=report.found / total)
         report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
         explanation = _explanation(migration)
         if envelope.as_json:

@@ -14,7 +14,7 @@ from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from otelmig.cli.envelope import Envelope
     from otelmig.otlp.delivery import Delivery
@@ -43,6 +43,7 @@ _MOST_NAMED: Final = 10
 
 class _Report(RunReport):
     schema: ClassVar[str] = "otelmig.send/1"
+    has_notes: ClassVar[bool] = False
 
     def __init__(self, envelope: Envelope, delivery: Delivery, *, from_spool: bool, dry_run: bool) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class _Report(RunReport):
 
     @property
     def broken(self) -> int:
-        """Lines that cannot be sent; in a dry run, nothing else is not exported."""
+        """Lines that cannot be sent; a dry run counts nothing else as not exported."""
         return self.delivery.account.not_exported.traces
 
     @property
@@ -102,8 +103,8 @@ class _Report(RunReport):
         return {"dry_run": plan}
 
     def show_progress(self) -> None:
-        """Show how many traces, or lines, the receiver has taken so far."""
-        self.envelope.progress.count(self.delivery.account.exported.traces, "exported")
+        """Show how many traces or lines the receiver has accepted so far."""
+        self.envelope.progress.count(f"{plural(self.delivery.account.exported.traces, self.unit)} exported")
 
     def _total(self) -> int:
         if self.dry_run:
@@ -159,15 +160,16 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         say_waiting(delivery)
 
 
-def _payloads(paths: Iterable[Path], envelope: Envelope, count_broken: Callable[[], None]) -> Iterator[Payload]:
+def _payloads(paths: Sequence[Path], envelope: Envelope, count_broken: Callable[[], None]) -> Iterator[Payload]:
     """Yield the lines of archives that can be sent; count those that cannot, and name the first of them."""
     from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
     from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
 
     broken = 0
+    envelope.progress.expect(paths)
     for path in paths:
         try:
-            file = open_input(path)
+            file = open_input(path, envelope.progress.on_read)
         except InputError as error:
             envelope.error([error])
             continue

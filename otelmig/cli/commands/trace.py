@@ -113,7 +113,16 @@ def trace_files(
         raise UsageError(f"-o {arguments.output} would replace a log that is read")
     report = envelope.report = TraceReport(envelope)
     with Outputs(arguments, envelope, report, environ) as outputs:
-        findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, clock=clock, whole=False)
+        envelope.progress.expect(paths)
+        findings = read_findings(
+            paths,
+            pairs=pairs,
+            anchors=anchors,
+            reading=reading,
+            clock=clock,
+            whole=False,
+            progress=envelope.progress.on_read,
+        )
         report.findings = findings
         envelope.error(findings.errors)
         envelope.note(findings.notes)
