@@ -31,7 +31,20 @@ _SCOPE: Final = InstrumentationScope(SCOPE_NAME, __version__, SCHEMA_URL)
 
 
 def readable_spans(trace: Trace) -> list[ReadableSpan]:
-    """The spans of ``trace`` in its order; spans of one role share one resource."""
+    """Return the spans of ``trace`` as finished spans of the OpenTelemetry SDK, in depth-first order, the root first.
+
+    Times are nanoseconds since the Unix epoch; spans of one side share one resource. Any ``SpanExporter`` takes them.
+
+    >>> from importlib.resources import files
+    >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    >>> from otelmig import trace_migrations
+    >>> recording = files("otelmig") / "recordings"
+    >>> exporter = InMemorySpanExporter()
+    >>> for trace in trace_migrations([recording / "source.log", recording / "destination.log"]):
+    ...     result = exporter.export(readable_spans(trace))
+    >>> print(exporter.get_finished_spans()[0].name, exporter.get_finished_spans()[0].kind)
+    migration SpanKind.CLIENT
+    """
     resources = {role: Resource(dict(given), SCHEMA_URL) for role, given in trace.resources.items()}
     return [_readable(span, trace, resources[span.role]) for span in trace.spans]
 
