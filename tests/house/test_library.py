@@ -97,7 +97,7 @@ def test_type_checkers_and_users_see_the_same_names() -> None:
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_a_single_path_is_one_file(kind: type[str] | type[Path]) -> None:
+def test_a_single_path_is_one_file(kind: type[str | Path]) -> None:
     """A path by itself is not taken for a collection of paths, least of all for its characters."""
     (trace,) = otelmig.trace_migrations(kind(_RECORDING / "source.log"))
     assert list(trace.resources) == [otelmig.Role.SOURCE]
