@@ -23,7 +23,7 @@ lint: $(VENV)/.lint
 
 golden: $(VENV)/.test
 	PYTHONPATH=tests/support $(BIN)/python tools/golden_text.py
-	PYTHONPATH=tests/support $(BIN)/python tools/readme_parts.py
+	PYTHONPATH=tests/support $(BIN)/python tools/document_parts.py
 	PYTHONPATH=tests/support $(BIN)/python tools/allow_list.py
 
 bench: $(VENV)/.test
