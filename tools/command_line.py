@@ -62,8 +62,9 @@ def _command(name: str, parser: argparse.ArgumentParser) -> str:
         ]
         if actions:
             title = "Arguments" if not actions[0].option_strings else (group.title or "options")
-            rows = [f"| {_heading(title)} | |", "|---|---|", *map(_row, actions)]
-            parts.append("\n".join(rows))
+            what = "option" if actions[0].option_strings else "argument"
+            rows = [f"| {what} | what it does |", "|---|---|", *map(_row, actions)]
+            parts.append("\n".join([f"**{_heading(title)}**", "", *rows]))
     if parser.epilog:
         parts.append(f"```text\n{parser.epilog.strip()}\n```")
     return "\n\n".join(parts)

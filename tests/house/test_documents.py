@@ -206,19 +206,20 @@ def _rows(text: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
 
 
+_PLACE: Final = re.compile(r"((?:`\w+`(?: (?:and|or) )?)+) in \[[^\]]+\]\(\.\./([^)]+)\)")
+
+
 def test_where_to_change_what() -> None:
-    """Each row names files that are there, with the tables and functions that it says are in them."""
+    """Each row names a file that is there, with the tables and functions that it says are in it."""
     rows = _rows((_DOCS / "architecture.md").read_text(), "Where do I change ...?")
     assert len(rows) >= 24
     named = 0
     for what, *places in rows:
-        assert _PATH.search(places[0]), what
-        for place in places:
-            for names, path in re.findall(r"((?:`\w+`(?: (?:and|or) )?)+) in `([^`]+)`", place):
-                text = (REPOSITORY / path).read_text()
-                for name in re.findall(r"`(\w+)`", names):
-                    named += 1
-                    assert re.search(rf"\b{name}\b", text), (what, name, path)
+        assert _LINK.search(places[0]), what
+        for names, path in (found for place in places for found in _PLACE.findall(place)):
+            for name in re.findall(r"`(\w+)`", names):
+                named += 1
+                assert re.search(rf"\b{name}\b", (REPOSITORY / path).read_text()), (what, name, path)
     assert named > 24
 
 
