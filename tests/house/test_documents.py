@@ -142,6 +142,18 @@ def test_the_commands_that_run_are_most_of_those_that_can() -> None:
     assert len(_RUNNABLE) > 8
 
 
+def test_targets_of_make_exist() -> None:
+    """Whatever a page says that `make` does, it does; CI runs the README's own test command."""
+    targets = set(re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    code = "\n".join(
+        re.findall(r"`[^`\n]+`|^make .*$", "\n".join(page.read_text() for page in DOCUMENTS), re.MULTILINE)
+    )
+    named = set(re.findall(r"(?:^|`)make ([\w-]+)", code, re.MULTILINE))
+    assert {"demo", "test", "golden", "lint"} <= named <= targets
+    assert "make test" in (REPOSITORY / ".ci" / "run").read_text().splitlines()
+    assert re.findall(r"^make (\w+)", _README.read_text(), re.MULTILINE) == ["demo", "test"]
+
+
 @pytest.mark.parametrize("page", [_DOCS / "library.md", _DOCS / "json.md"], ids=lambda page: page.name)
 def test_examples_in_python(page: Path) -> None:
     """The examples of a page, one after the other, give what it shows."""
