@@ -3,13 +3,29 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-backends lint golden bench fuzz faults wheel-check clean
+# what another environment can break, without what takes long and does not depend on it
+QUICK := -q -n auto -k "not kill and not faults and not power and not overlap and not interrupt and not fuzz and not spool" \
+	tests/house tests/inputs tests/pairing tests/trace tests/views tests/cli tests/otlp
+
+.PHONY: demo test test-lowest test-pythons test-backends lint golden bench fuzz faults wheel-check clean
 
 demo: $(VENV)/.run
 	$(BIN)/otelmig demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto
+
+# with the lowest versions of everything that the package depends on, in an environment of its own
+test-lowest: $(VENV)/.test
+	$(BIN)/python -m pip install -q --group uv
+	rm -rf build/lowest
+	$(BIN)/python -m venv build/lowest
+	$(BIN)/uv pip install -q --python build/lowest/bin/python --resolution lowest-direct -e . --group test
+	build/lowest/bin/python -m pytest $(QUICK)
+
+# with the other Pythons that are supported, as far as they are installed
+test-pythons: $(VENV)/.test
+	$(BIN)/python tools/other_pythons.py $(QUICK)
 
 # against the real Collector, Jaeger and Prometheus's engine, built once from the Go module proxy (5 to 20 minutes)
 test-backends: $(VENV)/.test
@@ -23,7 +39,7 @@ lint: $(VENV)/.lint
 
 golden: $(VENV)/.test
 	PYTHONPATH=tests/support $(BIN)/python tools/golden_text.py
-	PYTHONPATH=tests/support $(BIN)/python tools/readme_parts.py
+	PYTHONPATH=tests/support $(BIN)/python tools/document_parts.py
 	PYTHONPATH=tests/support $(BIN)/python tools/allow_list.py
 
 bench: $(VENV)/.test
@@ -44,13 +60,16 @@ fuzz: $(VENV)/.test
 faults: $(VENV)/.test
 	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/otlp/test_kill.py tests/otlp/test_faults.py
 
-# the package as a user gets it: a wheel, installed into an environment of its own
+# the package as a user gets it: a wheel, made from the source distribution, in an environment of its own; then the
+# tests of the documents out of the source distribution
 wheel-check: $(VENV)/.test
+	$(BIN)/python -m pip install -q --group build
 	rm -rf build/wheel-check && mkdir -p build/wheel-check
-	$(BIN)/python -m pip wheel -q --no-deps -w build/wheel-check .
+	$(BIN)/python -m build -o build/wheel-check .
 	$(PYTHON) -m venv build/wheel-check/venv
 	build/wheel-check/venv/bin/python -m pip install -q build/wheel-check/*.whl
 	cd build/wheel-check && venv/bin/otelmig demo
+	cd build/wheel-check && tar -xzf otelmig-*.tar.gz && cd otelmig-*/ && ../../../$(BIN)/python -m pytest -q tests/house
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

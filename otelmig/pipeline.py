@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.epoch import Tie, epochs
@@ -21,7 +22,6 @@ from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from otelmig.clock.epoch import Anchor, Epoch
     from otelmig.clock.options import ClockOptions
@@ -77,7 +77,7 @@ class Findings:
 
 
 def trace_migrations(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     *,
     options: TraceOptions | None = None,
     pairs: Sequence[tuple[str, str]] = (),
@@ -87,15 +87,30 @@ def trace_migrations(
 ) -> Iterator[Trace]:
     """Yield one trace per migration attempt found in ``paths``, any mix of logs of both sides and event streams.
 
-    ``pairs`` names sides that belong together where that cannot be decided; ``anchors`` says, for ``"source"``,
-    ``"destination"`` or the name of a log, when that log's clock read zero; ``clock`` says what may be assumed of the
-    clocks, and what to do about their offset.
+    The traces come in order of time. Content decides what each file is and which source belongs to which destination;
+    names and order do not matter, and files may be compressed. A single path (a ``str`` or a ``Path``) is one file.
+
+    >>> from importlib.resources import files
+    >>> recording = files("otelmig") / "recordings"
+    >>> for trace in trace_migrations([recording / "source.log", recording / "destination.log"]):
+    ...     downtime = trace.first("downtime")
+    ...     print(trace.root.attributes["vm.migration.result"], downtime.duration_ns // 10**6, "ms")
+    success 461 ms
+
+    Args:
+        paths: the files to read; ``"-"`` is standard input.
+        options: what the caller knows about the migration, and what may leave the machine.
+        pairs: source and destination that belong together where that cannot be decided, by the names of their logs.
+        anchors: when a log's clock read zero, for ``"source"``, ``"destination"`` or the name of a log.
+        reading: how the logs were written, where they do not say so themselves.
+        clock: what may be assumed about the two hosts' clocks, and what to do about their offset.
 
     Raises:
         InputError: a file cannot be used.
-        UsageError: ``pairs`` or ``anchors`` contradict what the files say.
+        UsageError: ``pairs``, ``anchors`` or ``clock`` contradict what the files say.
     """
-    findings = read_findings(paths, pairs=pairs, anchors=anchors, reading=reading, clock=clock, whole=False)
+    files = [paths] if isinstance(paths, (str, Path)) else paths
+    findings = read_findings(files, pairs=pairs, anchors=anchors, reading=reading, clock=clock, whole=False)
     if findings.errors:
         raise findings.errors[0]
     yield from findings.traces(options or TraceOptions())

@@ -16,10 +16,17 @@ __all__ = ["ClockOptions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockOptions:
-    """How two clocks are compared."""
+    """How the clocks of the two hosts are compared, and what is done about their offset.
+
+    >>> from otelmig import ClockMode
+    >>> options = ClockOptions(mode=ClockMode.CORRECT, drift_ppb=100_000)  # 100 ppm: neither clock is slewed
+    >>> str(options.mode)
+    'correct'
+    """
 
     mode: ClockMode = ClockMode.AUTO
+    """Whether the destination's times are shifted by the offset."""
     drift_ppb: int = DEFAULT_DRIFT_PPB
-    """How fast they may drift against each other, until the logs demand more."""
+    """How fast the clocks may drift against each other, in parts per billion, unless the logs demand more."""
     measured: tuple[Constraint, ...] = ()
     """What was measured between the wall clocks of the two hosts."""

@@ -1,7 +1,7 @@
 """The attribute table: every name that a trace uses, once.
 
 Names follow OpenTelemetry's conventions: seconds are doubles, sizes are bytes, units never stand in names, and no
-name is also the prefix of another. Stability: development. The README's table is generated from here.
+name is also the prefix of another. Stability: development. The table of docs/trace.md is generated from here.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ VM_MIGRATION_DOWNTIME_TARGET: Final = _attribute(
     "vm.migration.downtime.target",
     "double, s",
     "root, downtime",
-    "the hypervisor's goal",
+    "the hypervisor's target",
 )
 VM_MIGRATION_DOWNTIME_DURATION: Final = _attribute(
     "vm.migration.downtime.duration",
@@ -291,7 +291,7 @@ VM_MIGRATION_MEMORY_ITERATION_COUNT: Final = _attribute(
     "vm.migration.memory.iteration.count",
     "int",
     "root",
-    "completed passes while the guest ran",
+    "completed iterations while the guest ran",
 )
 VM_MIGRATION_MEMORY_SIZE: Final = _attribute(
     "vm.migration.memory.size",
@@ -321,14 +321,14 @@ VM_MIGRATION_MEMORY_DIRTY_RATE: Final = _attribute(
     "vm.migration.memory.dirty_rate",
     "double, By/s",
     "memory iteration",
-    "memory written by the guest during the pass",
+    "memory written by the guest during the iteration",
 )
 VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: Final = _attribute(
     "vm.migration.memory.dirty_rate_method",
     "string",
     "memory iteration",
     "`printed`, `dirty_table` (its logged lines) or `next_iteration_size` (rounded up to MiB: up to 7x off for "
-    "small passes)",
+    "small iterations)",
 )
 VM_VCPU_THROTTLE_RATIO: Final = _attribute(
     "vm.vcpu.throttle_ratio",
@@ -346,7 +346,7 @@ VM_MIGRATION_MEMORY_OVERHEAD_DURATION: Final = _attribute(
     "vm.migration.memory.overhead.duration",
     "double, s",
     "memory iteration, final delta",
-    "the pass without its transfer",
+    "the iteration without its transfer",
 )
 VM_MIGRATION_BLACKOUT_DURATION: Final = _attribute(
     "vm.migration.blackout.duration",
@@ -625,7 +625,7 @@ def dialect_attribute(system: str) -> str:
 
 
 def attribute_table() -> str:
-    """Return the table in Markdown, as the README shows it."""
+    """Return the table in Markdown, as the documents show it."""
     lines = ["| attribute | type | on | note |", "|---|---|---|---|"]
     lines += (f"| `{row.name}` | {row.type} | {row.on} | {row.note} |" for row in ATTRIBUTES)
     return "\n".join(lines)

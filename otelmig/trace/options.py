@@ -16,10 +16,23 @@ __all__ = ["TraceOptions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceOptions:
-    """What the caller knows that the logs do not."""
+    """What the caller knows about a migration beyond its logs, and what may leave the machine.
+
+    >>> from otelmig import Role, TraceParent
+    >>> options = TraceOptions(
+    ...     parent=TraceParent.parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ...     hosts={Role.SOURCE: "node-a", Role.DESTINATION: "node-b"},
+    ...     addresses=False,
+    ... )
+    >>> options.parent.span_id
+    'b7ad6b7169203331'
+    """
 
     parent: TraceParent | None = None
+    """The outer span that the root belongs under; None makes the root a root."""
     migration_id: str | None = None
+    """The orchestrator's id of the migration: it becomes an attribute and decides the trace id."""
     hosts: Mapping[Role, str] = field(default_factory=dict)
+    """The name of each host, where it is known."""
     addresses: bool = True
     """Whether network addresses may leave the machine."""

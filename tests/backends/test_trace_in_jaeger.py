@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from command_run import run_command
 from delivery_cases import delivered
-from readme_parts import README
+from document_parts import REPOSITORY
 from scenarios import SCENARIOS
 from trace_invariants import RECORDINGS, inputs, traced
 
@@ -153,8 +153,8 @@ def test_search_finds_the_migrations_over_target(sent: Sent) -> None:
 
 
 def test_links_of_the_readme_find_what_they_say(sent: Sent) -> None:
-    """The viewer's own search, with the query of the README; failures by their result and by their cause."""
-    (link,) = re.findall(r"/search\?(\S+?)`", README.read_text())
+    """The viewer's own search, with the documented query; failures by their result and by their cause."""
+    (link,) = re.findall(r"^/search\?(\S+)$", (REPOSITORY / "docs" / "viewers.md").read_text(), re.MULTILINE)
     begins = [int(span["startTimeUnixNano"]) // 1000 for _, span in sent.spans()]
     times = (min(begins) - 1, max(begins) + 1)
     downtimes = {trace_id: span for trace_id, span in sent.spans() if span["name"] == "downtime"}

@@ -1,25 +1,18 @@
-"""The house: who may import what, what start-up loads, and that the documents say what the code does."""
+"""The house: who may import what, what start-up loads, and that the names of attributes are sound."""
 
 from __future__ import annotations
 
-import argparse
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
-from readme_parts import README, rendered
 
 import otelmig
-from otelmig.cli.main import build_parser
 from otelmig.hypervisors import hypervisors
 from otelmig.trace.attributes import ATTRIBUTES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PACKAGE = Path(otelmig.__file__).parent
 _MODULES = sorted(_PACKAGE.rglob("*.py"))
@@ -119,28 +112,3 @@ def test_attribute_names_are_sound() -> None:
     assert len(set(names)) == len(names)
     assert not [(one, other) for one in names for other in names if other.startswith(f"{one}.")]
     assert not [name for name in names if name.endswith(("_ms", "_s", "_ns", "_bytes"))]
-
-
-def test_readme_is_generated_where_it_says_so() -> None:
-    """Real output, the attribute table and the table of blackouts in the README are what the code gives now."""
-    assert rendered(README.read_text()) == README.read_text()
-
-
-def _options() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every option of every command, by all of its names."""
-    (commands,) = (each for each in build_parser()._actions if isinstance(each, argparse._SubParsersAction))  # noqa: SLF001 - there is no public way to list them
-    for command, parser in commands.choices.items():
-        for each in parser._actions:  # noqa: SLF001 - the same
-            if each.option_strings and not isinstance(each, argparse._HelpAction):  # noqa: SLF001 - the same
-                yield command, tuple(each.option_strings)
-
-
-def test_readme_names_every_option() -> None:
-    """Every option of every command is in the README by one of its names, as a word of its own."""
-    text = README.read_text()
-    options = list(_options())
-    assert {"--clock", "--spool", "--spool-size", "--width"} <= {name for _, names in options for name in names}
-    unnamed = {
-        names for _, names in options if not any(re.search(rf"(?<![\w-]){name}(?![\w-])", text) for name in names)
-    }
-    assert not unnamed

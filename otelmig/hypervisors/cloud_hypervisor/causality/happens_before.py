@@ -107,7 +107,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *_forward(
         "pass-written",
         ("memory-received",),
-        "a pass is written after its dirty table was read and after the pass before it was acknowledged",
+        "memory is written after its dirty table was read and after the iteration before it was acknowledged",
     ),
     *_forward("final-pass-written", ("final-memory-received",), "the final delta is read once the guest is paused"),
     *_forward(
@@ -139,7 +139,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "config-acknowledged",
         "printed before Config is acknowledged",
     ),
-    *_backward(("memory-received",), "pass-acknowledged", "printed before the pass is acknowledged"),
+    *_backward(("memory-received",), "pass-acknowledged", "printed before the iteration is acknowledged"),
     *_backward(("final-memory-received",), "final-pass-acknowledged", "printed before the delta is acknowledged"),
     *_backward(
         ("state-received", "accept-stopped", "vm-config", "restored", "restore-timed"),
@@ -163,7 +163,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def rule_table() -> str:
-    """Return the rules in Markdown, as the README shows them."""
+    """Return the rules as a table in Markdown, as the documents show them."""
     lines = ["| rule | first on | printed by | why |", "|---|---|---|---|"]
     for rule in RULES:
         side = "source" if rule.source_first else "destination"

@@ -156,10 +156,10 @@ def _format_names(texts: set[str]) -> list[str]:
 
 _TELLS: Final[tuple[tuple[Callable[[_Facts], bool], str], ...]] = (
     (lambda facts: bool(facts.sides), "that there was a migration, and how it ended as far as this side knows"),
-    (lambda facts: facts.has(Kind.ITERATION_SENT), "every memory pass with its size and bandwidth"),
+    (lambda facts: facts.has(Kind.ITERATION_SENT), "every memory iteration with its size and bandwidth"),
     (
         lambda facts: not facts.has(Kind.ITERATION_SENT) and facts.has(Kind.ITERATION_ANNOUNCED, Kind.DIRTY_ROUND),
-        "when every memory pass ended",
+        "when every memory iteration ended",
     ),
     (
         lambda facts: facts.has(Kind.COMPLETED) and not facts.old and not facts.event_stream,
@@ -198,7 +198,7 @@ def _breakdown(facts: _Facts) -> Iterator[Gap]:
         )
     elif facts.level == 1 and facts.has(Kind.COMPLETED, Kind.FINAL_DELTA_SENT):
         yield Gap(
-            missing="size and bandwidth of each memory pass, and the printed parts of the downtime",
+            missing="size and bandwidth of each memory iteration, and the printed parts of the downtime",
             remedy="-vv",
             cost="it writes the dirty tables inside the downtime (57 of 533 ms in one recording): "
             "for the one VM under study, not for a fleet",
