@@ -48,7 +48,7 @@ def _without_file_times(sides: Fed) -> Fed:
 
 @pytest.mark.parametrize("recording", RECORDINGS)
 @settings(max_examples=_ORDERS, deadline=None)
-@given(random=st.randoms(use_true_random=False))
+@given(random=st.randoms(use_true_random=True))
 def test_any_interleaving_gives_the_same_sides(recording: str, random: Random) -> None:
     """The lines of a scan, in any order of the files and any batches: the very same sides, file times included."""
     inputs = inputs_of(recording)
@@ -58,7 +58,7 @@ def test_any_interleaving_gives_the_same_sides(recording: str, random: Random) -
 
 @pytest.mark.parametrize("recording", RECORDINGS)
 @settings(max_examples=_ORDERS, deadline=None)
-@given(random=st.randoms(use_true_random=False))
+@given(random=st.randoms(use_true_random=True))
 def test_every_line_of_growing_files_gives_the_same_sides(recording: str, random: Random) -> None:
     """Nothing filtered, nothing looked ahead, no end of file: the same sides, but for what only files tell."""
     inputs = inputs_of(recording)
@@ -194,7 +194,7 @@ def test_most_recordings_have_last_words() -> None:
 
 @pytest.mark.parametrize("recording", RECORDINGS)
 @settings(max_examples=_ORDERS, deadline=None)
-@given(random=st.randoms(use_true_random=False))
+@given(random=st.randoms(use_true_random=True))
 def test_holes_are_counted(recording: str, random: Random) -> None:
     """Whatever is missing: no exception, the lines are counted, and what they may have belonged to says so."""
     reader = new_reader()
