@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from otelmig.clock.epoch import Tie, epochs
 from otelmig.errors import InputError, UsageError
 from otelmig.hypervisors import hypervisors
+from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
 from otelmig.inputs.opening import open_inputs
-from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
 from otelmig.pairing.pairing import pair_sides, unpaired
 from otelmig.trace.build import build_trace
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from otelmig.clock.epoch import Anchor, Epoch
     from otelmig.clock.options import ClockOptions
-    from otelmig.hypervisors import EndedProcess, Hypervisor, Reader
+    from otelmig.hypervisors import EndedProcess
     from otelmig.hypervisors.diagnosis import Diagnosis
-    from otelmig.inputs import InputLog, Line, LineFilter
+    from otelmig.inputs import InputLog
     from otelmig.migration.side import Side
     from otelmig.migration.vmm import Vmm
     from otelmig.pairing.pairing import Migration
@@ -135,7 +135,9 @@ def read_findings(
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or LogOptions()
     by_hypervisor = _by_hypervisor(inputs, options, errors)
-    feeds = [_Feed(hypervisor=by_system[system], logs=own, options=options) for system, own in by_hypervisor.items()]
+    feeds = [
+        FinishedInputs(hypervisor=by_system[system], logs=own, options=options) for system, own in by_hypervisor.items()
+    ]
     source = _Reading(feeds=feeds, notes=notes)
     ended = source.processes()
     told = list(islice(ended, _HELD))
@@ -224,57 +226,10 @@ class _Told:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Feed:
-    """Finished inputs of one hypervisor, fed line by line to its reader."""
-
-    hypervisor: Hypervisor
-    logs: Sequence[InputLog]
-    options: LogOptions
-    reader: Reader = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.reader = self.hypervisor.reader(self.options)
-
-    def sides(self) -> Iterator[Sequence[Side]]:
-        """Feed every line; yield the sides that are final with it, where there are any."""
-        reader = self.reader
-        ended = reader.report.processes
-        filters = [(log, self.hypervisor.line_filter(log.stream.head, self.options)) for log in self.logs]
-        # what is no log comes first, so that no log is over before it is known what belongs to it
-        filters.sort(key=lambda item: item[1] is not None)
-        for log, line_filter in filters:
-            stream = log.stream
-            for line in _lines(log, line_filter):
-                sides = reader.take(line)
-                if sides or ended:
-                    yield sides
-            yield reader.end(stream, log.tail())
-        yield reader.finish()
-
-    @property
-    def is_one_sided(self) -> bool:
-        """Whether the inputs tell of sources only, or of destinations only: a scan up to the first line of each."""
-        roles = 0
-        for role in Role:
-            for log in self.logs:
-                line_filter = self.hypervisor.line_filter(log.stream.head, self.options, role)
-                if line_filter is None:
-                    return False
-                if any(True for _ in log.lines(line_filter)):
-                    roles += 1
-                    break
-        return roles < len(Role)
-
-
-def _lines(log: InputLog, line_filter: LineFilter | None) -> Iterator[Line]:
-    return log.whole_lines(log.stream) if line_filter is None else log.lines(line_filter, log.stream)
-
-
-@dataclass(slots=True, kw_only=True)
 class _Reading:
     """What the readers say, sorted into processes and counts."""
 
-    feeds: Sequence[_Feed]
+    feeds: Sequence[FinishedInputs]
     notes: list[str]
     not_understood: Counter[str] = field(default_factory=Counter)
     names: dict[str, str] = field(default_factory=dict)
@@ -286,7 +241,7 @@ class _Reading:
             for sides in feed.sides():
                 yield from self._told(feed, sides)
 
-    def _told(self, feed: _Feed, sides: Iterable[Side]) -> Iterator[_Told]:
+    def _told(self, feed: FinishedInputs, sides: Iterable[Side]) -> Iterator[_Told]:
         report = feed.reader.report
         self.notes += report.notes
         self.not_understood.update(report.not_understood)

@@ -1,0 +1,65 @@
+"""Finished inputs of one hypervisor, fed to its reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from otelmig.migration.side import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otelmig.hypervisors.hypervisor import Hypervisor, Reader
+    from otelmig.hypervisors.log_options import LogOptions
+    from otelmig.inputs import InputLog, Line, LineFilter
+    from otelmig.migration.side import Side
+
+__all__ = ["FinishedInputs"]
+
+
+@dataclass(slots=True, kw_only=True)
+class FinishedInputs:
+    """Finished inputs of one hypervisor, fed line by line to its reader."""
+
+    hypervisor: Hypervisor
+    logs: Sequence[InputLog]
+    options: LogOptions
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = self.hypervisor.reader(self.options)
+
+    def sides(self) -> Iterator[Sequence[Side]]:
+        """Feed every line; yield the sides that are final with it, where there are any."""
+        reader = self.reader
+        ended = reader.report.processes
+        filters = [(log, self.hypervisor.line_filter(log.stream.head, self.options)) for log in self.logs]
+        # what is no log comes first, so that no log is over before it is known what belongs to it
+        filters.sort(key=lambda item: item[1] is not None)
+        for log, line_filter in filters:
+            stream = log.stream
+            for line in _lines(log, line_filter):
+                sides = reader.take(line)
+                if sides or ended:
+                    yield sides
+            yield reader.end(stream, log.tail())
+        yield reader.finish()
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether the inputs tell of sources only, or of destinations only: a scan up to the first line of each."""
+        roles = 0
+        for role in Role:
+            for log in self.logs:
+                line_filter = self.hypervisor.line_filter(log.stream.head, self.options, role)
+                if line_filter is None:
+                    return False
+                if any(True for _ in log.lines(line_filter)):
+                    roles += 1
+                    break
+        return roles < len(Role)
+
+
+def _lines(log: InputLog, line_filter: LineFilter | None) -> Iterator[Line]:
+    return log.whole_lines(log.stream) if line_filter is None else log.lines(line_filter, log.stream)
