@@ -135,7 +135,10 @@ _cpu_s: Final[list[float]] = []
 
 
 def forked_cpu_s() -> float:
-    """Return the CPU time of all commands that are over, in seconds: they are no children of this process."""
+    """Return the CPU time of the commands that are over, in seconds, as long as they are the server's children alone.
+
+    Once the server is waited for, they count as children of this process.
+    """
     return sum(_cpu_s)
 
 
@@ -212,6 +215,7 @@ class _Server:
             self._requests.close()
             self._process.wait()
             self._requests = self._process = None
+            _cpu_s.clear()
 
 
 _SERVER: Final = _Server()
