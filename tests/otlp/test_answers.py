@@ -212,7 +212,7 @@ def _breaking(fault: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
 
     def serve(plain: socket.socket) -> None:
         with _context().wrap_socket(plain, server_side=True) as near, near.makefile("rb") as words:
-            while head := b"".join(takewhile(bytes.strip, words)):  # up to an empty line, or to the end
+            while head := b"".join(takewhile(b"\r\n".__ne__, words)):  # up to an empty line, or to the end
                 size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index] # always sent
                 if size and faults:
                     faults.pop()(near)

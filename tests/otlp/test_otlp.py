@@ -11,7 +11,7 @@ import pytest
 from delivery_cases import PROTOCOLS, check_delivered, delivered, payloads
 from otlp_lines import parsed_line
 from otlp_receiver import Reply, http_receiver, receiver_of
-from trace_invariants import inputs, traced
+from trace_invariants import inputs, recorded, traced
 
 from otelmig.errors import UsageError
 from otelmig.otlp.delivery import LARGEST_REQUEST
@@ -38,7 +38,7 @@ def _by_id(message: ExportTraceServiceRequest) -> dict[bytes, bytes]:
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_receiver_gets_what_the_file_has(protocol: str, compression: str, tmp_path: Path) -> None:
     """Span for span, by every transport, compressed or not."""
-    given = [Payload.of_trace(trace) for trace in traced(inputs("v53.0-retry"))]
+    given = [Payload.of_trace(trace) for trace in recorded("v53.0-retry")]
     with receiver_of(protocol)() as receiver:
         account = delivered(given, receiver.url, tmp_path, protocol=protocol, compression=compression)
         assert account.words() == "2 exported"
@@ -57,7 +57,7 @@ def test_receiver_gets_what_the_file_has(protocol: str, compression: str, tmp_pa
 
 def test_requests_stay_small(tmp_path: Path) -> None:
     """Many traces go in several requests, each below the limit; a trace larger than that is split by its spans."""
-    (trace,) = traced(inputs("v53.0-tls"))
+    (trace,) = recorded("v53.0-tls")
     giant = replace(
         trace,
         trace_id="f" * 32,

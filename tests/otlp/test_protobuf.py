@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_lines import parsed_line
-from trace_invariants import RECORDINGS, inputs, traced
+from trace_invariants import RECORDINGS, recorded
 
 from otelmig.errors import InputError
 from otelmig.otlp.encoding.json_lines import json_line
@@ -89,13 +89,13 @@ _DOCUMENT: dict[str, Any] = {
 }
 
 
-(_TRACE,) = traced(inputs("v53.0-retry"))[:1]
+_TRACE = recorded("v53.0-retry")[0]
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_recordings_equal_what_the_sdk_encodes(name: str) -> None:
     """A trace's body is, byte for byte, what the SDK's encoder makes of it; a stored line gives it again."""
-    for trace in traced(inputs(name)):
+    for trace in recorded(name):
         payload = Payload.of_trace(trace)
         assert payload.line + b"\n" == json_line(trace)
         assert Payload.of_line(payload.line) == payload
