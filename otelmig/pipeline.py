@@ -14,6 +14,7 @@ from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
 from otelmig.inputs.opening import open_inputs
+from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
 from otelmig.pairing.pairing import pair_sides, unpaired
 from otelmig.trace.build import build_trace

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Protocol
 
+import fork_server
 import pytest
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -26,21 +27,20 @@ def _spool_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["OTELMIG_SPOOL"] = str(tmp_path_factory.mktemp("spool"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _fork_server() -> Iterator[None]:
+    """The process that commands are forked from ends with the tests."""
+    yield
+    fork_server.close()
+
+
 @pytest.fixture
 def otelmig(tmp_path: Path) -> Otelmig:
     """The command, run in an empty folder, without the caller's OpenTelemetry settings, with a spool of its own."""
 
     def run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-        of_the_caller = ("OTEL", "TRACEPARENT", "COLUMNS")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(of_the_caller)}
-        return subprocess.run(
-            [sys.executable, "-m", "otelmig", *map(str, arguments)],
-            cwd=tmp_path,
-            env=clean | {"OTELMIG_SPOOL": str(tmp_path / "spool")} | environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
+        return fork_server.finished(
+            *arguments, cwd=tmp_path, environ={"OTELMIG_SPOOL": str(tmp_path / "spool")} | environ
         )
 
     return run

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from otlp_receiver import http_receiver
-from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs, traced
+from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs, recorded, traced
 
 from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.pipeline import read_findings
@@ -256,7 +256,7 @@ def test_any_subset_in_any_order_gives_the_same_valid_forest(paths: list[Path], 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_waterfall_fits_any_width(name: str) -> None:
     """No line is longer than the terminal, nothing depends on colour, and both sides are there."""
-    for trace in traced(inputs(name)):
+    for trace in recorded(name):
         for width in (60, 80, 120, 200):
             plain = render_waterfall(trace, width=width, color=False)
             assert max(map(len, plain.splitlines())) <= width

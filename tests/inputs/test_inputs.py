@@ -17,12 +17,13 @@ import pytest
 import transports
 from command_run import run_command
 from restamp import shifted
-from trace_invariants import CORPUS, check_forest, traced
+from trace_invariants import CORPUS, anchored_findings, check_forest, traced
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
 from otelmig.inputs import open_input
 from otelmig.inputs.compression import compression_of
 from otelmig.pipeline import read_findings, trace_migrations
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,10 +115,10 @@ def test_same_story_by_any_transport(carrier: str, name: str, tmp_path: Path) ->
     """The transport comes off, and the trace is the one of the plain logs, ids included."""
     for role, log in _logs(name).items():
         (tmp_path / f"{role}.log").write_bytes(_CARRIERS[carrier](log, role))
-    findings = read_findings(sorted(tmp_path.iterdir()))
+    findings = anchored_findings(sorted(tmp_path.iterdir()))
     assert not findings.errors
     assert not findings.not_understood
-    traces = traced(sorted(tmp_path.iterdir()))
+    traces = list(findings.traces(TraceOptions()))
     check_forest(traces)
     assert (_shape(traces), tuple(trace.trace_id for trace in traces)) == _plain(name)
 

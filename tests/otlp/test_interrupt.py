@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
+import fork_server
 import pytest
 from delivery_cases import delivered, payloads
 from otlp_receiver import Reply, free_port, receiver_of
@@ -24,15 +23,13 @@ _COUNT = 3 * PER_BATCH
 _INTERRUPTED = 130
 
 
-def _otelmig(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A process that Ctrl-C reaches, also where this one was started without that."""
-    start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    start += "from otelmig.cli.main import main; sys.exit(main())"
-    command = [sys.executable, "-c", start, *arguments, "--spool", str(folder / "spool"), "--timeout", "60"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def _otelmig(folder: Path, *arguments: str) -> fork_server.Process:
+    """Start the command; only its standard error is read."""
+    waiting = ["--spool", str(folder / "spool"), "--timeout", "60"]
+    return fork_server.start(*arguments, *waiting, cwd=folder, environ={}, stdout=None)
 
 
-def _interrupt(process: subprocess.Popen[str], receiver: Receiver, requests: int) -> None:
+def _interrupt(process: fork_server.Process, receiver: Receiver, requests: int) -> None:
     """Once so many requests are there, the last of them unanswered."""
     until = time.monotonic() + 30
     while len(receiver.requests) < requests:
@@ -41,7 +38,7 @@ def _interrupt(process: subprocess.Popen[str], receiver: Receiver, requests: int
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     receiver.go_on.set()
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate()
     assert process.returncode == _INTERRUPTED
     assert "Traceback" not in said
     assert len(receiver.requests) == requests
@@ -66,7 +63,7 @@ def test_send(place: str, protocol: str, answered: int, arrived: int, tmp_path: 
             _interrupt(process, receiver, answered + 1)
         assert len({span.trace_id for span in receiver.spans}) == arrived
         with _otelmig(tmp_path, *command) as process:
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate()
         assert f"{_COUNT - arrived} exported" in said
         assert len({span.trace_id for span in receiver.spans}) == _COUNT
         assert not receiver.copies()
@@ -83,6 +80,6 @@ def test_leftovers_of_a_trace(tmp_path: Path) -> None:
         with _otelmig(tmp_path, "trace", "-q", *logs, "--otlp", receiver.url) as process:
             _interrupt(process, receiver, 2)
         with _otelmig(tmp_path, "send", "--otlp", receiver.url) as process:
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate()
         assert said == f"{_COUNT - PER_BATCH} traces found, {_COUNT - PER_BATCH} exported\n"
         assert not receiver.copies()

@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import random
 import re
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
+import fork_server
 import pytest
 from otlp_receiver import Reply, receiver_of
 from restamp import repeated
@@ -54,19 +53,18 @@ def test_killed_and_run_again(run: int, log: Path, spans: dict[str, int], tmp_pa
     protocol = ("http/protobuf", "grpc", "http/json")[run % 3]
     with receiver_of(protocol)() as receiver:
         receiver.reply = Reply(pause_s=chance.choice((0.0, 0.002, 0.05)) / (50 if protocol == "http/json" else 1))
-        command = [sys.executable, "-m", "otelmig", "trace", "-q", str(log), "--otlp", receiver.url]
+        command = ["trace", "-q", str(log), "--otlp", receiver.url]
         command += ["--protocol", protocol, "--spool", str(tmp_path / "spool")]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while not receiver.headers and process.poll() is None:
-            time.sleep(0.002)
-        time.sleep(chance.uniform(0, 0.45))
-        process.kill()
-        process.wait()
+        with fork_server.start(*command, cwd=tmp_path, environ={}) as process:
+            while not receiver.headers and process.poll() is None:
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.45))
+            process.kill()
         _settle(receiver)
         before = {span.trace_id.hex() for span in receiver.spans}
         in_flight = _in_flight(tmp_path / "spool")
         receiver.reply = Reply()
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+        done = fork_server.finished(*command, cwd=tmp_path, environ={})
         assert done.returncode == 0, done.stderr
         _check_account(done.stderr.splitlines()[-1], len(in_flight))
         contents = receiver.contents()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import fork_server
 import pytest
 from delivery_cases import delivered, payloads
 from otlp_receiver import Reply, receiver_of
@@ -19,19 +17,13 @@ from trace_invariants import CORPUS
 from otelmig.otlp.delivery import PER_BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from otlp_receiver import Receiver
 
 _MIGRATIONS = 3 * PER_BATCH
 _INTERRUPTED = 130
-_AS_AT_A_TERMINAL = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("otelmig", run_name="__main__", alter_sys=True)
-"""
-"""Whoever is started in the background inherits that interrupts are ignored."""
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +89,10 @@ def test_interrupted_while_another_process_has_the_spool(log: Path, tmp_path: Pa
         assert not receiver.requests
 
 
-@contextmanager
-def _tracing(log: Path, receiver: Receiver, protocol: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-c", _AS_AT_A_TERMINAL, "trace", "-q", str(log), "-o", str(folder / "archive.jsonl")]
-    command += ["--otlp", receiver.url, "--protocol", protocol, "--spool", str(folder / "spool"), "--timeout", "60"]
-    process = subprocess.Popen(command)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+def _tracing(log: Path, receiver: Receiver, protocol: str, folder: Path) -> fork_server.Process:
+    command = ["trace", "-q", str(log), "-o", str(folder / "archive.jsonl"), "--otlp", receiver.url]
+    command += ["--protocol", protocol, "--spool", str(folder / "spool"), "--timeout", "60"]
+    return fork_server.start(*command, cwd=folder, environ={}, stdout=None, stderr=None)
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

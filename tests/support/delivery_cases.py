@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from trace_invariants import inputs, traced
+from trace_invariants import recorded
 
 from otelmig.otlp.delivery import Delivery, Origin
 from otelmig.otlp.payload import Payload
@@ -32,7 +32,7 @@ _FEW_SPANS = "v48.0-refused"
 
 def payloads(count: int, first: int = 1) -> list[Payload]:
     """So many traces that differ in nothing but their ids."""
-    (trace,) = traced(inputs(_FEW_SPANS))
+    (trace,) = recorded(_FEW_SPANS)
     return [Payload.of_trace(replace(trace, trace_id=f"{number:032x}")) for number in range(first, first + count)]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otelmig.clock.epoch import Anchor
+from otelmig.errors import UsageError
 from otelmig.migration.side import Role
 from otelmig.pipeline import read_findings
 from otelmig.trace.attributes import ATTRIBUTES
@@ -16,6 +18,7 @@ from otelmig.trace.options import TraceOptions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from otelmig.pipeline import Findings
     from otelmig.trace.span import Span, Trace
 
 CORPUS = Path(__file__).parents[1] / "corpus"
@@ -38,12 +41,25 @@ def truth(name: str) -> dict[str, Any]:
     return found
 
 
+def anchored_findings(paths: Iterable[Path]) -> Findings:
+    """What is found in ``paths``, anchored; read once, or twice where they tell of one side only."""
+    given = list(paths)
+    try:
+        return read_findings(given, anchors=ANCHORS)
+    except UsageError:  # an anchor for a side that is not there
+        roles = {str(side.role) for found in read_findings(given).migrations for side in found.sides}
+    return read_findings(given, anchors={role: zero for role, zero in ANCHORS.items() if role in roles})
+
+
 def traced(paths: Iterable[Path], options: TraceOptions | None = None) -> list[Trace]:
     """The traces of ``paths``, anchored."""
-    findings = read_findings(paths)
-    roles = {str(side.role) for found in findings.migrations for side in found.sides}
-    anchored = read_findings(paths, anchors={role: zero for role, zero in ANCHORS.items() if role in roles})
-    return list(anchored.traces(options or TraceOptions()))
+    return list(anchored_findings(paths).traces(options or TraceOptions()))
+
+
+@cache
+def recorded(name: str) -> tuple[Trace, ...]:
+    """The traces of a recording, made once in each process of the tests."""
+    return tuple(traced(inputs(name)))
 
 
 def check_forest(traces: Sequence[Trace]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from golden_text import GOLDEN, golden_text
-from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs, traced, truth
+from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs, recorded, traced, truth
 
 if TYPE_CHECKING:
     from otelmig.trace.span import Trace
@@ -16,27 +15,22 @@ _MS = 10**6
 _WITH_WALL_CLOCKS = ("v52.0-twohosts-connections", "v52.0-twohosts-drift", "v53.0-twohosts")
 
 
-@cache
-def _traces(name: str) -> tuple[Trace, ...]:
-    return tuple(traced(inputs(name)))
-
-
 def _attempts(name: str) -> list[tuple[Trace, dict[str, Any]]]:
     wanted = truth(name)["attempts"]
-    assert len(_traces(name)) == len(wanted)
-    return list(zip(_traces(name), wanted, strict=True))
+    assert len(recorded(name)) == len(wanted)
+    return list(zip(recorded(name), wanted, strict=True))
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_every_forest_is_valid(name: str) -> None:
     """Spans nest, tile, and lie on whole microseconds; ids are unique; attributes are in the table."""
-    check_forest(_traces(name))
+    check_forest(recorded(name))
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_golden_trace(name: str) -> None:
     """The whole tree with its attributes is as reviewed (`make golden` rewrites it)."""
-    assert golden_text(_traces(name)) == (GOLDEN / f"{name}.txt").read_text()
+    assert golden_text(recorded(name)) == (GOLDEN / f"{name}.txt").read_text()
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
@@ -67,7 +61,7 @@ def test_downtime_is_the_printed_one(name: str) -> None:
 @pytest.mark.parametrize("name", _WITH_WALL_CLOCKS)
 def test_measured_clock_offset_lies_in_the_proved_interval(name: str) -> None:
     """The offset that the hosts measured by exchanging stamps is inside what causality proves."""
-    (trace,) = _traces(name)
+    (trace,) = recorded(name)
     receive = trace.first("receive")
     assert receive is not None
     lo, hi = (float(receive.attributes[f"otelmig.clock.offset.{end}"]) * 1e9 for end in ("min", "max"))  # type: ignore[arg-type] # doubles
@@ -88,14 +82,14 @@ def test_blackout_is_no_longer_than_what_was_seen(name: str) -> None:
         if "downtime_ms" in wanted:
             assert most * 1000 <= wanted["downtime_ms"] + 1
         silence = truth(name).get("guest_silence")
-        if silence and trace is _traces(name)[-1]:
+        if silence and trace is recorded(name)[-1]:
             assert least * 1e9 <= silence["silence_ns"]
 
 
 @pytest.mark.parametrize("name", ["v52.0-paused", "v53.0-paused"])
 def test_a_paused_guest_has_no_blackout(name: str) -> None:
     """Pause and resume were the operator's: no pause in the downtime, no resume, no blackout is claimed."""
-    (trace,) = _traces(name)
+    (trace,) = recorded(name)
     assert trace.root.attributes["vm.migration.vm_was_paused"] is True
     assert trace.root.attributes["vm.migration.guest.running"] is False
     assert not {"pause", "resume", "blackout"} & {span.name for span in trace.spans}
@@ -103,7 +97,7 @@ def test_a_paused_guest_has_no_blackout(name: str) -> None:
 
 def test_rollback_after_a_failed_postcopy() -> None:
     """A failure in the downtime: ERROR on the phase that failed, a rollback, and an exact blackout on one clock."""
-    (trace,) = _traces("v53.0-postcopy")
+    (trace,) = recorded("v53.0-postcopy")
     send, downtime, rollback = trace.first("send"), trace.first("downtime"), trace.first("rollback")
     assert send is not None
     assert downtime is not None
@@ -127,7 +121,7 @@ def test_a_guest_dies_with_the_destination_that_has_it() -> None:
 
 def test_a_killed_source_is_unknown_and_its_peer_says_so() -> None:
     """What stops without a word is unknown; the destination's end of file is ERROR there and named on the root."""
-    (trace,) = _traces("v52.0-oomkilled")
+    (trace,) = recorded("v52.0-oomkilled")
     receive = trace.first("receive")
     assert receive is not None
     assert receive.attributes["error.type"] == "peer_aborted"
@@ -136,7 +130,7 @@ def test_a_killed_source_is_unknown_and_its_peer_says_so() -> None:
 
 def test_writing_dirty_tables_is_accounted() -> None:
     """The observer's own cost: the tables written inside the downtime of this recording took 57 ms."""
-    (trace,) = _traces("v53.0-linux")
+    (trace,) = recorded("v53.0-linux")
     spent = trace.root.attributes["vm.migration.logging.duration"]
     assert isinstance(spent, float)
     assert int(spent * 1000) == 57
@@ -147,7 +141,7 @@ def test_writing_dirty_tables_is_accounted() -> None:
 )
 def test_connections_are_counted(name: str, expected: int) -> None:
     """Several connections carry memory: their number is the requested one."""
-    assert _traces(name)[-1].root.attributes["vm.migration.connection.count"] == expected
+    assert recorded(name)[-1].root.attributes["vm.migration.connection.count"] == expected
 
 
 def test_a_guest_whose_destination_was_killed_is_gone() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from critical_path import critical_path
 from scenarios import SCENARIOS
-from trace_invariants import RECORDINGS, inputs, traced
+from trace_invariants import RECORDINGS, recorded, traced
 
 from otelmig.migration.side import Role
 
@@ -66,7 +66,7 @@ def _check(traces: Iterable[Trace]) -> None:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_path_through_recordings(name: str) -> None:
     """Every phase once and in order."""
-    traces = traced(inputs(name))
+    traces = recorded(name)
     _check(traces)
     assert any(_waits(trace) for trace in _successful(traces)) == (name in _OUTLASTED)
 
@@ -82,7 +82,7 @@ def test_path_through_scenarios(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(_OUTLASTED))
 def test_path_where_the_destination_ends_last(name: str) -> None:
     """From the last of the source's phases to the destination's end nothing is told, and a span says so."""
-    (trace,) = [each for each in _successful(traced(inputs(name))) if _waits(each)]
+    (trace,) = [each for each in _successful(recorded(name)) if _waits(each)]
     receive, waiting = trace.first("receive"), _phases(trace)[-1]
     assert receive is not None
     assert [span.name for span in _phases(trace)[-2:]] == ["cleanup", "unaccounted"]
@@ -94,7 +94,7 @@ def test_path_where_the_destination_ends_last(name: str) -> None:
 
 def test_there_are_paths_to_check() -> None:
     """A recording has every kind of phase, and the path runs through all of them."""
-    (trace,) = _successful(traced(inputs("v53.0-twohosts")))
+    (trace,) = _successful(recorded("v53.0-twohosts"))
     names = [span.name for span in _visited(trace)]
     parts = ["pause", "final delta", "unaccounted", "snapshot", "unaccounted", "send", "complete"]
     assert names == ["setup", "memory iteration", "memory iteration", *parts, "cleanup"]
@@ -102,7 +102,7 @@ def test_there_are_paths_to_check() -> None:
 
 def test_touching_siblings_are_passed_over() -> None:
     """Without the microsecond between the parts of a downtime, the path misses every second of them."""
-    (trace,) = _successful(traced(inputs("v53.0-twohosts")))
+    (trace,) = _successful(recorded("v53.0-twohosts"))
     downtime = trace.first("downtime")
     assert downtime is not None
     touching = replace(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_run import run_command
-from trace_invariants import CORPUS, inputs, traced
+from trace_invariants import CORPUS, recorded
 
 from otelmig.views.summary import summary
 from otelmig.views.waterfall import render_waterfall
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _trace(name: str) -> Trace:
-    (trace,) = traced(inputs(name))
+    (trace,) = recorded(name)
     return trace
 
 
