@@ -1,0 +1,49 @@
+"""Event streams that come in line by line: the same events as of the whole text, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from trace_invariants import CORPUS
+
+from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import EventParser, MonitorEvent, monitor_events
+from otelmig.inputs.line import Line, Where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_TEXT: Final = (CORPUS / "v53.0-basicv" / "source.events.json").read_text()
+_DAMAGE: Final = st.tuples(
+    st.integers(0, len(_TEXT)),
+    st.integers(0, 40),
+    st.sampled_from(["", "{", "}", "\n{", '"', "\n}\n", "\\", "[[", "\r\n"]),
+)
+
+
+def _told(items: Iterable[MonitorEvent | Where]) -> list[tuple[str, str, str] | None]:
+    return [(item.name, item.stamp.text, item.text) if isinstance(item, MonitorEvent) else None for item in items]
+
+
+@given(damage=st.lists(_DAMAGE, max_size=8))
+def test_lines_give_what_the_whole_text_gives(damage: list[tuple[int, int, str]]) -> None:
+    """However a stream is damaged, its lines one by one tell of the same events, and of as many that are none."""
+    text = _TEXT
+    for at, cut, more in damage:
+        text = text[:at] + more + text[at + cut :]
+    lines = [Line(line, Where("events.json", number)) for number, line in enumerate(text.split("\n"), start=1)]
+    assert _told(monitor_events(lines)) == _told(monitor_events([Line(text, Where("events.json", 1))]))
+
+
+def test_an_object_that_never_ends_is_counted_and_skipped() -> None:
+    """What grows beyond any event is one damaged object; the parser keeps none of it and goes on at the next."""
+    parser = EventParser()
+    begin = parser.take(Line('{ "timestamp": {', Where("events.json", 1)))
+    rest = [item for number in range(2, 20_000) for item in parser.take(Line('"a": [0,', Where("events.json", number)))]
+    assert begin == []
+    assert rest == [Where("events.json", 1)]
+    event = '{"timestamp": {"secs": 1, "nanos": 2}, "source": "vm", "event": "paused", "properties": null}'
+    (paused,) = parser.take(Line(event, Where("events.json", 20_000)))
+    assert isinstance(paused, MonitorEvent)
+    assert (paused.name, paused.where.line) == ("paused", 20_000)
