@@ -15,9 +15,10 @@ from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import SettableClock
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.clock.proof import prove
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Constraint
-from otelmig.migration.observation import Kind, Observation
+from otelmig.migration.observation import Observation
 from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.messages import TABLE
-from otelmig.migration.observation import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

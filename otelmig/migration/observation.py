@@ -1,12 +1,7 @@
-"""What one VMM did at one instant, in words that hold for every hypervisor.
-
-A hypervisor package turns its log texts into observations; everything after it (assembly, pairing, clock,
-trace) reads observations only. ``Kind`` is the vocabulary; each member says which moment it marks.
-"""
+"""What one VMM did at one instant, and the line that says so: the evidence that facts rest on."""
 
 from __future__ import annotations
 
-from enum import StrEnum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,158 +13,12 @@ if TYPE_CHECKING:
     from otelmig.inputs.line import Where
     from otelmig.migration.stamp import Stamp
 
-__all__ = ["NO_VALUES", "Command", "Kind", "Observation", "Value"]
+__all__ = ["NO_VALUES", "Observation", "Value"]
 
 Value = str | int | float | bool
 """A value printed in a message: times in ns, sizes in bytes, rates in bytes per second."""
 
 NO_VALUES: Mapping[str, Value] = MappingProxyType({})
-
-
-class Kind(StrEnum):
-    """What was observed."""
-
-    # the process
-    PROCESS_STARTED = auto()
-    """The VMM process began; ``version`` where the log prints it."""
-    PROCESS_EXITED = auto()
-    """The VMM process ended by itself."""
-    API_REQUEST = auto()
-    """Somebody asked the VMM to change the VM's state."""
-    PROCESS_KILLED = auto()
-    """What killed the process says so; ``by``."""
-    IRRELEVANT = auto()
-    """Understood, and nothing that a trace is made of."""
-    VM_CONFIG = auto()
-    """The VM's configuration was printed; only allow-listed facts of it are kept."""
-
-    # the source
-    SEND_REQUESTED = auto()
-    """The API call for a migration arrived; ``connections``, ``mode`` where printed."""
-    SEND_STARTED = auto()
-    """The source's migration began: ``url``, ``local``, and where printed ``tls``, target, timeout, strategy."""
-    SEND_ANNOUNCED = auto()
-    """The source's start event."""
-    START_ACKNOWLEDGED = auto()
-    """The receiver took the migration on: on the source after its answer was read."""
-    CONNECTING = auto()
-    """Just before ``connect()``; once per connection."""
-    TLS_ESTABLISHED = auto()
-    """The handshake of one connection is done, on either side."""
-    CPUID_GENERATED = auto()
-    """Guest CPUID computed: on the source first after Start was acknowledged, again inside the snapshot."""
-    PROTOCOL_AGREED = auto()
-    """The protocol version is settled: on the source after Start was acknowledged; ``protocol``."""
-    ITERATION_SENT = auto()
-    """A running memory pass was acknowledged; ``iteration`` and its figures."""
-    ITERATION_ANNOUNCED = auto()
-    """The event of the same instant; ``iteration``."""
-    DIRTY_ROUND = auto()
-    """A numbered dirty round begins, the pass before it was acknowledged; ``round``, ``rounds``."""
-    DIRTY_TABLE = auto()
-    """One reading of the dirty log was written to the log: ``dirty_bytes``, ``ranges``; ``since`` is its first line."""
-    CONVERGENCE_DECIDED = auto()
-    """The decision to stop iterating; ``reason``, and the estimate where printed."""
-    PRECOPY_CONVERGED = auto()
-    """Figures at that decision; ``elapsed_ns`` counts from the start of memory copying."""
-    FINAL_DELTA_SENT = auto()
-    """The last transfer, guest paused, was acknowledged."""
-    SNAPSHOTTING = auto()
-    SNAPSHOTTED = auto()
-    COMPLETED = auto()
-    """Complete was acknowledged; ``total_ns``, ``downtime_ns``, ``target_ns`` where printed."""
-    DOWNTIME_BREAKDOWN = auto()
-    """The printed parts of the downtime."""
-    SEND_FINISHED = auto()
-    """The source released what the migration held."""
-    SEND_FAILED = auto()
-    """The source gave up; ``error``, ``error_type``."""
-    SEND_FAILURE_ANNOUNCED = auto()
-    """The event of the failure."""
-    PEER_REPORTED_ERROR = auto()
-    """The source read from the destination that it refuses, or gives up; ``error``, ``error_type`` where known."""
-    SEND_CANCELLED = auto()
-    """The source stopped because it was asked to."""
-    TIMED_OUT = auto()
-    """The migration took longer than it was allowed to."""
-    RESUMED_AFTER_FAILURE = auto()
-    """The source reports that the guest runs again after a failure."""
-    RESUME_FAILED = auto()
-    """The source could not resume the guest after a failure."""
-    POSTCOPY_SERVING = auto()
-    POSTCOPY_DRAINED = auto()
-    POSTCOPY_FINISHED = auto()
-
-    # both sides
-    VM_PAUSING = auto()
-    VM_PAUSED = auto()
-    DEVICE_PAUSING = auto()
-    DEVICE_RESUMING = auto()
-    VM_RESUMING = auto()
-    VM_RESUMED = auto()
-
-    # the destination
-    RECEIVE_REQUESTED = auto()
-    RECEIVE_STARTED = auto()
-    """The destination's migration began, before listening: ``url``, ``tls``."""
-    RECEIVE_READY = auto()
-    """Listening, nobody accepted yet."""
-    ACCEPTED = auto()
-    """The source's main connection was accepted."""
-    COMMAND_RECEIVED = auto()
-    """A request's header was read, its payload not yet; ``command`` is a :class:`Command`."""
-    CPU_COMPATIBLE = auto()
-    CPU_INCOMPATIBLE = auto()
-    """The destination lacks a CPU feature that the guest may use; ``error``, ``error_type``."""
-    MEMORY_MAPPED = auto()
-    ACCEPT_STOPPED = auto()
-    """No more connections are taken: the state request's header was read."""
-    RESTORING = auto()
-    RESTORED = auto()
-    STATE_RECEIVED = auto()
-    """The state was restored, its acknowledgement not yet written; ``receive_ns``, ``restore_ns``."""
-    RESUME_TIMED = auto()
-    """The guest was resumed, its acknowledgement not yet written; ``resume_ns``."""
-    FINAL_STATE_TIMED = auto()
-    """Same instant; ``took_ns`` counts from the state request's header."""
-    PAUSED_STATE_RECEIVED = auto()
-    """The state of a VM that was paused before the migration: nothing is resumed."""
-    RECEIVE_FINISHED = auto()
-    """After the last acknowledgement was written: not ordered against the source."""
-    RECEIVE_FAILED = auto()
-    RECEIVE_ABORTED = auto()
-    """The destination refuses a command, before it writes the refusal; ``command``, as it is printed, ``error``."""
-    PEER_LOST = auto()
-    """The destination found the connection closed by the source."""
-    PREFAULT_STARTED = auto()
-    PREFAULT_DONE = auto()
-    PREFAULT_ERROR = auto()
-    """A page could not be fetched; ``error``."""
-    PREFAULT_FAILED = auto()
-    """Fetching in the background was given up."""
-    GUEST_PANICKED = auto()
-    """The guest reported that it crashed."""
-
-
-class Command(StrEnum):
-    """What the source asks of the destination over their connection."""
-
-    START = auto()
-    CONFIG = auto()
-    """Here is the configuration of the VM: make room for it."""
-    MEMORY_FD = auto()
-    """Here is a descriptor of the guest's memory, which is on this host and is not copied."""
-    MEMORY = auto()
-    """Here is a pass of memory, or a share of one."""
-    STATE = auto()
-    """Here is the state of vCPUs and devices."""
-    COMPLETE = auto()
-    """Resume the guest."""
-    COMPLETE_PAUSED = auto()
-    """Be done, but leave the guest paused, as it was."""
-    PAGE_FAULT = auto()
-    ABANDON = auto()
-    INVALID = auto()
 
 
 class Observation(NamedTuple):

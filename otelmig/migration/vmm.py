@@ -33,8 +33,6 @@ class Vmm:
     """The version that the process printed."""
     releases_text: str
     """The releases that print what this log contains, e.g. ``v52.0`` or ``v36.0..v48.0``."""
-    vcpus_resume_first: bool
-    """Whether this release starts the vCPUs before the devices when it resumes a VM."""
     last_ns: int
     """The latest time printed in its log, on its clock."""
     last_written_ns: int | None

@@ -12,9 +12,9 @@ from trace_invariants import CORPUS
 
 from backends.log_receiver import log_receiver
 from backends.retry import eventually
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
-from otelmig.migration.observation import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs, truth
 
 from otelmig.errors import UsageError
 from otelmig.hypervisors import hypervisors
-from otelmig.migration.observation import Kind
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.side import Result
 from otelmig.pairing.pairing import pair_sides
 from otelmig.pipeline import read_findings

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trace_invariants import CORPUS
 
-from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import EventParser, MonitorEvent, monitor_events
+from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import EventParser, MonitorEvent, monitor_events
 from otelmig.inputs.line import Line, Where
 
 if TYPE_CHECKING:

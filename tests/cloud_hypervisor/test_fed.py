@@ -12,8 +12,8 @@ from feeding import RECORDINGS, feed, filtered, finished_sides, growing, inputs_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.inputs.opening import open_inputs
-from otelmig.migration.observation import Kind
 from otelmig.migration.side import Role, SideState
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from allow_list import FILE_LOG, allowed_heads, rendered
 
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.messages import TABLE
-from otelmig.migration.observation import Kind
 
 
 def test_lists_are_what_the_message_table_gives() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import otelmig
 from otelmig.hypervisors import hypervisors
+from otelmig.migration.facts import DirtyRateMethod, ErrorType
 from otelmig.trace.attributes import ATTRIBUTES
 
 _PACKAGE = Path(otelmig.__file__).parent
@@ -83,6 +84,39 @@ def test_nobody_enters_a_hypervisors_package(path: Path) -> None:
         if name.startswith(f"{package}.") or name == "otelmig.hypervisors.__init__":
             continue
         assert not [each for each in _imports(path) if each == package or each.startswith(f"{package}.")]
+
+
+def _vocabulary(package: Path) -> frozenset[str]:
+    """The members of the enumerations in a hypervisor's ``kinds`` that are no ordinary words."""
+    values = {
+        node.targets[0].id
+        for parent in ast.walk(ast.parse((package / "kinds.py").read_text()))
+        if isinstance(parent, ast.ClassDef)
+        for node in parent.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    return frozenset(value for value in values if "_" in value)
+
+
+def test_nobody_names_a_moment_of_a_hypervisors_log() -> None:
+    """What leaves a package is facts: no module outside it names a member of its vocabulary, or spells its value."""
+    package = _PACKAGE / "hypervisors" / "cloud_hypervisor"
+    vocabulary = _vocabulary(package)
+    assert {"VM_PAUSING", "DIRTY_ROUND", "COMMAND_RECEIVED"} <= vocabulary
+    of_facts = {member.upper() for member in (*ErrorType, *DirtyRateMethod)}  # "resume_failed" is an error type, too
+    named = {
+        f"{path.relative_to(_PACKAGE)}:{node.lineno}"
+        for path in _MODULES
+        if package not in path.parents
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Kind")
+        or (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and node.value.upper() in vocabulary - of_facts
+        )
+    }
+    assert not named
 
 
 _NAMES_A_HYPERVISOR = {"trace/attributes.py"}

@@ -94,7 +94,6 @@ class _QemuReader:
             domain=ClockDomain.BOOTTIME,
             version=None,
             releases_text="10.1 or later",
-            vcpus_resume_first=False,
             last_ns=observations[-1].stamp.ns,
             last_written_ns=1_780_000_000 * 10**9,
         )

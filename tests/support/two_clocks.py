@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from hypothesis import strategies as st
 
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import f32_error_ns
 from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Constraint, Endpoint, destination_first, source_first
-from otelmig.migration.observation import Kind, Observation
+from otelmig.migration.observation import Observation
 from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:

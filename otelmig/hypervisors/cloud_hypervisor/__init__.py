@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import constraints_between
+from otelmig.hypervisors.cloud_hypervisor.reader import CloudHypervisorReader, is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted, written_by
-from otelmig.hypervisors.cloud_hypervisor.reading.reader import CloudHypervisorReader, is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM
 

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from otelmig.migration.observation import Kind
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.side import Mode
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from otelmig.migration.observation import Command, Observation
+    from otelmig.hypervisors.cloud_hypervisor.kinds import Command
+    from otelmig.migration.observation import Observation
     from otelmig.migration.side import Result, Role, Side
 
 __all__ = ["AttemptLines", "DirtyRound", "dirty_rounds_of", "lines_of"]

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines, dirty_rounds_of
 from otelmig.hypervisors.cloud_hypervisor.facts.side import side_of
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.migration.facts import ErrorType
-from otelmig.migration.observation import Command, Kind, Observation
 from otelmig.migration.side import Mode, Result, Role, SideState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
+    from otelmig.migration.observation import Observation
     from otelmig.migration.side import Side
     from otelmig.migration.vmm import Vmm
 
@@ -275,13 +276,20 @@ class Attempt:
             return kind in _AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or was_paused)
         return True
 
-    def side(self, vmm: Vmm, *, final: bool, corrected: Callable[[Observation], Observation] | None = None) -> Side:
+    def side(
+        self,
+        vmm: Vmm,
+        *,
+        vcpus_resume_first: bool,
+        final: bool,
+        corrected: Callable[[Observation], Observation] | None = None,
+    ) -> Side:
         """Return what is known of the attempt by now, as a side of ``vmm``.
 
         ``corrected`` reads the observations once more, with what only the rest of the log has told.
         """
         if corrected is not None:
-            return self._corrected(corrected).side(vmm, final=final)
+            return self._corrected(corrected).side(vmm, vcpus_resume_first=vcpus_resume_first, final=final)
         mode = self._mode()
         lines = AttemptLines(
             role=self.role,
@@ -291,7 +299,7 @@ class Attempt:
             mode=mode,
             paused_before=self.paused_before,
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
-            vcpus_resume_first=vmm.vcpus_resume_first,
+            vcpus_resume_first=vcpus_resume_first,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
         return side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)

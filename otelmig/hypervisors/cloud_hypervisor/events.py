@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import AFTER_HEAD, ALL, FORK, LastWord, Releases, since, until
-from otelmig.migration.observation import NO_VALUES, Kind, Value
+from otelmig.migration.observation import NO_VALUES, Value
 from otelmig.migration.side import Role
 
 if TYPE_CHECKING:

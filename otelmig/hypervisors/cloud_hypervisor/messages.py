@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import command_error_type, error_type
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_form import COMMANDS, VM_CALLS, Row
 from otelmig.hypervisors.cloud_hypervisor.reading.vm_config import vm_config_values
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, LastWord, Releases, since, until
 from otelmig.migration.facts import ErrorType
-from otelmig.migration.observation import Command, Kind
 from otelmig.migration.side import Role, SideState
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since, until
 from otelmig.migration.constraint import Basis, Endpoint
 from otelmig.migration.facts import ErrorType
-from otelmig.migration.observation import Command, Kind
 from otelmig.migration.side import Mode, Result
 
 if TYPE_CHECKING:

@@ -11,20 +11,20 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.beside.crash import is_crash
+from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import is_event_stream
+from otelmig.hypervisors.cloud_hypervisor.beside.progress import is_progress
 from otelmig.hypervisors.cloud_hypervisor.diagnosis.line_account import (
     read_every_answer,
     read_every_event,
     read_every_line,
 )
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_FORMAT, KNOWN_FORMS
-from otelmig.hypervisors.cloud_hypervisor.reading.crash import is_crash
-from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import is_event_stream
-from otelmig.hypervisors.cloud_hypervisor.reading.progress import is_progress
-from otelmig.hypervisors.cloud_hypervisor.reading.reader import is_beside_logs
+from otelmig.hypervisors.cloud_hypervisor.reader import is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_for
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
 from otelmig.hypervisors.diagnosis import Diagnosis, Gap
-from otelmig.migration.observation import Kind
 from otelmig.migration.side import Result, Role
 from otelmig.migration.stamp import ClockDomain
 

@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import MonitorEvent, monitor_events
+from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, is_progress
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
-from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import MonitorEvent, monitor_events
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of
-from otelmig.hypervisors.cloud_hypervisor.reading.progress import ProgressLines, is_progress
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, UnparsedLine, no_meaning, no_record
 from otelmig.hypervisors.diagnosis import LineAccount, Sample
-from otelmig.migration.observation import Kind
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, device_instants, killed, printed, run_window
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.facts import (
     DestinationFacts,
     ErrorType,
@@ -15,7 +16,6 @@ from otelmig.migration.facts import (
     Restore,
     Resume,
 )
-from otelmig.migration.observation import Command, Kind
 from otelmig.migration.side import Result
 from otelmig.migration.url import MigrationUrl
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, device_instants, printed
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.facts import Downtime, DowntimeParts, Pause, Snapshot, Stretch, Window
-from otelmig.migration.observation import Kind
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines

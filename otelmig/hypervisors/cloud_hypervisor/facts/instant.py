@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.facts import DeviceInstant, Killed, Printed, Window
-from otelmig.migration.observation import Kind
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.facts import (
     Convergence,
     ConvergenceReason,
@@ -14,7 +15,6 @@ from otelmig.migration.facts import (
     MemoryFigures,
     MemoryPass,
 )
-from otelmig.migration.observation import Kind
 from otelmig.migration.side import Result
 from otelmig.units import MILLISECOND_NS
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from otelmig.hypervisors.cloud_hypervisor.facts.downtime import before_downtime, downtime, pause, snapshot
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, killed, run_window
 from otelmig.hypervisors.cloud_hypervisor.facts.memory import memory_copy
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.facts import ErrorType, Failure, SourceFacts, Terms
-from otelmig.migration.observation import Kind
 from otelmig.migration.side import Result
 from otelmig.migration.url import MigrationUrl
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
+from otelmig.hypervisors.cloud_hypervisor.beside.crash import killed_after
 from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
-from otelmig.hypervisors.cloud_hypervisor.reading.crash import killed_after
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact, observation_of
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
-from otelmig.migration.observation import Kind, Observation, Value
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord
     from otelmig.inputs import Host, Line, Stream
+    from otelmig.migration.observation import Observation, Value
     from otelmig.migration.stamp import Stamp
 
 __all__ = ["LogProcess", "LogWriters"]

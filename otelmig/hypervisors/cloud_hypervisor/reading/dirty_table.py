@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from otelmig.migration.observation import Kind, Observation
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+
+if TYPE_CHECKING:
+    from otelmig.migration.observation import Observation
 
 __all__ = ["DirtyTables"]
 

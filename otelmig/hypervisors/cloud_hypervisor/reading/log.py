@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.reading.crash import killed_values
+from otelmig.hypervisors.cloud_hypervisor.beside.crash import killed_values
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogWriters
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import MOST_LINES, RecordTexts
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of, wanted
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import no_meaning, no_record
-from otelmig.migration.observation import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

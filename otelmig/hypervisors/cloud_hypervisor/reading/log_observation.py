@@ -8,9 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
-from otelmig.migration.observation import Kind, Observation, Value
+from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:

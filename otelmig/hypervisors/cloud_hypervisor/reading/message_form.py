@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from otelmig.migration.observation import NO_VALUES, Command, Value
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command
+from otelmig.migration.observation import NO_VALUES, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
-    from otelmig.migration.observation import Kind
 
 __all__ = ["COMMANDS", "VM_CALLS", "Row"]
 

@@ -8,10 +8,11 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES, TABLE
 from otelmig.hypervisors.cloud_hypervisor.releases import since
 from otelmig.inputs import LineFilter
-from otelmig.migration.observation import NO_VALUES, Kind
+from otelmig.migration.observation import NO_VALUES
 from otelmig.migration.side import Role
 
 if TYPE_CHECKING:

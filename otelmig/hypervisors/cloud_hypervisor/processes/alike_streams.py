@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from otelmig.hypervisors.cloud_hypervisor.reading.crash import CrashLines
-from otelmig.hypervisors.cloud_hypervisor.reading.event_lines import EventLines
-from otelmig.hypervisors.cloud_hypervisor.reading.processes import BesideLogs
-from otelmig.hypervisors.cloud_hypervisor.reading.progress import ProgressLines
+from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines
+from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
+from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines
+from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines

@@ -31,6 +31,8 @@ class Process:
     """The stem of its log, or of what stands for the log."""
     observations: Sequence[Observation]
     """In the order in which they were logged; all stamps are on this process's clock."""
+    vcpus_resume_first: bool = False
+    """Whether this release starts the vCPUs before the devices when it resumes a VM."""
     log: LogProcess | None = None
     """Its log alone; None for what was given beside logs and fits none."""
 
@@ -70,4 +72,4 @@ class Process:
     def side(self, attempt: Attempt, *, final: bool) -> Side:
         """Return one of its attempts as a side."""
         corrected = self.log.corrected if self.log is not None and not self.is_joined else None
-        return attempt.side(self.vmm, final=final, corrected=corrected)
+        return attempt.side(self.vmm, vcpus_resume_first=self.vcpus_resume_first, final=final, corrected=corrected)

@@ -16,11 +16,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
-from otelmig.migration.observation import Command, Kind, Observation
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.stamp import COARSE_NS, ClockDomain, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from otelmig.migration.observation import Observation
 
 __all__ = ["Fit", "fit", "merged"]
 

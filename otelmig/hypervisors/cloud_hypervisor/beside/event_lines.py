@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
+from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import EventParser, MonitorEvent
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
-from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import EventParser, MonitorEvent
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT
 from otelmig.hypervisors.cloud_hypervisor.releases import since
-from otelmig.migration.observation import Kind, Observation
+from otelmig.migration.observation import Observation
 from otelmig.migration.side import SideState
 
 if TYPE_CHECKING:

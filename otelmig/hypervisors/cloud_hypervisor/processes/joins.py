@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.reading.crash import crashed
-from otelmig.hypervisors.cloud_hypervisor.reading.event_lines import FIRST_WITH_MIGRATION_EVENTS
-from otelmig.hypervisors.cloud_hypervisor.reading.process import Process
-from otelmig.hypervisors.cloud_hypervisor.reading.progress import joined as with_statistics
-from otelmig.hypervisors.cloud_hypervisor.reading.streams import fit, merged
+from otelmig.hypervisors.cloud_hypervisor.beside.crash import crashed
+from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import FIRST_WITH_MIGRATION_EVENTS
+from otelmig.hypervisors.cloud_hypervisor.beside.progress import joined as with_statistics
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
+from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import fit, merged
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, SYSTEM, Releases, until
-from otelmig.migration.observation import Kind
 from otelmig.migration.stamp import ClockDomain
 from otelmig.migration.vmm import Vmm, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.reading.crash import Crash
+    from otelmig.hypervisors.cloud_hypervisor.beside.crash import Crash
+    from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventProcess
+    from otelmig.hypervisors.cloud_hypervisor.beside.progress import Progress
+    from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import Fit
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
-    from otelmig.hypervisors.cloud_hypervisor.reading.event_lines import EventProcess
-    from otelmig.hypervisors.cloud_hypervisor.reading.progress import Progress
-    from otelmig.hypervisors.cloud_hypervisor.reading.streams import Fit
     from otelmig.migration.observation import Observation
 
 __all__ = [
@@ -145,7 +145,6 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         domain=log.domain,
         version=log.version,
         releases_text=", ".join([str(releases), *sorted(log.variants)]),
-        vcpus_resume_first=releases.last <= _LAST_WITH_VCPUS_FIRST,
         last_ns=log.last_ns,
         last_written_ns=log.stream.mtime_ns,
         shared_log=None if log.taken_in_turns else f"{log.stream.key}\n{log.writer}",
@@ -155,7 +154,11 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         notes=tuple(notes),
     )
     return Process(
-        vmm=vmm, stem=log.stream.stem, observations=_corrected(log) if observations is None else observations, log=log
+        vmm=vmm,
+        stem=log.stream.stem,
+        observations=_corrected(log) if observations is None else observations,
+        vcpus_resume_first=releases.last <= _LAST_WITH_VCPUS_FIRST,
+        log=log,
     )
 
 
@@ -177,7 +180,6 @@ def process_of_events(events: EventProcess, note: str = "") -> Process:
         domain=ClockDomain.BOOTTIME,
         version=None,
         releases_text=str(FIRST_WITH_MIGRATION_EVENTS),
-        vcpus_resume_first=False,
         last_ns=max((seen.stamp.ns for seen in events.observations), default=0),
         last_written_ns=events.stream.mtime_ns,
         event_stream=events.stream.key,

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
-from otelmig.hypervisors.cloud_hypervisor.reading.process import Process
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_STATISTICS, UnparsedLine
 from otelmig.hypervisors.cloud_hypervisor.releases import FORK, SYSTEM, since
-from otelmig.migration.observation import Kind, Observation, Value
+from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
 from otelmig.migration.vmm import Vmm
 
@@ -176,7 +177,6 @@ def _alone(progress: Progress) -> Process:
         domain=ClockDomain.REALTIME,
         version=None,
         releases_text=f"{since('v50.0')}, {FORK}",
-        vcpus_resume_first=False,
         last_ns=progress.last_ms * _MS,
         last_written_ns=progress.stream.mtime_ns,
     )

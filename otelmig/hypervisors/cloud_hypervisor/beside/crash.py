@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP
-from otelmig.migration.observation import Kind, Observation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from otelmig.hypervisors.cloud_hypervisor.reading.process import Process
+    from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
     from otelmig.inputs import Line, Stream
     from otelmig.inputs.line import Where
-    from otelmig.migration.observation import Value
+    from otelmig.migration.observation import Observation, Value
 
 __all__ = ["Crash", "CrashLines", "crashed", "is_crash", "killed_after", "killed_values"]
 

@@ -10,13 +10,13 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines, is_crash
+from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
+from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import is_event_stream
+from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, is_progress
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, compile_log_format
-from otelmig.hypervisors.cloud_hypervisor.reading.alike_streams import AlikeStreams, common_name
-from otelmig.hypervisors.cloud_hypervisor.reading.crash import CrashLines, is_crash
-from otelmig.hypervisors.cloud_hypervisor.reading.event_lines import EventLines
-from otelmig.hypervisors.cloud_hypervisor.reading.event_stream import is_event_stream
-from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
-from otelmig.hypervisors.cloud_hypervisor.reading.processes import (
+from otelmig.hypervisors.cloud_hypervisor.processes.alike_streams import AlikeStreams, common_name
+from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
     is_migration,
     process_of_events,
     process_of_log,
@@ -24,7 +24,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.processes import (
     silent_streams,
     without_copies,
 )
-from otelmig.hypervisors.cloud_hypervisor.reading.progress import ProgressLines, is_progress
+from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import UnparsedLine
 from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader, reader_for
 from otelmig.hypervisors.hypervisor import ReadingReport
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
-    from otelmig.hypervisors.cloud_hypervisor.reading.alike_streams import NoLog
+    from otelmig.hypervisors.cloud_hypervisor.processes.alike_streams import NoLog
+    from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
+    from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
-    from otelmig.hypervisors.cloud_hypervisor.reading.process import Process
-    from otelmig.hypervisors.cloud_hypervisor.reading.processes import BesideLogs
     from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import Line, Stream
     from otelmig.migration.side import Side

@@ -1,0 +1,1 @@
+"""What is read beside logs: event streams, migration statistics, crash reports."""
