@@ -8,15 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.clock.epoch import Tie, epochs
-from otelmig.errors import InputError, UsageError
+from otelmig.clock.epoch import epochs
+from otelmig.errors import InputError
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
 from otelmig.inputs.opening import open_inputs
-from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
-from otelmig.pairing.pairing import pair_sides, unpaired
+from otelmig.pairing.absolute_time import anchored_processes, ties_of, unused
+from otelmig.pairing.migration import unpaired
+from otelmig.pairing.pairing import pair_sides
 from otelmig.trace.build import build_trace
 from otelmig.trace.identity import identity_of
 from otelmig.trace.options import TraceOptions
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from otelmig.inputs import InputLog
     from otelmig.migration.side import Side
     from otelmig.migration.vmm import Vmm
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
     from otelmig.trace.span import Trace
 
 __all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]
@@ -70,11 +71,11 @@ class Findings:
             yield trace
 
     def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
-        """The same, each with the migration that it shows."""
-        for found in self.migrations:
-            yield found, build_trace(found, self.epochs[found.reference.vmm.key], options)
-        for found, epoch in self.later():
-            yield found, build_trace(found, epoch, options)
+        """Yield the traces like :meth:`traces`, each with the migration that it shows."""
+        for migration in self.migrations:
+            yield migration, build_trace(migration, self.epochs[migration.reference.vmm.key], options)
+        for migration, epoch in self.later():
+            yield migration, build_trace(migration, epoch, options)
 
 
 def trace_migrations(
@@ -153,20 +154,20 @@ def read_findings(
     sides = _each_once((side for each in told for side in each.sides), notes)
     pairing = pair_sides(sides, by_system, pairs, clock)
     zeros = anchors or {}
-    anchored = _anchored(sides, zeros)
-    known = epochs(processes, _ties(pairing.migrations), anchored)
+    anchored = anchored_processes(sides, zeros)
+    known = epochs(processes, ties_of(pairing.migrations), anchored)
     notes += pairing.notes
-    notes += _unused(pairing.migrations, anchored, clock)
+    notes += unused(pairing.migrations, anchored, clock)
 
     def later() -> Iterator[tuple[Migration, Epoch]]:
         for each in ended:
             vmm = each.process.vmm
-            epoch = epochs([vmm], (), _anchored(each.sides, zeros))[vmm.key]
+            epoch = epochs([vmm], (), anchored_processes(each.sides, zeros))[vmm.key]
             for side in each.sides:
                 yield unpaired(side), epoch
 
     return Findings(
-        migrations=tuple(sorted(pairing.migrations, key=lambda found: _reference_start(found, known))),
+        migrations=tuple(sorted(pairing.migrations, key=lambda migration: _reference_start(migration, known))),
         epochs=known,
         errors=tuple(errors),
         notes=notes,
@@ -178,16 +179,16 @@ def read_findings(
 
 
 def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
-    """Each attempt once, by its fullest story: pieces of one log that overlap tell of it several times."""
-    found: dict[bytes, Side] = {}
+    """Return each attempt once, by its fullest story: pieces of one log that overlap tell of it several times."""
+    fullest: dict[bytes, Side] = {}
     for side in sides:
         digest = identity_of(side, parent=None, name=None).digest
-        other = found.get(digest)
+        other = fullest.get(digest)
         if other is not None:
             notes.append(f"{side.name}: an attempt that {other.name} tells of, too, read once")
         if other is None or len(side.observations) > len(other.observations):
-            found[digest] = side
-    return list(found.values())
+            fullest[digest] = side
+    return list(fullest.values())
 
 
 def _written_in_turn(processes: Sequence[Vmm]) -> list[Vmm]:
@@ -206,7 +207,7 @@ def _written_in_turn(processes: Sequence[Vmm]) -> list[Vmm]:
 def diagnoses(findings: Findings, reading: LogOptions) -> Iterator[Diagnosis]:
     """Examine every input that was read, line by line."""
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
-    sides = [side for found in findings.migrations for side in found.sides]
+    sides = [side for migration in findings.migrations for side in migration.sides]
     for system, inputs in findings.inputs.items():
         for log in inputs:
             own = [side for side in sides if log.key in side.vmm.inputs]
@@ -281,55 +282,6 @@ def _by_hypervisor(
     return found
 
 
-def _reference_start(found: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:
-    side = found.reference
+def _reference_start(migration: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:
+    side = migration.reference
     return side.observations[0].stamp.ns + known[side.vmm.key].ns, side.name, side.attempt
-
-
-def _ties(migrations: Iterable[Migration]) -> Iterator[Tie]:
-    for found in migrations:
-        if found.source is not None and found.destination is not None and found.placement is not None:
-            yield Tie(
-                source=found.source.vmm,
-                destination=found.destination.vmm,
-                offset_ns=found.placement.applied_ns,
-                error_ns=found.placement.error_ns(found.placement.at_ns),
-            )
-
-
-def _unused(
-    migrations: Iterable[Migration], anchored: Mapping[str, Anchor], clock: ClockOptions | None
-) -> Iterator[str]:
-    """What the user knows of the clocks and these logs have no use for."""
-    for found in migrations:
-        for side in found.sides:
-            if side.vmm.domain is ClockDomain.REALTIME and side.vmm.key in anchored:
-                yield f"`anchors`: {side.vmm.name} has a wall clock, so nothing else says when it was written"
-        source, destination, placement = found.source, found.destination, found.placement
-        if source is None or destination is None or placement is None:
-            continue
-        wall = [side.vmm.domain is ClockDomain.REALTIME for side in found.sides]
-        if clock is not None and clock.measured and not all(wall):
-            yield f"{source.name} and {destination.name} are not both on wall clocks: measurements do not count here"
-        one, other = anchored.get(source.vmm.key), anchored.get(destination.vmm.key)
-        error_ns = placement.error_ns(placement.at_ns)
-        if one is not None and other is not None and error_ns is not None and not any(wall):
-            apart_ns = abs(other.ns + placement.estimate_ns - one.ns)
-            if apart_ns > one.error_ns + other.error_ns + error_ns:
-                yield (
-                    f"`anchors`: those of {source.name} and {destination.name} contradict the logs by "
-                    f"{apart_ns / 1e9:.3f} s; the source's is used"
-                )
-
-
-def _anchored(sides: Sequence[Side], anchors: Mapping[str, Anchor]) -> dict[str, Anchor]:
-    """Return the anchors by the key of the process they are for."""
-    found: dict[str, Anchor] = {}
-    for name, anchor in anchors.items():
-        matching = [side for side in sides if name in (str(side.role), side.vmm.name)]
-        if sides and not matching:
-            known = [*Role, *(side.vmm.name for side in sides)]
-            text = f"`anchors`: no side or log is called {name!r} (want source, destination, or a log's name)"
-            raise UsageError(text, unknown=name, known=known)
-        found.update((side.vmm.key, anchor) for side in matching)
-    return found

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors import Hypervisor
     from otelmig.migration.constraint import Constraint
     from otelmig.migration.side import Side
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
 
 __all__ = ["BindingConstraint", "Explanation", "Offset", "explain"]
 

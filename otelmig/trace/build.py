@@ -28,7 +28,7 @@ from otelmig.units import MICROSECOND_NS
 if TYPE_CHECKING:
     from otelmig.clock.epoch import Epoch
     from otelmig.migration.side import Side
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
     from otelmig.trace.identity import Identity
     from otelmig.trace.options import TraceOptions
     from otelmig.trace.phases.blackout import Blackout

@@ -11,7 +11,7 @@ from otelmig.trace.attributes import dialect_attribute, version_attribute
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
     from otelmig.trace.options import TraceOptions
     from otelmig.trace.span import AttributeValue
 

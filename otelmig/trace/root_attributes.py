@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from otelmig.clock.epoch import Epoch
     from otelmig.migration.side import Side
     from otelmig.migration.url import MigrationUrl
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
     from otelmig.trace.drafting.aligned_sides import AlignedSides
     from otelmig.trace.drafting.span_draft import SpanDraft
     from otelmig.trace.options import TraceOptions

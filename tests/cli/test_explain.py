@@ -15,7 +15,7 @@ from otelmig.pairing.explanation import Explanation, explain
 from otelmig.pipeline import read_findings
 
 if TYPE_CHECKING:
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
 
 _TWO_HOSTS = [CORPUS / "v53.0-twohosts" / name for name in ("source.log", "destination.log")]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from otelmig.migration.side import Side
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
     from otelmig.trace.span import Trace
 
 _MS, _S, _HOUR, _DAY = 10**6, 10**9, 3_600, 86_400

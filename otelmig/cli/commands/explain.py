@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from otelmig.cli.envelope import Envelope
     from otelmig.pairing.explanation import Explanation
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
 
 __all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
 

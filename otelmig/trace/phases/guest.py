@@ -11,7 +11,7 @@ from otelmig.trace.attributes import GuestLocation
 if TYPE_CHECKING:
     from otelmig.migration.facts import Instant
     from otelmig.migration.side import Side
-    from otelmig.pairing.pairing import Migration
+    from otelmig.pairing.migration import Migration
 
 __all__ = ["Guest", "guest_after"]
 
