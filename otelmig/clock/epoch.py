@@ -78,7 +78,7 @@ class Tie:
 def epochs(processes: Iterable[Vmm], ties: Iterable[Tie], anchors: Mapping[str, Anchor]) -> dict[str, Epoch]:
     """Return the epoch of every process, by its key; ``anchors`` gives the Unix time of some processes' zero."""
     by_key = {process.key: process for process in processes}
-    found = {
+    by_process = {
         key: Epoch(ns=0, origin=EpochOrigin.PARTIAL_WALLCLOCK)
         if process.assumed
         else Epoch(ns=0, origin=EpochOrigin.WALLCLOCK, error_ns=0)
@@ -86,11 +86,11 @@ def epochs(processes: Iterable[Vmm], ties: Iterable[Tie], anchors: Mapping[str, 
         if process.domain is ClockDomain.REALTIME
     }
     for key, anchor in anchors.items():
-        found.setdefault(key, Epoch(ns=_grid(anchor.ns), origin=EpochOrigin.ANCHOR, error_ns=anchor.error_ns))
-    found |= {
+        by_process.setdefault(key, Epoch(ns=_grid(anchor.ns), origin=EpochOrigin.ANCHOR, error_ns=anchor.error_ns))
+    by_process |= {
         key: Epoch(ns=_grid(process.latest_zero_ns), origin=EpochOrigin.RECEIPT)
         for key, process in by_key.items()
-        if key not in found and process.latest_zero_ns is not None
+        if key not in by_process and process.latest_zero_ns is not None
     }
     neighbours: dict[str, list[tuple[str, int, int | None]]] = defaultdict(list)
     for tie in ties:
@@ -98,31 +98,31 @@ def epochs(processes: Iterable[Vmm], ties: Iterable[Tie], anchors: Mapping[str, 
         # epoch of the second = epoch of the first - offset
         neighbours[one].append((other, -tie.offset_ns, tie.error_ns))
         neighbours[other].append((one, tie.offset_ns, tie.error_ns))
-    _spread(found, neighbours)
+    _spread(by_process, neighbours)
     for key in by_key:
-        if key not in found:
-            found.update(_by_file_times(key, by_key, neighbours))
-    return found
+        if key not in by_process:
+            by_process.update(_by_file_times(key, by_key, neighbours))
+    return by_process
 
 
-def _spread(found: dict[str, Epoch], neighbours: Mapping[str, list[tuple[str, int, int | None]]]) -> None:
+def _spread(by_process: dict[str, Epoch], neighbours: Mapping[str, list[tuple[str, int, int | None]]]) -> None:
     """Carry known epochs over ties to processes that have none."""
-    queue = list(found)
+    queue = list(by_process)
     for key in queue:
         for other, step, step_error_ns in neighbours.get(key, ()):
-            if other not in found:
-                known = found[key]
+            if other not in by_process:
+                known = by_process[key]
                 origin = EpochOrigin.PEER_WALLCLOCK if known.origin is EpochOrigin.WALLCLOCK else known.origin
                 unknown = known.error_ns is None or step_error_ns is None
                 error_ns = None if unknown else (known.error_ns or 0) + (step_error_ns or 0)
-                found[other] = Epoch(ns=_grid(known.ns + step), origin=origin, error_ns=error_ns)
+                by_process[other] = Epoch(ns=_grid(known.ns + step), origin=origin, error_ns=error_ns)
                 queue.append(other)
 
 
 def _by_file_times(
     key: str, by_key: Mapping[str, Vmm], neighbours: Mapping[str, list[tuple[str, int, int | None]]]
 ) -> dict[str, Epoch]:
-    """The latest epoch that puts no line of the tied processes after the time its file was last written."""
+    """Return the latest epoch that puts no line of the tied processes after the time its file was last written."""
     steps = {key: 0}
     queue = [key]
     for each in queue:

@@ -63,12 +63,12 @@ _KINDS: Final[tuple[tuple[bytes, str, Callable[[BinaryIO], _Opened]], ...]] = (
 
 
 def compression_of(head: bytes) -> str | None:
-    """The name of the compression of data that begins like this, or None if it is plain."""
+    """Return the name of the compression of data that begins like this, or None if it is plain."""
     return next((name for magic, name, _ in _KINDS if head.startswith(magic)), None)
 
 
 def decompressed(file: BinaryIO, compression: str) -> Callable[[int], bytes]:
-    """A function that reads the next (up to) so many decompressed bytes of ``file``; empty at the end.
+    """Return a function that reads the next (up to) so many decompressed bytes of ``file``; empty at the end.
 
     It raises :class:`DecompressionError` where the data is damaged or ends too early.
     """

@@ -136,7 +136,7 @@ class InputFile:
             yield Line(text=_text(raw, 0, len(raw)), where=Where(file=self.name, line=0))
 
     def chunks(self) -> Generator[bytes]:
-        """The bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
+        """Yield the bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
         with self.path.open("rb", buffering=0) as file:
             read = file.read if self.compression is None else decompressed(file, self.compression)
             before = 0
@@ -177,7 +177,7 @@ class InputFile:
             yield buffer, have, have
 
     def _filler(self, buffer: bytearray, stack: ExitStack) -> Callable[[int], int]:
-        """A function that puts the next bytes into ``buffer`` from a place on; it says how many they were."""
+        """Return a function that puts the next bytes into ``buffer`` from a place on; it says how many they were."""
         if self.compression is not None:
             chunks = stack.enter_context(closing(self.chunks()))
 
@@ -249,7 +249,7 @@ def open_input(path: Path, progress: Callable[[int], None] | None = None) -> Inp
 
 
 def _spooled(stream: BinaryIO, name: str, progress: Callable[[int], None] | None) -> InputFile:
-    """What can be read only once goes to a temporary file first; it is gone when the input is."""
+    """Return an input for what can be read only once: a temporary file, which is gone when the input is."""
     spool = tempfile.NamedTemporaryFile(prefix="otelmig-")  # noqa: SIM115 - lives as long as the input does
     while block := stream.read(_BLOCK):
         spool.write(block)

@@ -54,7 +54,7 @@ class Framing:
 
 
 def _rfc3339_ns(text: str) -> int | None:
-    """The end of the interval that an RFC 3339 time with any number of decimals stands for; None if it is no time."""
+    """Return the end of the interval that an RFC 3339 time of any precision stands for; None if it is no time."""
     zone = re.search(r"(?:Z|[+-]\d\d:?\d\d)$", text)
     if zone is None:
         return None
@@ -87,7 +87,7 @@ def _docker_json(text: str) -> Framed | None:
 
 
 def _pattern(name: str, pattern: str) -> Framing:
-    """A transport that puts a prefix before each line; groups name what it says."""
+    """Return a framing that puts a prefix before each line; groups name what it says."""
     compiled = re.compile(pattern)
 
     def unwrap(text: str) -> Framed | None:
@@ -136,7 +136,7 @@ _FRAMINGS: Final[Sequence[Framing]] = (
 
 
 def framings_of(head: str) -> tuple[Framing, ...]:
-    """The transports that carry lines of a file that begins like this, the most frequent first."""
+    """Return the framings that carry lines of a file that begins like this, the most frequent first."""
     counts = dict.fromkeys(range(len(_FRAMINGS)), 0)
     lines = head.split("\n", _SAMPLE)[:_SAMPLE]
     if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in _FRAMINGS):

@@ -29,18 +29,18 @@ _LONGEST_VALUE: Final = 1 << 24
 
 
 def is_json(head: bytes) -> bool:
-    """Whether a file that begins like this was written by ``journalctl -o json``."""
+    """Return whether a file that begins like this was written by ``journalctl -o json``."""
     first = head.lstrip().split(b"\n", 1)[0]
     return first.startswith(b"{") and b'"__REALTIME_TIMESTAMP"' in first
 
 
 def is_export(head: bytes) -> bool:
-    """Whether a file that begins like this was written by ``journalctl -o export``."""
+    """Return whether a file that begins like this was written by ``journalctl -o export``."""
     return head.lstrip().startswith((b"__CURSOR=", b"__REALTIME_TIMESTAMP="))
 
 
 def json_lines(lines: Iterable[Line], wanted: LineFilter | None) -> Iterator[Line]:
-    """The messages of ``-o json`` (one entry a line) in which ``wanted`` matches."""
+    """Yield the messages of ``-o json`` (one entry a line) in which ``wanted`` matches."""
     for line in lines:
         found = _message(_json_fields(line.text), line.where) if line.text else None
         if found is not None and _matches(found, wanted):
@@ -48,7 +48,7 @@ def json_lines(lines: Iterable[Line], wanted: LineFilter | None) -> Iterator[Lin
 
 
 def _json_following(line: Line, writer: str) -> Callable[[], Iterable[str]]:
-    """What journald split at a line feed: the next entries of the same writer."""
+    """Yield the rest of what journald split at a line feed: the next entries of the same writer."""
 
     def lookahead() -> Iterator[str]:
         for raw in line.lookahead() if line.lookahead is not None else ():
@@ -84,7 +84,7 @@ def _json_value(given: object) -> str | None:
 
 
 def _export_entries(chunks: Iterable[bytes]) -> Iterator[tuple[dict[str, str] | None, int]]:
-    """Each entry's fields (None: not readable) and its first line.
+    """Yield each entry's fields (None: not readable) and its first line.
 
     A field is a line ``FIELD=value``, or ``FIELD``, a 64-bit length and bytes; an empty line ends an entry.
     """
@@ -122,7 +122,7 @@ class _Bytes:
     position: int = 0
 
     def line(self) -> bytes | None:
-        """The next line without its end (cut, if it is too long); None at the end of the stream."""
+        """Return the next line without its end (cut, if it is too long); None at the end of the stream."""
         while (end := self.buffer.find(b"\n", self.position)) < 0:
             if len(self.buffer) - self.position >= _LONGEST_VALUE or not self._more():
                 rest = self.take(min(len(self.buffer) - self.position, _LONGEST_VALUE))
@@ -132,7 +132,7 @@ class _Bytes:
         return found
 
     def take(self, size: int) -> bytes:
-        """The next ``size`` bytes, or what is left."""
+        """Return the next ``size`` bytes, or what is left."""
         while len(self.buffer) - self.position < size and self._more():
             pass
         found = self.buffer[self.position : self.position + size]
@@ -152,7 +152,7 @@ def _decoded(value: bytes) -> str:
 def export_lines(
     chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream = NO_STREAM
 ) -> Iterator[Line]:
-    """The messages of ``-o export`` in which ``wanted`` matches."""
+    """Yield the messages of ``-o export`` in which ``wanted`` matches."""
     window: list[Line] = []
     for fields, number in _export_entries(chunks):
         line = _message(fields, Where(file=name, line=number))
@@ -182,7 +182,7 @@ def _matches(line: Line, wanted: LineFilter | None) -> bool:
 
 
 def _message(fields: Mapping[str, str] | None, where: Where) -> Line | None:
-    """The entry's message as a line; None if it has none."""
+    """Return the entry's message as a line; None if it has none."""
     if fields is None:
         return Line(text="(no journal entry)", where=where)
     message = fields.get("MESSAGE")

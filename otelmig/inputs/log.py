@@ -75,7 +75,7 @@ class InputLog:
         return (line.text for line in self.lines(wanted))
 
     def _head_lines(self) -> Iterable[str]:
-        """The lines of the beginning, unwrapped."""
+        """Return the lines of the beginning, unwrapped."""
         part = self.parts[0]
         if is_json(part.head) or is_export(part.head):
             return (line.text for line in islice(self._part_lines(part, None, NO_STREAM), _FIRST))
@@ -197,7 +197,7 @@ def _wrapped(text: str, carriers: Iterable[Framing]) -> Framed | None:
 
 
 def _rest(line: Line, carriers: Sequence[Framing]) -> str:
-    """The other pieces of a line that the transport cut because it was long."""
+    """Return the other pieces of a line that its framing cut because it was long."""
     found = ""
     for raw in islice(line.lookahead() if line.lookahead is not None else (), _PIECES):
         piece = _wrapped(raw, carriers)

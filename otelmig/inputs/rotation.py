@@ -25,7 +25,7 @@ _DATED: Final = re.compile(
 
 
 def _base_name(name: str) -> tuple[str, tuple[int, str]]:
-    """The name of the log that ``name`` is a rotation of, and its age: the smaller, the earlier it was written."""
+    """Return the log that ``name`` is a rotation of, and its age: the smaller, the earlier it was written."""
     plain = _COMPRESSED.sub("", name)
     if (numbered := _NUMBERED.match(plain)) is not None:
         return numbered["base"], (1, f"{9999 - int(numbered['number']):04d}")

@@ -181,13 +181,13 @@ _DIFFERENCES: Final[tuple[tuple[Callable[[Side, Side], bool], str], ...]] = (
 
 def indications(source: Side, destination: Side) -> list[str]:
     """Return what else speaks for the pair, each in a few words."""
-    found = []
+    reasons = []
     endpoint = same_endpoint(source, destination)
     if endpoint is not None:
-        found.append(endpoint)
+        reasons.append(endpoint)
     if same_vm(source, destination):
-        found.append("same VM configuration")
+        reasons.append("same VM configuration")
     received, sent = destination.received.count(RequestKind.MEMORY), source.sent.memory.iterations
     if received and sent:
-        found.append(f"{sent} running memory passes sent, {received} received in all")
-    return found
+        reasons.append(f"{sent} memory iterations sent, {received} received in all")
+    return reasons

@@ -79,9 +79,14 @@ class Explanation:
     """What would make the interval narrower."""
 
 
-def explain(found: Migration, hypervisor: Hypervisor) -> Explanation | None:
+def explain(migration: Migration, hypervisor: Hypervisor) -> Explanation | None:
     """Explain a migration of which both sides are known; None for one that has no second clock."""
-    source, destination, proof, placement = found.source, found.destination, found.proof, found.placement
+    source, destination, proof, placement = (
+        migration.source,
+        migration.destination,
+        migration.proof,
+        migration.placement,
+    )
     if source is None or destination is None or proof is None or placement is None:
         return None
     least = least_drift(proof.constraints)
@@ -99,16 +104,16 @@ def explain(found: Migration, hypervisor: Hypervisor) -> Explanation | None:
         message_ns=message_ns,
         advice=(
             *hypervisor.clock_advice(source, destination),
-            *_advice(found, bounds, placement.at_ns, rounding_ns),
+            *_advice(migration, bounds, placement.at_ns, rounding_ns),
         ),
     )
 
 
 def _count(constraints: Iterable[Constraint]) -> dict[Basis, int]:
-    found = dict.fromkeys(Basis, 0)
+    counts = dict.fromkeys(Basis, 0)
     for each in constraints:
-        found[each.basis] += 1
-    return {basis: count for basis, count in found.items() if count}
+        counts[each.basis] += 1
+    return {basis: count for basis, count in counts.items() if count}
 
 
 def _contradicting(proof: ClockProof) -> tuple[Constraint, ...]:
@@ -144,8 +149,8 @@ def _width(bounds: ClockBounds, at_ns: int) -> tuple[int, int, int]:
     return drift, rounding, between - rounding
 
 
-def _advice(found: Migration, bounds: ClockBounds | None, at_ns: int, rounding_ns: int) -> Iterator[str]:
-    proof = found.proof
+def _advice(migration: Migration, bounds: ClockBounds | None, at_ns: int, rounding_ns: int) -> Iterator[str]:
+    proof = migration.proof
     if proof is None or bounds is None:
         return
     width = _span(bounds, at_ns)
@@ -160,7 +165,7 @@ def _advice(found: Migration, bounds: ClockBounds | None, at_ns: int, rounding_n
             break
     if rounding_ns > _COARSE * width:
         yield f"finer stamps: {rounding_ns / MILLISECOND_NS:.3g} ms of the width is their resolution"
-    wall = all(side.vmm.domain is ClockDomain.REALTIME for side in found.sides)
+    wall = all(side.vmm.domain is ClockDomain.REALTIME for side in migration.sides)
     if wall and not any(each.basis is Basis.PROBE for each in proof.constraints):
         yield (
             "timed exchanges between the hosts just before and after the migration (`ClockOptions.measured`): as "

@@ -25,8 +25,8 @@ def unique_matching(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple
     accepted: dict[int, int] = {}
     ambiguous: set[Edge] = set()
     for group in _groups(edges):
-        found = (_only_matching(group, group & allowed) for allowed in (edges, *preferences))
-        unique = next((matching for matching in found if matching is not None), None)
+        matchings = (_only_matching(group, group & allowed) for allowed in (edges, *preferences))
+        unique = next((matching for matching in matchings if matching is not None), None)
         if unique is None:
             ambiguous |= group
         else:
@@ -53,10 +53,10 @@ def _groups(edges: set[Edge]) -> Iterable[set[Edge]]:
 
 
 def _by_end(edges: Iterable[Edge], end: int) -> dict[int, set[Edge]]:
-    found: dict[int, set[Edge]] = defaultdict(set)
+    by_side: dict[int, set[Edge]] = defaultdict(set)
     for edge in edges:
-        found[edge[end]].add(edge)
-    return found
+        by_side[edge[end]].add(edge)
+    return by_side
 
 
 def _only_matching(group: set[Edge], allowed: set[Edge]) -> dict[int, int] | None:

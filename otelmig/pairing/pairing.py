@@ -75,7 +75,7 @@ def pair_sides(
     refusals = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, Refusal)}
     accepted, ambiguous = unique_matching(
         {edge for edge in candidates if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())},
-        tuple({edge for edge, found in candidates.items() if found.prefers[k]} for k in range(2)),
+        tuple({edge for edge, candidate in candidates.items() if candidate.prefers[k]} for k in range(2)),
     )
     settled = set(accepted.items()) | ambiguous
     rows, columns = {i for i, _ in settled}, {j for _, j in settled}
@@ -84,9 +84,9 @@ def pair_sides(
     candidates |= stepped
     accepted |= unique_matching(set(stepped), ())[0]
     migrations = []
-    for (i, j), found in sorted(candidates.items()):
+    for (i, j), candidate in sorted(candidates.items()):
         if accepted.get(i) == j:
-            migrations.append(found.migration(clock, asserted=i in forced))
+            migrations.append(candidate.migration(clock, asserted=i in forced))
     notes: list[str] = []
     for position, (own, others, taken) in enumerate(
         ((sources, destinations, set(accepted)), (destinations, sources, set(accepted.values())))
@@ -119,7 +119,7 @@ def _stepped(
     clock: ClockOptions,
 ) -> dict[Edge, Candidate]:
     """Return the ``edges`` that one step of a wall clock reconciles, and that enough else speaks for."""
-    found = {}
+    reconciled = {}
     for i, j in edges:
         source, destination = sides[0][i], sides[1][j]
         same = same_vm(source, destination) is True
@@ -129,17 +129,17 @@ def _stepped(
         proof = prove_between(source, destination, candidate.constraints, drift_ppb=clock.drift_ppb)
         step = None if proof.conflict is None else proof.conflict.step
         if step is not None and (same or step.least_ns <= AGREE_NS):
-            found[i, j] = candidate
-    return found
+            reconciled[i, j] = candidate
+    return reconciled
 
 
 def _by_side(edges: Iterable[Edge], position: int) -> dict[int, list[int]]:
     """Return, for each side at one end of ``edges``, those at the other end, the first few of them in order."""
-    found: dict[int, list[int]] = defaultdict(list)
+    partners: dict[int, list[int]] = defaultdict(list)
     for edge in sorted(edges):
-        if len(found[edge[position]]) < _NAMED:
-            found[edge[position]].append(edge[1 - position])
-    return found
+        if len(partners[edge[position]]) < _NAMED:
+            partners[edge[position]].append(edge[1 - position])
+    return partners
 
 
 def _edge(own: int, other: int, position: int) -> Edge:
@@ -195,9 +195,9 @@ def _forced(
 
 
 def _named(name: str, sides: Sequence[Side], role: str) -> int:
-    found = [index for index, side in enumerate(sides) if side.name == name]
-    if len(found) != 1:
+    matching = [index for index, side in enumerate(sides) if side.name == name]
+    if len(matching) != 1:
         names = ", ".join(side.name for side in sides) or "none"
         known = [side.name for side in sides]
         raise UsageError(f"`pairs`: no {role} is called {name!r} (there are: {names})", unknown=name, known=known)
-    return found[0]
+    return matching[0]

@@ -262,7 +262,7 @@ class Attempt:
         return not self.by_kind.keys().isdisjoint(kinds)
 
     def _takes(self, kind: str) -> bool:
-        """Whether a line of ``kind`` belongs to this attempt after something that may be its end."""
+        """Return whether a line of ``kind`` belongs to this attempt after something that may be its end."""
         if self.role is Role.DESTINATION:
             if self.closed:
                 return kind in _AFTER_CLOSING

@@ -36,7 +36,7 @@ class EventForm:
     """Whose last word it is, if it is one."""
 
     def values(self, properties: Mapping[str, str]) -> Mapping[str, Value]:
-        """What the event's properties say."""
+        """Return what the event's properties say."""
         number = properties.get("id", "")
         if self.iteration and number.isdecimal() and len(number) < len("1000000000"):
             return {"iteration": int(number)}
@@ -112,7 +112,7 @@ class Vocabulary:
     renamed: set[str] = field(default_factory=set)
 
     def kind(self, name: str, form: EventForm) -> Kind:
-        """What the event ``name`` means here."""
+        """Return what the event ``name`` means here."""
         if name.endswith("-starting"):
             self.renamed.add(name.removesuffix("-starting") + "-started")
         return form.renamed if form.renamed is not None and name in self.renamed else form.kind

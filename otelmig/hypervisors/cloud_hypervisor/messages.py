@@ -85,7 +85,7 @@ def _known(releases: Releases, *forms: str) -> tuple[Row, ...]:
 
 
 def _refused(text: str, kind: str, releases: Releases = _V36_40) -> Row:
-    """The source says which request the destination answered with an error, or that it wants no more pages."""
+    """Return the row of a line by which the source says that the destination refused, or wants no more pages."""
     return _row(Kind.PEER_REPORTED_ERROR, releases, text, constants={"error": text, "error_type": kind})
 
 

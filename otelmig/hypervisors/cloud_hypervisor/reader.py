@@ -187,13 +187,13 @@ class CloudHypervisorReader:
         alike.add(lines)
 
     def _reader_of_any_form(self, stream: Stream) -> RecordReader:
-        """A stream that has no line yet that would tell its form."""
+        """Return a reader for a stream that has no line yet that would tell its form."""
         forms = [*(compile_log_format(text) for text in self.options.log_formats), *KNOWN_FORMS]
         timed = [form for form in forms if form.clock is not None]
         return RecordReader(forms=timed, options=self.options, latest_ns=stream.mtime_ns)
 
     def _sides_of(self, log: LogLines, touched: Iterable[LogProcess]) -> Sequence[Side]:
-        """What is to be emitted of processes that changed or are over."""
+        """Return what is to be emitted of processes that changed or are over."""
         sides: list[Side] = []
         for process in touched:
             if process.over:
@@ -208,7 +208,7 @@ class CloudHypervisorReader:
         return sides
 
     def _over(self, log: LogLines, process: LogProcess) -> Iterator[Side]:
-        """The sides of a process that is over; none yet, if what else belongs to it will be known later."""
+        """Yield the sides of a process that is over; none yet, if what else belongs to it will be known later."""
         if log.stream.mtime_ns is not None and self._all.has_more_than_logs:
             self._held.append(process)
             return
@@ -221,7 +221,7 @@ class CloudHypervisorReader:
             yield process.side(attempt, final=True)
 
     def _as_they_stand(self, log: LogLines, process: LogProcess, attempts: Iterable[Attempt]) -> Iterator[Side]:
-        """Some attempts of a process that is under way."""
+        """Yield some attempts of a process that is under way, as they stand."""
         log.name_for_now(process)
         whole = self._whole(process)
         joined = {(each.role, each.number): each for each in whole.attempts()} if whole.is_joined else {}
@@ -229,7 +229,7 @@ class CloudHypervisorReader:
             yield whole.side(joined.get((attempt.role, attempt.number), attempt), final=False)
 
     def _whole(self, process: LogProcess) -> Process:
-        """The process with everything that is named like its log and fits it."""
+        """Return the process with everything that is named like its log and fits it."""
         alike = self._alike[common_name(process.stream)]
         if not alike.has_more_than_logs:
             return process_of_log(process)
@@ -239,7 +239,7 @@ class CloudHypervisorReader:
         return next(found)
 
     def _sides_of_events(self, events: EventLines) -> Sequence[Side]:
-        """What is to be emitted of an event stream: nothing while a log is there that is named alike."""
+        """Return what is to be emitted of an event stream: nothing while a log is there that is named alike."""
         process = events.current
         changed = {id(attempt): attempt for attempt in process.attempts.changed if attempt.known}
         process.attempts.changed.clear()
@@ -253,7 +253,7 @@ class CloudHypervisorReader:
         return not self._alike[common_name(stream)].logs
 
     def _joined(self, beside: BesideLogs) -> Iterator[Side]:
-        """Everything that is not final yet, and what was but is not any more, by all that was read."""
+        """Yield everything that is not final yet, and what was but is not any more, by all that was read."""
         final = {process.key for process in self._remembered}
         logs = without_copies([*self._remembered, *self._held], self.report.notes)
         for process in processes_of(logs, beside):

@@ -35,7 +35,7 @@ class Crash:
 
 
 def is_crash(head: bytes) -> bool:
-    """Whether a file that begins like this holds such a report and no log."""
+    """Return whether a file that begins like this holds such a report and no log."""
     return _HEAD in head and b" -- " not in head
 
 

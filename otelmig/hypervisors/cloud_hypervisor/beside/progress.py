@@ -85,7 +85,7 @@ class ProgressLines:
 
 
 def _answer(text: str) -> dict[str, Any] | None:
-    """An answer with both of its times; None if the text is none."""
+    """Return an answer with both of its times; None if the text holds none."""
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):
@@ -103,7 +103,7 @@ def _number(value: object) -> int | None:
 
 
 def _between(first_ms: int, last_ms: int) -> Stamp:
-    """An instant between two printed milliseconds (both truncated)."""
+    """Return an instant between two printed milliseconds (both truncated)."""
     lo, hi = first_ms * _MS, (last_ms + 1) * _MS
     text = f"{first_ms}ms" if first_ms == last_ms else f"{first_ms}ms..{last_ms}ms"
     return Stamp(ns=(lo + hi) // 2, error_ns=(hi - lo + 1) // 2, text=text, domain=ClockDomain.REALTIME)
@@ -134,7 +134,7 @@ def _beginning(answer: Mapping[str, Any], where: Where) -> Iterator[Observation]
 
 
 def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Iterator[Observation]:
-    """What happened since the answer before."""
+    """Yield what happened since the answer before."""
     if progress.ended:
         return
     stamp = _between(progress.last_ms, max(answer["timestamp_snapshot_ms"], progress.last_ms))
@@ -201,7 +201,7 @@ def joined(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iter
 
 
 def _began(process: Process, progress: Progress) -> Observation | None:
-    """The line of ``process`` with which the migration of ``progress`` began."""
+    """Return the line of ``process`` with which the migration of ``progress`` began."""
     starts = [seen for seen in process.observations if seen.kind is Kind.SEND_STARTED]
     if process.vmm.domain is ClockDomain.BOOTTIME:
         return starts[0] if len(starts) == 1 else None
@@ -210,7 +210,7 @@ def _began(process: Process, progress: Progress) -> Observation | None:
 
 
 def _with(process: Process, progress: Progress) -> Process:
-    """What the log lacks: how many connections, absolute time, and how the migration ended."""
+    """Return what the log lacks: how many connections, absolute time, and how the migration ended."""
     start = _began(process, progress)
     if start is None:
         return process

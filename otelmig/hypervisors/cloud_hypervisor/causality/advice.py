@@ -56,7 +56,7 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
 
 def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -> dict[LogFlags, set[str]]:
     """Return the instants that ``release`` prints only with more than what was printed, by what it takes."""
-    found: dict[LogFlags, set[str]] = {}
+    unprinted: dict[LogFlags, set[str]] = {}
     printed = {need for key in given if (need := instants[key].need(release)) is not None}
     for key, each in instants.items():
         need = each.need(release)
@@ -64,5 +64,5 @@ def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -
             continue
         if not need.event_monitor and any(need.verbosity <= other.verbosity for other in printed):
             continue
-        found.setdefault(need, set()).add(key)
-    return found
+        unprinted.setdefault(need, set()).add(key)
+    return unprinted

@@ -56,17 +56,17 @@ class Rule:
 
 def constraints_between(source: Side, destination: Side) -> Sequence[Constraint]:
     """Return every constraint that the rules give for these two sides."""
-    found: list[Constraint] = []
+    constraints: list[Constraint] = []
     sent, received = lines_of(source), lines_of(destination)
     instants = {each.key: each.find(sent, received) for each in (*SOURCE.values(), *DESTINATION.values())}
     for rule in RULES:
         for one, other in zip(instants[rule.source.key], instants[rule.destination.key], strict=False):
             if one is None or other is None:
                 continue
-            found.append(
+            constraints.append(
                 source_first(rule.id, one, other) if rule.source_first else destination_first(rule.id, other, one)
             )
-    return found
+    return constraints
 
 
 def _forward(source: str, destinations: Sequence[str], why: str) -> Iterator[Rule]:

@@ -206,7 +206,7 @@ def _breakdown(facts: _Facts) -> Iterator[Gap]:
 
 
 def _logging(facts: _Facts) -> Iterator[Gap]:
-    """The observer's own cost, measured on this log."""
+    """Yield what logging itself cost, measured on this log."""
     spent = max((side.sent.logging_ns for side in facts.sides if side.role is Role.SOURCE), default=0)
     if spent < _MS or facts.event_stream:
         return

@@ -43,7 +43,7 @@ class Reading:
 
 def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
     """Read ``log`` whole."""
-    found = Reading()
+    reading = Reading()
     strangers: Counter[tuple[str, str]] = Counter()
     samples: dict[tuple[str, str], Sample] = {}
     writers: set[str] = set()
@@ -51,18 +51,18 @@ def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
     report = 0
     for line in log.lines(None):
         if not line.text.strip():
-            found.account.irrelevant[_EMPTY] += 1
+            reading.account.irrelevant[_EMPTY] += 1
             continue
         record = reader.record(line.text)
         if record is not None:
             writers.add(line.writer)
             open_records.add(line.writer)
-            _take(found, line, record.message, record.level, record.stamp)
+            _take(reading, line, record.message, record.level, record.stamp)
         elif SECCOMP in line.text or report:
             report = _REPORT if SECCOMP in line.text else report - 1
-            found.account.used += 1
+            reading.account.used += 1
         elif line.writer in open_records and not reader.impossible and not _looks_like_ours(line.text):
-            found.account.irrelevant[_CONTINUED] += 1
+            reading.account.irrelevant[_CONTINUED] += 1
         else:
             if reader.impossible:
                 writers.add(line.writer)
@@ -71,70 +71,70 @@ def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
             samples.setdefault(stranger, Sample(where=line.where, text=line.text))
     for (writer, reason), number in strangers.items():
         if writer and writer not in writers:
-            found.account.irrelevant[_FOREIGN] += number
+            reading.account.irrelevant[_FOREIGN] += number
             continue
-        found.account.not_understood(reason, samples[writer, reason])
-        found.account.unknown[reason] += number - 1
-    return found
+        reading.account.not_understood(reason, samples[writer, reason])
+        reading.account.unknown[reason] += number - 1
+    return reading
 
 
 def _looks_like_ours(text: str) -> bool:
     return " -- " in text or text.startswith("cloud-hypervisor:")
 
 
-def _take(found: Reading, line: Line, message: str, level: str, stamp: Stamp) -> None:
-    found.levels[level] += 1
-    found.last = stamp
-    found.coarsest_ns = max(found.coarsest_ns, 2 * stamp.error_ns)
+def _take(reading: Reading, line: Line, message: str, level: str, stamp: Stamp) -> None:
+    reading.levels[level] += 1
+    reading.last = stamp
+    reading.coarsest_ns = max(reading.coarsest_ns, 2 * stamp.error_ns)
     meaning = meaning_of(message)
     if meaning is None:
         reason = no_meaning(message)
         if reason is None:
-            found.account.irrelevant[_OTHER] += 1
+            reading.account.irrelevant[_OTHER] += 1
         else:
-            found.account.not_understood(reason, Sample(where=line.where, text=message))
+            reading.account.not_understood(reason, Sample(where=line.where, text=message))
         return
-    found.kinds[meaning.kind] += 1
+    reading.kinds[meaning.kind] += 1
     if meaning.event is not None:
-        found.events[meaning.event] += 1
+        reading.events[meaning.event] += 1
     if meaning.kind is Kind.IRRELEVANT:
-        found.account.irrelevant[_OTHER] += 1
+        reading.account.irrelevant[_OTHER] += 1
     else:
-        found.account.used += 1
+        reading.account.used += 1
 
 
 def read_every_answer(log: InputLog) -> Reading:
     """Read statistics or a crash report whole."""
-    found = Reading()
+    reading = Reading()
     statistics = ProgressLines(stream=log.stream) if is_progress(log.head) else None
     for line in log.whole_lines():
         answer = None if statistics is None else statistics.take(line)
         if not line.text.strip():
-            found.account.irrelevant[_EMPTY] += 1
+            reading.account.irrelevant[_EMPTY] += 1
         elif isinstance(answer, UnparsedLine):
-            found.account.not_understood(answer.reason, Sample(where=line.where, text=line.text))
+            reading.account.not_understood(answer.reason, Sample(where=line.where, text=line.text))
         elif line.text.strip() == "null":
-            found.account.irrelevant["answers without a migration"] += 1
+            reading.account.irrelevant["answers without a migration"] += 1
         else:
-            found.account.used += 1
-    return found
+            reading.account.used += 1
+    return reading
 
 
 def read_every_event(log: InputLog) -> Reading:
     """Read an event stream whole; its account counts objects."""
-    found = Reading()
+    reading = Reading()
     for item in monitor_events(log.whole_lines()):
         if not isinstance(item, MonitorEvent):
-            found.account.not_understood(NO_EVENT, Sample(where=item, text=""))
+            reading.account.not_understood(NO_EVENT, Sample(where=item, text=""))
             continue
-        found.last = item.stamp
-        found.events[item.name] += 1
+        reading.last = item.stamp
+        reading.events[item.name] += 1
         form = EVENTS.get((item.source, item.name))
         if form is None:
-            found.account.irrelevant["events of other kinds"] += 1
+            reading.account.irrelevant["events of other kinds"] += 1
         elif form.kind is Kind.IRRELEVANT:
-            found.account.irrelevant["events about other things"] += 1
+            reading.account.irrelevant["events about other things"] += 1
         else:
-            found.kinds[form.kind] += 1
-            found.account.used += 1
-    return found
+            reading.kinds[form.kind] += 1
+            reading.account.used += 1
+    return reading

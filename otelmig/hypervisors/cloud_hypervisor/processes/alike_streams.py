@@ -51,7 +51,7 @@ class AlikeStreams:
         return beside or self.crashes.pop(key, None)
 
     def beside(self) -> BesideLogs:
-        """Everything that is no log, as far as it was read."""
+        """Return everything that is no log, as far as it was read."""
         return BesideLogs(
             events=[process for lines in self.events.values() for process in lines.processes],
             statistics=[progress for lines in self.statistics.values() for progress in lines.migrations],
@@ -60,6 +60,6 @@ class AlikeStreams:
 
 
 def common_name(stream: Stream) -> str:
-    """What the names of streams of one process have in common: ``source`` of ``source.log``, ``source.events.json``."""
+    """Return what names of streams of one process share: ``source`` of ``source.log`` and ``source.events.json``."""
     folder, slash, name = stream.stem.rpartition("/")
     return folder + slash + name.partition(".")[0]

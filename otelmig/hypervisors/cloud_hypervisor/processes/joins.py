@@ -163,7 +163,7 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
 
 
 def _releases(log: LogProcess) -> Releases:
-    """The releases that print all of this, also by what is missing: v52.0 on prints its version at its start."""
+    """Return the releases that print all of this, also by what is missing: v52.0 on prints its version at its start."""
     releases = log.releases
     if log.started and log.version is None:
         releases = releases & _WITHOUT_VERSION or releases

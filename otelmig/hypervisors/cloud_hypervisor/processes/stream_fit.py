@@ -50,7 +50,7 @@ class Fit:
 
 
 def fit(log: Sequence[Observation], events: Sequence[Observation]) -> Fit | None:
-    """The shift that makes ``events`` the events of the process that wrote ``log``; None if there is none."""
+    """Return the shift that makes ``events`` the events of the process that wrote ``log``; None if there is none."""
     if not log:
         return None
     lines = [seen for seen in log if seen.kind in _EVENT_KINDS]
@@ -151,7 +151,7 @@ class _Anchors:
 
 
 def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit) -> tuple[Observation, ...]:
-    """The log's observations with the stream's: where a line is missing, or known to less than a millisecond."""
+    """Return the log's observations with the stream's: where a line is missing, or known to less than a millisecond."""
     pending = defaultdict(list)
     for event in events:
         if event.kind in _EVENT_KINDS:

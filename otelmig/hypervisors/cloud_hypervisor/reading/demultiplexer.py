@@ -103,7 +103,7 @@ class LogProcess:
         self.incomplete = True
 
     def carried(self, line: Line, stamp: Stamp) -> None:
-        """What a transport says besides: the host, and a time after the line was written."""
+        """Take what a framing says besides: the host, and a time after the line was written."""
         if line.host is not None:
             self.host = line.host
         if line.received_ns is not None and stamp.domain is ClockDomain.BOOTTIME:
@@ -204,7 +204,7 @@ class LogWriters:
         self.tracks.clear()
 
     def _track(self, stamp: Stamp, meaning: Meaning) -> tuple[_OneProcess, Sequence[LogProcess]]:
-        """The process that a record belongs to, and those that are over because it began."""
+        """Return the process that a record belongs to, and those that are over because it began."""
         track = self.current
         starts = meaning.kind is _STARTED
         if track is None:

@@ -23,7 +23,7 @@ class DirtyTables:
     open: dict[str, _Reading] = field(default_factory=dict)
 
     def add(self, seen: Observation) -> list[Observation]:
-        """What is complete once ``seen`` is known."""
+        """Return what is complete once ``seen`` is known."""
         reading = self.open.get(seen.thread)
         if seen.kind is not Kind.DIRTY_TABLE:
             if reading is None:
@@ -39,7 +39,7 @@ class DirtyTables:
         return []
 
     def flush(self) -> list[Observation]:
-        """Whatever is still open."""
+        """Return whatever is still open."""
         tables = [reading.whole() for reading in self.open.values()]
         self.open.clear()
         return tables
@@ -55,7 +55,7 @@ class _Reading:
     ranges: int = 0
 
     def whole(self) -> Observation:
-        """All of it as one observation, at its last line's time, in its first line's place."""
+        """Return all of it as one observation, at its last line's time, in its first line's place."""
         return self.last._replace(
             values={"dirty_bytes": self.size, "ranges": self.ranges},
             since=self.first.since or self.first.stamp,

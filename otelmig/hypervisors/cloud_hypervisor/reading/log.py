@@ -113,7 +113,7 @@ class LogLines:
         return [attempt for attempt in attempts if attempt is not None]
 
     def _leave_open(self, line: Line, process: LogProcess, texts: RecordTexts | None) -> None:
-        """The record that began with ``line`` may go on with the next one."""
+        """Remember that the record which began with ``line`` may go on with the next one."""
         seen = process.observations[-1]
         if seen.where == line.where:  # else the line was a copy of another
             self._open_records[line.writer] = _OpenRecord(process=process, observation=seen, texts=texts)
@@ -153,7 +153,7 @@ class LogLines:
         process.assumed = tuple(sorted(self.reader.assumed))
 
     def _named(self, processes: Iterable[LogProcess]) -> Sequence[LogProcess]:
-        """Those that said anything, each under the log's name, told apart by writer and number if there are several."""
+        """Return those that said anything, named after the log, and told apart by writer and number where need be."""
         named = []
         for process in processes:
             if process.observations:
@@ -178,7 +178,7 @@ class LogLines:
         return _NOBODY
 
     def _killed(self, line: Line) -> LogProcess | None:
-        """The report of a SIGSYS handler is no record: it is the last thing that its process printed."""
+        """Take the report of a SIGSYS handler, which is no record: it is the last thing that its process printed."""
         writer = next((writer for (name, _), writer in self.writers.items() if name == line.writer), self._last)
         if writer is None:
             return None

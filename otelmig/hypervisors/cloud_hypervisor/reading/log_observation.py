@@ -64,7 +64,7 @@ def observation_of(
 
 
 def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Mapping[str, Value]:
-    """The values of a message that goes on over several lines: up to where the next record begins."""
+    """Return the values of a message that goes on over several lines: up to where the next record begins."""
     texts = RecordTexts(record=record, meaning=meaning)
     for text in islice(line.lookahead() if line.lookahead is not None else (), MOST_LINES):
         if not texts.take(text, reader.record(text)):
@@ -91,7 +91,7 @@ class RecordTexts:
         return False
 
     def values(self) -> Mapping[str, Value]:
-        """What all of it says."""
+        """Return what all of it says."""
         whole = meaning_of("\n".join((self.record.message, *self.causes)).rstrip())
         return dict(whole.values if whole is not None and whole.kind is self.meaning.kind else self.meaning.values)
 

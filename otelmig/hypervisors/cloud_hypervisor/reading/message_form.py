@@ -125,7 +125,7 @@ class Row:
         return _FIELD.split(self.form, maxsplit=1)[0]
 
     def values(self, message: str) -> Mapping[str, Value] | None:
-        """What ``message`` prints, if it has exactly this form, else None."""
+        """Return what ``message`` prints, if it has exactly this form, else None."""
         pattern, converters = _matcher(self.form)
         match = pattern.fullmatch(message)
         if match is None:
@@ -142,7 +142,7 @@ class Row:
 
 @cache
 def _matcher(form: str) -> tuple[re.Pattern[str], tuple[tuple[str, Callable[[str], Value | None]], ...]]:
-    """The pattern of a form, and how its values are read; compiled when the first such message comes along."""
+    """Return the pattern of a form, and how its values are read; compiled when the first such message comes along."""
     pattern, converters, end = "", {}, 0
     for found in _FIELD.finditer(form):
         name, type_name = found.groups()

@@ -69,7 +69,7 @@ _BY_KEY: Final = _index()
 
 @cache
 def _fixed() -> dict[str, Meaning]:
-    """The meaning of every message that prints no value, events without properties included."""
+    """Return the meaning of every message that prints no value, events without properties included."""
     found: dict[str, Meaning] = {}
     for row in TABLE:
         if row.head == row.form:
@@ -102,7 +102,7 @@ def _meaning(row: Row, values: Mapping[str, Value]) -> Meaning:
 
 @lru_cache(maxsize=4096)
 def meaning_of(message: str) -> Meaning | None:
-    """What ``message`` says about a migration, or None if no row explains it."""
+    """Return what ``message`` says about a migration, or None if no row explains it."""
     fixed = _fixed().get(message)
     if fixed is not None:
         return fixed
@@ -123,7 +123,7 @@ def _candidates(message: str) -> Iterator[Row]:
 
 
 def _event_meaning(message: str) -> Meaning | None:
-    """An ``Event:`` line (v50.0 on) says what the event monitor's JSON says."""
+    """Return what an ``Event:`` line (v50.0 on) says: the same as the event monitor's JSON."""
     match = _EVENT.fullmatch(message)
     if match is None:
         return None
@@ -141,13 +141,13 @@ def _event_meaning(message: str) -> Meaning | None:
 
 
 def is_family(message: str) -> bool:
-    """Whether ``message`` speaks of a migration, understood or not."""
+    """Return whether ``message`` speaks of a migration, understood or not."""
     return message.startswith(FAMILIES)
 
 
 @cache
 def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> LineFilter:
-    """What makes a line worth parsing: the text that stands before a message, and the beginning of one of the table.
+    """Return what makes a line worth parsing: the text before a message, and the beginning of one of the table.
 
     ``kinds`` restricts the table to rows that mark these moments.
 
@@ -199,7 +199,7 @@ _OF_DESTINATION: Final = frozenset(
 
 
 def _any_of(texts: Iterable[str], at: int, also: bytes) -> bytes:
-    """A class of the characters that ``texts`` have at a place: it turns most lines away before the tree is tried."""
+    """Return a class of the characters that ``texts`` have at a place: it turns most lines away before the tree."""
     characters = sorted({text[at] for text in texts})
     return b"[%b%b]" % (b"".join(re.escape(character.encode()) for character in characters), also)
 
@@ -215,7 +215,7 @@ _RUN: Final = re.compile(rb"(?:[^\n]{0,512}-- GPA: [0-9a-f]{1,16} size: \d{1,12}
 
 
 def _tree(texts: Iterable[bytes]) -> bytes:
-    """A pattern for any of ``texts`` that decides character by character."""
+    """Return a pattern for any of ``texts`` that decides character by character."""
     groups: dict[bytes, list[bytes]] = {}
     for text in texts:
         groups.setdefault(text if text in _SPECIAL else text[:1], []).append(text)
@@ -224,7 +224,7 @@ def _tree(texts: Iterable[bytes]) -> bytes:
 
 
 def _branch(group: Sequence[bytes]) -> bytes:
-    """A pattern for texts that begin with the same character."""
+    """Return a pattern for texts that begin with the same character."""
     if len(group) == 1:
         return re.escape(group[0])
     first, last = min(group), max(group)

@@ -30,10 +30,10 @@ _NO_MESSAGE_FORM: Final = "no known form of this message"
 
 
 def no_record(reader: RecordReader) -> str:
-    """Why the line that ``reader`` found no record in is none."""
+    """Return why the line that ``reader`` found no record in is none."""
     return _IMPOSSIBLE_TIME if reader.impossible else _NO_LINE_FORM
 
 
 def no_meaning(message: str) -> str | None:
-    """Why a message that no row explains should have one; None if it is about something else."""
+    """Return why a message that no row explains should have one; None if it is about something else."""
     return _NO_MESSAGE_FORM if is_family(message) else None

@@ -82,11 +82,11 @@ class RecordReader:
     @property
     def literals(self) -> tuple[str, ...]:
         """What stands right before the messages of the forms that are tried: what a scan looks for."""
-        found = {form.before_message[-_LITERAL:].lstrip() or form.before_message[-_LITERAL:] for form in self.forms}
-        return tuple(sorted(found))
+        literals = {form.before_message[-_LITERAL:].lstrip() or form.before_message[-_LITERAL:] for form in self.forms}
+        return tuple(sorted(literals))
 
     def record(self, text: str) -> Record | None:
-        """The record in ``text``, or None if it has no form that we know (a panic, a stray print)."""
+        """Return the record in ``text``, or None if it has no form that we know (a panic, a stray print)."""
         self.impossible = False
         for position, form in enumerate(self.forms):
             match = form.pattern.match(text)
@@ -129,7 +129,7 @@ class RecordReader:
         return self._calendar(time, self.options.zone if local else UTC)
 
     def _calendar(self, time: CalendarTime, zone: tzinfo | None) -> Stamp | None:
-        """A calendar time with what it lacks put in: from the options, else from the file's last write."""
+        """Return a calendar time with what it lacks put in: from the options, else from the file's last write."""
         year, month, _ = time.date
         if self.latest_ns is None:
             latest = datetime.max.replace(tzinfo=UTC) - 2 * _LEEWAY
@@ -178,18 +178,18 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
         UsageError: a given ``--log-format`` is none that Cloud Hypervisor would take.
     """
     forms = [*(compile_log_format(text) for text in options.log_formats), *KNOWN_FORMS]
-    found = _forms_of(head.lines, forms)
-    if not found and head.search is not None:  # a journal of everything on a host: the first line of ours may be late
+    known = _forms_of(head.lines, forms)
+    if not known and head.search is not None:  # a journal of everything on a host: the first line of ours may be late
         literals = tuple(sorted({form.before_message for form in forms}))
-        found = _forms_of(islice(head.search(wanted(literals)), _TRIED), forms)
-    if not found:
+        known = _forms_of(islice(head.search(wanted(literals)), _TRIED), forms)
+    if not known:
         if any(text.encode() in head.data for text in FAMILIES):
             why = "speaks of migrations in lines of no known form; give theirs with `LogOptions.log_formats`"
             raise InputError(f"{head.name}: {why}")
         return None
-    if all(form.clock is None for form in found):
-        raise InputError(f"{head.name}: the lines of {found[0].text!r} do not say when they were written")
-    return RecordReader(forms=_tried(found), options=options, latest_ns=mtime_ns)
+    if all(form.clock is None for form in known):
+        raise InputError(f"{head.name}: the lines of {known[0].text!r} do not say when they were written")
+    return RecordReader(forms=_tried(known), options=options, latest_ns=mtime_ns)
 
 
 _TRIED: Final = 200
@@ -197,20 +197,20 @@ _TRIED: Final = 200
 
 
 def _forms_of(texts: Iterable[str], forms: Sequence[LineForm]) -> list[LineForm]:
-    found: list[LineForm] = []
+    known: list[LineForm] = []
     last: re.Pattern[str] | None = None
     for text in texts:
         if last is not None and last.match(text):
             continue
-        form = next((form for form in (*found, *forms) if form.pattern.match(text)), None)
+        form = next((form for form in (*known, *forms) if form.pattern.match(text)), None)
         if form is not None:
             last = form.pattern
-            if form not in found:
-                found.append(form)
-    return found
+            if form not in known:
+                known.append(form)
+    return known
 
 
-def _tried(found: Sequence[LineForm]) -> list[LineForm]:
-    """The forms that were found, and those that a scan for the same literals finds for free."""
-    literals = {form.before_message for form in found}
-    return [*found, *(form for form in KNOWN_FORMS if form not in found and form.before_message in literals)]
+def _tried(known: Sequence[LineForm]) -> list[LineForm]:
+    """Return the forms that were found, and those that a scan for the same literals finds for free."""
+    literals = {form.before_message for form in known}
+    return [*known, *(form for form in KNOWN_FORMS if form not in known and form.before_message in literals)]

@@ -58,7 +58,7 @@ def f32_error_ns(value_ns: int) -> int:
 
 
 def f32_stamp(value: str) -> Stamp | None:
-    """A time since the process's start, printed as a 32-bit float of seconds: always six decimals, padded."""
+    """Return a time since the process's start, printed as a 32-bit float of seconds: always six decimals, padded."""
     ns = int(value.replace(".", "")) * _MICROSECOND
     if ns > _LATEST_BOOT_NS:
         return None
@@ -66,7 +66,7 @@ def f32_stamp(value: str) -> Stamp | None:
 
 
 def boottime_stamp(value: str, unit: str) -> Stamp | None:
-    """A time since the process's start, exact to its last printed digit."""
+    """Return a time since the process's start, exact to its last printed digit."""
     whole, _, fraction = value.partition(".")
     ns = (int(whole) * 10 ** len(fraction) + int(fraction or "0")) * _UNIT_NS[unit] // 10 ** len(fraction)
     if ns > _LATEST_BOOT_NS:
@@ -85,7 +85,7 @@ def wallclock_stamp(text: str) -> Stamp | None:
 
 
 def calendar_stamp(given: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp | None:
-    """A calendar time; what it lacks of a date is that of the last such time before ``latest``."""
+    """Return a calendar time; what it lacks of a date is that of the last such time before ``latest``."""
     zone = given.zone or zone
     latest = latest.astimezone(zone)
     year, month, day = given.date
@@ -134,7 +134,7 @@ def glog_time(text: str) -> CalendarTime:
 
 
 def fields_time(given: Mapping[str, str | None], prefix: str) -> CalendarTime:
-    """The separate fields of a calendar time; ``prefix`` is empty or ``local``."""
+    """Return the separate fields of a calendar time; ``prefix`` is empty or ``local``."""
     texts = {name: given.get(prefix + name) for name in (*_DATE, *_TIME, "micros", "offset")}
     numbers = {name: int(text) for name, text in texts.items() if text is not None and name != "offset"}
     offset = texts["offset"]
