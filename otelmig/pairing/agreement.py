@@ -173,7 +173,7 @@ _DIFFERENCES: Final[tuple[tuple[Callable[[Side, Side], bool], str], ...]] = (
     (_failed_after_completion, "the source completed, the destination failed"),
     (_completed_after_failure, "the source failed, the destination completed"),
     (_ends_too_early, "the destination's log ends before the state arrived"),
-    (_passes_differ, "another number of memory passes"),
+    (_passes_differ, "another number of memory iterations"),
     (_durations_differ, "the destination's work does not fit into the source's times"),
 )
 """What excludes a pair, in the order in which it is asked."""
@@ -189,5 +189,5 @@ def indications(source: Side, destination: Side) -> list[str]:
         reasons.append("same VM configuration")
     received, sent = destination.received.count(RequestKind.MEMORY), source.sent.memory.iterations
     if received and sent:
-        reasons.append(f"{sent} memory iterations sent, {received} received in all")
+        reasons.append(f"{sent} memory iterations sent while the guest ran, {received} received in all")
     return reasons

@@ -273,7 +273,7 @@ VM_MIGRATION_LOGGING_DURATION: Final = _attribute(
     "vm.migration.logging.duration",
     "double, s",
     "root",
-    "what writing dirty tables to the log added to the downtime",
+    "what writing the log added to the downtime",
 )
 VM_MIGRATION_MEMORY_ITERATION_INDEX: Final = _attribute(
     "vm.migration.memory.iteration.index",

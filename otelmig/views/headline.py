@@ -123,7 +123,7 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     logging = number(root.get(names.VM_MIGRATION_LOGGING_DURATION)) * 1e9
     if stopped is not None and logging >= stopped.duration_ns / 20:
         cost = f"{duration(logging)} of these {duration(stopped.duration_ns)}"
-        yield f"writing dirty tables to the log cost {cost}: less verbosity avoids it", "plain"
+        yield f"writing the log cost {cost}: less verbosity avoids it", "plain"
     completeness = root.get(names.OTELMIG_EVIDENCE_COMPLETENESS)
     if completeness == "partial":
         yield "evidence is partial: a side is missing, or a log stops before the end", "dim"

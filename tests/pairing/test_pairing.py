@@ -205,7 +205,7 @@ def test_passes_after_the_running_ones(more: int, tmp_path: Path, *, fits: bool)
 
     findings = read_findings(_scenario(tmp_path, "v53.0-tls", destination=sent_more))
     assert (_pairs(findings) == {("source.log", "destination.log")}) == fits
-    assert any("another number of memory passes" in note for note in findings.notes) != fits
+    assert any("another number of memory iterations" in note for note in findings.notes) != fits
 
 
 _WALL = re.compile(rb"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")

@@ -35,7 +35,7 @@ def test_golden_trace(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_attempts_end_as_they_did(name: str) -> None:
-    """Each attempt has the result and the number of memory passes that were read from outside."""
+    """Each attempt has the result and the number of memory iterations that were read from outside."""
     for trace, wanted in _attempts(name):
         root = trace.root.attributes
         assert root["vm.migration.result"] == wanted["result"]

@@ -130,7 +130,7 @@ class AttemptLines:
 
     @property
     def iterations(self) -> int:
-        """How many running memory passes were acknowledged (or, on old releases, sent)."""
+        """How many memory iterations were acknowledged while the guest ran (or, on old releases, sent)."""
         numbers = [
             number
             for kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED)

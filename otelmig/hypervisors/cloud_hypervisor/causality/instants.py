@@ -1,7 +1,7 @@
 """Instants of a migration that the protocol orders, and which releases print them at which verbosity.
 
 An instant is found in the lines of its own side, but what counts may depend on the other side, so every finder takes
-both. Some kinds of instants occur several times (memory passes); one that is missing among others is None.
+both. Some kinds of instants occur several times (memory iterations); one that is missing among others is None.
 """
 
 from __future__ import annotations
