@@ -41,7 +41,7 @@ def test_an_object_that_never_ends_is_counted_and_skipped() -> None:
     parser = EventParser()
     begin = parser.take(Line('{ "timestamp": {', Where("events.json", 1)))
     rest = [item for number in range(2, 20_000) for item in parser.take(Line('"a": [0,', Where("events.json", number)))]
-    assert begin == []
+    assert not begin
     assert rest == [Where("events.json", 1)]
     event = '{"timestamp": {"secs": 1, "nanos": 2}, "source": "vm", "event": "paused", "properties": null}'
     (paused,) = parser.take(Line(event, Where("events.json", 20_000)))
