@@ -116,9 +116,9 @@ class EventParser:
 
     def _keep_from(self, text: str, position: int) -> None:
         """Drop the text before ``position``."""
-        first = text.count("\n", 0, position)
+        first = min(text.count("\n", 0, position), len(self._places) - 1)  # a line may hold line feeds of its own
         self._lines = text[position:].split("\n")[:-1]
-        self._places = self._places[first:]
+        self._places = self._places[first:] if self._lines else []
         self._size = len(text) - position
 
 
