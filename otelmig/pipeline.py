@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]
 
 
+_MOST_NAMED: Final = 5
+"""At most this many files of a directory that were left out are named."""
 _HELD: Final = 200
 """At most this many processes are read before it is asked whether any of them can have a partner at all."""
 
@@ -90,7 +92,8 @@ def trace_migrations(
     """Yield one trace per migration attempt found in ``paths``, any mix of logs of both sides and event streams.
 
     The traces come in order of time. Content decides what each file is and which source belongs to which destination;
-    names and order do not matter, and files may be compressed. A single path (a ``str`` or a ``Path``) is one file.
+    names and order do not matter, and files may be compressed. Of a directory, the files below it are read. A single
+    path (a ``str`` or a ``Path``) is one path.
 
     >>> from importlib.resources import files
     >>> recording = files("otelmig") / "recordings"
@@ -100,7 +103,7 @@ def trace_migrations(
     success 461 ms
 
     Args:
-        paths: the files to read; ``"-"`` is standard input.
+        paths: the files or directories to read; ``"-"`` is standard input.
         options: what the caller knows about the migration, and what may leave the machine.
         pairs: source and destination that belong together where that cannot be decided, by the names of their logs.
         anchors: when a log's clock read zero, for ``"source"``, ``"destination"`` or the name of a log.
@@ -136,7 +139,7 @@ def read_findings(
     inputs, errors, notes = open_inputs(paths, progress)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or LogOptions()
-    by_hypervisor = _by_hypervisor(inputs, options, errors)
+    by_hypervisor = _by_hypervisor(inputs, options, errors, notes)
     feeds = [
         FinishedInputs(hypervisor=by_system[system], logs=own, options=options) for system, own in by_hypervisor.items()
     ]
@@ -265,21 +268,33 @@ class _Reading:
 
 
 def _by_hypervisor(
-    inputs: Iterable[InputLog], options: LogOptions, errors: list[InputError]
+    inputs: Iterable[InputLog], options: LogOptions, errors: list[InputError], notes: list[str]
 ) -> dict[str, list[InputLog]]:
-    found: dict[str, list[InputLog]] = {}
+    """Return the inputs that each hypervisor wrote.
+
+    A file of somebody else is an error if it was named, and part of a note if it merely lies in a directory that was.
+    """
+    by_system: dict[str, list[InputLog]] = {}
+    foreign: dict[Path, list[str]] = defaultdict(list)
     for log in inputs:
+        folder = log.parts[0].folder
         try:
             system = next((each.system for each in hypervisors() if each.recognises(log.stream.head, options)), None)
         except InputError as error:
             errors.append(error)
             continue
-        if system is None:
+        if system is not None:
+            by_system.setdefault(system, []).append(log)
+        elif folder is not None:
+            foreign[folder].append(log.name)
+        else:
             path = log.parts[0].path if log.name == log.parts[0].path.name else log.name
             errors.append(InputError(f"{path}: no log or event stream of a hypervisor that otelmig knows"))
-        else:
-            found.setdefault(system, []).append(log)
-    return found
+    for folder, names in foreign.items():
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        listed = ", ".join(names[:_MOST_NAMED])
+        notes.append(f"{folder}: not of a hypervisor that otelmig knows, and left out: {listed}{more}")
+    return by_system
 
 
 def _reference_start(migration: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:

@@ -41,9 +41,15 @@ class Progress:
         """When the first item was counted."""
 
     def expect(self, paths: Iterable[str | os.PathLike[str]], *, times: int = 1) -> None:
-        """Expect each of ``paths`` to be read this many ``times``; only regular files have a size."""
+        """Expect each of ``paths``, or the files below it, to be read ``times``; only regular files have a size."""
         if self.is_shown:
-            self._size = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))  # noqa: PTH113, PTH202 - a path may be a text
+            from pathlib import Path  # noqa: PLC0415 - only where progress is shown
+
+            from otelmig.inputs.opening import files_below  # noqa: PLC0415 - the same
+
+            named = [Path(path) for path in paths]
+            below = (file for path in named if path.is_dir() for file in files_below(path))
+            self._size = sum(path.stat().st_size for path in (*named, *below) if path.is_file())
             self._to_read = self._size * times
 
     @property

@@ -60,6 +60,8 @@ class InputFile:
     keeps_alive: object = None
     damage: list[str] = field(default_factory=list)
     """Filled while reading: what kept the end of the file from being read."""
+    folder: Path | None = None
+    """The directory that was named, if the file was found in it: nobody said that this file is a log."""
     progress: Callable[[int], None] | None = None
     """Told, for each block that is read, how many bytes of the file that was, as it lies on the disk."""
 

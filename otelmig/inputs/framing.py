@@ -137,6 +137,8 @@ _FRAMINGS: Final[Sequence[Framing]] = (
 
 def framings_of(head: str) -> tuple[Framing, ...]:
     """Return the framings that carry lines of a file that begins like this, the most frequent first."""
+    if head.startswith(("{\n", "{\r\n")):
+        return ()  # printed JSON, an event stream for one: nothing carries it
     counts = dict.fromkeys(range(len(_FRAMINGS)), 0)
     lines = head.split("\n", _SAMPLE)[:_SAMPLE]
     if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in _FRAMINGS):

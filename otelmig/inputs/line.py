@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from otelmig.inputs.line_filter import LineFilter
 
@@ -40,7 +40,7 @@ class Head:
     """The base name of the stream, for messages."""
     data: bytes
     """The first bytes as they stand in the file, decompressed."""
-    lines: Sequence[str]
+    lines: tuple[str, ...]
     """The first lines, without what their transport put around them."""
     search: Callable[[LineFilter], Iterable[str]] | None = None
     """The lines of the whole input that pass a filter; None where an input cannot be searched, because it grows."""

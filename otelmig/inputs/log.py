@@ -99,22 +99,23 @@ class InputLog:
 
     def whole_lines(self, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Yield every line, however long, unwrapped but otherwise as it stands: for inputs that are no logs."""
-        number = 0
+        carriers = self._framings(self.parts[0])
+        for number, text in enumerate(self._texts(), start=1):
+            line = Line(text, Where(self.name, number), "", None, None, None, b"", "", stream)
+            yield _unwrapped(line, carriers) if carriers else line
+
+    def _texts(self) -> Iterator[str]:
+        """Yield the text of each line, however long, without its line feed."""
         begun: list[bytes] = []
         for chunk in (chunk for part in self.parts for chunk in part.chunks()):
-            *ended, after = chunk.split(b"\n")
-            for raw in ended:
-                number += 1
-                yield self._whole_line(b"".join((*begun, raw)), number, stream)
+            end = chunk.rfind(b"\n")
+            if end >= 0:
+                begun.append(chunk[:end])
+                yield from b"".join(begun).decode("utf-8", "backslashreplace").split("\n")
                 begun.clear()
-            begun.append(after)
+            begun.append(chunk[end + 1 :])
         if any(begun):
-            yield self._whole_line(b"".join(begun), number + 1, stream)
-
-    def _whole_line(self, raw: bytes, number: int, stream: Stream) -> Line:
-        line = Line(raw.decode("utf-8", "backslashreplace"), Where(self.name, number), stream=stream)
-        carriers = self._framings(self.parts[0])
-        return _unwrapped(line, carriers) if carriers else line
+            yield b"".join(begun).decode("utf-8", "backslashreplace")
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines, the last one first, where they can be had without reading everything before them."""

@@ -1,9 +1,11 @@
-"""Paths, in any order -> the logs and event streams that can be read, each once."""
+"""Paths, in any order -> the logs and event streams that can be read, each once; of a directory, the files below it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
 from otelmig.inputs.files import STDIN, open_input
@@ -11,9 +13,14 @@ from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import rotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["open_inputs"]
+    from otelmig.inputs.files import InputFile
+
+__all__ = ["files_below", "open_inputs"]
+
+_MOST_FILES: Final = 10_000
+"""At most this many files of a directory are read."""
 
 
 def open_inputs(
@@ -24,20 +31,24 @@ def open_inputs(
     Each input is there once, in an order that does not depend on the order of ``paths``. ``progress`` is told of each
     block how many bytes were read.
     """
-    files, errors, notes = [], [], []
+    files: list[InputFile] = []
+    errors: list[InputError] = []
+    notes: list[str] = []
     opened: set[Path] = set()
-    for path in map(Path, paths):
+    for path, folder in _expanded(map(Path, paths), errors):
         try:
             file = open_input(path, progress)
         except InputError as error:
             errors.append(error)
             continue
+        if folder is not None:
+            file = replace(file, folder=folder)
         real = path if path == STDIN else path.resolve()
         if real in opened:
             continue
         opened.add(real)
         if file.size == 0:
-            notes.append(f"{file.name}: empty")
+            notes += [f"{file.name}: empty"] if folder is None else []
         else:
             files.append(file)
     logs = []
@@ -45,3 +56,32 @@ def open_inputs(
         logs.append(InputLog(name=name, parts=tuple(parts)))
         notes += copies
     return sorted(logs, key=lambda log: (log.name, log.parts[0].size, log.head)), errors, sorted(notes)
+
+
+def _expanded(paths: Iterable[Path], errors: list[InputError]) -> Iterator[tuple[Path, Path | None]]:
+    """Yield every file: one that was named by itself, or one below a directory that was named, with the directory."""
+    for path in paths:
+        if path == STDIN or not path.is_dir():
+            yield path, None
+            continue
+        files = list(islice(files_below(path), _MOST_FILES + 1))
+        if not files:
+            errors.append(InputError(f"{path}: a directory without files"))
+        elif len(files) > _MOST_FILES:
+            errors.append(InputError(f"{path}: more than {_MOST_FILES} files: want a directory of logs"))
+        else:
+            yield from ((file, path) for file in files)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the regular files below ``folder`` in order of their names, those of its subdirectories included.
+
+    Hidden files and directories, links, pipes and devices are left out: a link may lead anywhere, and a pipe blocks.
+    """
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or entry.is_symlink():
+            continue
+        if entry.is_dir():
+            yield from files_below(entry)
+        elif entry.is_file():
+            yield entry

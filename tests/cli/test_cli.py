@@ -57,13 +57,13 @@ def test_summary_is_stable(otelmig: Otelmig) -> None:
 
 
 def test_bad_inputs_are_one_line_each_and_the_others_are_traced(otelmig: Otelmig, tmp_path: Path) -> None:
-    """Missing, a directory, binary: each says so on one line; the good files are traced; exit code 2."""
+    """Missing, an empty directory, binary: each says so on one line; the good files are traced; exit code 2."""
     (tmp_path / "binary.log").write_bytes(random.Random(1).randbytes(5000))  # noqa: S311 - no secret
     (tmp_path / "folder").mkdir()
     done = otelmig("trace", "missing.log", "folder", "binary.log", *_LOGS)
     assert done.returncode == 2
     assert "missing.log: No such file or directory" in done.stderr
-    assert "folder: a directory" in done.stderr
+    assert "folder: a directory without files" in done.stderr
     assert "binary.log: no log or event stream" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("1 migration found; ")
     assert "Traceback" not in done.stderr

@@ -24,7 +24,7 @@ def _trace(name: str) -> Trace:
 @pytest.mark.parametrize(
     ("name", "cost"),
     [
-        ("v53.0-linux", "writing dirty tables to the log cost 57.7 ms of these 533 ms: less verbosity avoids it"),
+        ("v53.0-linux", "writing the log cost 57.7 ms of these 533 ms: less verbosity avoids it"),
         ("v53.0-dirty", None),
     ],
 )

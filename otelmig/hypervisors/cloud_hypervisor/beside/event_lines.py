@@ -85,7 +85,10 @@ class EventLines:
 
     def take(self, line: Line) -> bool:
         """Read one line; return whether the attempts of the current process changed with it."""
-        self._add(self._parser.take(line))
+        items = self._parser.take(line)
+        if not items:
+            return False
+        self._add(items)
         return bool(self.current.attempts.changed)
 
     def end(self) -> None:

@@ -7,14 +7,13 @@ when the monitor was installed, a few milliseconds after the logger: the same cl
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.inputs import Line
     from otelmig.inputs.line import Where
@@ -60,37 +59,36 @@ class EventParser:
     line.
     """
 
-    _text: str = ""
-    """What may still become an object, from its brace on."""
-    _starts: list[int] = field(default_factory=list)
-    """Where in ``_text`` each of its lines begins (the first, which may have begun before it, at 0)."""
+    _lines: list[str] = field(default_factory=list)
+    """What may still become an object, from the line of its brace on."""
     _places: list[Where] = field(default_factory=list)
     """Where each of these lines stands."""
+    _size: int = 0
+    """Characters in these lines."""
     _skipping: bool = False
     """Whether what was damaged goes on until an object begins a line."""
 
-    def take(self, line: Line) -> list[MonitorEvent | Where]:
+    def take(self, line: Line) -> Sequence[MonitorEvent | Where]:
         """Return what is complete with this line: events, and the places of objects that are none."""
         text = line.text
-        if not self._text and ("{" not in text or (self._skipping and not text.startswith("{"))):
-            return []
+        begins = text.startswith("{")
+        if not self._lines and not begins and ("{" not in text or self._skipping):
+            return ()
         self._skipping = False
         # an object ends with a brace that begins a line, or in the line in which it began, or with the next object
-        ends = text.startswith("}") or (text.startswith("{") and (self._text != "" or "}" in text))
-        self._starts.append(len(self._text))
+        ends = text.startswith("}") or (begins and (bool(self._lines) or "}" in text))
+        self._lines.append(text)
         self._places.append(line.where)
-        self._text += text + "\n"
-        if ends or len(self._text) > _LONGEST:
-            return list(self._objects(ended=False))
-        return []
+        self._size += len(text) + 1
+        return list(self._objects(ended=False)) if ends or self._size > _LONGEST else ()
 
-    def finish(self) -> list[MonitorEvent | Where]:
+    def finish(self) -> Sequence[MonitorEvent | Where]:
         """Return what is left: the stream is over."""
         return list(self._objects(ended=True))
 
     def _objects(self, *, ended: bool) -> Iterator[MonitorEvent | Where]:
         """Take all objects off the text that are complete, or known to be damaged."""
-        text = self._text
+        text = "\n".join((*self._lines, ""))
         position = 0
         while (position := text.find("{", position)) >= 0:
             window = text[position : position + _LONGEST]  # an error message of the decoder counts all lines before it
@@ -101,32 +99,27 @@ class EventParser:
                 wanting = isinstance(error, json.JSONDecodeError) and error.pos >= len(window.rstrip())
                 if wanting and not ended and len(text) - position < _LONGEST:
                     break
-                yield self._place(position)
+                yield self._place(text, position)
                 following = text.find("\n{", position)
                 position = following + 1
                 if following < 0:
                     self._skipping = True
                     break
                 continue
-            where = self._place(position)
+            where = self._place(text, position)
             yield _monitor_event(value, where, window[:size]) or where
             position += size
-        self._keep_from(len(text) if position < 0 or self._skipping else position)
+        self._keep_from(text, len(text) if position < 0 or self._skipping else position)
 
-    def _place(self, position: int) -> Where:
-        return self._places[bisect_right(self._starts, position) - 1]
+    def _place(self, text: str, position: int) -> Where:
+        return self._places[min(text.count("\n", 0, position), len(self._places) - 1)]
 
-    def _keep_from(self, position: int) -> None:
+    def _keep_from(self, text: str, position: int) -> None:
         """Drop the text before ``position``."""
-        if position >= len(self._text):
-            self._text = ""
-            self._starts.clear()
-            self._places.clear()
-        elif position:
-            first = bisect_right(self._starts, position) - 1
-            self._text = self._text[position:]
-            self._starts = [max(start - position, 0) for start in self._starts[first:]]
-            self._places = self._places[first:]
+        first = min(text.count("\n", 0, position), len(self._places) - 1)  # a line may hold line feeds of its own
+        self._lines = text[position:].split("\n")[:-1]
+        self._places = self._places[first:] if self._lines else []
+        self._size = len(text) - position
 
 
 def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | None:

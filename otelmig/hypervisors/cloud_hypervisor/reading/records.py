@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -177,8 +178,8 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
         InputError: the lines say nothing of when they were written, or have a form that nobody named.
         UsageError: a given ``--log-format`` is none that Cloud Hypervisor would take.
     """
-    forms = [*(compile_log_format(text) for text in options.log_formats), *KNOWN_FORMS]
-    known = _forms_of(head.lines, forms)
+    forms = _all_forms(options.log_formats)
+    known = _forms_of_head(head.lines, options.log_formats)
     if not known and head.search is not None:  # a journal of everything on a host: the first line of ours may be late
         literals = tuple(sorted({form.before_message for form in forms}))
         known = _forms_of(islice(head.search(wanted(literals)), _TRIED), forms)
@@ -194,6 +195,16 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
 
 _TRIED: Final = 200
 """So many lines that look like ours are looked at before a file is given up."""
+
+
+def _all_forms(log_formats: Sequence[str]) -> Sequence[LineForm]:
+    return [*(compile_log_format(text) for text in log_formats), *KNOWN_FORMS]
+
+
+@lru_cache(maxsize=16)
+def _forms_of_head(lines: tuple[str, ...], log_formats: tuple[str, ...]) -> Sequence[LineForm]:
+    """Return the forms of a log's first lines; it is asked for several times of each of a few logs."""
+    return _forms_of(lines, _all_forms(log_formats))
 
 
 def _forms_of(texts: Iterable[str], forms: Sequence[LineForm]) -> list[LineForm]:

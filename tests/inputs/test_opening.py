@@ -1,0 +1,65 @@
+"""Which files are read: those that were named, and those below a directory that was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from trace_invariants import CORPUS, traced
+
+from otelmig.inputs.opening import files_below, open_inputs
+from otelmig.pipeline import read_findings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOGS: Final = [CORPUS / "v53.0-twohosts" / name for name in ("source.log", "destination.log")]
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> list[Path]:
+    """Both hosts' logs, each in a directory of its own, with what else lies in such directories."""
+    folders = [tmp_path / "hostA", tmp_path / "hostB" / "log"]
+    for folder, log in zip(folders, _LOGS, strict=True):
+        folder.mkdir(parents=True)
+        shutil.copy(log, folder)
+    (tmp_path / "hostA" / "notes.txt").write_text("not a log\n")
+    (tmp_path / "hostA" / ".hidden.log").write_text("hidden\n")
+    (tmp_path / "hostA" / "empty.log").touch()
+    os.mkfifo(tmp_path / "hostB" / "events.fifo")
+    (tmp_path / "hostB" / "loop").symlink_to(tmp_path)
+    return [tmp_path / "hostA", tmp_path / "hostB"]
+
+
+def test_directories_give_the_trace_of_their_files(hosts: list[Path]) -> None:
+    """A directory stands for the logs below it: the same trace as from the two files."""
+    (by_folder,), (by_file,) = traced(hosts), traced(_LOGS)
+    assert by_folder.spans == by_file.spans
+
+
+def test_what_is_no_log_is_a_note(hosts: list[Path]) -> None:
+    """Nobody said that every file of a directory is a log: the others are named in one note, and are no error."""
+    findings = read_findings(hosts)
+    assert not findings.errors
+    assert findings.notes == [f"{hosts[0]}: not of a hypervisor that otelmig knows, and left out: notes.txt"]
+
+
+def test_links_pipes_and_hidden_files_are_left_out(hosts: list[Path]) -> None:
+    """A link may lead anywhere, and a pipe blocks whoever opens it."""
+    names = [path.name for host in hosts for path in files_below(host)]
+    assert names == ["empty.log", "notes.txt", "source.log", "destination.log"]
+
+
+def test_directory_without_files(tmp_path: Path) -> None:
+    """An empty directory is an error in one line: somebody expected logs in it."""
+    _, errors, _ = open_inputs([tmp_path])
+    assert [str(error) for error in errors] == [f"{tmp_path}: a directory without files"]
+
+
+def test_a_file_that_is_named_twice_is_read_once(hosts: list[Path]) -> None:
+    """By itself and with its directory, it is one input."""
+    logs, errors, _ = open_inputs([*hosts, hosts[0] / "source.log", hosts[0]])
+    assert not errors
+    assert [log.name for log in logs] == ["destination.log", "notes.txt", "source.log"]
