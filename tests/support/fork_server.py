@@ -24,6 +24,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ class Process:
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, unless the command is over."""
+        """Send a signal, unless the command is over: it may be, although the server has not said so yet."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Send SIGKILL, unless the command is over."""
