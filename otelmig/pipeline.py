@@ -14,6 +14,7 @@ from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
 from otelmig.inputs.opening import open_inputs
+from otelmig.inputs.shown_name import shown_name
 from otelmig.migration.stamp import ClockDomain
 from otelmig.pairing.absolute_time import anchored_processes, ties_of, unused
 from otelmig.pairing.migration import unpaired
@@ -239,12 +240,17 @@ class _Reading:
     not_understood: Counter[str] = field(default_factory=Counter)
     names: dict[str, str] = field(default_factory=dict)
     """The name of the first process with each fingerprint."""
+    copies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """The names of processes that said the same, by the name of the first."""
 
     def processes(self) -> Iterator[_Told]:
         """Yield each process once: a log that was given twice, as a copy, tells of no second migration."""
         for feed in self.feeds:
             for sides in feed.sides():
                 yield from self._told(feed, sides)
+        for first, (copy, *others) in self.copies.items():
+            more = f" and {len(others)} more" if others else ""
+            self.notes.append(f"{copy}{more}: the same as {first}, read once")
 
     def _told(self, feed: FinishedInputs, sides: Iterable[Side]) -> Iterator[_Told]:
         report = feed.reader.report
@@ -260,7 +266,7 @@ class _Reading:
         for process in processes:
             vmm = process.vmm
             if process.fingerprint in self.names:
-                self.notes.append(f"{vmm.name}: the same as {self.names[process.fingerprint]}, read once")
+                self.copies[self.names[process.fingerprint]].append(vmm.name)
                 continue
             self.names[process.fingerprint] = vmm.name
             self.notes += vmm.notes
@@ -281,19 +287,23 @@ def _by_hypervisor(
         try:
             system = next((each.system for each in hypervisors() if each.recognises(log.stream.head, options)), None)
         except InputError as error:
-            errors.append(error)
+            if folder is None:
+                errors.append(error)
+            else:
+                notes.append(str(error))
             continue
         if system is not None:
             by_system.setdefault(system, []).append(log)
         elif folder is not None:
             foreign[folder].append(log.name)
         else:
-            path = log.parts[0].path if log.name == log.parts[0].path.name else log.name
+            path = shown_name(log.parts[0].path)
+            path = path if log.name == shown_name(log.parts[0].path.name) else log.name
             errors.append(InputError(f"{path}: no log or event stream of a hypervisor that otelmig knows"))
     for folder, names in foreign.items():
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         listed = ", ".join(names[:_MOST_NAMED])
-        notes.append(f"{folder}: not of a hypervisor that otelmig knows, and left out: {listed}{more}")
+        notes.append(f"{shown_name(folder)}: left out, because otelmig knows no such log: {listed}{more}")
     return by_system
 
 

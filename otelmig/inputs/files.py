@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.errors import InputError
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.line import NO_STREAM, Line, Where
+from otelmig.inputs.shown_name import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -131,26 +132,37 @@ class InputFile:
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines of an uncompressed file, the last one first; their line numbers are not known."""
-        with self.path.open("rb") as file:
-            file.seek(max(self.size - _HEAD, 0))
-            data = file.read(_HEAD)
+        try:
+            with self.path.open("rb") as file:
+                file.seek(max(self.size - _HEAD, 0))
+                data = file.read(_HEAD)
+        except OSError as error:
+            self._end_early(error)
+            return
         for raw in reversed(data.split(b"\n")):
             yield Line(text=_text(raw, 0, len(raw)), where=Where(file=self.name, line=0))
 
     def chunks(self) -> Generator[bytes]:
         """Yield the bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
-        with self.path.open("rb", buffering=0) as file:
-            read = file.read if self.compression is None else decompressed(file, self.compression)
-            before = 0
-            try:
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                read = file.read if self.compression is None else decompressed(file, self.compression)
+                before = 0
                 while chunk := read(_BLOCK):
                     if self.progress is not None:
                         self.progress(file.tell() - before)
                         before = file.tell()
                     yield chunk
-            except DecompressionError as error:
-                if not self.damage:
-                    self.damage.append(f"{self.name}: the compressed data ends early or is damaged ({error})")
+        except DecompressionError as error:
+            if not self.damage:
+                self.damage.append(f"{self.name}: the compressed data ends early or is damaged ({error})")
+        except OSError as error:
+            self._end_early(error)
+
+    def _end_early(self, error: OSError) -> None:
+        """Say, once, that the rest of the file cannot be read: it went away, or its disk fails."""
+        if not self.damage:
+            self.damage.append(f"{self.name}: cannot be read to its end: {os.strerror(error.errno or 0)}")
 
     def _blocks(self, begun: bytes, rest: list[bytes] | None) -> Iterator[tuple[bytearray, int, int]]:
         """Yield a buffer, up to where it holds whole lines that are followed by enough of what comes next, and its end.
@@ -189,13 +201,21 @@ class InputFile:
                 return len(chunk)
 
             return unpack
-        file = stack.enter_context(self.path.open("rb", buffering=0))
+        try:
+            file = stack.enter_context(self.path.open("rb", buffering=0))
+        except OSError as error:
+            self._end_early(error)
+            return lambda _: 0
 
         def read(at: int) -> int:
             if len(buffer) - at < min(_BLOCK, self.size + 1):
                 buffer.extend(bytes(_BLOCK))  # a long line
-            with memoryview(buffer) as view:
-                count: int = file.readinto(view[at : at + _BLOCK])
+            try:
+                with memoryview(buffer) as view:
+                    count: int = file.readinto(view[at : at + _BLOCK])
+            except OSError as error:
+                self._end_early(error)
+                return 0
             if self.progress is not None:
                 self.progress(count)
             return count
@@ -240,14 +260,14 @@ def open_input(path: Path, progress: Callable[[int], None] | None = None) -> Inp
             return _spooled(sys.stdin.buffer, "stdin", progress)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path}: a directory")
+            raise InputError(f"{shown_name(path)}: a directory")
         if not stat.S_ISREG(status.st_mode):
             with path.open("rb") as stream:
-                return _spooled(stream, path.name, progress)
-        file = InputFile(path=path, name=path.name, size=status.st_size, mtime_ns=status.st_mtime_ns)
+                return _spooled(stream, shown_name(path.name), progress)
+        file = InputFile(path=path, name=shown_name(path.name), size=status.st_size, mtime_ns=status.st_mtime_ns)
         return replace(_with_head(file), progress=progress)
     except OSError as error:
-        raise InputError(f"{path}: {os.strerror(error.errno or 0)}") from error
+        raise InputError(f"{shown_name(path)}: {os.strerror(error.errno or 0)}") from error
 
 
 def _spooled(stream: BinaryIO, name: str, progress: Callable[[int], None] | None) -> InputFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from otelmig.errors import InputError
 from otelmig.inputs.files import STDIN, open_input
 from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import rotations
+from otelmig.inputs.shown_name import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,24 +66,31 @@ def _expanded(paths: Iterable[Path], errors: list[InputError]) -> Iterator[tuple
         if path == STDIN or not path.is_dir():
             yield path, None
             continue
-        files = list(islice(files_below(path), _MOST_FILES + 1))
-        if not files:
-            errors.append(InputError(f"{path}: a directory without files"))
-        elif len(files) > _MOST_FILES:
-            errors.append(InputError(f"{path}: more than {_MOST_FILES} files: want a directory of logs"))
-        else:
+        unreadable: list[InputError] = []
+        files = list(islice(files_below(path, unreadable), _MOST_FILES + 1))
+        errors += unreadable
+        if len(files) > _MOST_FILES:
+            errors.append(InputError(f"{shown_name(path)}: more than {_MOST_FILES} files: want a directory of logs"))
+        elif files:
             yield from ((file, path) for file in files)
+        elif not unreadable:
+            errors.append(InputError(f"{shown_name(path)}: a directory without files (links are not followed)"))
 
 
-def files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path, errors: list[InputError] | None = None) -> Iterator[Path]:
     """Yield the regular files below ``folder`` in order of their names, those of its subdirectories included.
 
     Hidden files and directories, links, pipes and devices are left out: a link may lead anywhere, and a pipe blocks.
+    A directory that cannot be read is left out, too, and said in ``errors``.
     """
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or entry.is_symlink():
-            continue
-        if entry.is_dir():
-            yield from files_below(entry)
-        elif entry.is_file():
-            yield entry
+
+    def report(error: OSError) -> None:
+        if errors is not None:
+            errors.append(InputError(f"{shown_name(error.filename)}: {os.strerror(error.errno or 0)}"))
+
+    for place, folders, names in os.walk(folder, onerror=report):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place, name)
+            if not name.startswith(".") and not path.is_symlink() and path.is_file():
+                yield path

@@ -13,6 +13,7 @@ from otelmig.inputs.opening import files_below, open_inputs
 from otelmig.pipeline import read_findings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _LOGS: Final = [CORPUS / "v53.0-twohosts" / name for name in ("source.log", "destination.log")]
@@ -43,7 +44,7 @@ def test_what_is_no_log_is_a_note(hosts: list[Path]) -> None:
     """Nobody said that every file of a directory is a log: the others are named in one note, and are no error."""
     findings = read_findings(hosts)
     assert not findings.errors
-    assert findings.notes == [f"{hosts[0]}: not of a hypervisor that otelmig knows, and left out: notes.txt"]
+    assert findings.notes == [f"{hosts[0]}: left out, because otelmig knows no such log: notes.txt"]
 
 
 def test_links_pipes_and_hidden_files_are_left_out(hosts: list[Path]) -> None:
@@ -55,7 +56,7 @@ def test_links_pipes_and_hidden_files_are_left_out(hosts: list[Path]) -> None:
 def test_directory_without_files(tmp_path: Path) -> None:
     """An empty directory is an error in one line: somebody expected logs in it."""
     _, errors, _ = open_inputs([tmp_path])
-    assert [str(error) for error in errors] == [f"{tmp_path}: a directory without files"]
+    assert [str(error) for error in errors] == [f"{tmp_path}: a directory without files (links are not followed)"]
 
 
 def test_a_file_that_is_named_twice_is_read_once(hosts: list[Path]) -> None:
@@ -63,3 +64,25 @@ def test_a_file_that_is_named_twice_is_read_once(hosts: list[Path]) -> None:
     logs, errors, _ = open_inputs([*hosts, hosts[0] / "source.log", hosts[0]])
     assert not errors
     assert [log.name for log in logs] == ["destination.log", "notes.txt", "source.log"]
+
+
+def test_names_control_nothing(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, and characters that a terminal obeys, are escaped in every name that is shown."""
+    for name in (b"a\xff.log", b"\x1b[31mred.log", b"two\nlines.log", "left\u202eright.log".encode()):
+        shutil.copy(_LOGS[0], tmp_path / os.fsdecode(name))
+    logs, errors, _ = open_inputs([tmp_path])
+    assert not errors
+    assert {log.name for log in logs} == {"a\\xff.log", "\\x1b[31mred.log", "two\\nlines.log", "left\\u202eright.log"}
+
+
+def test_a_file_that_goes_away_costs_only_itself(hosts: list[Path]) -> None:
+    """A log that is rotated away between the listing and the reading: one note, and the other logs are traced."""
+
+    def paths() -> Iterator[Path]:
+        yield hosts[0]
+        (hosts[0] / "source.log").unlink()
+        yield hosts[1]
+
+    findings = read_findings(paths())
+    assert [migration.source for migration in findings.migrations] == [None]
+    assert "source.log: cannot be read to its end: No such file or directory" in findings.notes
