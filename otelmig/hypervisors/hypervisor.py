@@ -88,7 +88,11 @@ class Hypervisor(Protocol):
     """As ``vm.migration.system.name`` names it."""
 
     def recognises(self, head: Head, options: LogOptions) -> bool:
-        """Return whether this hypervisor wrote a stream that begins like this."""
+        """Return whether this hypervisor wrote a stream that begins like this.
+
+        Raises:
+            InputError: it did, but the form of its lines is not known, or they do not say when they were written.
+        """
 
     def line_filter(self, head: Head, options: LogOptions, role: Role | None = None) -> LineFilter | None:
         """Return which lines of a stream that begins like this a reader must be given; None for every line.

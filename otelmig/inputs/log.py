@@ -25,6 +25,8 @@ _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 """A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
 _NONE: Final = re.compile(rb"(?!)")
 _PIECES: Final = 64
+_LONGEST: Final = 1 << 20
+"""Bytes of a line of what is no log, about; no event and no statistics are longer."""
 _FIRST: Final = 100
 """So many lines are the beginning of a log."""
 
@@ -98,22 +100,26 @@ class InputLog:
             begun = b"".join(rest or ())
 
     def whole_lines(self, stream: Stream = NO_STREAM) -> Iterator[Line]:
-        """Yield every line, however long, unwrapped but otherwise as it stands: for inputs that are no logs."""
+        """Yield every line, unwrapped but otherwise as it stands: for inputs that are no logs."""
         carriers = self._framings(self.parts[0])
         for number, text in enumerate(self._texts(), start=1):
             line = Line(text, Where(self.name, number), "", None, None, None, b"", "", stream)
             yield _unwrapped(line, carriers) if carriers else line
 
     def _texts(self) -> Iterator[str]:
-        """Yield the text of each line, however long, without its line feed."""
+        """Yield the text of each line, without its line feed; what is longer than any event is cut."""
         begun: list[bytes] = []
+        size = 0
         for chunk in (chunk for part in self.parts for chunk in part.chunks()):
             end = chunk.rfind(b"\n")
             if end >= 0:
                 begun.append(chunk[:end])
                 yield from b"".join(begun).decode("utf-8", "backslashreplace").split("\n")
                 begun.clear()
-            begun.append(chunk[end + 1 :])
+                size = 0
+            if size <= _LONGEST:
+                begun.append(chunk[end + 1 :])
+                size += len(chunk) - end - 1
         if any(begun):
             yield b"".join(begun).decode("utf-8", "backslashreplace")
 

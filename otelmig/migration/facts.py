@@ -157,6 +157,10 @@ class Window:
     first: Instant | None
     last: Instant | None
 
+    def __post_init__(self) -> None:
+        if self.first is None and self.last is None:
+            raise ValueError("a window that is open on both sides bounds nothing: leave it out")
+
     @property
     def lo_ns(self) -> int | None:
         """Earliest local time."""
@@ -257,7 +261,6 @@ class Downtime:
     migration_ns: int | None = None
     """How long the whole migration took, by the same line."""
     target_ns: int | None = None
-    parts: DowntimeParts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,6 +429,8 @@ class SourceFacts:
     pause: Pause = Pause()
     snapshot: Snapshot = Snapshot()
     downtime: Downtime | None = None
+    downtime_parts: DowntimeParts | None = None
+    """What was printed of the downtime's parts, whether or not the line of its end is there."""
     logging_ns: int = 0
     """How long writing the log took inside the downtime, on the thread that migrates."""
     handed_over: Instant | None = None

@@ -139,13 +139,13 @@ def _passes_differ(source: Side, destination: Side) -> bool:
 
 def _durations_differ(source: Side, destination: Side) -> bool:
     """Return whether what the destination says it did takes longer than the source waited for it."""
-    downtime, restore, resume = source.sent.downtime, destination.received.restore, destination.received.resume
-    if downtime is None or downtime.parts is None:
+    parts, restore, resume = source.sent.downtime_parts, destination.received.restore, destination.received.resume
+    if parts is None:
         return False
     restored = _least(restore.receive) + _least(restore.restore)
-    if restore.printed_at is not None and restored > _most(downtime.parts.send):
+    if restore.printed_at is not None and restored > _most(parts.send):
         return True
-    return resume.printed_at is not None and _least(resume.duration) > _most(downtime.parts.complete)
+    return resume.printed_at is not None and _least(resume.duration) > _most(parts.complete)
 
 
 def _least(duration: Printed | None) -> int:

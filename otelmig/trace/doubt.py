@@ -24,13 +24,10 @@ def doubts(side: Side) -> Iterator[str]:
     """Yield each doubt in a sentence, with the line that it rests on."""
     yield from _settings(side)
     yield from _backward(side)
-    downtime = side.sent.downtime
-    if downtime is None:
-        return
-    if downtime.duration is not None and impossible_downtime(side):
+    downtime, parts = side.sent.downtime, side.sent.downtime_parts
+    if downtime is not None and downtime.duration is not None and impossible_downtime(side):
         printed_ms = downtime.duration.ns // MILLISECOND_NS
         yield f"the printed downtime of {printed_ms} ms is longer than the migration ({downtime.end.where})"
-    parts = downtime.parts
     if parts is not None and parts.total is not None:
         printed = (parts.final_delta, parts.snapshot, parts.send, parts.complete)
         if sum(part.ns for part in printed if part is not None) > parts.total.ns + parts.total.error_ns:

@@ -163,3 +163,13 @@ def test_statistics_say_how_it_ended(name: str, tmp_path: Path) -> None:
     assert trace.root.attributes["vm.migration.result"] == "success"
     assert trace.root.attributes["vm.migration.guest.location"] == "destination"
     assert begin_ms + 1200 <= trace.root.end_ns / _MS <= begin_ms + 1302
+
+
+def test_any_number_of_iterations_is_bounded(tmp_path: Path) -> None:
+    """Answers that claim more memory iterations than there can be are believed up to a limit."""
+    answer = '{{"timestamp_begin_ms":1700000000000,"timestamp_snapshot_ms":{},"state":{{"Ongoing":{{}}}},'
+    answer += '"memory_transmission_info":{{"memory_iteration":1099511627776}}}}\n'
+    path = tmp_path / "progress.json"
+    path.write_text("".join(answer.format(1_700_000_000_000 + number) for number in range(200)))
+    (migration,) = read_findings([path]).migrations
+    assert migration.reference.sent.memory.iterations == 4096

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tracemalloc
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -86,3 +87,16 @@ def test_a_file_that_goes_away_costs_only_itself(hosts: list[Path]) -> None:
     findings = read_findings(paths())
     assert [migration.source for migration in findings.migrations] == [None]
     assert "source.log: cannot be read to its end: No such file or directory" in findings.notes
+
+
+def test_what_is_no_log_and_has_no_line_feed_is_not_kept(tmp_path: Path) -> None:
+    """An event stream that ends in a hole of zeros, as a crash may leave it: its bytes are read, and not held."""
+    stream = tmp_path / "source.events.json"
+    stream.write_bytes((_LOGS[0].parent / "source.events.json").read_bytes() + bytes(64 << 20))
+    tracemalloc.start()
+    try:
+        read_findings([stream])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20

@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.errors import InputError
 from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines, is_crash
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import is_event_stream
@@ -179,12 +180,20 @@ class CloudHypervisorReader:
         elif is_crash(data):
             lines = CrashLines(stream=stream)
         else:
-            reader = reader_for(stream.head, self.options, stream.mtime_ns) or self._reader_of_any_form(stream)
-            log = LogLines(stream=stream, reader=reader, not_understood=self.report.not_understood)
+            log = LogLines(stream=stream, reader=self._record_reader(stream), not_understood=self.report.not_understood)
             self._all.logs[stream.key] = alike.logs[stream.key] = log
             return
         self._all.add(lines)
         alike.add(lines)
+
+    def _record_reader(self, stream: Stream) -> RecordReader:
+        """Return a reader for a log, whatever its beginning tells of its form."""
+        try:
+            reader = reader_for(stream.head, self.options, stream.mtime_ns)
+        except InputError as error:  # its beginning alone has lines of no known form: what comes may have one
+            self.report.notes.append(str(error))
+            reader = None
+        return reader or self._reader_of_any_form(stream)
 
     def _reader_of_any_form(self, stream: Stream) -> RecordReader:
         """Return a reader for a stream that has no line yet that would tell its form."""

@@ -139,7 +139,7 @@ def _middle(aligned: AlignedSides, role: Role, window: Window) -> Moment:
     """Return the middle of a window; where it is open, the line that bounds it."""
     moments = [aligned.timeline.at(role, end) for end in (window.first, window.last) if end is not None]
     half = (moments[-1].ns - moments[0].ns) // 2
-    return moments[0].plus(half, half)
+    return moments[0].plus(half, abs(half))
 
 
 def _resting_on(moment: Moment, line: Moment) -> Moment:

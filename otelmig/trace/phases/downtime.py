@@ -40,16 +40,17 @@ def downtime(aligned: AlignedSides, side: Side) -> SpanDraft | None:
         span.attributes[names.VM_MIGRATION_DOWNTIME_DURATION] = seconds(ended.duration.ns)
     if ended.target_ns is not None:
         span.attributes[names.VM_MIGRATION_DOWNTIME_TARGET] = seconds(ended.target_ns)
-    if ended.parts is None:
+    printed_parts = side.sent.downtime_parts
+    if printed_parts is None:
         span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
         parts = _parts_by_stamps(aligned, span)
     else:
-        for _, attribute, printed in _printed_parts(ended.parts):
+        for _, attribute, printed in _printed_parts(printed_parts):
             span.attributes[attribute] = seconds(printed.ns)
         if aligned.coarse:
-            parts = _packed(aligned, span, ended.parts)
+            parts = _packed(aligned, span, printed_parts)
         else:
-            parts = _parts_by_breakdown(aligned, span, ended.parts)
+            parts = _parts_by_breakdown(aligned, span, printed_parts)
     _finish(aligned, span, parts)
     return span
 

@@ -32,7 +32,7 @@ def state_transfer_attributes(aligned: AlignedSides, proof: ClockProof | None) -
     bounds = proof.bounds_between(left.stamp.lo_ns, arrived_ns - placement.estimate_ns)
     latest = None if bounds is None else bounds.latest_source_ns(arrived_ns)
     candidates = [] if latest is None else [latest - left.stamp.lo_ns]
-    send = None if sent.downtime.parts is None else sent.downtime.parts.send
+    send = None if sent.downtime_parts is None else sent.downtime_parts.send
     if send is not None:  # from the first byte to the answer, which came after the restore
         restored_ns = 0 if restore.restore is None else restore.restore.ns  # by the destination's clock
         candidates.append(send.ns + send.error_ns - restored_ns + _drifted(restored_ns, proof))

@@ -34,6 +34,12 @@ _LATEST_MS: Final = 7_258_118_400_000
 """The year 2200: a later time is not one that a migration was at."""
 _SAME_START_NS: Final = 5 * 10**9
 """The log's first line of a migration and ``timestamp_begin_ms`` lie within this."""
+_MOST_AT_ONCE: Final = 64
+"""At most this many memory iterations are believed to have passed between two answers."""
+_MOST_ITERATIONS: Final = 4096
+"""At most this many memory iterations of a migration are kept."""
+_MOST_KEPT: Final = 64
+"""At most this many migrations of a growing stream are kept, the latest ones."""
 _ENDED: Final = {"Finished": Kind.SEND_FINISHED, "Cancelled": Kind.SEND_CANCELLED, "Failed": Kind.SEND_FAILED}
 
 
@@ -46,6 +52,7 @@ class Progress:
     observations: list[Observation] = field(default_factory=list)
     last_ms: int = 0
     passes: int = 0
+    completing: bool = False
     ended: bool = False
 
 
@@ -79,6 +86,8 @@ class ProgressLines:
         if progress is None:
             progress = self._by_begin[begin] = Progress(stream=self.stream, begin_ms=begin, last_ms=begin)
             progress.observations += _beginning(answer, line.where)
+            if self.stream.mtime_ns is None and len(self._by_begin) > _MOST_KEPT:
+                del self._by_begin[min(self._by_begin)]
         progress.observations += _since(progress, answer, line.where)
         progress.last_ms = max(progress.last_ms, answer["timestamp_snapshot_ms"])
         return progress
@@ -143,7 +152,7 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
     state = answer.get("state")
     name, detail = next(iter(state.items()), ("", {})) if isinstance(state, dict) else ("", {})
     detail = detail if isinstance(detail, dict) else {}
-    passes = min(_number(info.get("memory_iteration")) or 0, progress.passes + 64)
+    passes = min(_number(info.get("memory_iteration")) or 0, progress.passes + _MOST_AT_ONCE, _MOST_ITERATIONS)
     dirty, estimate = _number(info.get("memory_dirty_rate_pps")), _number(answer.get("downtime_estimated_ms"))
     for index in range(progress.passes, passes):
         yield _seen(
@@ -157,7 +166,8 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
             throttle=_number(detail.get("vcpu_throttle_percent")),
         )
     progress.passes = max(progress.passes, passes)
-    if detail.get("phase") == "Completing" and not any(seen.kind is Kind.VM_PAUSING for seen in progress.observations):
+    if detail.get("phase") == "Completing" and not progress.completing:
+        progress.completing = True
         yield _seen(Kind.VM_PAUSING, stamp, where)
     kind = _ENDED.get(name)
     if kind is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.facts import Instant
 
-__all__ = ["before_downtime", "downtime", "pause", "snapshot"]
+__all__ = ["before_downtime", "downtime", "downtime_parts", "pause", "snapshot"]
 
 
 def before_downtime(attempt: AttemptLines) -> Instant | None:
@@ -63,23 +63,27 @@ def snapshot(attempt: AttemptLines) -> Snapshot:
 
 def downtime(attempt: AttemptLines) -> Downtime | None:
     """Return the downtime that ended as it should, with what is printed of it (v52.0 on)."""
-    completed, breakdown = attempt.first(Kind.COMPLETED), attempt.first(Kind.DOWNTIME_BREAKDOWN)
+    completed = attempt.first(Kind.COMPLETED)
     if completed is None:
         return None
-    parts = None
-    if breakdown is not None:
-        parts = DowntimeParts(
-            at=breakdown.instant,
-            total=printed(breakdown, "downtime_ns"),
-            final_delta=printed(breakdown, "final_delta_ns"),
-            snapshot=printed(breakdown, "snapshot_ns"),
-            send=printed(breakdown, "send_ns"),
-            complete=printed(breakdown, "complete_ns"),
-        )
     return Downtime(
         end=completed.instant,
         duration=printed(completed, "downtime_ns"),
         migration_ns=completed.number("total_ns"),
         target_ns=completed.number("target_ns"),
-        parts=parts,
+    )
+
+
+def downtime_parts(attempt: AttemptLines) -> DowntimeParts | None:
+    """Return the printed parts of the downtime (v52.0 on, at ``-vv``)."""
+    breakdown = attempt.first(Kind.DOWNTIME_BREAKDOWN)
+    if breakdown is None:
+        return None
+    return DowntimeParts(
+        at=breakdown.instant,
+        total=printed(breakdown, "downtime_ns"),
+        final_delta=printed(breakdown, "final_delta_ns"),
+        snapshot=printed(breakdown, "snapshot_ns"),
+        send=printed(breakdown, "send_ns"),
+        complete=printed(breakdown, "complete_ns"),
     )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.facts.downtime import before_downtime, downtime, pause, snapshot
+from otelmig.hypervisors.cloud_hypervisor.facts.downtime import (
+    before_downtime,
+    downtime,
+    downtime_parts,
+    pause,
+    snapshot,
+)
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, killed, run_window
 from otelmig.hypervisors.cloud_hypervisor.facts.memory import memory_copy
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -48,6 +54,7 @@ def source_facts(attempt: AttemptLines) -> SourceFacts:
         pause=pause(attempt),
         snapshot=snapshot(attempt),
         downtime=downtime(attempt),
+        downtime_parts=downtime_parts(attempt),
         logging_ns=attempt.logging_ns,
         handed_over=at(first(Kind.COMPLETED, Kind.SEND_FINISHED)),
         drained=at(first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED)),

@@ -172,8 +172,9 @@ class LogLines:
         if SECCOMP in line.text:
             process = self._killed(line)
             return _NOBODY if process is None else (process,)
-        # a line that no scan would have looked at is a stranger's
-        if self.line_filter.matches(line.text.encode("utf-8", "surrogatepass")):
+        # a line that no scan would have looked at is a stranger's; one that comes from a scan may have been shortened
+        looked_at = line.lookahead is not None or self.line_filter.matches(line.text.encode("utf-8", "surrogatepass"))
+        if looked_at:
             self.not_understood[no_record(self.reader)] += 1
         return _NOBODY
 
