@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from otelmig.inputs.files import STDIN, InputFile, LineFilter, open_input
+from otelmig.inputs.files import STDIN, InputFile, open_input
 from otelmig.inputs.line import Host, Line
+from otelmig.inputs.line_filter import LineFilter
 from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import rotations
 

@@ -16,7 +16,7 @@ from otelmig.inputs.line import Host, Line, Where
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from otelmig.inputs.files import LineFilter
+    from otelmig.inputs.line_filter import LineFilter
 
 __all__ = ["export_lines", "is_export", "is_json", "json_lines"]
 

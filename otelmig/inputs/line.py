@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["Host", "Line", "Where"]
 
@@ -48,7 +48,7 @@ class Line(NamedTuple):
     host: Host | None = None
     lookahead: Callable[[], Iterable[str]] | None = None
     """The next lines of the same input, wrapped as they stand: what a record of several lines goes on with."""
-    run: bytes = b""
-    """The line and those of the same kind that follow it, raw, where a scan takes them together."""
+    run: Sequence[bytes] = ()
+    """What is worth knowing of it and of each line of its kind that follows, where a scan takes them together."""
     last: str = ""
     """The last line of ``run``."""

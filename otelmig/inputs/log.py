@@ -15,14 +15,14 @@ from otelmig.inputs.line import Line, Where
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from otelmig.inputs.files import InputFile, LineFilter
+    from otelmig.inputs.files import InputFile
     from otelmig.inputs.framing import Framed, Framing
+    from otelmig.inputs.line_filter import LineFilter
 
 __all__ = ["InputLog"]
 
 _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 """A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
-_NONE: Final = re.compile(rb"(?!)")
 _PIECES: Final = 64
 _FIRST: Final = 100
 """So many lines are the beginning of a log."""
@@ -106,7 +106,7 @@ class InputLog:
             either = None
             if wanted is not None:
                 either = replace(
-                    wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), run_pattern=_NONE
+                    wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), run_pattern=None
                 )
             return json_lines(part.lines(either, begun=begun, rest=rest), wanted)
         if is_export(part.head):
@@ -114,7 +114,7 @@ class InputLog:
         carriers = self._framings(part)
         if not carriers:
             return part.lines(wanted, begun=begun, rest=rest)
-        single = None if wanted is None else replace(wanted, run_pattern=_NONE)
+        single = None if wanted is None else replace(wanted, run_pattern=None)
         return (_unwrapped(line, carriers) for line in part.lines(single, begun=begun, rest=rest))
 
     def _framings(self, part: InputFile) -> tuple[Framing, ...]:

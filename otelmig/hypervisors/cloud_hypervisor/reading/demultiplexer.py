@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.reading.crash import killed_after
-from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables
+from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables, dirty_bytes
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
@@ -59,7 +59,6 @@ _GOES_ON: Final = 64
 """A record has at most so many lines."""
 _CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
 """How the causes of an error are listed, one a line."""
-_SIZE: Final = re.compile(rb" size: (\d{1,12}) \(KiB\)")
 _NOBODY: Final = ()
 _LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
 
@@ -231,10 +230,9 @@ def _observation(line: Line, record: Record, meaning: Meaning, track: _OneProces
     if meaning.multiline and line.lookahead is not None:
         values = _whole(line, record, meaning, reader)
     if line.run:
-        sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
         end = reader.record(line.last)
         since, stamp = stamp, stamp if end is None else end.stamp
-        values = {"dirty_bytes": sum(sizes), "ranges": len(sizes)}
+        values = {"dirty_bytes": dirty_bytes(line.run), "ranges": len(line.run)}
     text = record.text if kind in _IDENTIFYING else ""
     return Observation(kind, stamp, line.where, record.thread, text, values, since)
 
