@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
+from otelmig.inputs.block_scan import BlockScan, every_line, line_feeds
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.line import NO_STREAM, Line, Where
 from otelmig.inputs.shown_name import shown_name
@@ -32,7 +33,7 @@ __all__ = ["STDIN", "InputFile", "open_input"]
 
 STDIN: Final = Path("-")
 """How standard input is named on the command line."""
-_BLOCK: Final = 1 << 18
+_BLOCK: Final = 1 << 19
 """Bytes read at once: large enough that Python's share of a scan is small, small enough to stay in cache."""
 _HEAD: Final = 1 << 16
 """Bytes shown to the hypervisors, which say whether the file is theirs."""
@@ -80,55 +81,22 @@ class InputFile:
         last line, if it has no end: it goes on in the next file.
         """
         number = 1
-        near = True
-        search = None if wanted is None else wanted.pattern.search
+        spans = every_line if wanted is None else BlockScan(wanted).spans
         following = _Following()
         for block, until, length in self._blocks(begun, rest):
             following.block, following.length = block, length
-            position = counted = 0
-            mark = block.find(wanted.marker, 0, until) if wanted is not None and near else -1
-            near = False
-            while position < until:
-                run_end = 0
-                if wanted is None or search is None:
-                    begin, end = position, block.find(b"\n", position, until)
-                else:
-                    match = search(block, position, mark if mark >= 0 else until)
-                    if match is not None and not near:
-                        near = True
-                        mark = block.find(wanted.marker, position, until) if mark < 0 else mark
-                        continue
-                    if match is None and mark < position:
-                        if mark < 0:
-                            break
-                        mark = block.find(wanted.marker, position, until)  # it stood in a line that was given
-                        continue
-                    start, stop = (mark, mark) if match is None else match.span()
-                    begin = block.rfind(b"\n", position, start) + 1 or position
-                    end = block.find(b"\n", stop, until)
-                    if match is None:
-                        mark = block.find(wanted.marker, mark + 1, until)
-                    elif match.lastgroup is not None:
-                        run = wanted.run_pattern.match(block, begin, until)
-                        run_end = run.end() if run is not None else 0
-                end = until if end < 0 else end
-                number += block.count(b"\n", counted, begin)
+            counted = 0
+            for begin, end, after, run, last in spans(block, until):
+                number += line_feeds(block, counted, begin)
                 counted = begin
                 where = Where(self.name, number)
-                if run_end > end + 1:
-                    last = block.rfind(b"\n", begin, run_end - 1) + 1
-                    yield Line(
-                        _text(block, begin, end),
-                        where,
-                        run=bytes(block[begin:run_end]),
-                        last=_text(block, last, run_end - 1),
-                        stream=stream,
-                    )
-                    position = run_end
+                if run:
+                    end_of_run = _text(block, last, after - 1)
+                    yield Line(_text(block, begin, end), where, run=run, last=end_of_run, stream=stream)
                 else:
-                    following.position = position = end + 1
-                    yield Line(_text(block, begin, end), where, "", None, None, following, b"", "", stream)
-            number += block.count(b"\n", counted, until)
+                    following.position = after
+                    yield Line(_text(block, begin, end), where, "", None, None, following, (), "", stream)
+            number += line_feeds(block, counted, until)
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines of an uncompressed file, the last one first; their line numbers are not known."""

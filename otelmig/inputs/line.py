@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from otelmig.inputs.line_filter import LineFilter
 
@@ -87,8 +87,8 @@ class Line(NamedTuple):
     None where nobody can look ahead: then the next lines of the stream are fed one by one, those that a filter would
     leave out, too.
     """
-    run: bytes = b""
-    """The line and those of the same kind that follow it, raw, where a scan takes them together."""
+    run: Sequence[bytes] = ()
+    """What is worth knowing of it and of each line of its kind that follows, where a scan takes them together."""
     last: str = ""
     """The last line of ``run``."""
     stream: Stream = NO_STREAM

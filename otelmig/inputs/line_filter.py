@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Callable
 
 __all__ = ["LineFilter"]
 
@@ -19,8 +20,13 @@ class LineFilter:
     """Lines in which it matches; it should begin with a literal that few lines contain, and match no line feed."""
     marker: bytes
     """Lines that contain this, too, if the blocks that they are in (or the one before) hold any of the others."""
-    run_pattern: re.Pattern[bytes]
-    """Where a group of ``pattern`` takes part in the match, the lines that this matches are given as one."""
+    run_pattern: Callable[[int], re.Pattern[bytes]] | None = None
+    """Where a group of ``pattern`` takes part in the match, this may have the lines that follow given as one.
+
+    It returns the pattern of a line in which that group stands at a column: the pattern matches such a line with its
+    line feed, and captures what is worth knowing of it, at least a byte; or else all that is left, and captures
+    nothing. Both are quick where they skip a number of bytes, whatever these are.
+    """
 
     def matches(self, line: bytes) -> bool:
         """Return whether a single line is wanted."""

@@ -23,7 +23,6 @@ __all__ = ["InputLog"]
 
 _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 """A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
-_NONE: Final = re.compile(rb"(?!)")
 _PIECES: Final = 64
 _LONGEST: Final = 1 << 20
 """Bytes of a line of what is no log, about; no event and no statistics are longer."""
@@ -103,7 +102,7 @@ class InputLog:
         """Yield every line, unwrapped but otherwise as it stands: for inputs that are no logs."""
         carriers = self._framings(self.parts[0])
         for number, text in enumerate(self._texts(), start=1):
-            line = Line(text, Where(self.name, number), "", None, None, None, b"", "", stream)
+            line = Line(text, Where(self.name, number), "", None, None, None, (), "", stream)
             yield _unwrapped(line, carriers) if carriers else line
 
     def _texts(self) -> Iterator[str]:
@@ -142,7 +141,7 @@ class InputLog:
             either = None
             if wanted is not None:
                 either = replace(
-                    wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), run_pattern=_NONE
+                    wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), run_pattern=None
                 )
             return json_lines(part.lines(either, begun=begun, rest=rest, stream=stream), wanted)
         if is_export(part.head):
@@ -150,7 +149,7 @@ class InputLog:
         carriers = self._framings(part)
         if not carriers:
             return part.lines(wanted, begun=begun, rest=rest, stream=stream)
-        single = None if wanted is None else replace(wanted, run_pattern=_NONE)
+        single = None if wanted is None else replace(wanted, run_pattern=None)
         return (_unwrapped(line, carriers) for line in part.lines(single, begun=begun, rest=rest, stream=stream))
 
     def _framings(self, part: InputFile) -> tuple[Framing, ...]:

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from otelmig.migration.observation import Observation
 
-__all__ = ["DirtyTables"]
+__all__ = ["DirtyTables", "dirty_bytes"]
+
+
+def dirty_bytes(sizes: Iterable[bytes]) -> int:
+    """Return the sum of what rows print in KiB, in bytes."""
+    return sum(map(_KIB.__getitem__, sizes)) << 10
+
+
+class _Numbers(dict[bytes, int]):
+    """Numbers by how they are printed: millions of rows print few different ones."""
+
+    def __missing__(self, printed: bytes) -> int:
+        if len(self) >= _MOST_NUMBERS:
+            self.clear()
+        number = self[printed] = int(printed)
+        return number
+
+
+_MOST_NUMBERS: Final = 1 << 14
+"""At most this many numbers are remembered."""
+_KIB: Final = _Numbers()
 
 
 @dataclass(slots=True)

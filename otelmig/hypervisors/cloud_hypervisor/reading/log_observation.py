@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import dirty_bytes
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
 from otelmig.migration.observation import Observation, Value
@@ -39,7 +40,6 @@ MOST_LINES: Final = 64
 """At most this many lines follow the first line of a record."""
 _CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
 """How the causes of an error are listed, one a line."""
-_SIZE: Final = re.compile(rb" size: (\d{1,12}) \(KiB\)")
 _EXACT_NS: Final = 1_000
 """A stamp of v36.0-v48.0 stands for no more than this."""
 
@@ -55,10 +55,9 @@ def observation_of(
     if meaning.multiline and line.lookahead is not None:
         values = _whole(line, record, meaning, reader)
     if line.run:
-        sizes = [int(size) << 10 for size in _SIZE.findall(line.run)]
         end = reader.record(line.last)
         since, stamp = stamp, stamp if end is None else end.stamp
-        values = {"dirty_bytes": sum(sizes), "ranges": len(sizes)}
+        values = {"dirty_bytes": dirty_bytes(line.run), "ranges": len(line.run)}
     text = record.text if kind in _IDENTIFYING else ""
     return Observation(kind, stamp, line.where, record.thread, text, values, since)
 

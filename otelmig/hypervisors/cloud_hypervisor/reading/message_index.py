@@ -165,7 +165,7 @@ def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> L
     before = b"|".join(sorted(re.escape(text.encode()) for text in literals))
     head = before if len(literals) == 1 else b"(?:%b)" % before
     begins = b"(?=%b%b)" % (_any_of(shortest, 0, b"v"), _any_of(shortest, 1, b"0-9"))
-    return LineFilter(pattern=re.compile(head + begins + tree), marker=SECCOMP.encode(), run_pattern=_RUN)
+    return LineFilter(pattern=re.compile(head + begins + tree), marker=SECCOMP.encode(), run_pattern=_table_rows)
 
 
 def written_by(role: Role) -> frozenset[Kind]:
@@ -210,8 +210,12 @@ _SPECIAL: Final = {
     b"GPA: ": rb"(?P<many>GPA: )",
 }
 """Beginnings that stand for themselves in the pattern."""
-_RUN: Final = re.compile(rb"(?:[^\n]{0,512}-- GPA: [0-9a-f]{1,16} size: \d{1,12} \(KiB\)\r?\n)+")
-"""Lines of a dirty table that follow each other."""
+
+
+@cache
+def _table_rows(column: int) -> re.Pattern[bytes]:
+    """A pattern for a row of a dirty table whose message stands at ``column``; it captures the size in KiB."""
+    return re.compile(rb"(?s:.{%d})GPA: [0-9a-f]{1,16}+ size: ([0-9]{1,12}+) \(KiB\)\r?+\n|(?s:.+)" % column)
 
 
 def _tree(texts: Iterable[bytes]) -> bytes:
