@@ -182,7 +182,7 @@ def read_findings(
 
 
 def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
-    """Return each attempt once, by its fullest story: pieces of one log that overlap tell of it several times."""
+    """Return each attempt once, by its fullest side: pieces of one log that overlap tell of it several times."""
     fullest: dict[bytes, Side] = {}
     for side in sides:
         digest = identity_of(side, parent=None, name=None).digest
@@ -195,7 +195,7 @@ def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
 
 
 def _written_in_turn(processes: Sequence[Vmm]) -> list[Vmm]:
-    """Processes that wrote to one log one after the other: each wrote its last line before the next one began."""
+    """Return those that wrote to one log one after the other: each wrote its last line before the next one began."""
     latest: dict[str, int] = {}
     found = []
     for process in reversed(processes):

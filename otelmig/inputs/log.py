@@ -26,7 +26,7 @@ _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 _NONE: Final = re.compile(rb"(?!)")
 _PIECES: Final = 64
 _FIRST: Final = 100
-"""So many lines are the beginning of a log."""
+"""Lines that are the beginning of a log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,7 @@ _NOWHERE: Final = Where(file="", line=0)
 
 
 def _unwrapped(line: Line, carriers: Sequence[Framing]) -> Line:
-    """``line`` without what its transports put around it; as it is, if none of them carried it."""
+    """Return ``line`` without what its framings put around it; as it is, if it has none of them."""
     text, writers, received_ns, host = line.text, [], line.received_ns, line.host
     carrier = None
     for _ in range(DEEPEST):
