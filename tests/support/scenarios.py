@@ -1,7 +1,7 @@
 """Recordings that nobody has made yet: what every release prints of every way in which a migration can end.
 
 Each is written on one true timeline, in milliseconds since the request, and told by two processes whose clocks
-started at different moments; so both stories are causally consistent by construction.
+started at different moments; so both logs are causally consistent by construction.
 """
 
 from __future__ import annotations

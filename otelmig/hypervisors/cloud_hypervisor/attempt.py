@@ -78,7 +78,7 @@ class Attempt:
 
     @property
     def is_attempt(self) -> bool:
-        """A request that was turned down, and a destination that only listens, are no attempts."""
+        """Whether it is an attempt: a request that was turned down, or a destination that only listens, is none."""
         begins = BEGINS[self.role]
         return not self.by_kind.keys() <= set(begins[:1] if self.role is Role.SOURCE else begins[:3])
 

@@ -97,7 +97,7 @@ class Attempts:
         return self.begun
 
     def _leave(self, attempt: Attempt) -> None:
-        """Another attempt begins: no line of the process can belong to ``attempt`` any more."""
+        """Close ``attempt``, since another one begins: no line of the process can belong to it any more."""
         if not attempt.is_attempt:
             self.begun.pop()
             return

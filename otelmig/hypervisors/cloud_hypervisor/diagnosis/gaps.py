@@ -83,7 +83,7 @@ def _logging(log: DiagnosedLog) -> Iterator[Gap]:
         missing="a downtime without the cost of logging: writing dirty tables took "
         f"{spent // MILLISECOND_NS} ms of it here",
         remedy=remedy,
-        cost="less detail: no figures per pass, no printed parts" if not log.old else "only failures in the log",
+        cost="only failures in the log" if log.old else "no figures of memory iterations, no printed parts",
     )
 
 
