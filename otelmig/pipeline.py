@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +13,7 @@ from otelmig.errors import InputError
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
+from otelmig.hypervisors.process_reading import ProcessReading
 from otelmig.inputs.opening import open_inputs
 from otelmig.inputs.shown_name import shown_name
 from otelmig.migration.stamp import ClockDomain
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from otelmig.clock.epoch import Anchor, Epoch
     from otelmig.clock.options import ClockOptions
-    from otelmig.hypervisors import EndedProcess
     from otelmig.hypervisors.diagnosis import Diagnosis
     from otelmig.inputs import InputLog
     from otelmig.migration.side import Side
@@ -144,7 +144,7 @@ def read_findings(
     feeds = [
         FinishedInputs(hypervisor=by_system[system], logs=own, options=options) for system, own in by_hypervisor.items()
     ]
-    source = _Reading(feeds=feeds, notes=notes)
+    source = ProcessReading(feeds=feeds, notes=notes)
     ended = source.processes()
     told = list(islice(ended, _HELD))
     waiting = len(told) == _HELD and not pairs and not whole and all(feed.is_one_sided for feed in feeds)
@@ -183,7 +183,7 @@ def read_findings(
 
 
 def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
-    """Return each attempt once, by its fullest story: pieces of one log that overlap tell of it several times."""
+    """Return each attempt once, by its fullest side: pieces of one log that overlap tell of it several times."""
     fullest: dict[bytes, Side] = {}
     for side in sides:
         digest = identity_of(side, parent=None, name=None).digest
@@ -196,7 +196,7 @@ def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
 
 
 def _written_in_turn(processes: Sequence[Vmm]) -> list[Vmm]:
-    """Processes that wrote to one log one after the other: each wrote its last line before the next one began."""
+    """Return those that wrote to one log one after the other: each wrote its last line before the next one began."""
     latest: dict[str, int] = {}
     found = []
     for process in reversed(processes):
@@ -216,61 +216,6 @@ def diagnoses(findings: Findings, reading: LogOptions) -> Iterator[Diagnosis]:
         for log in inputs:
             own = [side for side in sides if log.key in side.vmm.inputs]
             yield by_system[system].diagnose(log, own, reading)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """A process that is over, and the sides that it was."""
-
-    process: EndedProcess
-    sides: Sequence[Side]
-
-    @property
-    def order(self) -> tuple[str, str, int]:
-        """What processes are sorted by."""
-        return self.process.vmm.name, self.process.began.text, self.process.evidence
-
-
-@dataclass(slots=True, kw_only=True)
-class _Reading:
-    """What the readers say, sorted into processes and counts."""
-
-    feeds: Sequence[FinishedInputs]
-    notes: list[str]
-    not_understood: Counter[str] = field(default_factory=Counter)
-    names: dict[str, str] = field(default_factory=dict)
-    """The name of the first process with each fingerprint."""
-    copies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """The names of processes that said the same, by the name of the first."""
-
-    def processes(self) -> Iterator[_Told]:
-        """Yield each process once: a log that was given twice, as a copy, tells of no second migration."""
-        for feed in self.feeds:
-            for sides in feed.sides():
-                yield from self._told(feed, sides)
-        for first, (copy, *others) in self.copies.items():
-            more = f" and {len(others)} more" if others else ""
-            self.notes.append(f"{copy}{more}: the same as {first}, read once")
-
-    def _told(self, feed: FinishedInputs, sides: Iterable[Side]) -> Iterator[_Told]:
-        report = feed.reader.report
-        self.notes += report.notes
-        self.not_understood.update(report.not_understood)
-        processes = list(report.processes)
-        report.notes.clear()
-        report.not_understood.clear()
-        report.processes.clear()
-        by_key: dict[str, list[Side]] = defaultdict(list)
-        for side in sides:
-            by_key[side.vmm.key].append(side)
-        for process in processes:
-            vmm = process.vmm
-            if process.fingerprint in self.names:
-                self.copies[self.names[process.fingerprint]].append(vmm.name)
-                continue
-            self.names[process.fingerprint] = vmm.name
-            self.notes += vmm.notes
-            yield _Told(process=process, sides=by_key[vmm.key])
 
 
 def _by_hypervisor(

@@ -43,12 +43,12 @@ class ClockBounds:
     contradiction: Contradiction | None
 
     def hi_ns(self, at_ns: int) -> int | None:
-        """Largest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
+        """Return the largest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
         near = self._near(self.uppers, at_ns)
         return min((each.bound_ns + self._slack(each, at_ns) for each in near), default=None)
 
     def lo_ns(self, at_ns: int) -> int | None:
-        """Smallest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
+        """Return the smallest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
         near = self._near(self.lowers, at_ns)
         return max((each.bound_ns - self._slack(each, at_ns) for each in near), default=None)
 

@@ -111,7 +111,7 @@ class _Split:
 
 def _step(constraints: Sequence[Constraint], drift_ppb: int, settable: Iterable[SettableClock]) -> OffsetStep | None:
     """Return the one step that explains everything, if there is one; what is claimed holds whichever clock was set."""
-    splits = [found for clock in settable if (found := _split(constraints, drift_ppb, clock)) is not None]
+    splits = [split for clock in settable if (split := _split(constraints, drift_ppb, clock)) is not None]
     if not splits:
         return None
     surely_before = _common([split.before for split in splits])

@@ -11,14 +11,13 @@ from otelmig.errors import InputError, UsageError
 from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Basis, Constraint
 from otelmig.migration.side import Role
+from otelmig.units import PPB, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["ClockStatusReport", "Measurement", "clock_status", "measured_constraints", "prior", "probes"]
 
-_PPB: Final = 10**9
-_NS: Final = 10**9
 _STAMPS: Final = 4
 _LARGEST_NS: Final = 1 << 63
 _TRACKING_FIELDS: Final = 14
@@ -137,16 +136,16 @@ def clock_status(name: str, text: str) -> ClockStatusReport:
 
 def _ns(field: str) -> int:
     value = Decimal(field.strip())
-    if not value.is_finite() or abs(value) >= _LARGEST_NS // _NS:
+    if not value.is_finite() or abs(value) >= _LARGEST_NS // SECOND_NS:
         raise InvalidOperation
-    return int((value * _NS).to_integral_value(ROUND_UP))
+    return int((value * SECOND_NS).to_integral_value(ROUND_UP))
 
 
 def prior(source: ClockStatusReport, destination: ClockStatusReport, *, drift_ppb: int) -> Iterator[Constraint]:
     """Yield how far two clocks that are both near UTC can be apart; the time between the two reports is paid for."""
     claimed = source.error_ns + destination.error_ns
     apart = abs(destination.at_ns - source.at_ns) + claimed  # at most: both times may be wrong themselves
-    bound = claimed + -(-apart * drift_ppb // _PPB)
+    bound = claimed + -(-apart * drift_ppb // PPB)
     one = _Measured(kind="clock status", where=source.where)
     other = _Measured(kind="clock status", where=destination.where)
     yield _upper("clock-status", Basis.PRIOR, source.at_ns, bound, (one, other))

@@ -46,13 +46,13 @@ class ClockProof:
     required_ppb: int | None = None
     """The smallest drift at which nothing contradicts, if that is more than was to be assumed."""
     conflict: Conflict | None = None
-    settings: tuple[ClockStep, ...] = ()
+    steps: tuple[ClockStep, ...] = ()
     """Where one log alone shows that its host's wall clock was set."""
 
     @property
     def status(self) -> ClockStatus:
         """The state of the proof as a whole."""
-        if self.conflict is not None or self.settings:
+        if self.conflict is not None or self.steps:
             return ClockStatus.CONFLICT
         if self.bounds.uppers and self.bounds.lowers:
             return ClockStatus.BOUNDED
@@ -69,7 +69,7 @@ class ClockProof:
         a clock that was set without contradicting anything: where between the constraints is not known.
         """
         if self.conflict is None:
-            return None if self.settings else self.bounds
+            return None if self.steps else self.bounds
         step = self.conflict.step
         if step is None or step.lo_ns is None or step.hi_ns is None:
             return None
@@ -111,8 +111,8 @@ def prove_between(source: Side, destination: Side, constraints: Iterable[Constra
     proof = prove(given, drift_ppb=drift_ppb)
     if proof.conflict is not None and wall:
         proof = prove(given, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
-    settings = tuple(each for side in wall for each in steps_seen_in(side))
-    return replace(proof, settings=settings) if settings else proof
+    steps = tuple(each for side in wall for each in steps_seen_in(side))
+    return replace(proof, steps=steps) if steps else proof
 
 
 def _settable(side: Side) -> SettableClock:

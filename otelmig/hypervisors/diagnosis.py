@@ -67,7 +67,8 @@ class Diagnosis:
     release: str
     """The hypervisor's version as printed, else the releases that print what is there."""
     line_format: str | None
-    transport: str | None
+    framing: str | None
+    """What wraps every line, such as journald's JSON; None if nothing does."""
     verbosity: str | None
     """The flag that gives what is there, such as ``-v``."""
     clock: str

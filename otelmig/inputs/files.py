@@ -43,7 +43,7 @@ _LONGEST_LINE: Final = 1 << 22
 """A longer line is cut; its pieces are read like lines."""
 _CR: Final = 0x0D
 _GIVEN: Final = 1 << 16
-"""So many bytes of a line are looked at; no record that says something of a migration is longer."""
+"""Bytes of a line that are looked at; no record that says something of a migration is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +253,7 @@ def _spooled(stream: BinaryIO, name: str, progress: Callable[[int], None] | None
 
 
 def _with_head(file: InputFile) -> InputFile:
-    """``file``, with its beginning read."""
+    """Return ``file`` with its beginning read."""
     with file.path.open("rb") as stream:
         magic = stream.read(_HEAD)
     compression = compression_of(magic)

@@ -1,6 +1,6 @@
 """What carries a log from the hypervisor to a file: containers, syslog, the journal's text outputs.
 
-Each transport wraps every line; a wrapped line may be wrapped again (a pod's log collected by another program).
+Each framing wraps every line; a wrapped line may be wrapped again (a pod's log collected by another program).
 Formats: Docker's ``json-file`` driver and ``docker logs -t``; the Kubernetes CRI log format and what ``kubectl logs``
 and ``docker compose logs`` put before it; RFC 3164 and RFC 5424 as rsyslog writes them; ``journalctl -o short*``.
 """
@@ -24,16 +24,16 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DEEPEST: Final = 3
 """How often a line is wrapped at most: a container's log, collected by another program, forwarded."""
 _SAMPLE: Final = 200
-"""So many lines at the beginning of a file say how it was carried,"""
+"""Lines at the beginning of a file that say how its lines are framed."""
 _GLANCE: Final = 12
-"""if any of the first few was carried at all."""
+"""Lines of which one must be framed, or none of the file is."""
 _TAG: Final = r"(?P<tag>[^\s:\[\]]{1,128})(?:\[(?P<pid>\d{1,10})\])?: ?"
 _RFC3339: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framed:
-    """A line as its transport carries it."""
+    """A line as it is framed."""
 
     text: str
     """What the hypervisor wrote."""
@@ -41,7 +41,7 @@ class Framed:
     received_ns: int | None = None
     host: Host | None = None
     partial: bool = False
-    """Whether the line goes on in the transport's next one."""
+    """Whether the line goes on in the next framed one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ _FRAMINGS: Final[Sequence[Framing]] = (
     ),
     _pattern("journald unix", rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
 )
-"""All transports, the most specific first."""
+"""All framings, the most specific first."""
 
 
 def framings_of(head: str) -> tuple[Framing, ...]:

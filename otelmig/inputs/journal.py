@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.line import NO_STREAM, Host, Line, Where
+from otelmig.inputs.line import Host, Line, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -70,7 +70,7 @@ def _json_fields(text: str) -> dict[str, str] | None:
 
 
 def _json_value(given: object) -> str | None:
-    """Text as it is; an array of byte values decoded; of several values of one field the first."""
+    """Return text as it is, an array of byte values decoded, and of several values of one field the first."""
     match given:
         case str():
             return given
@@ -91,6 +91,7 @@ def _export_entries(chunks: Iterable[bytes]) -> Iterator[tuple[dict[str, str] | 
     data = _Bytes(source=iter(chunks))
     line = begin = 1
     fields: dict[str, str] = {}
+    # line: the number of the line that is read next; begin: that of the entry's first line; fields: what it has so far
     while (raw := data.line()) is not None:
         line += 1
         if not raw:
@@ -149,9 +150,7 @@ def _decoded(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 
-def export_lines(
-    chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream = NO_STREAM
-) -> Iterator[Line]:
+def export_lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
     """Yield the messages of ``-o export`` in which ``wanted`` matches."""
     window: list[Line] = []
     for fields, number in _export_entries(chunks):
@@ -167,7 +166,7 @@ def export_lines(
 
 
 _WINDOW: Final = 64
-"""So many entries are looked ahead for what a record goes on with."""
+"""At most this many entries are looked ahead for what a record goes on with."""
 
 
 def _given(window: list[Line], wanted: LineFilter | None) -> Iterator[Line]:

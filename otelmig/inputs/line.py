@@ -1,4 +1,4 @@
-"""What every input becomes: lines, each with its place, its stream, and what the transport says about it."""
+"""What every input becomes: lines, each with its place, its stream, and what its framing says about it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Where(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """The machine on which a line was written, as far as the transport names it."""
+    """The machine on which a line was written, as far as the framing names it."""
 
     name: str | None = None
     id: str | None = None
-    """The machine id, where the transport carries it (journald)."""
+    """The machine id, where the framing carries it (journald)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Head:
     data: bytes
     """The first bytes as they stand in the file, decompressed."""
     lines: tuple[str, ...]
-    """The first lines, without what their transport put around them."""
+    """The first lines, without what their framing put around them."""
     search: Callable[[LineFilter], Iterable[str]] | None = None
     """The lines of the whole input that pass a filter; None where an input cannot be searched, because it grows."""
 
@@ -66,7 +66,7 @@ NO_STREAM = Stream(key="", name="", stem="", head=Head(name="", data=b"", lines=
 
 
 class Line(NamedTuple):
-    """One line of text, without its terminator and its transport's wrapping; undecodable bytes are escaped in hex.
+    """One line of text, without its terminator and its framing; undecodable bytes are escaped in hex.
 
     (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
     """
@@ -74,9 +74,9 @@ class Line(NamedTuple):
     text: str
     where: Where
     writer: str = ""
-    """Who wrote it, where the transport says so (a process id, a container); empty where all lines are of one."""
+    """Who wrote it, where the framing says so (a process id, a container); empty where all lines are of one."""
     received_ns: int | None = None
-    """When its transport took it over (Unix epoch): at or after the moment at which it was written.
+    """When whatever framed it took it over (Unix epoch): at or after the moment at which it was written.
 
     The end of what the printed time stands for.
     """

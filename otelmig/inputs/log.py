@@ -27,7 +27,7 @@ _PIECES: Final = 64
 _LONGEST: Final = 1 << 20
 """Bytes of a line of what is no log, about; no event and no statistics are longer."""
 _FIRST: Final = 100
-"""So many lines are the beginning of a log."""
+"""Lines that are the beginning of a log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ _NOWHERE: Final = Where(file="", line=0)
 
 
 def _unwrapped(line: Line, carriers: Sequence[Framing]) -> Line:
-    """``line`` without what its transports put around it; as it is, if none of them carried it."""
+    """Return ``line`` without what its framings put around it; as it is, if it has none of them."""
     text, writers, received_ns, host = line.text, [], line.received_ns, line.host
     carrier = None
     for _ in range(DEEPEST):

@@ -98,7 +98,7 @@ class Constraint:
 
 
 def source_first(rule: str, source: Endpoint, destination: Endpoint) -> Constraint:
-    """``source`` happens before ``destination``."""
+    """Return what follows if ``source`` happens before ``destination``."""
     return Constraint(
         at_ns=source.lo_ns,
         bound_ns=destination.hi_ns - source.lo_ns,
@@ -112,7 +112,7 @@ def source_first(rule: str, source: Endpoint, destination: Endpoint) -> Constrai
 
 
 def destination_first(rule: str, destination: Endpoint, source: Endpoint) -> Constraint:
-    """``destination`` happens before ``source``."""
+    """Return what follows if ``destination`` happens before ``source``."""
     return Constraint(
         at_ns=source.hi_ns,
         bound_ns=destination.lo_ns - source.hi_ns,

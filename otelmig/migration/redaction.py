@@ -35,8 +35,8 @@ _ADDRESSES: Final = re.compile(
 )
 
 
-def redact(text: str, *, addresses: bool = False) -> str:
-    """``text`` on one line, without paths, quoted strings, settings, tokens and, if asked, network addresses."""
+def redact(text: str, *, addresses: bool) -> str:
+    """Return ``text`` on one line, without paths, quoted strings, settings, tokens and, if asked, network addresses."""
     line = " ".join(text[: 4 * _LONGEST].split())
     for pattern, replacement in _RULES:
         line = pattern.sub(replacement, line)

@@ -86,7 +86,7 @@ class Side:
     final: bool = True
     """Whether its process is over, so that no later line of its log can change it."""
     lines_lost: int = 0
-    """Lines of its log that are known to be missing from its story."""
+    """Lines of its log that are known to be missing from it."""
     record: object = None
     """What its hypervisor's package keeps of it for its own rules; nobody else looks inside."""
 
@@ -106,7 +106,7 @@ class Side:
         return self.observations[-1].instant
 
     def going_back(self) -> Iterator[tuple[int, Observation, Observation]]:
-        """Lines that follow each other on a thread, the second stamped earlier: by how many ns, and both."""
+        """Yield pairs of lines of one thread of which the second is stamped earlier, after the difference in ns."""
         times = [seen.stamp.ns for seen in self.observations]
         if times == sorted(times):
             return

@@ -18,7 +18,7 @@ class MigrationUrl(NamedTuple):
     host: str | None = None
     port: int | None = None
     digest: bytes = b""
-    """Of the URL as printed, to tell whether two sides name the same socket; empty if nothing was printed."""
+    """The digest of the URL as printed, to tell whether two sides name one socket; empty if nothing was printed."""
 
     @staticmethod
     @lru_cache(maxsize=1024)

@@ -40,9 +40,9 @@ class Vmm:
     shared_log: str | None = None
     """Processes with the same text here wrote to one log, one after the other, in the order in which they are given."""
     latest_zero_ns: int | None = None
-    """When its clock can have read zero, at the latest (Unix epoch), by its transport's stamps or its statistics."""
+    """When its clock can have read zero, at the latest (Unix epoch), by its framing's stamps or its statistics."""
     host: Host | None = None
-    """The machine, where its transport names it."""
+    """The machine, where its framing names it."""
     event_stream: str | None = None
     """The key of the event stream among its inputs."""
     assumed: tuple[str, ...] = ()
@@ -52,6 +52,6 @@ class Vmm:
 
 
 def fingerprint(observations: Iterable[Observation]) -> str:
-    """Return a digest that tells a copy from another story: what was observed, and when, as printed."""
+    """Return a digest that tells a copy from another log: what was observed, and when, as printed."""
     told = "\n".join([seen.kind + " " + seen.stamp.text for seen in observations])
     return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""What two stories say about each other: what excludes that they are one migration, and what speaks for it."""
+"""What two sides say about each other: what excludes that they are one migration, and what speaks for it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otelmig.migration.constraint import Constraint
     from otelmig.migration.side import Side
 
-__all__ = ["AGREE_NS", "SAME_PROCESS", "Candidate", "Refusal", "compare", "have_wall_clocks", "in_spite_of_clocks"]
+__all__ = ["AGREE_NS", "SAME_PROCESS", "Candidate", "Mismatch", "compare", "have_wall_clocks", "in_spite_of_clocks"]
 
 SAME_PROCESS: Final = "the same process"
 
@@ -63,7 +63,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Mismatch:
     """Why two sides are not one migration."""
 
     reason: str
@@ -73,21 +73,21 @@ class Refusal:
 
 def compare(
     source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], clock: ClockOptions
-) -> Candidate | Refusal:
+) -> Candidate | Mismatch:
     """Return the candidate that these two are, or in a few words why they cannot be one migration."""
     if source.vmm.key == destination.vmm.key:
-        return Refusal(reason=SAME_PROCESS)
+        return Mismatch(reason=SAME_PROCESS)
     if source.vmm.system != destination.vmm.system:
-        return Refusal(reason="another hypervisor")
+        return Mismatch(reason="another hypervisor")
     reason = contradiction(source, destination)
     if reason is not None:
-        return Refusal(reason=reason)
+        return Mismatch(reason=reason)
     constraints = hypervisors[source.vmm.system].constraints(source, destination)
     agreed = indications(source, destination)
     same = same_vm(source, destination) is True
     if not constraints:
         wall = have_wall_clocks(source, destination)
-        return Refusal(reason="no line of one must come before a line of the other", by_clocks=wall)
+        return Mismatch(reason="no line of one must come before a line of the other", by_clocks=wall)
     bounds = clock_bounds(constraints, drift_ppb=max(clock.drift_ppb, SLEWED_PPB))
     if bounds.contradiction is not None:
         worst = bounds.contradiction
@@ -95,7 +95,7 @@ def compare(
             f"no clock offset fits: {worst.upper.lines} and {worst.lower.lines} exclude each other by "
             f"{worst.excess_ns / MILLISECOND_NS:.1f} ms"
         )
-        return Refusal(reason=reason, by_clocks=True)
+        return Mismatch(reason=reason, by_clocks=True)
     at = source.observations[-1].stamp.ns
     lo, hi = bounds.lo_ns(at), bounds.hi_ns(at)
     near = lo is not None and hi is not None and lo <= AGREE_NS and hi >= -AGREE_NS

@@ -37,6 +37,7 @@ def unique_matching(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple
 def _groups(edges: set[Edge]) -> Iterable[set[Edge]]:
     """Yield the connected components of the graph of candidates."""
     by_row, by_column = _by_end(edges, 0), _by_end(edges, 1)
+    # left: edges of no group yet; group: the edges of this one; waiting: those of it whose neighbours are not in yet
     left = set(edges)
     for edge in sorted(edges):
         if edge not in left:
@@ -65,6 +66,8 @@ def _only_matching(group: set[Edge], allowed: set[Edge]) -> dict[int, int] | Non
     by_row, by_column = _by_end(allowed, 0), _by_end(allowed, 1)
     matching: dict[int, int] = {}
     leaves = sorted(edge for edge in allowed if len(by_row[edge[0]]) == 1 or len(by_column[edge[1]]) == 1)
+    # leaves: edges that are the only one of a row or a column; rows, columns: what is not covered yet;
+    # by_row, by_column: the edges that are left
     while leaves and rows and columns:
         i, j = leaves.pop(0)
         if i not in rows or j not in columns:

@@ -1,6 +1,6 @@
 """Sides -> migrations: which source belongs to which destination, and why we think so.
 
-Nothing on the wire or in the logs names a migration, so the two stories must tell. A pair is *feasible* if the
+Nothing on the wire or in the logs names a migration, so the two sides must tell. A pair is *feasible* if the
 modes, ports, sizes and outcomes agree and one clock offset satisfies everything that must have happened before
 something else. Pairs are accepted only where they are the one way to match what is there; otherwise the
 candidates are named and the user decides (``pairs``).
@@ -25,7 +25,7 @@ from otelmig.pairing.candidate import (
     AGREE_NS,
     SAME_PROCESS,
     Candidate,
-    Refusal,
+    Mismatch,
     compare,
     have_wall_clocks,
     in_spite_of_clocks,
@@ -54,7 +54,7 @@ class Pairing:
 def pair_sides(
     sides: Sequence[Side],
     hypervisors: Mapping[str, Hypervisor],
-    chosen: Sequence[tuple[str, str]] = (),
+    chosen: Sequence[tuple[str, str]],
     clock: ClockOptions | None = None,
 ) -> Pairing:
     """Match ``sides``; ``chosen`` are pairs of names that the user asserts.
@@ -62,7 +62,7 @@ def pair_sides(
     An asserted pair whose clocks contradict each other is taken, with its conflict.
 
     Raises:
-        UsageError: a name in ``chosen`` is unknown, or the stories of the two exclude each other.
+        UsageError: a name in ``chosen`` is unknown, or the two sides exclude each other.
     """
     clock = clock or ClockOptions()
     sources = [side for side in sides if side.role is Role.SOURCE]
@@ -72,7 +72,7 @@ def pair_sides(
     for i, j in forced.items():
         verdicts[i, j] = _asserted(sources[i], destinations[j], hypervisors, clock)
     candidates = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, Candidate)}
-    refusals = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, Refusal)}
+    refusals = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, Mismatch)}
     accepted, ambiguous = unique_matching(
         {edge for edge in candidates if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())},
         tuple({edge for edge, candidate in candidates.items() if candidate.prefers[k]} for k in range(2)),
@@ -155,7 +155,7 @@ def _verdicts(
     destinations: Sequence[Side],
     hypervisors: Mapping[str, Hypervisor],
     clock: ClockOptions,
-) -> Iterable[tuple[Edge, Candidate | Refusal]]:
+) -> Iterable[tuple[Edge, Candidate | Mismatch]]:
     """Compare every source with every destination, the nearest in time first; who fits many has no one partner."""
     for i, source in enumerate(sources):
         fits = 0

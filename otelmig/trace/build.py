@@ -107,7 +107,7 @@ def _count_unaccounted(root: SpanDraft) -> None:
 
 
 def _link(root: SpanDraft) -> None:
-    """Cross-host causality besides the one parent: what answers a request is linked to it, both ways."""
+    """Link what answers a request to it, both ways: causality across hosts besides the one parent."""
     by_name = {draft.name: draft for draft in root.walk()}
     for answer, request in _LINKED:
         if answer in by_name and request in by_name:

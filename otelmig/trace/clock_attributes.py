@@ -25,7 +25,7 @@ __all__ = ["clock_attributes"]
 def clock_attributes(
     aligned: AlignedSides, placement: Placement, proof: ClockProof, epoch: Epoch
 ) -> dict[str, AttributeValue]:
-    """For ``receive``: what is known at the end of the downtime, what it assumes, and the lines that it rests on."""
+    """Return for ``receive`` what is known at the end of the downtime, what it assumes, and the lines it rests on."""
     domains = {side.vmm.domain for side in (aligned.source, aligned.destination) if side is not None}
     attributes: dict[str, AttributeValue] = {
         names.OTELMIG_CLOCK_STATUS: str(placement.status),
@@ -43,10 +43,10 @@ def clock_attributes(
         attributes[names.OTELMIG_CLOCK_DRIFT_REQUIRED] = proof.required_ppb / PPB
     if proof.conflict is not None:
         attributes |= _conflict(proof.conflict)
-    if proof.settings and names.OTELMIG_CLOCK_EVIDENCE_STEP not in attributes:
-        setting = proof.settings[0]
-        lines = (str(setting.first.where), str(setting.second.where))
-        attributes |= _step_attributes(lines, *setting.offset_growth_ns)
+    if proof.steps and names.OTELMIG_CLOCK_EVIDENCE_STEP not in attributes:
+        step = proof.steps[0]
+        lines = (str(step.first.where), str(step.second.where))
+        attributes |= _step_attributes(lines, *step.offset_growth_ns)
     return attributes
 
 

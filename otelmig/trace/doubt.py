@@ -22,7 +22,7 @@ __all__ = ["doubts", "impossible_downtime"]
 
 def doubts(side: Side) -> Iterator[str]:
     """Yield each doubt in a sentence, with the line that it rests on."""
-    yield from _settings(side)
+    yield from _steps(side)
     yield from _backward(side)
     downtime, parts = side.sent.downtime, side.sent.downtime_parts
     if downtime is not None and downtime.duration is not None and impossible_downtime(side):
@@ -34,14 +34,14 @@ def doubts(side: Side) -> Iterator[str]:
             yield f"the printed parts of the downtime add up to more than all of it ({parts.at.where})"
 
 
-def _settings(side: Side) -> Iterator[str]:
+def _steps(side: Side) -> Iterator[str]:
     """Yield a wall clock that was set, by what its own log shows."""
     for each in steps_seen_in(side):
         yield f"the wall clock was set, by {_size(each)}, between {each.first.where} and {each.second.where}"
 
 
-def _size(setting: ClockStep) -> str:
-    lo, hi = setting.lo_ns, setting.hi_ns
+def _size(step: ClockStep) -> str:
+    lo, hi = step.lo_ns, step.hi_ns
     if lo is not None and hi is not None:
         return f"{lo / MILLISECOND_NS:+.1f} .. {hi / MILLISECOND_NS:+.1f} ms"
     return (
@@ -50,10 +50,10 @@ def _size(setting: ClockStep) -> str:
 
 
 def _backward(side: Side) -> Iterator[str]:
-    """Lines of one thread are written in order: on a monotonic clock a time that goes back is a damaged line."""
+    """Yield a doubt if a thread's time goes back on a monotonic clock: it writes in order, so a line is damaged."""
     if side.vmm.domain is ClockDomain.REALTIME:
         return
-    worst = max(side.going_back(), key=lambda found: found[0], default=None)
+    worst = max(side.going_back(), key=lambda pair: pair[0], default=None)
     if worst is not None:
         back_ns, _, seen = worst
         yield f"times go back by {back_ns / MILLISECOND_NS:.3f} ms at {seen.where}: lines are damaged or mixed"

@@ -60,7 +60,7 @@ class Identity:
         return seed[:16].hex()
 
     def span_id(self, path: str) -> str:
-        """16 hex digits for the span at ``path``: names and numbers from the root, each after a slash."""
+        """Return 16 hex digits for the span at ``path``: names and numbers from the root, each after a slash."""
         return hashlib.sha256(self.digest + path.encode()).digest()[:8].hex()
 
 

@@ -101,7 +101,7 @@ def _seconds(ns: int | None) -> float | None:
 
 
 def _url_attributes(url: MigrationUrl, options: TraceOptions) -> dict[str, AttributeValue | None]:
-    """Transport, address and port of the destination."""
+    """Return the transport, address and port of the destination."""
     return {
         names.NETWORK_TRANSPORT: url.transport,
         names.SERVER_PORT: url.port,

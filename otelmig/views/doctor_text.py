@@ -49,7 +49,7 @@ def _facts(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
     if diagnosis.line_format is not None:
         yield (
             "format",
-            f"{diagnosis.line_format}{'' if diagnosis.transport is None else f', carried by {diagnosis.transport}'}",
+            f"{diagnosis.line_format}{'' if diagnosis.framing is None else f', carried by {diagnosis.framing}'}",
         )
     if diagnosis.verbosity is not None:
         yield "verbosity", diagnosis.verbosity
@@ -99,7 +99,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, object]:
         "kind": diagnosis.kind,
         "release": diagnosis.release,
         "line_format": diagnosis.line_format,
-        "transport": diagnosis.transport,
+        "transport": diagnosis.framing,
         "verbosity": diagnosis.verbosity,
         "clock": diagnosis.clock,
         "resolution_s": None if diagnosis.resolution_ns is None else diagnosis.resolution_ns / 1e9,

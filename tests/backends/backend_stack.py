@@ -12,7 +12,7 @@ from backends.server import Server, free_ports
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CONFIGURATIONS", "SECOND_GATEWAY", "TWO_GATEWAYS", "Site"]
+__all__ = ["CONFIGURATIONS", "SECOND_GATEWAY", "TWO_GATEWAYS", "BackendStack"]
 
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "collector-config"
 TWO_GATEWAYS: Final = {
@@ -30,7 +30,7 @@ _SILENT: Final = "yaml:service::telemetry::metrics::level: none"
 """The Collector's own metrics have a port that the shipped file of an agent does not name."""
 
 
-class Site:
+class BackendStack:
     """Processes that find each other as the shipped files say; several sites do not disturb each other."""
 
     def __init__(self, folder: Path, binaries: Mapping[str, Path]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.backend_stack import Site
+from backends.backend_stack import BackendStack
 from backends.build import NO_GO, RECIPES, find_go
 
 if TYPE_CHECKING:
@@ -30,23 +30,23 @@ def binaries() -> dict[str, Path]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, binaries: dict[str, Path]) -> Iterator[Site]:
+def stack(tmp_path: Path, binaries: dict[str, Path]) -> Iterator[BackendStack]:
     """A machine of the test's own."""
-    site = Site(tmp_path, binaries)
+    stack = BackendStack(tmp_path, binaries)
     try:
-        yield site
+        yield stack
     finally:
-        site.close()
+        stack.close()
 
 
 @pytest.fixture(scope="module")
-def shared_site(tmp_path_factory: pytest.TempPathFactory, binaries: dict[str, Path]) -> Iterator[Site]:
+def shared_site(tmp_path_factory: pytest.TempPathFactory, binaries: dict[str, Path]) -> Iterator[BackendStack]:
     """A machine that the tests of a module share."""
-    site = Site(tmp_path_factory.mktemp("site"), binaries)
+    stack = BackendStack(tmp_path_factory.mktemp("stack"), binaries)
     try:
-        yield site
+        yield stack
     finally:
-        site.close()
+        stack.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,7 +54,7 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
     """Show what the servers wrote beside what failed."""
     report = yield
     if report.failed:
-        for site in (item.funcargs.get(name) for name in ("site", "shared_site")):
-            if isinstance(site, Site):
-                report.sections += [(f"end of {name}", text) for name, text in site.logs()]
+        for stack in (item.funcargs.get(name) for name in ("stack", "shared_site")):
+            if isinstance(stack, BackendStack):
+                report.sections += [(f"end of {name}", text) for name, text in stack.logs()]
     return report

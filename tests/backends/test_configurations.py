@@ -19,7 +19,7 @@ from backends.retry import eventually
 from otelmig.otlp.payload import Payload
 
 if TYPE_CHECKING:
-    from backends.backend_stack import Site
+    from backends.backend_stack import BackendStack
 
 pytestmark = pytest.mark.backend
 
@@ -87,18 +87,18 @@ def test_files_begin_with_what_is_to_be_edited(path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["jaeger.yaml", "tempo.yaml"])
-def test_targets_reach_a_backend(target: str, site: Site) -> None:
+def test_targets_reach_a_backend(target: str, stack: BackendStack) -> None:
     """With the file of a target on top, the agent sends where that says; here to a Jaeger, whose intake is the same."""
-    moved = {"127.0.0.1:14317": f"localhost:{site.port(14317)}"}
-    site.jaeger()
-    site.collector(site.place("agent.yaml", {"14317": "9"}), site.place(target, moved))
+    moved = {"127.0.0.1:14317": f"localhost:{stack.port(14317)}"}
+    stack.jaeger()
+    stack.collector(stack.place("agent.yaml", {"14317": "9"}), stack.place(target, moved))
     (trace,) = traced(inputs("v53.0-tls"))
-    assert delivered([Payload.of_trace(trace)], site.url(4318), None).complete
-    assert eventually(lambda: Jaeger(site.url(16686)).trace(trace.trace_id), bool)
+    assert delivered([Payload.of_trace(trace)], stack.url(4318), None).complete
+    assert eventually(lambda: Jaeger(stack.url(16686)).trace(trace.trace_id), bool)
 
 
 @pytest.mark.parametrize("target", ["jaeger.yaml", "tempo.yaml"])
-def test_targets_with_tls_and_a_token(target: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_with_tls_and_a_token(target: str, stack: BackendStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Edited as their lines say, the plain port of the agent's file is no more, and the token is the environment's."""
     text = (CONFIGURATIONS / target).read_text()
     (own,) = re.findall(r"\{insecure: false, ca_file: \S+\}", text)
@@ -109,10 +109,10 @@ def test_targets_with_tls_and_a_token(target: str, site: Site, monkeypatch: pyte
     }
     monkeypatch.setenv("OTLP_AUTHORIZATION", "Bearer of a token")
     key, chain = ((_CERTIFICATES / f"server.{kind}").read_bytes() for kind in ("key", "pem"))
-    with grpc_receiver(site.port(14317), grpc.ssl_server_credentials([(key, chain)])) as receiver:
-        site.collector(site.place("agent.yaml"), site.place(target, edits))
+    with grpc_receiver(stack.port(14317), grpc.ssl_server_credentials([(key, chain)])) as receiver:
+        stack.collector(stack.place("agent.yaml"), stack.place(target, edits))
         (trace,) = traced(inputs("v53.0-tls"))
-        assert delivered([Payload.of_trace(trace)], site.url(4318), None).complete
+        assert delivered([Payload.of_trace(trace)], stack.url(4318), None).complete
         assert len(eventually(lambda: receiver.spans, bool)) == len(trace.spans)
     assert receiver.headers[0]["authorization"] == "Bearer of a token"
 

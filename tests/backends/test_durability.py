@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from conftest import Otelmig
 
-    from backends.backend_stack import Site
+    from backends.backend_stack import BackendStack
 
 pytestmark = pytest.mark.backend
 
@@ -50,9 +50,11 @@ def _documents(path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _arrived(site: Site, wanted: dict[str, dict[str, Any]], patience_s: float = 60.0) -> dict[str, dict[str, Any]]:
+def _arrived(
+    stack: BackendStack, wanted: dict[str, dict[str, Any]], patience_s: float = 60.0
+) -> dict[str, dict[str, Any]]:
     """What of ``wanted`` Jaeger has in the end."""
-    jaeger = Jaeger(site.url(16686))
+    jaeger = Jaeger(stack.url(16686))
     found: dict[str, dict[str, Any]] = {}
 
     def look() -> dict[str, dict[str, Any]]:
@@ -67,15 +69,15 @@ def _arrived(site: Site, wanted: dict[str, dict[str, Any]], patience_s: float = 
 @pytest.mark.parametrize("protocol", _PORTS)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_acknowledged_is_lost(
-    number: signal.Signals, protocol: str, site: Site, otelmig: Otelmig, tmp_path: Path
+    number: signal.Signals, protocol: str, stack: BackendStack, otelmig: Otelmig, tmp_path: Path
 ) -> None:
     """Jaeger is down; the Collector takes many traces, is ended twice, and delivers all once Jaeger is up."""
-    agent = site.collector(site.place("agent.yaml"))
+    agent = stack.collector(stack.place("agent.yaml"))
     wanted: dict[str, dict[str, Any]] = {}
     for turn in range(2):
         log = _many(tmp_path / f"{turn}.log", 60, first=60 * turn)
         written = tmp_path / f"{turn}.jsonl"
-        done = otelmig("trace", "-q", "-o", written, "--otlp", site.url(_PORTS[protocol]), "--protocol", protocol, log)
+        done = otelmig("trace", "-q", "-o", written, "--otlp", stack.url(_PORTS[protocol]), "--protocol", protocol, log)
         assert done.returncode == 0, done.stderr
         assert "60 migrations found" in done.stderr.splitlines()[-1]
         assert "60 exported" in done.stderr.splitlines()[-1]
@@ -83,36 +85,36 @@ def test_nothing_acknowledged_is_lost(
         agent.stop(number)
         agent.start()
     assert len(wanted) == 120
-    site.jaeger()
-    assert _arrived(site, wanted) == wanted
+    stack.jaeger()
+    assert _arrived(stack, wanted) == wanted
 
 
-def test_nothing_is_lost_between_the_tiers(site: Site, otelmig: Otelmig, tmp_path: Path) -> None:
+def test_nothing_is_lost_between_the_tiers(stack: BackendStack, otelmig: Otelmig, tmp_path: Path) -> None:
     """No gateway is up; the agent is killed, and delivers all that it acknowledged once they are there."""
-    agent = site.collector(site.place("agent_balanced.yaml", TWO_GATEWAYS["agent_balanced.yaml"]))
+    agent = stack.collector(stack.place("agent_balanced.yaml", TWO_GATEWAYS["agent_balanced.yaml"]))
     written = tmp_path / "all.jsonl"
-    done = otelmig("trace", "-q", "-o", written, "--otlp", site.url(4318), _many(tmp_path / "some.log", 40))
+    done = otelmig("trace", "-q", "-o", written, "--otlp", stack.url(4318), _many(tmp_path / "some.log", 40))
     assert done.returncode == 0, done.stderr
     agent.stop(signal.SIGKILL)
     agent.start()
-    site.collector(site.place("gateway.yaml"), health=23133)
-    site.collector(site.place("gateway.yaml", SECOND_GATEWAY, copy="second-"), health=33133)
-    site.jaeger()
+    stack.collector(stack.place("gateway.yaml"), health=23133)
+    stack.collector(stack.place("gateway.yaml", SECOND_GATEWAY, copy="second-"), health=33133)
+    stack.jaeger()
     wanted = _documents(written)
     assert len(wanted) == 40
-    assert _arrived(site, wanted) == wanted
+    assert _arrived(stack, wanted) == wanted
 
 
-def test_collector_dies_during_the_export(site: Site, tmp_path: Path) -> None:
+def test_collector_dies_during_the_export(stack: BackendStack, tmp_path: Path) -> None:
     """Exit code 3; the account says how many were acknowledged, and so many are in Jaeger later, unharmed."""
-    agent = site.collector(site.place("agent.yaml"))
+    agent = stack.collector(stack.place("agent.yaml"))
     written = tmp_path / "all.jsonl"
     log = _many(tmp_path / "many.log", 600)
-    options = ["-q", "-o", str(written), "--otlp", site.url(4318), "--timeout", "2"]
+    options = ["-q", "-o", str(written), "--otlp", stack.url(4318), "--timeout", "2"]
     command = subprocess.Popen(
         [sys.executable, "-m", "otelmig", "trace", "--no-spool", *options, str(log)], stderr=subprocess.PIPE, text=True
     )
-    queue = site.folder(_QUEUE)
+    queue = stack.folder(_QUEUE)
     eventually(lambda: sum(path.stat().st_size for path in queue.iterdir()), lambda size: size > 3 * 10**6)
     agent.stop(signal.SIGKILL)
     _, stderr = command.communicate(timeout=120)
@@ -122,15 +124,15 @@ def test_collector_dies_during_the_export(site: Site, tmp_path: Path) -> None:
     exported = int(account[1])
     assert 0 < exported < 600
     agent.start()
-    site.jaeger()
+    stack.jaeger()
     wanted = _documents(written)
     arrived = eventually(
-        lambda: {trace_id for trace_id in wanted if Jaeger(site.url(16686)).trace(trace_id)},
+        lambda: {trace_id for trace_id in wanted if Jaeger(stack.url(16686)).trace(trace_id)},
         lambda found: len(found) >= exported,
     )
     assert len(arrived) >= exported
     there = {trace_id: wanted[trace_id] for trace_id in arrived}
-    assert _arrived(site, there) == there
+    assert _arrived(stack, there) == there
 
 
 @pytest.mark.parametrize("protocol", _PORTS)
@@ -144,27 +146,27 @@ def test_collector_is_down(protocol: str, otelmig: Otelmig) -> None:
     assert re.search(r"^2 migrations found, .*\b0 exported", done.stderr.splitlines()[-1])
 
 
-def test_other_ports_are_no_receivers(site: Site, otelmig: Otelmig) -> None:
+def test_other_ports_are_no_receivers(stack: BackendStack, otelmig: Otelmig) -> None:
     """Jaeger's viewer and the Collector's health check say 200 to anything: failures, each in one line."""
-    site.jaeger()
-    site.collector(site.place("agent.yaml"))
+    stack.jaeger()
+    stack.collector(stack.place("agent.yaml"))
     for port, protocol in ((16686, "http/protobuf"), (13133, "http/protobuf"), (16685, "grpc"), (13133, "grpc")):
-        options = ["-q", "--otlp", site.url(port), "--protocol", protocol, "--timeout", "2"]
+        options = ["-q", "--otlp", stack.url(port), "--protocol", protocol, "--timeout", "2"]
         done = otelmig("trace", *options, *inputs("v53.0-retry"))
         assert done.returncode == 3, (port, done.stderr)
-        assert done.stderr.count(f"127.0.0.1:{site.port(port)}") >= 1
+        assert done.stderr.count(f"127.0.0.1:{stack.port(port)}") >= 1
         assert re.search(r"^2 migrations found, .*\b0 exported", done.stderr.splitlines()[-1])
 
 
-def test_a_queue_that_is_lost_is_noticed(site: Site, otelmig: Otelmig, tmp_path: Path) -> None:
+def test_a_queue_that_is_lost_is_noticed(stack: BackendStack, otelmig: Otelmig, tmp_path: Path) -> None:
     """The test above is not blind: where the queue's files go, so do the traces."""
-    agent = site.collector(site.place("agent.yaml"))
+    agent = stack.collector(stack.place("agent.yaml"))
     written = tmp_path / "lost.jsonl"
-    done = otelmig("trace", "-q", "-o", written, "--otlp", site.url(4318), _many(tmp_path / "some.log", 3))
+    done = otelmig("trace", "-q", "-o", written, "--otlp", stack.url(4318), _many(tmp_path / "some.log", 3))
     assert done.returncode == 0
     agent.stop(signal.SIGKILL)
-    shutil.rmtree(site.folder(_QUEUE))
+    shutil.rmtree(stack.folder(_QUEUE))
     agent.start()
-    site.jaeger()
+    stack.jaeger()
     wanted = _documents(written)
-    assert not any(_arrived(site, wanted, patience_s=3).values())
+    assert not any(_arrived(stack, wanted, patience_s=3).values())

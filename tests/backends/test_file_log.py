@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-    from backends.backend_stack import Site
+    from backends.backend_stack import BackendStack
     from backends.log_receiver import LogReceiver
 
 pytestmark = pytest.mark.backend
@@ -79,9 +79,9 @@ def _bodies(receiver: LogReceiver) -> dict[str, list[str]]:
     return found
 
 
-def _put(site: Site) -> dict[str, list[str]]:
+def _put(stack: BackendStack) -> dict[str, list[str]]:
     """Write the logs where the file looks for them; the records that should arrive, by the log's name."""
-    folder = site.folder("/var/log/cloud-hypervisor")
+    folder = stack.folder("/var/log/cloud-hypervisor")
     folder.mkdir(parents=True)
     logs = {f"{name}-{path.name}": path.read_bytes() for name in _RECORDINGS for path in (CORPUS / name).glob("*.log")}
     logs |= {
@@ -98,18 +98,18 @@ def _put(site: Site) -> dict[str, list[str]]:
     return wanted
 
 
-def test_only_what_the_message_table_has_leaves_the_host(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_the_message_table_has_leaves_the_host(stack: BackendStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line of a migration arrives, whole and once, across a restart; no other does, no VM configuration."""
-    wanted = _put(site)
+    wanted = _put(stack)
     assert any("\n" in body for bodies in wanted.values() for body in bodies)
     secrets = {_PLANTED.encode()}
-    for path in site.folder("/var/log/cloud-hypervisor").iterdir():
+    for path in stack.folder("/var/log/cloud-hypervisor").iterdir():
         secrets |= set(re.findall(rb'(?:path|file|kernel|cmdline): Some\("([^"]{6,})"', path.read_bytes()))
     assert len(secrets) > 3
     monkeypatch.setenv("HOSTNAME", "alpha")
     with log_receiver() as receiver:
         endpoint = {"http://127.0.0.1:3100/otlp": receiver.url.replace("127.0.0.1", "localhost")}
-        server = site.collector(site.place("agent.yaml"), site.place("file_log.yaml", endpoint))
+        server = stack.collector(stack.place("agent.yaml"), stack.place("file_log.yaml", endpoint))
         count = sum(map(len, wanted.values()))
         arrived = eventually(lambda: _bodies(receiver), lambda found: sum(map(len, found.values())) >= count)
         assert {name: sorted(bodies) for name, bodies in arrived.items()} == {
@@ -122,7 +122,7 @@ def test_only_what_the_message_table_has_leaves_the_host(site: Site, monkeypatch
         assert not re.findall(r"(?m)^\S+\terror\t.*", server.log)
         server.stop()
         server.start()
-        with (site.folder("/var/log/cloud-hypervisor") / "v53.0-local-source.log").open("ab") as file:
+        with (stack.folder("/var/log/cloud-hypervisor") / "v53.0-local-source.log").open("ab") as file:
             file.write(b"cloud-hypervisor:  99.000000s: <vmm> INFO:vmm/src/lib.rs:1 -- Migration complete\r\n")
         assert len(eventually(lambda: list(_records(receiver)), lambda found: len(found) > count)) == count + 1
     assert resource == {"host.name": "alpha", "service.namespace": "vm-migration", "service.name": "cloud-hypervisor"}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from conftest import Otelmig
 
-    from backends.backend_stack import Site
+    from backends.backend_stack import BackendStack
 
 pytestmark = pytest.mark.backend
 
@@ -26,10 +26,10 @@ _PARENT = "00f067aa0ba902b7"
 _S = 10**9
 
 
-def _traced(otelmig: Otelmig, site: Site, trace_id: str, tmp_path: Path, *more: str) -> list[dict[str, Any]]:
+def _traced(otelmig: Otelmig, stack: BackendStack, trace_id: str, tmp_path: Path, *more: str) -> list[dict[str, Any]]:
     """The spans of a recording, traced and sent by the command under the outer span."""
     written = tmp_path / f"{trace_id}.jsonl"
-    options: list[str | Path] = ["-q", "-o", written, "--otlp", site.url(4318), *more]
+    options: list[str | Path] = ["-q", "-o", written, "--otlp", stack.url(4318), *more]
     done = otelmig(
         "trace",
         *options,
@@ -40,7 +40,7 @@ def _traced(otelmig: Otelmig, site: Site, trace_id: str, tmp_path: Path, *more: 
     return list(spans_by_id(json.loads(written.read_text())["resourceSpans"]).values())
 
 
-def _send_outer(site: Site, trace_id: str, begin_ns: int, end_ns: int) -> None:
+def _send_outer(stack: BackendStack, trace_id: str, begin_ns: int, end_ns: int) -> None:
     """What an orchestrator would send of itself."""
     span = {"traceId": trace_id, "spanId": _PARENT, "name": "move vm", "kind": 1}
     times = {"startTimeUnixNano": str(begin_ns), "endTimeUnixNano": str(end_ns)}
@@ -54,15 +54,15 @@ def _send_outer(site: Site, trace_id: str, begin_ns: int, end_ns: int) -> None:
         ]
     }
     request = urllib.request.Request(  # noqa: S310 - a URL of our own
-        f"{site.url(4318)}/v1/traces", json.dumps(document).encode(), {"Content-Type": "application/json"}
+        f"{stack.url(4318)}/v1/traces", json.dumps(document).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
         assert answer.status == 200
 
 
-def _warnings(site: Site, trace_id: str, count: int) -> dict[str, set[str]]:
+def _warnings(stack: BackendStack, trace_id: str, count: int) -> dict[str, set[str]]:
     """The names of the spans that have a warning, by the warning."""
-    jaeger = Jaeger(site.url(16686))
+    jaeger = Jaeger(stack.url(16686))
     found = eventually(lambda: spans_by_id(jaeger.trace(trace_id) or []).values(), lambda spans: len(spans) == count)
     assert len(found) == count
     warned: dict[str, set[str]] = {}
@@ -72,30 +72,30 @@ def _warnings(site: Site, trace_id: str, count: int) -> dict[str, set[str]]:
     return warned
 
 
-def test_warnings_under_an_outer_span(site: Site, otelmig: Otelmig, tmp_path: Path) -> None:
+def test_warnings_under_an_outer_span(stack: BackendStack, otelmig: Otelmig, tmp_path: Path) -> None:
     """None while it encloses the migration; one on the root if it is not there; skew if it lies elsewhere."""
-    site.jaeger()
-    site.collector(site.place("agent.yaml"))
+    stack.jaeger()
+    stack.collector(stack.place("agent.yaml"))
     missing, enclosing, later, hosts = (f"{number}" * 32 for number in (1, 2, 3, 4))
 
-    spans = _traced(otelmig, site, missing, tmp_path)
+    spans = _traced(otelmig, stack, missing, tmp_path)
     count = len(spans)
     begin_ns = min(int(span["startTimeUnixNano"]) for span in spans)
     end_ns = max(int(span["endTimeUnixNano"]) for span in spans)
-    assert _warnings(site, missing, count) == {
+    assert _warnings(stack, missing, count) == {
         f"parent span ID={_PARENT} is not in the trace; skipping clock skew adjustment": {"migration"}
     }
 
-    _traced(otelmig, site, enclosing, tmp_path)
-    _send_outer(site, enclosing, begin_ns - _S, end_ns + _S)
-    assert _warnings(site, enclosing, count + 1) == {}
+    _traced(otelmig, stack, enclosing, tmp_path)
+    _send_outer(stack, enclosing, begin_ns - _S, end_ns + _S)
+    assert _warnings(stack, enclosing, count + 1) == {}
 
-    _traced(otelmig, site, later, tmp_path)
-    _send_outer(site, later, begin_ns + 4 * _S, end_ns + 6 * _S)
+    _traced(otelmig, stack, later, tmp_path)
+    _send_outer(stack, later, begin_ns + 4 * _S, end_ns + 6 * _S)
     skew = "clock skew adjustment disabled; not applying calculated delta of 5s"
-    assert _warnings(site, later, count + 1) == {skew: {"migration"}}
+    assert _warnings(stack, later, count + 1) == {skew: {"migration"}}
 
-    spans = _traced(otelmig, site, hosts, tmp_path, "--host", "source=alpha", "--host", "destination=beta")
-    _send_outer(site, hosts, begin_ns + 4 * _S, end_ns + 6 * _S)
+    spans = _traced(otelmig, stack, hosts, tmp_path, "--host", "source=alpha", "--host", "destination=beta")
+    _send_outer(stack, hosts, begin_ns + 4 * _S, end_ns + 6 * _S)
     here = {span["name"] for span in spans if span["resource"]["host.name"] == ("stringValue", "alpha")}
-    assert _warnings(site, hosts, count + 1) == {skew: here}
+    assert _warnings(stack, hosts, count + 1) == {skew: here}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backends.backend_stack import Site
+    from backends.backend_stack import BackendStack
 
 pytestmark = pytest.mark.backend
 
@@ -69,7 +69,7 @@ class Sent:
 
 
 @pytest.fixture(scope="module", params=["on disk", "in memory"])
-def sent(request: pytest.FixtureRequest, shared_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Sent:
+def sent(request: pytest.FixtureRequest, shared_site: BackendStack, tmp_path_factory: pytest.TempPathFactory) -> Sent:
     """All recordings by the command and all scenarios by the library, over HTTP and gRPC in turns."""
     in_memory = request.param == "in memory"
     shared_site.close()

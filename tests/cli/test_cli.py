@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from otlp_receiver import http_receiver
-from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs, recorded, traced
+from trace_invariants import CORPUS, RECORDINGS, check_traces, inputs, recorded, traced
 
 from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.pipeline import read_findings
@@ -247,7 +247,7 @@ _ALL = [
 def test_any_subset_in_any_order_gives_the_same_valid_forest(paths: list[Path], shuffle: random.Random) -> None:
     """Whatever files are there, in whatever order: a valid forest, and the same bytes every time."""
     traces = traced(paths)
-    check_forest(traces)
+    check_traces(traces)
     again = list(paths)
     shuffle.shuffle(again)
     assert [json_line(trace) for trace in traces] == [json_line(trace) for trace in traced(again)]
@@ -281,7 +281,7 @@ def test_each_side_alone(name: str) -> None:
     """A source without a destination and the reverse give a trace each, with the right root."""
     for role, kind in (("source", "CLIENT"), ("destination", "INTERNAL")):
         (trace,) = traced([CORPUS / name / f"{role}.log"])
-        check_forest([trace])
+        check_traces([trace])
         assert trace.root.kind == kind
         assert trace.root.attributes["otelmig.evidence.completeness"] == "partial"
         assert set(trace.resources) == {role}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from clock_states import STATES
 from command_run import run_command
-from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs
+from trace_invariants import CORPUS, RECORDINGS, check_traces, inputs
 
 from otelmig.clock.options import ClockOptions
 from otelmig.clock.placement import ClockMode
@@ -92,7 +92,7 @@ def test_printed_stamps_can_be_read_back(name: str, mode: ClockMode) -> None:
         assert mode in _RAW
         assert name not in _WALL_CLOCKS
         return
-    check_forest(traces)
+    check_traces(traces)
     assert _check_read_back(traces) > 0
 
 
@@ -183,7 +183,7 @@ def test_every_state_is_said_and_drawn(name: str, tmp_path: Path) -> None:
     """The right status on both sides, a valid forest in our time, stamps that can be read back, and every view."""
     state = STATES[name]
     (trace,) = state.findings(tmp_path).traces(TraceOptions())
-    check_forest([trace])
+    check_traces([trace])
     assert trace.root.attributes["otelmig.clock.status"] == state.status
     assert _receive(trace)["otelmig.clock.status"] == state.status
     assert min(span.start_ns for span in trace.spans) > 1_767_225_600 * 10**9

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from clock_states import moved_from
 from scenarios import SCENARIOS
-from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs
+from trace_invariants import CORPUS, RECORDINGS, check_traces, inputs
 
 from otelmig.clock.clock_step import steps_seen_in
 from otelmig.migration.stamp import ClockDomain
@@ -48,7 +48,7 @@ def test_a_setting_inside_the_downtime(file: str, line: int, by_ms: int, tmp_pat
     assert setting.lo_ns <= by_ms * _MS <= setting.hi_ns
     assert setting.first.where.line <= line < setting.second.where.line
     (trace,) = findings.traces(TraceOptions())
-    check_forest([trace])
+    check_traces([trace])
     received = trace.first("receive")
     assert received is not None
     assert trace.root.attributes["otelmig.clock.status"] == "conflict"

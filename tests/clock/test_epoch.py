@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from trace_invariants import CORPUS, check_forest
+from trace_invariants import CORPUS, check_traces
 
 from otelmig.clock.epoch import Anchor
 from otelmig.pipeline import read_findings
@@ -25,7 +25,7 @@ _BEGAN_NS = 1_795_000_000 * _S
 
 def _trace(paths: list[Path], **anchors: Anchor) -> Trace:
     (trace,) = read_findings(paths, anchors=anchors).traces(TraceOptions())
-    check_forest([trace])
+    check_traces([trace])
     return trace
 
 

@@ -24,7 +24,6 @@ from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Basis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 _MS: Final = 10**6
@@ -224,8 +223,8 @@ def _logs(name: str) -> list[str]:
     return [str(CORPUS / name / f"{role}.log") for role in ("source", "destination")]
 
 
-def _probe_files(name: str, when: Sequence[str] = _WHEN) -> list[str]:
-    return [text for each in when for text in ("--probes", str(CORPUS / name / f"clockping.{each}.txt"))]
+def _probe_files(name: str) -> list[str]:
+    return [text for each in _WHEN for text in ("--probes", str(CORPUS / name / f"clockping.{each}.txt"))]
 
 
 def _receive(*arguments: str) -> dict[str, Any]:

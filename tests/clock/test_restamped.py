@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from restamp import aged, aged_events
-from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs, truth
+from trace_invariants import CORPUS, RECORDINGS, check_traces, inputs, truth
 
 from otelmig.errors import UsageError
 from otelmig.hypervisors import hypervisors
@@ -66,8 +66,8 @@ class _Proof:
 def _proof(trace: Trace) -> _Proof:
     receive, downtime = trace.first("receive"), trace.first("downtime")
     assert receive is not None, "paired"
-    found = receive.attributes
-    lo, hi = (round(float(str(found[f"otelmig.clock.offset.{end}"])) * _S) for end in ("min", "max"))
+    attributes = receive.attributes
+    lo, hi = (round(float(str(attributes[f"otelmig.clock.offset.{end}"])) * _S) for end in ("min", "max"))
     printed = downtime is not None and "vm.migration.downtime.duration" in downtime.attributes
     return _Proof(
         lo_ns=lo,
@@ -80,7 +80,7 @@ def _proof(trace: Trace) -> _Proof:
 
 def _proved(paths: Iterable[Path]) -> _Proof:
     trace = list(read_findings(paths).traces(TraceOptions()))[-1]
-    check_forest([trace])
+    check_traces([trace])
     return _proof(trace)
 
 
@@ -126,9 +126,9 @@ def _wall_ns(text: bytes) -> int:
 
 
 def _first_ns(log: bytes) -> int:
-    found = _WALL.match(log)
-    assert found is not None
-    return _wall_ns(found[1])
+    match = _WALL.match(log)
+    assert match is not None
+    return _wall_ns(match[1])
 
 
 def _end_of_downtime_ns(source: bytes) -> int:
@@ -210,8 +210,8 @@ def _measured(name: str) -> tuple[int, int]:
     """What the hosts measured of their wall clocks before and after the migration; 0 on one host."""
     if _hosts(name) == 1:
         return 0, 0
-    found = [_exchanged(name, when) for when in ("before", "after")]
-    return min(lo for lo, _ in found), max(hi for _, hi in found)
+    brackets = [_exchanged(name, when) for when in ("before", "after")]
+    return min(lo for lo, _ in brackets), max(hi for _, hi in brackets)
 
 
 def _exchanged(name: str, when: str) -> tuple[int, int]:
@@ -301,9 +301,9 @@ def test_exact_events_of_an_old_source(name: str, tmp_path: Path) -> None:
 # --- what was seen from outside ---------------------------------------------------------------------------------
 
 
-def _bracket(found: Migration, calls: Sequence[dict[str, int | str]]) -> tuple[int, int]:
+def _bracket(migration: Migration, calls: Sequence[dict[str, int | str]]) -> tuple[int, int]:
     """Source's start minus destination's, as far as the times of the API calls on their common clock tell."""
-    source, destination = found.source, found.destination
+    source, destination = migration.source, migration.destination
     assert source is not None
     assert destination is not None
     at = {str(call["what"]): int(call["monotonic_ns"]) for call in calls}
@@ -326,12 +326,12 @@ def _ns(side: Side, kind: Kind) -> int:
 def test_api_calls_agree(name: str) -> None:
     """What the calls' times leave possible is about a second wide, and some of it is proved possible."""
     findings = read_findings(inputs(name))
-    found = next(each for each in reversed(findings.migrations) if each.proof is not None)
+    migration = next(each for each in reversed(findings.migrations) if each.proof is not None)
     calls = truth(name)["orchestrator"]
     if name == "v53.0-twodestinations":
         calls = calls[:6]
     proof = _proof(next(trace for trace in findings.traces(TraceOptions()) if trace.first("receive")))
-    assert proof.meets(*_bracket(found, calls))
+    assert proof.meets(*_bracket(migration, calls))
 
 
 # --- whose logs these are ---------------------------------------------------------------------------------------
@@ -369,14 +369,14 @@ _LIKE = {
 @cache
 def _sides() -> dict[str, tuple[Side, Side]]:
     """Source and destination of each recording of one attempt."""
-    found = {}
+    sides = {}
     for name in _SINGLE:
         paths = [path for path in inputs(name) if path.suffix == ".log"]
         (own,) = read_findings(paths).migrations
         assert own.source is not None
         assert own.destination is not None
-        found[name] = own.source, own.destination
-    return found
+        sides[name] = own.source, own.destination
+    return sides
 
 
 def _forced(one: str, other: str) -> Migration | None:
@@ -388,24 +388,24 @@ def _forced(one: str, other: str) -> Migration | None:
     except UsageError as error:
         assert str(error).startswith(f"`pairs` {source.name}={destination.name}: ")  # noqa: PT017 # not for its name
         return None
-    (found,) = pairing.migrations
-    return found
+    (migration,) = pairing.migrations
+    return migration
 
 
-def _finished(found: Migration) -> bool:
-    return all(side.result is Result.SUCCESS for side in found.sides)
+def _finished(migration: Migration) -> bool:
+    return all(side.result is Result.SUCCESS for side in migration.sides)
 
 
 @pytest.mark.parametrize("one", _SINGLE)
 def test_strangers_are_not_one_migration(one: str) -> None:
     """Every other recording's destination is refused, a conflict, or possible for all that both sides say."""
     for other in _SINGLE:
-        found = _forced(one, other) if other != one else None
-        if found is None:
+        migration = _forced(one, other) if other != one else None
+        if migration is None:
             continue
-        assert found.proof is not None
-        if found.proof.conflict is None:
-            assert (one, other) in _LIKE or not _finished(found), other
+        assert migration.proof is not None
+        if migration.proof.conflict is None:
+            assert (one, other) in _LIKE or not _finished(migration), other
 
 
 @pytest.mark.parametrize(("one", "other"), sorted(_LIKE))
@@ -417,7 +417,7 @@ def test_equal_shapes_give_consistent_traces(one: str, other: str) -> None:
     except UsageError:
         return  # better still
     (trace,) = findings.traces(TraceOptions())
-    check_forest([trace])
+    check_traces([trace])
     assert _proof(trace).width_ns >= 0
     text = render_waterfall(trace, width=200, color=False)
     assert "only `pairs` says that these two are one migration" in text
@@ -450,7 +450,7 @@ def test_forced_pairs_of_files_are_refused_or_a_conflict(one: str, other: str) -
         assert str(error).startswith("`pairs` source.log=destination.log: ")  # noqa: PT017 - either way is right
         return
     (trace,) = findings.traces(TraceOptions())
-    check_forest([trace])
+    check_traces([trace])
     assert trace.root.attributes["otelmig.clock.status"] == "conflict"
     quiet = {"otelmig.clock.offset.min", "otelmig.clock.offset.max", "vm.migration.blackout.duration"}
     step = any("otelmig.clock.step.duration" in span.attributes for span in trace.spans)
@@ -475,12 +475,12 @@ def test_a_step_inside_a_migration_is_not_hidden(step_ms: int, tmp_path: Path) -
     paths = _written(tmp_path, source, stepped)
     findings = read_findings(paths)
     (trace,) = findings.traces(TraceOptions())
-    check_forest([trace])
+    check_traces([trace])
     received = trace.first("receive")
     assert received is not None
-    found = received.attributes
-    assert found["otelmig.clock.status"] == trace.root.attributes["otelmig.clock.status"] == "conflict"
-    ends = {end: found.get(f"otelmig.clock.step.{end}") for end in ("min", "max")}
+    attributes = received.attributes
+    assert attributes["otelmig.clock.status"] == trace.root.attributes["otelmig.clock.status"] == "conflict"
+    ends = {end: attributes.get(f"otelmig.clock.step.{end}") for end in ("min", "max")}
     lo, hi = (None if ends[end] is None else float(str(ends[end])) * 1000 for end in ("min", "max"))
     assert (lo is not None and 0 < lo <= step_ms) or (hi is not None and step_ms <= hi < 0)
     assert lo is None or hi is None or lo <= step_ms <= hi

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from simulator import Setup, Simulated, simulate
-from trace_invariants import check_forest
+from trace_invariants import check_traces
 
 from otelmig.clock.measurement import probes
 from otelmig.clock.options import ClockOptions
@@ -39,7 +39,7 @@ def _traced(run: Simulated, folder: Path) -> tuple[ClockProof, Trace]:
     (found,) = findings.migrations
     assert found.proof is not None, findings.notes
     (trace,) = findings.traces(TraceOptions())
-    check_forest([trace])
+    check_traces([trace])
     return found.proof, trace
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from trace_invariants import CORPUS, RECORDINGS, check_forest, traced
+from trace_invariants import CORPUS, RECORDINGS, check_traces, traced
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
 from otelmig.otlp.encoding.json_lines import json_line
@@ -58,7 +58,7 @@ def _results(folder: Path, source_log: bytes) -> list[object]:
 
 def _check_cut(folder: Path, logs: dict[str, bytes], whole: int) -> None:
     traces = _traced(folder, logs)
-    check_forest(traces)
+    check_traces(traces)
     assert len(traces) <= whole, "no attempt is made up"
     assert b"".join(map(json_line, traces)) == b"".join(map(json_line, _traced(folder, logs)))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trace_invariants import CORPUS, check_forest, inputs, traced
+from trace_invariants import CORPUS, check_traces, inputs, traced
 
 from otelmig.otlp.encoding.json_lines import json_line
 from otelmig.views.summary import summary
@@ -66,7 +66,7 @@ def test_damage_gives_a_valid_forest(name: str, kinds: list[str], numbers: list[
             target.write_bytes(_damaged(path.read_bytes(), kind, numbers))
             paths.append(target)
         traces = traced(paths)
-        check_forest(traces)
+        check_traces(traces)
         for trace in traces:
             json_line(trace)
             summary(trace)
@@ -83,7 +83,7 @@ def test_cut_at_every_record(name: str, tmp_path: Path) -> None:
     while (at := data.find(b"\r\n", at) + 2) > 1:
         path.write_bytes(data[:at])
         traces = traced([path])
-        check_forest(traces)
+        check_traces(traces)
         assert len(traces) <= 1
         results += [trace.root.attributes["vm.migration.result"] for trace in traces]
     completed = results.index("success")

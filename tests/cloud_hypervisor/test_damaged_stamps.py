@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from clock_states import moved_from
-from trace_invariants import CORPUS, check_forest
+from trace_invariants import CORPUS, check_traces
 
 from otelmig.pipeline import read_findings
 from otelmig.trace.options import TraceOptions
@@ -75,7 +75,7 @@ def _outcome(findings: Findings, true: tuple[float, float], where: str) -> str:
         assert any("no clock offset fits" in note for note in findings.notes)
         return "not paired"
     (trace,) = findings.traces(TraceOptions())
-    check_forest([trace])
+    check_traces([trace])
     root, received = trace.root.attributes, _receive(trace)
     if root["otelmig.clock.status"] == "conflict" and "otelmig.clock.evidence.conflict" not in received.attributes:
         assert "otelmig.evidence.doubts" in root

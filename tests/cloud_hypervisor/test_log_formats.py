@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from restamp import from_request, shifted
 from scenarios import SCENARIOS
-from trace_invariants import CORPUS, check_forest
+from trace_invariants import CORPUS, check_traces
 
 from otelmig.errors import UsageError
 from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_FORMAT, KNOWN_FORMS, compile_log_format
@@ -102,7 +102,7 @@ def test_same_trace_in_any_format(text: str, tmp_path: Path) -> None:
     """A recording in another format gives the same downtime, passes and outcome; common ones need no option."""
     options = LogOptions(log_formats=(text,) if text in _GIVEN else (), year=2026)
     (trace,) = trace_migrations(_rewritten("v53.0-twohosts", text, tmp_path), reading=options)
-    check_forest([trace])
+    check_traces([trace])
     assert trace.root.attributes["vm.migration.result"] == "success"
     assert trace.root.attributes["vm.migration.memory.iteration.count"] == 2
     downtime = trace.first("downtime")
@@ -160,7 +160,7 @@ def test_a_year_that_is_not_printed(printed: bytes, written: datetime, expected:
         path.write_bytes(re.sub(rb"(?m)^([A-Z])1123 ", rb"\g<1>%b " % printed, path.read_bytes()))
         os.utime(path, (written.timestamp(),) * 2)
     (trace,) = trace_migrations(paths)
-    check_forest([trace])
+    check_traces([trace])
     assert datetime.fromtimestamp(trace.root.start_ns // 10**9, UTC).date().isoformat() == expected
 
 

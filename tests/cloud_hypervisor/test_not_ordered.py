@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from scenarios import SCENARIOS
-from trace_invariants import CORPUS, check_forest
+from trace_invariants import CORPUS, check_traces
 
 from otelmig.pipeline import read_findings
 from otelmig.trace.options import TraceOptions
@@ -68,7 +68,7 @@ def _proved(files: Mapping[str, bytes], folder: Path) -> tuple[ClockProof, Trace
         paths.append(folder / name)
     findings = read_findings(paths)
     traces = list(findings.traces(TraceOptions()))
-    check_forest(traces)
+    check_traces(traces)
     proof = findings.migrations[-1].proof
     assert proof is not None, findings.notes
     assert traces[-1].root.attributes["otelmig.clock.status"] == "bounded"

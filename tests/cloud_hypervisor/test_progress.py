@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from scenarios import SCENARIOS
-from trace_invariants import check_forest
+from trace_invariants import check_traces
 
 from otelmig.pipeline import read_findings, trace_migrations
 
@@ -63,7 +63,7 @@ _RUNNING = (
 def test_statistics_alone(tmp_path: Path) -> None:
     """Start, passes with their figures, and the end, each known to within two answers, in absolute time."""
     (trace,) = trace_migrations([_written(tmp_path / "progress.jsonl", *_RUNNING, _answer(1700, {"Finished": {}}, 2))])
-    check_forest([trace])
+    check_traces([trace])
     root = trace.root.attributes
     assert root["vm.migration.result"] == "success"
     assert root["vm.migration.connection.count"] == 4
@@ -91,7 +91,7 @@ def test_statistics_alone(tmp_path: Path) -> None:
 def test_endings(state: dict[str, Any], result: str, error: str | None, tmp_path: Path) -> None:
     """A cancelled migration is no error; a failed one has its message."""
     (trace,) = trace_migrations([_written(tmp_path / "progress.jsonl", *_RUNNING, _answer(1700, state, 2))])
-    check_forest([trace])
+    check_traces([trace])
     assert trace.root.attributes["vm.migration.result"] == result
     assert trace.root.attributes.get("error.type") == error
     assert (trace.root.error is None) == (error is None)
@@ -110,7 +110,7 @@ def test_statistics_beside_a_log(tmp_path: Path) -> None:
     }
     _written(tmp_path / "progress.jsonl", answer)
     (trace,) = trace_migrations(sorted(tmp_path.iterdir()))
-    check_forest([trace])
+    check_traces([trace])
     assert trace.root.attributes["vm.migration.connection.count"] == 4
     assert [span.duration_ns for span in trace.named("downtime")] == [
         span.duration_ns for span in alone.named("downtime")
@@ -141,7 +141,7 @@ def test_statistics_say_when_a_log_was_written(tmp_path: Path) -> None:
     (tmp_path / "source.log").write_bytes(SCENARIOS["v53.0-old-source"].files["source.log"])
     _written(tmp_path / "progress.jsonl", _finished(began_ns // _MS, 1300))
     (trace,) = trace_migrations(sorted(tmp_path.iterdir()))
-    check_forest([trace])
+    check_traces([trace])
     assert trace.root.attributes["otelmig.clock.epoch.origin"] == "receipt"
     shift = int(str(trace.root.attributes["otelmig.clock.epoch.shift"]))
     assert -_MS <= shift - started_ns <= 17 * _MS
@@ -159,7 +159,7 @@ def test_statistics_say_how_it_ended(name: str, tmp_path: Path) -> None:
     running |= {"timestamp_snapshot_ms": begin_ms + 1200}
     _written(tmp_path / "progress.jsonl", running, _finished(begin_ms, 1300))
     (trace,) = trace_migrations(sorted(tmp_path.iterdir()))
-    check_forest([trace])
+    check_traces([trace])
     assert trace.root.attributes["vm.migration.result"] == "success"
     assert trace.root.attributes["vm.migration.guest.location"] == "destination"
     assert begin_ms + 1200 <= trace.root.end_ns / _MS <= begin_ms + 1302

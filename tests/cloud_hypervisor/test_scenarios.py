@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from scenarios import SCENARIOS
-from trace_invariants import check_forest, traced
+from trace_invariants import check_traces, traced
 
 from otelmig.otlp.encoding.json_lines import json_line
 
@@ -85,7 +85,7 @@ def _check_attempt(trace: Trace, wanted: Attempt) -> None:
 def test_traces_say_what_happened(name: str, tmp_path: Path) -> None:
     """One valid trace per attempt, with its result, its error, the guest's whereabouts and its phases."""
     traces = traced(_written(name, tmp_path))
-    check_forest(traces)
+    check_traces(traces)
     assert len(traces) == len(SCENARIOS[name].attempts)
     for trace, wanted in zip(traces, SCENARIOS[name].attempts, strict=True):
         _check_attempt(trace, wanted)

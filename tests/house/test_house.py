@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -52,16 +53,18 @@ def _name(path: Path) -> str:
 
 
 def _imports(path: Path) -> set[str]:
-    """Every module that ``path`` imports, those for type checking and those inside functions, too."""
-    found = set()
+    """Return what ``path`` imports, for type checking and inside functions, too: modules, and each name in them."""
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             module = node.module or ""
-            found |= {f"{module}.{alias.name}" for alias in node.names} if module == "otelmig" else {module}
-    return found
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+            if module != "otelmig":  # the root is imported for what is below it
+                names.add(module)
+    return names
 
 
 @pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
@@ -70,9 +73,21 @@ def test_arrows(path: Path) -> None:
     room, imported = _room(_name(path)), _imports(path)
     foreign = {name for name in imported if name.split(".")[0] in _FOREIGN}
     assert room == "otlp" or not foreign
-    assert not any(part.startswith("_") and part != "__future__" for name in imported for part in name.split("."))
+    parts = {part for name in imported for part in name.split(".")}
+    assert not [part for part in parts if part.startswith("_") and not part.endswith("__")]
     own = {_room(name) for name in imported if name.split(".")[0] == "otelmig"} - {room}
     assert room in _SEES_ALL or own <= _ALLOWED[room], f"{path}: {sorted(own - _ALLOWED[room])}"
+
+
+def test_no_circle() -> None:
+    """No two modules import each other, not even by way of others or for type checking alone."""
+    modules = {_name(path).removesuffix(".__init__"): path for path in _MODULES}
+    imports: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        imported = (_imports(path) & modules.keys()) - {name}
+        # "from package import module" is an import of the module, not of what the package's own module defines
+        imports[name] = {each for each in imported if not any(other.startswith(f"{each}.") for other in imported)}
+    assert len(list(TopologicalSorter(imports).static_order())) == len(modules)  # raises CycleError, which names it
 
 
 @pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
@@ -133,7 +148,7 @@ def test_only_its_package_names_a_hypervisor(path: Path) -> None:
 
 @pytest.mark.parametrize("statement", ["import otelmig", "from otelmig.cli.main import build_parser; build_parser()"])
 def test_start_up_loads_no_exporter(statement: str) -> None:
-    """Importing the package, or building the parser for --help, loads neither OpenTelemetry nor the views."""
+    """Importing the package, or building the parser, loads neither OpenTelemetry, an exporter's library nor rich."""
     heavy = ("opentelemetry", "grpc", "requests", "rich")
     code = f"{statement}; import sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -155,7 +155,7 @@ class _Qemu:
             kind="log" if not options.log_formats else "",
             release=", ".join(side.vmm.releases_text for side in sides),
             line_format=None,
-            transport=None,
+            framing=None,
             verbosity=None,
             clock="time since start",
             resolution_ns=None,

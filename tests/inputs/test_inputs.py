@@ -17,7 +17,7 @@ import pytest
 import transports
 from command_run import run_command
 from restamp import shifted
-from trace_invariants import CORPUS, anchored_findings, check_forest, traced
+from trace_invariants import CORPUS, anchored_findings, check_traces, traced
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
 from otelmig.inputs import open_input
@@ -119,7 +119,7 @@ def test_same_story_by_any_transport(carrier: str, name: str, tmp_path: Path) ->
     assert not findings.errors
     assert not findings.not_understood
     traces = list(findings.traces(TraceOptions()))
-    check_forest(traces)
+    check_traces(traces)
     assert (_shape(traces), tuple(trace.trace_id for trace in traces)) == _plain(name)
 
 
@@ -178,7 +178,7 @@ def test_several_processes_in_one_journal(tmp_path: Path) -> None:
     noise = b'{"__REALTIME_TIMESTAMP":"1780000000000001","MESSAGE":"session opened","_PID":"1"}\n' * 200
     (tmp_path / "journal.json").write_bytes(noise + _merged_journal(*first, *later))
     traces = traced([tmp_path / "journal.json"])
-    check_forest(traces)
+    check_traces(traces)
     assert sorted(trace.root.attributes["vm.migration.result"] for trace in traces) == ["failure", "success", "success"]
     assert sum(trace.first("receive") is not None for trace in traces) == 2
 
@@ -264,7 +264,7 @@ def test_restart_within_a_file(tmp_path: Path) -> None:
     logs = [_logs(name)["source"] for name in ("v53.0-basicv", "v53.0-retry", "v53.0-killsrc", "v48.0-basicv")]
     (tmp_path / "vm.log").write_bytes(b"".join(logs))
     traces = list(trace_migrations([tmp_path / "vm.log"]))
-    check_forest(traces)
+    check_traces(traces)
     results = [trace.root.attributes["vm.migration.result"] for trace in traces]
     assert results == ["success", "failure", "success", "unknown", "success"]
     assert all(trace.root.start_ns > 1_600_000_000 * 10**9 for trace in traces), "never 1970"
@@ -279,7 +279,7 @@ def test_two_processes_in_turns(tmp_path: Path) -> None:
     ]
     (tmp_path / "both.log").write_bytes(b"".join(line for _, line in sorted(lines, key=lambda item: item[0])))
     traces = traced([tmp_path / "both.log"])
-    check_forest(traces)
+    check_traces(traces)
     assert [name for name, *_ in _shape(traces)[0]] == [name for name, *_ in _plain("v53.0-basicv")[0][0]]
 
 

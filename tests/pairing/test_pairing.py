@@ -10,7 +10,7 @@ import pytest
 from clock_states import moved_from
 from restamp import aged, aged_events, from_request, on_port, shifted, until_shutdown
 from scenarios import SCENARIOS
-from trace_invariants import CORPUS, check_forest, inputs
+from trace_invariants import CORPUS, check_traces, inputs
 
 from otelmig.errors import UsageError
 from otelmig.pipeline import read_findings
@@ -57,7 +57,7 @@ def test_equal_vms_are_not_guessed_at(tmp_path: Path) -> None:
     assert "name one with `pairs`" in notes
     chosen = read_findings(paths, pairs=[("a-source.log", "a-destination.log")])
     assert _pairs(chosen) == {("a-source.log", "a-destination.log"), ("b-source.log", "b-destination.log")}
-    check_forest(list(chosen.traces(TraceOptions())))
+    check_traces(list(chosen.traces(TraceOptions())))
 
 
 def test_ports_tell_equal_vms_apart(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_vm_that_came_and_left(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     findings = read_findings(sorted(tmp_path.iterdir()))
     assert _names(findings) == [("source.log", "middle.log"), ("middle.log", "back.log")]
-    check_forest(list(findings.traces(TraceOptions())))
+    check_traces(list(findings.traces(TraceOptions())))
 
 
 def test_event_stream_joins_its_own_log(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_an_old_source_process(tmp_path: Path, days: int) -> None:
     evidence = []
     for paths in ([log, destination], [log, destination, stream]):
         (trace,) = read_findings(paths).traces(TraceOptions())
-        check_forest([trace])
+        check_traces([trace])
         span, receive = trace.first("downtime"), trace.first("receive")
         assert span is not None
         assert receive is not None

@@ -31,7 +31,7 @@ _FEW_SPANS = "v48.0-refused"
 
 
 def payloads(count: int, first: int = 1) -> list[Payload]:
-    """So many traces that differ in nothing but their ids."""
+    """Return traces that differ in nothing but their ids."""
     (trace,) = recorded(_FEW_SPANS)
     return [Payload.of_trace(replace(trace, trace_id=f"{number:032x}")) for number in range(first, first + count)]
 

@@ -217,14 +217,12 @@ class _Worker:
         return code
 
 
-def run_cases(
-    seeds: Iterable[int], kinds: Sequence[str] = KINDS, *, growth: bool = True
-) -> Iterator[tuple[int, list[Fault]]]:
+def run_cases(seeds: Iterable[int], kinds: Sequence[str] = KINDS) -> Iterator[tuple[int, list[Fault]]]:
     """Run the cases; each seed with its faults. Two processes with different hash seeds must write the same bytes."""
     first, again = _Worker("first"), _Worker("again")
     try:
         for seed in seeds:
-            job = {"seed": seed, "kinds": list(kinds), "growth": growth and seed % _GROWTH_EVERY == 0}
+            job = {"seed": seed, "kinds": list(kinds), "growth": seed % _GROWTH_EVERY == 0}
             for worker in (first, again):
                 worker.ask(job)
             answer, repeated = first.answer(), again.answer()

@@ -258,6 +258,6 @@ def rejection(spans: int, message: str = "too old") -> bytes:
     return answer.SerializeToString()
 
 
-def json_rejection(spans: int, message: str = "too old") -> bytes:
+def json_rejection(spans: int) -> bytes:
     """The same in JSON."""
-    return json.dumps({"partialSuccess": {"rejectedSpans": str(spans), "errorMessage": message}}).encode()
+    return json.dumps({"partialSuccess": {"rejectedSpans": str(spans), "errorMessage": "too old"}}).encode()

@@ -1,4 +1,4 @@
-"""Recordings with other times: the same story told by a process whose clock has another zero."""
+"""Recordings with other times: the same lines, written by a process whose clock has another zero."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shifted(log: bytes, microseconds: int) -> bytes:
 
 
 def repeated(log: bytes, count: int) -> bytes:
-    """So many processes that wrote ``log``, one after the other, each a microsecond later than the one before."""
+    """Return ``log`` as written by several processes, each a microsecond later than the one before."""
     return b"".join(shifted(log, number) for number in range(count))
 
 

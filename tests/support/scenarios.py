@@ -1,7 +1,7 @@
 """Recordings that nobody has made yet: what every release prints of every way in which a migration can end.
 
 Each is written on one true timeline, in milliseconds since the request, and told by two processes whose clocks
-started at different moments; so both stories are causally consistent by construction.
+started at different moments; so both logs are causally consistent by construction.
 """
 
 from __future__ import annotations
@@ -598,13 +598,13 @@ class _Migration:
             parts = f"final_iter:{final}ms state:19ms send_state:49ms complete:8ms"
             self._s(1220.3, "DEBUG", "vmm/src/lib.rs:1544", f"Downtime breakdown: {downtime}ms ({parts})")
 
-    def drained(self, ms: float = 3000) -> None:
+    def drained(self) -> None:
         """The destination has fetched the last page; it all ends."""
         message = "UFFD handler: prefault done in 1.834s \N{EM DASH} prefaulted=65530 served=6 total=65536"
-        self._d(ms - 1.5, "INFO", "vmm/src/memory_manager.rs:1340", message, "uffd-handler")
+        self._d(2998.5, "INFO", "vmm/src/memory_manager.rs:1340", message, "uffd-handler")
         message = "Postcopy: destination closed the fault connection \N{EM DASH} drain complete"
-        self._s(ms, "INFO", "vmm/src/lib.rs:1808", message, "migrate-send-postcopy")
-        self._s_event(ms + 0.2, "postcopy-migration-completed")
+        self._s(3000, "INFO", "vmm/src/lib.rs:1808", message, "migrate-send-postcopy")
+        self._s_event(3000.2, "postcopy-migration-completed")
 
     def abandoned(self, ms: float) -> None:
         """The destination says that it fetches no more pages."""
@@ -970,18 +970,21 @@ def _postcopy(release: int = 53, verbosity: int = 2) -> _Migration:
     return _pair(release, verbosity, mode="postcopy")
 
 
-def _told(found: _Migration | _ForkMigration, *attempts: Attempt, events: bool = False) -> Scenario:
+def _told(migration: _Migration | _ForkMigration, *attempts: Attempt, events: bool = False) -> Scenario:
     """What both processes wrote."""
-    files = {"source.log": found.source.log(), "destination.log": found.destination.log()}
+    files = {"source.log": migration.source.log(), "destination.log": migration.destination.log()}
     if events:
-        files |= {"source.events.json": found.source.events(), "destination.events.json": found.destination.events()}
+        files |= {
+            "source.events.json": migration.source.events(),
+            "destination.events.json": migration.destination.events(),
+        }
     return Scenario(files=files, attempts=attempts)
 
 
-def _succeeding(found: _Migration, *attempts: Attempt, events: bool = False) -> Scenario:
+def _succeeding(migration: _Migration, *attempts: Attempt, events: bool = False) -> Scenario:
     """A migration that succeeds."""
-    found.succeeds()
-    return _told(found, *attempts, events=events)
+    migration.succeeds()
+    return _told(migration, *attempts, events=events)
 
 
 def _successes() -> dict[str, Scenario]:
@@ -1031,42 +1034,42 @@ def _successes() -> dict[str, Scenario]:
     }
 
 
-def _one_side(found: _Migration, role: str) -> Scenario:
+def _one_side(migration: _Migration, role: str) -> Scenario:
     """A success of which only one host's log was kept."""
-    found.succeeds()
-    events = found.release >= 50
+    migration.succeeds()
+    events = migration.release >= 50
     source = Attempt(
         spans=_COPIED | {"setup", "downtime", "pause"} | ({"snapshot", "cleanup"} if events else set()),
         absent=frozenset({"receive", "blackout", "rollback"}),
         downtime_ms=103 if events else 102,
     )
     if role == "source":
-        return Scenario(files={"source.log": found.source.log()}, attempts=(source,))
+        return Scenario(files={"source.log": migration.source.log()}, attempts=(source,))
     return Scenario(
-        files={"destination.log": found.destination.log()},
+        files={"destination.log": migration.destination.log()},
         attempts=(Attempt(iterations=None, spans=frozenset({"receive"}), absent=_MEMORY | {"setup", "downtime"}),),
     )
 
 
-def _paused_by_operator(found: _Migration) -> _Migration:
+def _paused_by_operator(migration: _Migration) -> _Migration:
     """The guest is paused before the migration is asked for."""
-    source, at = found.source, found.start_ms - 700
+    source, at = migration.source, migration.start_ms - 700
     source.at(at, "vmm", "INFO", "vmm/src/api/mod.rs:1384", "API request event: VmPause")
     source.event(at + 0.5, "vmm", "pausing")
     source.at(at + 2, "vmm", "INFO", "virtio-devices/src/device.rs:313", "Pausing virtio-block")
     source.event(at + 4, "vmm", "paused")
-    return found
+    return migration
 
 
 def _pause_fails(release: int) -> Scenario:
     """Until v51 the pause of a paused guest is an error, and the way back from it lets the guest run."""
-    found = _paused_by_operator(_pair(release))
-    found.until_config()
-    found.first_pass()
-    found.second_pass()
-    found.failed(1116.5, "Pause(Invalid transition: InvalidStateTransition(Paused, Paused))", resumes=True)
+    migration = _paused_by_operator(_pair(release))
+    migration.until_config()
+    migration.first_pass()
+    migration.second_pass()
+    migration.failed(1116.5, "Pause(Invalid transition: InvalidStateTransition(Paused, Paused))", resumes=True)
     error = "InvalidStateTransition(Paused, Paused)"
-    return _told(found, replace(_IN_PRECOPY, error_type="pause_failed", describes=error))
+    return _told(migration, replace(_IN_PRECOPY, error_type="pause_failed", describes=error))
 
 
 def _worded(release: int, error: str) -> str:
@@ -1078,59 +1081,59 @@ def _worded(release: int, error: str) -> str:
 
 def _refused(release: int, verbosity: int = 1) -> Scenario:
     """Nobody listens."""
-    found = _pair(release, verbosity)
-    found.requested()
-    found.failed(2.1, _worded(release, _CONNECTION_REFUSED))
-    return Scenario(files={"source.log": found.source.log()}, attempts=(_REFUSED,))
+    migration = _pair(release, verbosity)
+    migration.requested()
+    migration.failed(2.1, _worded(release, _CONNECTION_REFUSED))
+    return Scenario(files={"source.log": migration.source.log()}, attempts=(_REFUSED,))
 
 
 def _handshake_fails() -> Scenario:
     """The destination is reached, but the two do not trust each other."""
-    found = _pair(53, tls=True)
-    found.requested()
-    found.failed(9, _worded(53, "Error during TLS handshake: invalid peer certificate: UnknownIssuer"))
-    return _told(found, replace(_IN_SETUP, error_type="tls_error", describes="certificate"))
+    migration = _pair(53, tls=True)
+    migration.requested()
+    migration.failed(9, _worded(53, "Error during TLS handshake: invalid peer certificate: UnknownIssuer"))
+    return _told(migration, replace(_IN_SETUP, error_type="tls_error", describes="certificate"))
 
 
-def _rejects_config(found: _Migration) -> None:
+def _rejects_config(migration: _Migration) -> None:
     """The destination's CPU lacks something; until v40 the source says so, later the end of the socket hides it."""
-    found.requested()
-    found.connected()
-    found.incompatible()
-    found.rejected(6.5, "Config", "Error checking cpu feature compatibility")
-    release, at = found.release, found.start_ms
+    migration.requested()
+    migration.connected()
+    migration.incompatible()
+    migration.rejected(6.5, "Config", "Error checking cpu feature compatibility")
+    release, at = migration.release, migration.start_ms
     if release <= 40:
-        found.source.at(at + 7.8, "vmm", "WARN", "vmm/src/lib.rs:960", "Error during config migration")
-        found.destination.at(at + 8.2, "vmm", "INFO", "vmm/src/lib.rs:1930", "Abandon Command Received")
+        migration.source.at(at + 7.8, "vmm", "WARN", "vmm/src/lib.rs:960", "Error during config migration")
+        migration.destination.at(at + 8.2, "vmm", "INFO", "vmm/src/lib.rs:1930", "Abandon Command Received")
     masked = 41 <= release <= 52
-    found.failed(8.8, _EOF_DEBUG if masked else _worded(release, "Error during config migration"), reported=True)
+    migration.failed(8.8, _EOF_DEBUG if masked else _worded(release, "Error during config migration"), reported=True)
 
 
 def _config_rejected(release: int) -> Scenario:
-    found = _tunnel(release) if release <= 42 else _pair(release)
-    _rejects_config(found)
-    return _told(found, _CONFIG_REJECTED)
+    migration = _tunnel(release) if release <= 42 else _pair(release)
+    _rejects_config(migration)
+    return _told(migration, _CONFIG_REJECTED)
 
 
-def _state_rejected(found: _Migration, wanted: Attempt) -> Scenario:
+def _state_rejected(migration: _Migration, wanted: Attempt) -> Scenario:
     """The destination cannot build the VM: the guest goes on at the source."""
-    found.until_snapshot()
-    found.state_received()
-    found.rejected(1190, "State", "Failed to receive migratable component snapshot")
-    masked = 50 <= found.release <= 52
-    error = _EOF_DEBUG if masked else _worded(found.release, "Error during state migration")
-    found.failed(1191.2, error, reported=True, resumes=True)
-    return _told(found, wanted)
+    migration.until_snapshot()
+    migration.state_received()
+    migration.rejected(1190, "State", "Failed to receive migratable component snapshot")
+    masked = 50 <= migration.release <= 52
+    error = _EOF_DEBUG if masked else _worded(migration.release, "Error during state migration")
+    migration.failed(1191.2, error, reported=True, resumes=True)
+    return _told(migration, wanted)
 
 
 def _timeout_cancels(release: int) -> Scenario:
     """The guest writes faster than the source can send, and the caller wants it back."""
-    found = _pair(release, timeout_s=1, target_ms=1)
-    found.until_config()
-    found.first_pass()
-    found.second_pass()
-    found.failed(1115, _worded(release, _TIMEOUT))
-    found.lost(1115.6)
+    migration = _pair(release, timeout_s=1, target_ms=1)
+    migration.until_config()
+    migration.first_pass()
+    migration.second_pass()
+    migration.failed(1115, _worded(release, _TIMEOUT))
+    migration.lost(1115.6)
     attempt = replace(
         _IN_PRECOPY,
         result="timeout",
@@ -1139,41 +1142,41 @@ def _timeout_cancels(release: int) -> Scenario:
         describes="Timeout reached",
         convergence="timeout_cancelled",
     )
-    return _told(found, attempt)
+    return _told(migration, attempt)
 
 
 def _aborts_silently() -> Scenario:
     """The destination answers a memory request with an error and fires no event."""
-    found = _pair(53, 2)
-    found.until_config()
-    found.first_pass()
-    found.second_pass_begun()
-    found.rejected(1050, "Memory", "Failed to receive migratable component snapshot", announced=False)
-    found.failed(1052, _worded(53, "Error during memory migration"), reported=True)
+    migration = _pair(53, 2)
+    migration.until_config()
+    migration.first_pass()
+    migration.second_pass_begun()
+    migration.rejected(1050, "Memory", "Failed to receive migratable component snapshot", announced=False)
+    migration.failed(1052, _worded(53, "Error during memory migration"), reported=True)
     erroring = _MEMORY | {"migration", "receive"}
-    return _told(found, replace(_IN_PRECOPY, error_type="receive_failed", iterations=1, erroring=erroring))
+    return _told(migration, replace(_IN_PRECOPY, error_type="receive_failed", iterations=1, erroring=erroring))
 
 
 def _destination_killed_early(release: int) -> Scenario:
     """The destination dies in the first pass."""
-    found = _pair(release, 2)
-    found.until_config()
-    found.first_pass()
-    found.source.killed(found.start_ms + 1010)
-    found.destination.killed(found.start_ms + 600)
-    found.failed(600.8, _worded(release, _RESET_IN_TRANSFER))
-    return _told(found, replace(_IN_FIRST_PASS, describes="Connection reset by peer"))
+    migration = _pair(release, 2)
+    migration.until_config()
+    migration.first_pass()
+    migration.source.killed(migration.start_ms + 1010)
+    migration.destination.killed(migration.start_ms + 600)
+    migration.failed(600.8, _worded(release, _RESET_IN_TRANSFER))
+    return _told(migration, replace(_IN_FIRST_PASS, describes="Connection reset by peer"))
 
 
 def _destination_killed_late(release: int) -> Scenario:
     """The destination dies while it restores."""
-    found = _pair(release, 2)
-    found.until_snapshot()
-    found.state_received()
-    found.destination.killed(found.start_ms + 1190)
+    migration = _pair(release, 2)
+    migration.until_snapshot()
+    migration.state_received()
+    migration.destination.killed(migration.start_ms + 1190)
     error = _RESET_DEBUG if release <= 52 else "Socket error: Connection reset by peer (os error 104)"
-    found.failed(1191.2, error, resumes=True)
-    return _told(found, _without_events(release, replace(_ROLLED_BACK, error_type="socket_error")))
+    migration.failed(1191.2, error, resumes=True)
+    return _told(migration, _without_events(release, replace(_ROLLED_BACK, error_type="socket_error")))
 
 
 def _without_events(release: int, wanted: Attempt) -> Attempt:
@@ -1183,12 +1186,12 @@ def _without_events(release: int, wanted: Attempt) -> Attempt:
 
 def _source_killed(*, in_downtime: bool) -> Scenario:
     """The source dies; the destination sees the connection end."""
-    found = _pair(53, 2)
-    found.until_snapshot()
+    migration = _pair(53, 2)
+    migration.until_snapshot()
     at, open_spans = (1150.0, frozenset({"downtime", "snapshot"})) if in_downtime else (1060.0, _MEMORY)
-    found.source.killed(found.start_ms + at)
-    found.destination.killed(found.start_ms + at)
-    found.lost(at + 0.8)
+    migration.source.killed(migration.start_ms + at)
+    migration.destination.killed(migration.start_ms + at)
+    migration.lost(at + 0.8)
     attempt = replace(
         _VANISHED,
         iterations=2 if in_downtime else 1,
@@ -1196,7 +1199,7 @@ def _source_killed(*, in_downtime: bool) -> Scenario:
         absent=frozenset({"rollback", "cleanup", "resume"}) | (set() if in_downtime else _NO_STOP),
         erroring=open_spans | {"migration", "receive"},
     )
-    return _told(found, attempt)
+    return _told(migration, attempt)
 
 
 _SECCOMP: Final = (
@@ -1209,11 +1212,11 @@ _SECCOMP: Final = (
 
 def _killed_by_its_filter() -> Scenario:
     """The source calls what its filter forbids while it takes the snapshot; it logs to its standard error."""
-    found = _handover(53, 2)
-    found.until_snapshot()
-    found.source.killed(found.start_ms + 30)
-    found.source.prints(_SECCOMP)
-    found.lost(1156)
+    migration = _handover(53, 2)
+    migration.until_snapshot()
+    migration.source.killed(migration.start_ms + 30)
+    migration.source.prints(_SECCOMP)
+    migration.lost(1156)
     attempt = replace(
         _VANISHED,
         mode="local",
@@ -1224,14 +1227,14 @@ def _killed_by_its_filter() -> Scenario:
         absent=_COPIED | {"rollback", "cleanup", "resume"},
         erroring=frozenset({"migration", "downtime", "snapshot", "receive"}),
     )
-    return _told(found, attempt)
+    return _told(migration, attempt)
 
 
 def _guest_crashes_later() -> Scenario:
     """The migration succeeded; the guest did not live long on the destination."""
-    found = _pair(53)
-    found.succeeds()
-    destination, at = found.destination, found.start_ms + 9_000
+    migration = _pair(53)
+    migration.succeeds()
+    destination, at = migration.destination, migration.start_ms + 9_000
     destination.event(at, "vcpu0", "panic", source="guest")
     cause = "Unexpected exit reason on vcpu run: InternalError"
     error = f"VCPU generated error: VcpuRun(Failed to run vcpu\n\nCaused by:\n    {cause})"
@@ -1239,35 +1242,35 @@ def _guest_crashes_later() -> Scenario:
     destination.at(at + 44, "vmm", "INFO", "vmm/src/lib.rs:2080", "VM exit event")
     destination.at(at + 46, "vmm", "INFO", "virtio-devices/src/device.rs:335", "Resuming virtio-block")
     destination.event(at + 60, "vmm", "shutdown")
-    return _told(found, replace(_SUCCESS, guest_running=False))
+    return _told(migration, replace(_SUCCESS, guest_running=False))
 
 
 def _disk_full() -> Scenario:
     """The source's log stops in the middle of a record; the destination's goes on to the good end."""
-    found = _pair(53, 2)
-    found.succeeds()
-    log = found.source.log()
+    migration = _pair(53, 2)
+    migration.succeeds()
+    log = migration.source.log()
     cut = log.index(b"Precopy complete: iter=3") + len(b"Precopy complete: iter=3 cur")
     attempt = Attempt(
         result="unknown",
         spans=_MEMORY | {"setup", "downtime", "pause", "receive", "restore", "resume"},
         absent=frozenset({"rollback", "cleanup"}),
     )
-    files = {"source.log": log[:cut], "destination.log": found.destination.log()}
+    files = {"source.log": log[:cut], "destination.log": migration.destination.log()}
     return Scenario(files=files, attempts=(attempt,))
 
 
 def _connections_break() -> Scenario:
     """One of several connections breaks; the error has a chain of causes, a line each."""
-    found = _pair(52, 2, connections=4)
-    found.until_config()
-    found.destination.killed(found.start_ms + 600)
-    at, file = found.start_ms + 600.4, "vmm/src/migration_transport.rs"
+    migration = _pair(52, 2, connections=4)
+    migration.until_config()
+    migration.destination.killed(migration.start_ms + 600)
+    at, file = migration.start_ms + 600.4, "vmm/src/migration_transport.rs"
     message = "Error in send-memory thread: Socket error: Connection reset by peer (os error 104)"
-    found.source.at(at, "vmm", "WARN", f"{file}:640", message)
+    migration.source.at(at, "vmm", "WARN", f"{file}:640", message)
     chain = "Error sending memory to receiver side\n\nCaused by:\n    0: Socket error\n    1: {}"
-    found.failed(600.8, _worded(52, chain.format("Connection reset by peer (os error 104)")))
-    return _told(found, replace(_IN_FIRST_PASS, describes="Error sending memory to receiver side"))
+    migration.failed(600.8, _worded(52, chain.format("Connection reset by peer (os error 104)")))
+    return _told(migration, replace(_IN_FIRST_PASS, describes="Error sending memory to receiver side"))
 
 
 def _third_time_lucky() -> Scenario:
@@ -1297,9 +1300,9 @@ def _there_and_back() -> Scenario:
 
 def _pages_lost() -> Scenario:
     """The source dies while the destination still fetches pages from it."""
-    found = _postcopy()
-    found.until_completed()
-    found.prefault_lost(1800)
+    migration = _postcopy()
+    migration.until_completed()
+    migration.prefault_lost(1800)
     attempt = replace(
         _POSTCOPY,
         result="unknown",
@@ -1308,16 +1311,16 @@ def _pages_lost() -> Scenario:
         absent=_POSTCOPY.absent | {"cleanup"},
         erroring=frozenset({"migration", "postcopy", "prefault"}),
     )
-    return _told(found, attempt)
+    return _told(migration, attempt)
 
 
 def _pages_abandoned(release: int, verbosity: int) -> Scenario:
     """The destination tells the source that it fetches no more pages; to the source that is an end like another."""
-    found = _postcopy(release, verbosity)
-    found.until_completed()
-    found.prefault_lost(1800)
-    found.abandoned(1801)
-    found.finished(1804)
+    migration = _postcopy(release, verbosity)
+    migration.until_completed()
+    migration.prefault_lost(1800)
+    migration.abandoned(1801)
+    migration.finished(1804)
     attempt = replace(
         _POSTCOPY,
         result="failure",
@@ -1325,16 +1328,16 @@ def _pages_abandoned(release: int, verbosity: int) -> Scenario:
         erroring=frozenset({"migration", "postcopy", "prefault"}),
         describes="received Abandon",
     )
-    return _told(found, attempt)
+    return _told(migration, attempt)
 
 
 def _drain_fails() -> Scenario:
     """The source cannot serve a page: its process takes that for a failed migration and resumes its own copy."""
-    found = _postcopy()
-    found.until_completed()
+    migration = _postcopy()
+    migration.until_completed()
     error = "Postcopy: reading guest memory gpa=0x405c000 len=4096: Invalid Guest Address GuestAddress(0x405c000)"
-    found.failed(1800, _worded(53, error), resumes=True)
-    found.prefault_lost(1800.8)
+    migration.failed(1800, _worded(53, error), resumes=True)
+    migration.prefault_lost(1800.8)
     attempt = replace(
         _POSTCOPY,
         result="failure",
@@ -1344,7 +1347,7 @@ def _drain_fails() -> Scenario:
         erroring=frozenset({"migration", "postcopy", "prefault"}),
         describes="reading guest memory",
     )
-    return _told(found, attempt)
+    return _told(migration, attempt)
 
 
 _POSTCOPY_REJECTED: Final = replace(
@@ -1396,10 +1399,10 @@ def _fork() -> _ForkMigration:
     """A pair of the fork's processes, up to two running passes."""
     source = _Log(51, born_ms=0, form=_rfc9557)
     source.booted()
-    found = _ForkMigration(source=source, destination=_Log(51, born_ms=1_250, form=_rfc9557))
-    found.begins()
-    found.copies()
-    return found
+    migration = _ForkMigration(source=source, destination=_Log(51, born_ms=1_250, form=_rfc9557))
+    migration.begins()
+    migration.copies()
+    return migration
 
 
 def _forked() -> dict[str, Scenario]:
@@ -1427,24 +1430,24 @@ def _forked() -> dict[str, Scenario]:
 
 def _cannot_resume() -> Scenario:
     """The destination rejects the state, and the source cannot let the guest run again."""
-    found = _pair(53)
-    found.until_snapshot()
-    found.state_received()
-    found.rejected(1190, "State", "Failed to receive migratable component snapshot")
-    found.failed(1191.2, _worded(53, "Error during state migration"), reported=True)
-    found.resume_fails(1192.4)
-    return _told(found, replace(_STATE_REJECTED, guest_running=False, rollback_ms=None))
+    migration = _pair(53)
+    migration.until_snapshot()
+    migration.state_received()
+    migration.rejected(1190, "State", "Failed to receive migratable component snapshot")
+    migration.failed(1191.2, _worded(53, "Error during state migration"), reported=True)
+    migration.resume_fails(1192.4)
+    return _told(migration, replace(_STATE_REJECTED, guest_running=False, rollback_ms=None))
 
 
 def _paused_guest_stays() -> Scenario:
     """The migration of a guest that the operator had paused fails: it stands at the source as it did before."""
-    found = _paused_by_operator(_pair(53, 2, paused_before=True))
-    found.until_config()
-    found.first_pass()
-    found.source.killed(found.start_ms + 1010)
-    found.destination.killed(found.start_ms + 600)
-    found.failed(600.8, _worded(53, _RESET_IN_TRANSFER))
-    return _told(found, replace(_IN_FIRST_PASS, guest_running=False, describes="Connection reset by peer"))
+    migration = _paused_by_operator(_pair(53, 2, paused_before=True))
+    migration.until_config()
+    migration.first_pass()
+    migration.source.killed(migration.start_ms + 1010)
+    migration.destination.killed(migration.start_ms + 600)
+    migration.failed(600.8, _worded(53, _RESET_IN_TRANSFER))
+    return _told(migration, replace(_IN_FIRST_PASS, guest_running=False, describes="Connection reset by peer"))
 
 
 def _standing_still() -> dict[str, Scenario]:

@@ -76,7 +76,6 @@ class Simulated:
     """The source's clock when Start was acknowledged."""
     stopped_ns: int
     """The source's clock when the guest's vCPUs stopped."""
-    completed_ns: int
     """The source's clock when it noted that the migration is complete."""
     offset_ns: int
     """Destination minus source at that instant."""
@@ -620,7 +619,6 @@ def simulate(setup: Setup, seed: int) -> Simulated:
         destination_log=destination.log(),
         started_ns=zero_ns + read(marks["started"]),
         stopped_ns=zero_ns + read(marks["stopped"]),
-        completed_ns=zero_ns + read(marks["completed"]),
         offset_ns=destination.clock.read(marks["completed"]) - read(marks["completed"]),
         blackout_ns=passed(marks["running"]) - passed(marks["stopped"]),
         transfer_ns=passed(marks["state arrived"]) - passed(marks["state written"]),

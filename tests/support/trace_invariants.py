@@ -51,9 +51,9 @@ def anchored_findings(paths: Iterable[Path]) -> Findings:
     return read_findings(given, anchors={role: zero for role, zero in ANCHORS.items() if role in roles})
 
 
-def traced(paths: Iterable[Path], options: TraceOptions | None = None) -> list[Trace]:
+def traced(paths: Iterable[Path]) -> list[Trace]:
     """The traces of ``paths``, anchored."""
-    return list(anchored_findings(paths).traces(options or TraceOptions()))
+    return list(anchored_findings(paths).traces(TraceOptions()))
 
 
 @cache
@@ -62,7 +62,7 @@ def recorded(name: str) -> tuple[Trace, ...]:
     return tuple(traced(inputs(name)))
 
 
-def check_forest(traces: Sequence[Trace]) -> None:
+def check_traces(traces: Sequence[Trace]) -> None:
     """Assert everything that viewers rely on."""
     spans = [span for trace in traces for span in trace.spans]
     assert len({span.span_id for span in spans}) == len(spans), "span ids are unique"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from golden_text import GOLDEN, golden_text
-from trace_invariants import CORPUS, RECORDINGS, check_forest, inputs, recorded, traced, truth
+from trace_invariants import CORPUS, RECORDINGS, check_traces, inputs, recorded, traced, truth
 
 if TYPE_CHECKING:
     from otelmig.trace.span import Trace
@@ -24,7 +24,7 @@ def _attempts(name: str) -> list[tuple[Trace, dict[str, Any]]]:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_every_forest_is_valid(name: str) -> None:
     """Spans nest, tile, and lie on whole microseconds; ids are unique; attributes are in the table."""
-    check_forest(recorded(name))
+    check_traces(recorded(name))
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
@@ -148,7 +148,7 @@ def test_a_guest_whose_destination_was_killed_is_gone() -> None:
     """Both processes were killed right after the migration completed: it succeeded, and nobody has the guest."""
     folder = CORPUS / "v48.0-seccomp"
     (trace,) = traced([*inputs(folder.name), *sorted(folder.glob("*.stderr"))])
-    check_forest([trace])
+    check_traces([trace])
     root = trace.root.attributes
     assert root["vm.migration.result"] == "success"
     assert root["vm.migration.guest.location"] == "none"

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from trace_invariants import CORPUS, check_forest, traced
+from trace_invariants import CORPUS, check_traces, traced
 
 from otelmig.pipeline import read_findings
 from otelmig.views.waterfall import render_waterfall
@@ -28,7 +28,7 @@ def _changed(folder: Path, pattern: bytes, replacement: bytes) -> Path:
 
 def _doubts(path: Path) -> tuple[str, ...]:
     (trace,) = traced([path])
-    check_forest([trace])
+    check_traces([trace])
     found = trace.root.attributes.get("otelmig.evidence.doubts", ())
     assert isinstance(found, tuple)
     text = render_waterfall(trace, width=200, color=False)
@@ -98,7 +98,7 @@ _NUMBERS = {
 def test_absurd_numbers(number: bytes, pattern: bytes, tmp_path: Path) -> None:
     """Whatever stands where a number should be, the trace is valid; every message of no known form is counted."""
     path = _changed(tmp_path, pattern, rb"\g<1>" + number)
-    check_forest(traced([path]))
+    check_traces(traced([path]))
     lines = sum(re.search(pattern, line) is not None for line in _LOG.read_bytes().splitlines())
     counted = {} if number in _NUMBERS[pattern] else {"no known form of this message": lines}
     assert read_findings([path]).not_understood == counted
@@ -112,4 +112,4 @@ def test_a_pass_number_that_nobody_can_count_to(name: str, tmp_path: Path) -> No
         data = data.replace(b"migration-memory-iteration id = 0", b"migration-memory-iteration id = 999999999")
         data = re.sub(rb"Dirty memory migration \d of 5", b"Dirty memory migration 999999999999 of 5", data)
         (tmp_path / f"{role}.log").write_bytes(data)
-    check_forest(traced(sorted(tmp_path.iterdir())))
+    check_traces(traced(sorted(tmp_path.iterdir())))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from scenarios import SCENARIOS
-from trace_invariants import CORPUS, check_forest, traced, truth
+from trace_invariants import CORPUS, check_traces, traced, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def _trace_of(folder: Path, logs: dict[str, bytes]) -> Trace:
     for name, log in logs.items():
         (folder / name).write_bytes(log)
     (trace,) = traced(sorted(folder.iterdir()))
-    check_forest([trace])
+    check_traces([trace])
     return trace
 
 

@@ -1,8 +1,8 @@
 """Cloud Hypervisor: its log forms, messages, events, and what must happen before what.
 
 ``log_format`` (line forms) -> ``reading.records`` -> ``messages`` and ``events`` (the tables, looked up in
-``reading.message_index``) -> ``reading.log`` and ``reading.event_lines`` (one stream each) -> ``attempts`` ->
-``reading.reader`` (all streams); ``causality`` relates the two sides of a migration.
+``reading.message_index``) -> ``reading.log`` and ``beside`` (one stream each) -> ``attempts`` -> ``processes`` (streams
+joined) -> ``facts`` -> sides; ``reader`` feeds them all, ``causality`` relates the two sides.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ class DirtyRound:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether what follows proves that the pass was acknowledged."""
+        """Whether what follows proves that the memory iteration was acknowledged."""
         return self.end is not None and self.end.kind not in (Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
 
 

@@ -45,11 +45,11 @@ class Kind(StrEnum):
     PROTOCOL_AGREED = auto()
     """The protocol version is settled: on the source after Start was acknowledged; ``protocol``."""
     ITERATION_SENT = auto()
-    """A running memory pass was acknowledged; ``iteration`` and its figures."""
+    """A memory iteration was acknowledged, the guest running; ``iteration`` and its figures."""
     ITERATION_ANNOUNCED = auto()
     """The event of the same instant; ``iteration``."""
     DIRTY_ROUND = auto()
-    """A numbered dirty round begins, the pass before it was acknowledged; ``round``, ``rounds``."""
+    """A numbered dirty round begins, the memory iteration before it was acknowledged; ``round``, ``rounds``."""
     DIRTY_TABLE = auto()
     """One reading of the dirty log was written to the log: ``dirty_bytes``, ``ranges``; ``since`` is its first line."""
     CONVERGENCE_DECIDED = auto()
@@ -144,7 +144,7 @@ class Command(StrEnum):
     MEMORY_FD = auto()
     """Here is a descriptor of the guest's memory, which is on this host and is not copied."""
     MEMORY = auto()
-    """Here is a pass of memory, or a share of one."""
+    """Here is the memory of one iteration, or a share of it."""
     STATE = auto()
     """Here is the state of vCPUs and devices."""
     COMPLETE = auto()

@@ -109,6 +109,7 @@ def compile_log_format(text: str, releases: Releases | None = None) -> LineForm:
     pattern, literal, before_message = "", "", ""
     tokens: list[str] = []
     printed_by = ALL
+    # literal: the plain text since the last token; before_message: that before the message; tokens: the names so far
     for piece in _PIECES.finditer(text):
         name = piece[1]
         if name is None:

@@ -2,8 +2,8 @@
 
 One row per message and form, in the order of a migration: process, source, destination, both, and what is known and
 needed by no trace. A row names the releases that print it (from the tagged sources), by its
-:class:`~otelmig.migration.observation.Kind` the moment that it marks, and whose last word it is, if nothing that comes
-more than a moment after it changes the trace (every prefix of 84 recordings was read).
+:class:`~otelmig.hypervisors.cloud_hypervisor.kinds.Kind` the moment that it marks, and whose last word it is, if
+nothing that comes more than a moment after it changes the trace (every prefix of the recordings was read).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CONTEXT: Final = (
     "elapsed={elapsed_ns:decimal_s}s avg_bw={average_bandwidth:mib_per_s}MiB/s"
 )
 _FIGURES: Final = f"iter={{iteration:int}} curr={{size_bytes:mib}}MiB total={{total_bytes:mib}}MiB {_CONTEXT}"
-"""What v52.0 on prints of a memory pass; sizes are rounded up to MiB, milliseconds are truncated."""
+"""What v52.0 on prints of a memory iteration; sizes are rounded up to MiB, milliseconds are truncated."""
 _FORK_FIGURES: Final = (
     "throttle={throttle:percent}%,size={size_bytes:mib}MiB,dirtyrate={dirty_rate:pages_per_s}pps,"
     "bandwidth={bandwidth:mib_s}MiBs,downtime(expected)={estimate_ns:ms}ms"
@@ -80,7 +80,7 @@ def _row(kind: Kind, releases: Releases, form: str, **rest: Any) -> Row:  # noqa
 
 
 def _known(releases: Releases, *forms: str) -> tuple[Row, ...]:
-    """Messages that occur around a migration and that no trace needs."""
+    """Return rows for messages that occur around a migration and that no trace needs."""
     return tuple(_row(Kind.IRRELEVANT, releases, form) for form in forms)
 
 

@@ -16,7 +16,6 @@ from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, is_progress
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, compile_log_format
-from otelmig.hypervisors.cloud_hypervisor.processes.alike_streams import AlikeStreams, common_name
 from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
     is_migration,
     process_of_events,
@@ -25,6 +24,7 @@ from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
     silent_streams,
     without_copies,
 )
+from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import OpenStreams, common_name
 from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import UnparsedLine
 from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader, reader_for
@@ -33,9 +33,9 @@ from otelmig.hypervisors.hypervisor import ReadingReport
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
-    from otelmig.hypervisors.cloud_hypervisor.processes.alike_streams import NoLog
+    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
     from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
+    from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import NoLog
     from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
     from otelmig.hypervisors.log_options import LogOptions
@@ -59,9 +59,8 @@ class CloudHypervisorReader:
 
     options: LogOptions
     report: ReadingReport = field(default_factory=ReadingReport)
-    _all: AlikeStreams = field(default_factory=AlikeStreams)
-    """All streams that are read, by key."""
-    _alike: defaultdict[str, AlikeStreams] = field(default_factory=lambda: defaultdict(AlikeStreams))
+    _all: OpenStreams = field(default_factory=OpenStreams)
+    _alike: defaultdict[str, OpenStreams] = field(default_factory=lambda: defaultdict(OpenStreams))
     """The same, by what their names have in common."""
     _held: list[LogProcess] = field(default_factory=list)
     """Processes of finished logs, which are not final before everything is read that may belong to them."""
@@ -164,7 +163,7 @@ class CloudHypervisorReader:
         self._held.clear()
         self._remembered.clear()
         self._left.clear()
-        self._all = AlikeStreams()
+        self._all = OpenStreams()
         self._alike.clear()
         return sides
 

@@ -64,7 +64,7 @@ class Releases:
         return self.first <= other.last and other.first <= self.last
 
     def __and__(self, other: Releases) -> Releases | None:
-        """The releases in both ranges, or None if there are none."""
+        """Return the releases in both ranges, or None if there are none."""
         first, last = max(self.first, other.first), min(self.last, other.last)
         return Releases(first=first, last=last) if first <= last else None
 
@@ -84,12 +84,12 @@ ALL: Final = Releases(first=0, last=len(RELEASES) - 1)
 
 
 def since(release: str) -> Releases:
-    """``release`` and everything after it."""
+    """Return ``release`` and everything after it."""
     return Releases(first=RELEASES.index(release), last=ALL.last)
 
 
 def until(release: str, *, first: str = RELEASES[0]) -> Releases:
-    """``first`` to ``release``."""
+    """Return ``first`` to ``release``."""
     return Releases(first=RELEASES.index(first), last=RELEASES.index(release))
 
 

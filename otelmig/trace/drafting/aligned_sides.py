@@ -62,7 +62,7 @@ class AlignedSides:
 
     @cached_property
     def evidence_ends(self) -> Moment | None:
-        """Where a source that neither completed nor failed ends: the destination saw it go, else its last line."""
+        """The end of a source that neither completed nor failed: the destination saw it go, else its last line."""
         if self.source is None or self.source.result is not Result.UNKNOWN:
             return None
         last = self.timeline.at(Role.SOURCE, self.source.last)

@@ -58,7 +58,7 @@ class SpanDraft:
         self.attributes = {names.VM_MIGRATION_PHASE: self.name}
 
     def walk(self) -> Iterator[SpanDraft]:
-        """This span and all below it, depth first."""
+        """Yield this span and all below it, depth first."""
         yield self
         for child in self.children:
             yield from child.walk()

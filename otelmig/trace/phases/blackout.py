@@ -143,7 +143,7 @@ def _middle(aligned: AlignedSides, role: Role, window: Window) -> Moment:
 
 
 def _resting_on(moment: Moment, line: Moment) -> Moment:
-    """``moment``, with the evidence of ``line``."""
+    """Return ``moment`` with the evidence of ``line``."""
     return line.plus(moment.ns - line.ns)
 
 

@@ -9,18 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
     from otelmig.inputs import Line, Stream
     from otelmig.inputs.line import Where
-    from otelmig.migration.observation import Observation, Value
 
-__all__ = ["Crash", "CrashLines", "crashed", "is_crash", "killed_after", "killed_values"]
+__all__ = ["Crash", "CrashLines", "is_crash"]
 
 _HEAD: Final = SECCOMP.encode()
 
@@ -57,31 +52,3 @@ class CrashLines:
         elif self.crash is None and SECCOMP in line.text:
             self.crash = Crash(stream=self.stream, where=line.where, detail="")
             self._awaited = True
-
-
-def killed_after(last: Observation, where: Where, detail: str) -> Observation:
-    """Return the death of a process: no time is printed, so it happened at its last line or after."""
-    return last._replace(
-        kind=Kind.PROCESS_KILLED,
-        where=where,
-        text="",
-        values=killed_values(detail),
-        since=None,
-    )
-
-
-def killed_values(detail: str) -> Mapping[str, Value]:
-    """Return what killed a process, if the report's second line is ``detail``."""
-    return {"by": "seccomp", "detail": detail if detail.startswith("Syscall number") else ""}
-
-
-def crashed(processes: Iterable[Process], crashes: Iterable[Crash]) -> Iterator[Process]:
-    """Yield the processes, each with the report whose file is called like its log."""
-    by_stem = {crash.stream.stem: crash for crash in crashes}
-    for process in processes:
-        crash = by_stem.get(process.stem)
-        if crash is None or not process.observations:
-            yield process
-        else:
-            killed = killed_after(process.observations[-1], crash.where, crash.detail)
-            yield process.joined(crash.stream, (*process.observations, killed))

@@ -19,6 +19,7 @@ from otelmig.hypervisors.cloud_hypervisor.releases import FORK, SYSTEM, since
 from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
 from otelmig.migration.vmm import Vmm
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "ProgressLines", "is_progress", "joined"]
 
-_MS: Final = 10**6
 _PAGE: Final = 4096
 _LATEST_MS: Final = 7_258_118_400_000
 """The year 2200: a later time is not one that a migration was at."""
@@ -113,7 +113,7 @@ def _number(value: object) -> int | None:
 
 def _between(first_ms: int, last_ms: int) -> Stamp:
     """Return an instant between two printed milliseconds (both truncated)."""
-    lo, hi = first_ms * _MS, (last_ms + 1) * _MS
+    lo, hi = first_ms * MILLISECOND_NS, (last_ms + 1) * MILLISECOND_NS
     text = f"{first_ms}ms" if first_ms == last_ms else f"{first_ms}ms..{last_ms}ms"
     return Stamp(ns=(lo + hi) // 2, error_ns=(hi - lo + 1) // 2, text=text, domain=ClockDomain.REALTIME)
 
@@ -138,7 +138,7 @@ def _beginning(answer: Mapping[str, Any], where: Where) -> Iterator[Observation]
         f"timestamp_begin_ms={begin}",
         local=mode == "Local",
         tls=tls if isinstance(tls, bool) else None,
-        target_ns=None if target is None or target > _LATEST_MS else target * _MS,
+        target_ns=None if target is None or target > _LATEST_MS else target * MILLISECOND_NS,
     )
 
 
@@ -162,7 +162,7 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
             iteration=index,
             total_bytes=_number(info.get("memory_bytes_transmitted")),
             dirty_rate=None if dirty is None else float(dirty * _PAGE),
-            estimate_ns=estimate * _MS if estimate is not None and estimate < _LATEST_MS else None,
+            estimate_ns=estimate * MILLISECOND_NS if estimate is not None and estimate < _LATEST_MS else None,
             throttle=_number(detail.get("vcpu_throttle_percent")),
         )
     progress.passes = max(progress.passes, passes)
@@ -177,7 +177,7 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
 
 
 def _alone(progress: Progress) -> Process:
-    """Statistics without a log: a source of its own."""
+    """Return statistics without a log as a source of their own."""
     observations = tuple(progress.observations)
     vmm = Vmm(
         key=f"{progress.stream.key}\n{progress.begin_ms}",
@@ -187,7 +187,7 @@ def _alone(progress: Progress) -> Process:
         domain=ClockDomain.REALTIME,
         version=None,
         releases_text=f"{since('v50.0')}, {FORK}",
-        last_ns=progress.last_ms * _MS,
+        last_ns=progress.last_ms * MILLISECOND_NS,
         last_written_ns=progress.stream.mtime_ns,
     )
     return Process(vmm=vmm, stem=progress.stream.stem, observations=observations)
@@ -215,7 +215,7 @@ def _began(process: Process, progress: Progress) -> Observation | None:
     starts = [seen for seen in process.observations if seen.kind is Kind.SEND_STARTED]
     if process.vmm.domain is ClockDomain.BOOTTIME:
         return starts[0] if len(starts) == 1 else None
-    near = [seen for seen in starts if abs(seen.stamp.ns - progress.begin_ms * _MS) <= _SAME_START_NS]
+    near = [seen for seen in starts if abs(seen.stamp.ns - progress.begin_ms * MILLISECOND_NS) <= _SAME_START_NS]
     return near[0] if len(near) == 1 else None
 
 
@@ -228,7 +228,7 @@ def _with(process: Process, progress: Progress) -> Process:
     at = process.observations.index(start)
     observations = list(process.observations)
     has = {seen.kind for seen in observations[at:]}
-    shift = 0 if domain is ClockDomain.REALTIME else start.stamp.ns - progress.begin_ms * _MS
+    shift = 0 if domain is ClockDomain.REALTIME else start.stamp.ns - progress.begin_ms * MILLISECOND_NS
     for seen in progress.observations:
         stamp = seen.stamp._replace(ns=seen.stamp.ns + shift, domain=domain)
         moved = seen._replace(stamp=stamp, text="")
@@ -242,5 +242,7 @@ def _with(process: Process, progress: Progress) -> Process:
             observations.append(moved)
     whole = process.joined(progress.stream, observations)
     if domain is ClockDomain.BOOTTIME:
-        return replace(whole, vmm=replace(whole.vmm, latest_zero_ns=progress.begin_ms * _MS - start.stamp.lo_ns))
+        return replace(
+            whole, vmm=replace(whole.vmm, latest_zero_ns=progress.begin_ms * MILLISECOND_NS - start.stamp.lo_ns)
+        )
     return whole

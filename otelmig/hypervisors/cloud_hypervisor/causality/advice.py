@@ -13,7 +13,7 @@ from otelmig.migration.stamp import ClockDomain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from otelmig.hypervisors.cloud_hypervisor.causality.instants import Instant, LogFlags
+    from otelmig.hypervisors.cloud_hypervisor.causality.instants import InstantKind, LogFlags
     from otelmig.migration.side import Side
 
 __all__ = ["clock_advice"]
@@ -54,7 +54,7 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
             yield f"--event-monitor on the {side.role}: {coarse}"
 
 
-def _unprinted(instants: Mapping[str, Instant], given: set[str], release: int) -> dict[LogFlags, set[str]]:
+def _unprinted(instants: Mapping[str, InstantKind], given: set[str], release: int) -> dict[LogFlags, set[str]]:
     """Return the instants that ``release`` prints only with more than what was printed, by what it takes."""
     unprinted: dict[LogFlags, set[str]] = {}
     printed = {need for key in given if (need := instants[key].need(release)) is not None}

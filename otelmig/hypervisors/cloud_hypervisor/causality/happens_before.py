@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempt_lines import lines_of
-from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, Instant, LogFlags
+from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, InstantKind, LogFlags
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases
 from otelmig.migration.constraint import destination_first, source_first
 
@@ -37,8 +37,8 @@ class Rule:
 
     id: str
     source_first: bool
-    source: Instant
-    destination: Instant
+    source: InstantKind
+    destination: InstantKind
     why: str
 
     def printed(self) -> Iterator[tuple[Releases, LogFlags]]:

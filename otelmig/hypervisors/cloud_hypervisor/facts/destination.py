@@ -68,7 +68,7 @@ def destination_facts(attempt: AttemptLines) -> DestinationFacts:
 
 
 def _begun(attempt: AttemptLines) -> Observation:
-    """Accepted; else the first request; else the CPUID line of Config; else whatever is there."""
+    """Return accepted; else the first request; else the CPUID line of Config; else whatever is there."""
     sign = attempt.first(Kind.ACCEPTED) or attempt.command(Command.START) or attempt.first(Kind.CPUID_GENERATED)
     if sign is not None:
         return sign

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.beside.crash import crashed
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import FIRST_WITH_MIGRATION_EVENTS
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import joined as with_statistics
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import fit, merged
+from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, SYSTEM, Releases, until
 from otelmig.migration.stamp import ClockDomain
 from otelmig.migration.vmm import Vmm, fingerprint
@@ -59,7 +59,19 @@ def processes_of(logs: Sequence[LogProcess], beside: BesideLogs) -> Iterator[Pro
     # what fits one of two copies fits the other, so only one may be asked
     streams = {fingerprint(each.observations): each for each in reversed(beside.events)}
     with_events = _joined(logs, list(reversed(streams.values())))
-    yield from crashed(with_statistics(with_events, beside.statistics), beside.crashes)
+    yield from _with_crashes(with_statistics(with_events, beside.statistics), beside.crashes)
+
+
+def _with_crashes(processes: Iterable[Process], crashes: Iterable[Crash]) -> Iterator[Process]:
+    """Yield the processes, each with the crash report whose file is called like its log."""
+    by_stem = {crash.stream.stem: crash for crash in crashes}
+    for process in processes:
+        crash = by_stem.get(process.stem)
+        if crash is None or not process.observations:
+            yield process
+        else:
+            killed = killed_after(process.observations[-1], crash.where, crash.detail)
+            yield process.joined(crash.stream, (*process.observations, killed))
 
 
 def without_copies(logs: Iterable[LogProcess], notes: list[str]) -> list[LogProcess]:
@@ -85,20 +97,20 @@ def silent_streams(events: Iterable[EventProcess]) -> Iterator[str]:
 
 def _joined(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iterator[Process]:
     """Join each log with the one event stream that fits it; unmatched streams become processes of their own."""
-    stories = [_corrected(log) for log in logs]
+    corrected_logs = [_corrected(log) for log in logs]
     fits: list[tuple[int, int, Fit]] = []
-    for i, story in enumerate(stories):
+    for i, observations in enumerate(corrected_logs):
         for j, stream in enumerate(streams):
-            shift = None if logs[i].incomplete or stream.incomplete else fit(story, stream.observations)
+            shift = None if logs[i].incomplete or stream.incomplete else fit(observations, stream.observations)
             if shift is not None:
                 fits.append((i, j, shift))
     chosen = {i: (j, shift) for i, j, shift in fits if _stands_out(i, j, shift, fits)}
-    for i, (log, story) in enumerate(zip(logs, stories, strict=True)):
-        process = process_of_log(log, story)
+    for i, (log, observations) in enumerate(zip(logs, corrected_logs, strict=True)):
+        process = process_of_log(log, observations)
         if i in chosen:
             j, shift = chosen[i]
             stream = streams[j]
-            process = process.joined(stream.stream, merged(story, stream.observations, shift), events=True)
+            process = process.joined(stream.stream, merged(observations, stream.observations, shift), events=True)
         yield process
     taken = {j for j, _ in chosen.values()}
     possible = {j for _, j, _ in fits}

@@ -12,7 +12,7 @@ from otelmig.migration.vmm import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
     from otelmig.inputs import Stream
     from otelmig.migration.observation import Observation

@@ -68,6 +68,8 @@ def _fit_lines(log: Sequence[Observation], lines: Sequence[Observation], events:
     stamped = defaultdict(list)
     for event in events:
         stamped[event.kind].append(event.stamp)
+    # lo, hi: the shifts of the stream's clock that no pair excludes; pairs: lines that have an event;
+    # stamped: the events that no line was compared with yet
     lo, hi, pairs = -(1 << 62), 1 << 62, 0
     for kind, group in groupby(sorted(lines, key=lambda seen: seen.kind), key=lambda seen: seen.kind):
         for line, stamp in zip(group, stamped.pop(kind, ()), strict=False):
@@ -83,7 +85,7 @@ def _fit_lines(log: Sequence[Observation], lines: Sequence[Observation], events:
 
 
 def _next_on_thread(log: Sequence[Observation]) -> dict[int, Observation]:
-    """For each observation (by identity) the next one of the same thread."""
+    """Return, for each observation (by identity), the next one of the same thread."""
     last: dict[str, Observation] = {}
     following: dict[int, Observation] = {}
     for seen in log:
@@ -98,6 +100,7 @@ def _fit_order(log: Sequence[Observation], events: Sequence[Observation]) -> Fit
     """Fit by the order of lines and events, for releases that print no ``Event:`` lines."""
     anchors = _Anchors(log)
     seen: dict[str, int] = defaultdict(int)
+    # lo, hi: the shifts of the stream's clock that no event excludes; pairs: events between lines; seen: events by kind
     lo, hi, pairs = -(1 << 62), 1 << 62, 0
     for event in events:
         number, seen[event.kind] = seen[event.kind], seen[event.kind] + 1
@@ -145,7 +148,7 @@ class _Anchors:
         }
 
     def around(self, kind: str, number: int) -> tuple[Stamp | None, Stamp | None]:
-        """Lines around the event number ``number`` (from 0) of its kind."""
+        """Return the lines around the event number ``number`` (from 0) of its kind."""
         around = self._around.get(kind, ())
         return around[number] if number < len(around) else (None, None)
 

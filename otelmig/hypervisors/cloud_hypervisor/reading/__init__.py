@@ -1,1 +1,1 @@
-"""Bytes of Cloud Hypervisor's logs, event streams and statistics -> observations of the processes that wrote them."""
+"""Bytes of Cloud Hypervisor's logs -> observations of the processes that wrote them."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
-from otelmig.hypervisors.cloud_hypervisor.beside.crash import killed_after
 from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
 from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact, observation_of
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
@@ -39,9 +39,9 @@ _NEAR_NS: Final = 5 * 10**9
 _FAR_NS: Final = 300 * 10**9
 """The same, once they are known to, or where the alternative is a third process."""
 _AT_ONCE: Final = 4
-"""So many processes are thought to write to one log in turns."""
+"""At most this many processes are assumed to write to one log in turns."""
 _REMEMBERED: Final = 64
-"""Among so many lines a copy of a line is looked for: some transports deliver a line again."""
+"""Lines among which a copy of a line is looked for: some collectors deliver a line again."""
 _EXACT_NS: Final = 10_000
 """Only stamps that are at least so exact tell a copy from another line of the same text."""
 _NOBODY: Final = ()
@@ -68,7 +68,7 @@ class LogProcess:
     host: Host | None = None
     last_ns: int = 0
     latest_zero_ns: int | None = None
-    """The latest Unix time at which the process's clock can have read zero, by its transport."""
+    """The latest Unix time at which the process's clock can have read zero, by its framing."""
     begun: bool = False
     """Whether anything but the process's own start was seen."""
     started: bool = False
@@ -233,7 +233,7 @@ class LogWriters:
         return self._new(stamp), [_finished(each) for each in over]
 
     def _other(self, stamp: Stamp, gap: int) -> _OneProcess | None:
-        """Another process whose times go on with ``stamp`` much better than the current one's."""
+        """Return another process whose times go on with ``stamp`` much better than the current one's."""
         near = [
             (stamp.ns - each.process.last_ns, each)
             for each in self.tracks

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.beside.crash import killed_values
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_values
 from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogWriters
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import MOST_LINES, RecordTexts
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of, wanted
@@ -17,7 +17,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.reasons import no_meaning, no_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.attempts import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
     from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader

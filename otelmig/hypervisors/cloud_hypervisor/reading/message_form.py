@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command
 from otelmig.migration.observation import NO_VALUES, Value
+from otelmig.units import KIB, MIB, MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "VM_CALLS", "Row"]
 
-_MS: Final = 10**6
-_S: Final = 10**9
-_MIB: Final = 1 << 20
-_KIB: Final = 1 << 10
 _PAGE: Final = 4096
 
 
@@ -60,18 +57,18 @@ COMMANDS: Final = {
 
 
 def _rate(text: str) -> float | None:
-    """MiB/s -> bytes/s; None for the ``inf`` and ``NaN`` that Rust prints after an instant transfer."""
+    """Return MiB/s in bytes/s; None for the ``inf`` and ``NaN`` that Rust prints after an instant transfer."""
     value = float(text)
-    return value * _MIB if math.isfinite(value) else None
+    return value * MIB if math.isfinite(value) else None
 
 
 _TYPES: Final[dict[str, tuple[str, Callable[[str], Value | None]]]] = {
     "int": (r"\d{1,15}", int),
-    "ms": (r"\d{1,12}(?=ms)", lambda text: int(text) * _MS),
-    "s": (r"\d{1,9}(?=s)", lambda text: int(text) * _S),
-    "decimal_s": (r"\d{1,9}\.\d{1,3}(?=s)", lambda text: round(float(text) * 1000) * _MS),
-    "mib": (r"\d{1,12}(?=MiB)", lambda text: int(text) * _MIB),
-    "kib": (r"\d{1,12}(?= \(KiB\))", lambda text: int(text) * _KIB),
+    "ms": (r"\d{1,12}(?=ms)", lambda text: int(text) * MILLISECOND_NS),
+    "s": (r"\d{1,9}(?=s)", lambda text: int(text) * SECOND_NS),
+    "decimal_s": (r"\d{1,9}\.\d{1,3}(?=s)", lambda text: round(float(text) * 1000) * MILLISECOND_NS),
+    "mib": (r"\d{1,12}(?=MiB)", lambda text: int(text) * MIB),
+    "kib": (r"\d{1,12}(?= \(KiB\))", lambda text: int(text) * KIB),
     "mib_per_s": (r"(?:\d{1,15}(?:\.\d{1,9})?|inf|NaN)(?=MiB/s)", _rate),
     "hex": (r"[0-9a-f]{1,16}", lambda text: int(text, 16)),
     "bool": (r"true|false", lambda text: text == "true"),
@@ -85,8 +82,8 @@ _TYPES: Final[dict[str, tuple[str, Callable[[str], Value | None]]]] = {
     "strategy": (r"Cancel|Ignore", str.lower),
     "command": (r"\w{1,64}", lambda text: COMMANDS.get(text, text)),
     "vm_call": (rf"(?:{'|'.join(VM_CALLS)})\b", str),
-    "decimal_ms": (r"\d{1,12}(?:\.\d{1,6})?(?=ms)", lambda text: round(float(text) * _MS)),
-    "float_s": (r"\d{1,9}(?:\.\d{1,9})?(?=s)", lambda text: round(float(text) * _S)),
+    "decimal_ms": (r"\d{1,12}(?:\.\d{1,6})?(?=ms)", lambda text: round(float(text) * MILLISECOND_NS)),
+    "float_s": (r"\d{1,9}(?:\.\d{1,9})?(?=s)", lambda text: round(float(text) * SECOND_NS)),
     "percent": (r"\d{1,3}(?=%)", int),
     "pages_per_s": (r"\d{1,15}(?=pps)", lambda text: float(int(text) * _PAGE)),
     "mib_s": (r"(?:\d{1,15}(?:\.\d{1,9})?|inf|NaN)(?=MiBs)", _rate),

@@ -55,7 +55,7 @@ def _heads(row: Row) -> tuple[str, ...]:
 
 
 def _index() -> dict[str, tuple[Row, ...]]:
-    """Rows by the beginning of their text; those that begin with a value, or are shorter, stand under no text."""
+    """Return rows by the beginning of their text; those that begin with a value, or are shorter, under no text."""
     found: dict[str, list[Row]] = {}
     for row in TABLE:
         keys = {head[:_KEY] if len(head) >= _KEY else "" for head in _heads(row)} or {""}

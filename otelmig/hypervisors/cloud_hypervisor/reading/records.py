@@ -166,7 +166,7 @@ def _record(form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Re
 
 _DEFAULT: Final = KNOWN_FORMS[0]
 _LITERAL: Final = 8
-"""So many characters before the message are searched for."""
+"""Characters before the message that are searched for."""
 
 
 def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordReader | None:
@@ -194,7 +194,7 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
 
 
 _TRIED: Final = 200
-"""So many lines that look like ours are looked at before a file is given up."""
+"""At most this many lines that look like ours are looked at before a file is given up."""
 
 
 def _all_forms(log_formats: Sequence[str]) -> Sequence[LineForm]:

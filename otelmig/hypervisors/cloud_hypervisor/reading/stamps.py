@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ __all__ = [
 
 _BOOTTIME: Final = ClockDomain.BOOTTIME
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_UNIT_NS: Final = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9}
+_UNIT_NS: Final = {"ns": 1, "µs": MICROSECOND_NS, "ms": MILLISECOND_NS, "s": SECOND_NS}
 _MICROSECOND: Final = 1_000
 _LATEST_BOOT_NS: Final = 10**18
 """31 years since the process started: a larger number is none that a process printed."""
@@ -38,7 +39,6 @@ _YEARS: Final = range(2000, 2200)
 """A wall clock outside of these is not one that a migration was logged with."""
 _LEAP_GAP: Final = 8
 """Years that can lie between two times of 29 February."""
-_S: Final = 10**9
 _FRACTION: Final = re.compile(r":\d\d(?:\.(\d{1,9}))?(?:Z|[+-])")
 _DATE: Final = ("year", "month", "day")
 _TIME: Final = ("hour", "minute", "second")
@@ -49,12 +49,12 @@ _F32_ERRORS_NS: Final = (650, *(((1 << exponent) * 10**9 >> 24) + 621 for expone
 
 
 def f32_error_ns(value_ns: int) -> int:
-    """Half-width of the interval that an ``as_secs_f32`` stamp of ``value_ns`` stands for, in ns.
+    """Return the half-width of the interval that an ``as_secs_f32`` stamp of ``value_ns`` stands for, in ns.
 
     Half a unit in the last place of a 32-bit float of seconds, plus 0.62 us for the double rounding of
     ``as_secs_f32`` and the six printed decimals (checked against values that Rust printed).
     """
-    return _F32_ERRORS_NS[(value_ns // _S).bit_length()]
+    return _F32_ERRORS_NS[(value_ns // SECOND_NS).bit_length()]
 
 
 def f32_stamp(value: str) -> Stamp | None:
@@ -75,7 +75,7 @@ def boottime_stamp(value: str, unit: str) -> Stamp | None:
 
 
 def wallclock_stamp(text: str) -> Stamp | None:
-    """RFC 3339 (upstream, UTC) or RFC 9557 with offset and zone name (the Cyberus fork)."""
+    """Return the stamp that RFC 3339 (upstream, UTC) or RFC 9557 with offset and zone name (Cyberus fork) writes."""
     try:
         instant = datetime.fromisoformat(text.partition("[")[0])
     except ValueError:
@@ -84,11 +84,11 @@ def wallclock_stamp(text: str) -> Stamp | None:
     return _realtime(instant, text, max(10 ** (9 - digits), _MICROSECOND))
 
 
-def calendar_stamp(given: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp | None:
+def calendar_stamp(calendar: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp | None:
     """Return a calendar time; what it lacks of a date is that of the last such time before ``latest``."""
-    zone = given.zone or zone
+    zone = calendar.zone or zone
     latest = latest.astimezone(zone)
-    year, month, day = given.date
+    year, month, day = calendar.date
     if month is None or day is None:
         dates = [(each.year, each.month, each.day) for each in (latest, latest - timedelta(days=1))]
     elif year is None:
@@ -98,7 +98,7 @@ def calendar_stamp(given: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp
     found = None
     for date in dates:
         try:
-            instant = datetime(*date, *given.time, given.micros or 0, tzinfo=zone)
+            instant = datetime(*date, *calendar.time, calendar.micros or 0, tzinfo=zone)
         except ValueError:
             continue  # the 29th of February of a year that has none
         found = found or instant
@@ -108,9 +108,9 @@ def calendar_stamp(given: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp
     ns = None if found is None else _realtime_ns(found)
     if ns is None:
         return None
-    if given.micros is None:
-        return Stamp(ns=ns + _S // 2, error_ns=_S // 2, text=given.text, domain=ClockDomain.REALTIME)
-    return Stamp(ns=ns, error_ns=_MICROSECOND, text=given.text, domain=ClockDomain.REALTIME)
+    if calendar.micros is None:
+        return Stamp(ns=ns + SECOND_NS // 2, error_ns=SECOND_NS // 2, text=calendar.text, domain=ClockDomain.REALTIME)
+    return Stamp(ns=ns, error_ns=_MICROSECOND, text=calendar.text, domain=ClockDomain.REALTIME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class CalendarTime:
 
 
 def glog_time(text: str) -> CalendarTime:
-    """``MMDD HH:MM:SS.uuuuuu``: no year, no zone."""
+    """Return the time that ``MMDD HH:MM:SS.uuuuuu`` writes, without year and zone."""
     numbers = [int(digits) for digits in re.findall(r"\d\d", text[:14])]
     month, day, hour, minute, second = numbers
     return CalendarTime(
@@ -133,9 +133,9 @@ def glog_time(text: str) -> CalendarTime:
     )
 
 
-def fields_time(given: Mapping[str, str | None], prefix: str) -> CalendarTime:
+def fields_time(fields: Mapping[str, str | None], prefix: str) -> CalendarTime:
     """Return the separate fields of a calendar time; ``prefix`` is empty or ``local``."""
-    texts = {name: given.get(prefix + name) for name in (*_DATE, *_TIME, "micros", "offset")}
+    texts = {name: fields.get(prefix + name) for name in (*_DATE, *_TIME, "micros", "offset")}
     numbers = {name: int(text) for name, text in texts.items() if text is not None and name != "offset"}
     offset = texts["offset"]
     zone = None
@@ -162,7 +162,7 @@ def _realtime(instant: datetime, text: str, error_ns: int) -> Stamp | None:
 
 
 def _realtime_ns(instant: datetime) -> int | None:
-    """Nanoseconds since the Unix epoch; None for a time that no log can have been written at."""
+    """Return nanoseconds since the Unix epoch; None for a time that no log can have been written at."""
     if instant.year not in _YEARS or instant.tzinfo is None:
         return None
     return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000

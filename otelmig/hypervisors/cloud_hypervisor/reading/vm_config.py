@@ -27,7 +27,7 @@ _IDENTITY: Final = re.compile(
 
 
 def vm_config_values(config: str) -> Mapping[str, Value]:
-    """Allow-listed facts of a ``VmConfig`` in Debug form: ``vcpus``, ``memory_bytes``, ``vm_id``, ``identity``.
+    """Return allow-listed facts of a ``VmConfig`` in Debug form: ``vcpus``, ``memory_bytes``, ``vm_id``, ``identity``.
 
     ``identity`` is a digest of the VM's disks, MAC addresses and CID; absent if there are none.
     """

@@ -1,4 +1,4 @@
-"""Streams that are named alike, since one process wrote them: a log, and what was written beside it."""
+"""The streams that are being read, of every kind: logs, and what was written beside them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
     from otelmig.inputs import Stream
 
-__all__ = ["AlikeStreams", "NoLog", "common_name"]
+__all__ = ["NoLog", "OpenStreams", "common_name"]
 
 NoLog = EventLines | ProgressLines | CrashLines
 
 
 @dataclass(slots=True)
-class AlikeStreams:
-    """Streams that are named alike, so that they are likely of one process."""
+class OpenStreams:
+    """Streams that are being read, by key: all of a reader's, or those that are named alike, likely by one process."""
 
     logs: dict[str, LogLines] = field(default_factory=dict)
     events: dict[str, EventLines] = field(default_factory=dict)

@@ -1,0 +1,208 @@
+"""Observations of one migration attempt -> how far it has come, how it ended, and the side that it is.
+
+What happens between two attempts (the operator pauses, resumes, shuts down) belongs to none of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
+    AFTER_CLOSING,
+    AFTER_COMPLETION,
+    AFTER_FAILURE,
+    AFTER_RECEIVE,
+    BEGINS,
+    COMPLETED,
+    DRAINED,
+    ENDINGS,
+    FAILED,
+    NOT_RECEIVED,
+    OF_NO_ATTEMPT,
+    POSTCOPY,
+    PREFAULT_ENDED,
+    RECEIVE_ENDED,
+    RECEIVED,
+)
+from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines, dirty_rounds_of
+from otelmig.hypervisors.cloud_hypervisor.facts.side import side_of
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
+from otelmig.migration.facts import ErrorType
+from otelmig.migration.side import Mode, Result, Role, SideState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
+    from otelmig.migration.observation import Observation
+    from otelmig.migration.side import Side
+    from otelmig.migration.vmm import Vmm
+
+__all__ = ["Attempt"]
+
+_KILLED: Final = Kind.PROCESS_KILLED
+"""Looked at for every line: as an attribute of its enumeration it takes four times as long to look up."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """An attempt while its lines come in."""
+
+    role: Role
+    number: int
+    """Counts the process's attempts of this role, from 1."""
+    paused_before: bool
+    config: Observation | None
+    observations: list[Observation] = field(default_factory=list)
+    by_kind: dict[str, list[Observation]] = field(default_factory=lambda: defaultdict(list))
+    state: SideState = SideState.OPEN
+    lines_lost: int = 0
+    """Lines that are known to be missing since it began, or just before."""
+    known: bool = False
+    """Whether it was found to be an attempt."""
+    ending: bool = False
+    """Something that may be its end was taken: not everything belongs to it any more."""
+    closed: bool = False
+    """An API call was served after the end: what follows is the operator's."""
+    last_word: LastWord | None = None
+    """The last of the last words that were read."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether something was read that may be its end."""
+        if self.role is Role.SOURCE:
+            return self._has(FAILED | COMPLETED)
+        return self.closed or self._has(RECEIVE_ENDED)
+
+    @property
+    def is_attempt(self) -> bool:
+        """Whether it is an attempt: a request that was turned down, or a destination that only listens, is none."""
+        begins = BEGINS[self.role]
+        return not self.by_kind.keys() <= set(begins[:1] if self.role is Role.SOURCE else begins[:3])
+
+    def add(self, seen: Observation, word: LastWord | None, releases: Releases) -> bool:
+        """Take ``seen`` if it belongs to this attempt; return whether the state changed, or this is a last word."""
+        kind = seen.kind
+        if kind in OF_NO_ATTEMPT:
+            if kind is Kind.API_REQUEST:
+                self.closed = self.closed or self.ended or self.role is Role.DESTINATION
+            return False
+        if (self.ending or self.closed) and not self._takes(kind):
+            return False
+        if kind in ENDINGS:
+            self.ending = True
+        self.observations.append(seen)
+        self.by_kind[kind].append(seen)
+        changed = False
+        if not self.known and self.is_attempt:
+            self.known = changed = True
+        if word is not None and word.role is self.role and word.releases.meet(releases):
+            self.last_word = word
+            changed = True
+        if self.last_word is not None or kind is _KILLED:
+            state = self._state_after(kind)
+            changed = changed or state is not self.state
+            self.state = state
+        return changed and self.known
+
+    def _state_after(self, kind: str) -> SideState:
+        """Return how far the attempt has come with a line of ``kind``."""
+        if kind is _KILLED or self.last_word is None:
+            return SideState.OVER
+        # postcopy: the guest runs, and its memory is still being fetched
+        fetching = Kind.PREFAULT_STARTED in self.by_kind and not self._has(PREFAULT_ENDED)
+        return SideState.OPEN if fetching else self.last_word.state
+
+    def amend(self, seen: Observation, whole: Observation) -> None:
+        """Put ``whole`` in the place of ``seen``, if that is the last line of this attempt."""
+        if self.observations and self.observations[-1] is seen:
+            self.observations[-1] = whole
+            self.by_kind[seen.kind][-1] = whole
+
+    def _has(self, kinds: Iterable[Kind]) -> bool:
+        return not self.by_kind.keys().isdisjoint(kinds)
+
+    def _takes(self, kind: str) -> bool:
+        """Return whether a line of ``kind`` belongs to this attempt after something that may be its end."""
+        if self.role is Role.DESTINATION:
+            if self.closed:
+                return kind in AFTER_CLOSING
+            return not self.ended or kind in AFTER_RECEIVE
+        if self._has(COMPLETED):
+            return kind in AFTER_COMPLETION
+        if self._has(FAILED):
+            if self.closed or Kind.RESUMED_AFTER_FAILURE in self.by_kind:
+                return kind in FAILED
+            was_paused = self._has((Kind.VM_PAUSING, Kind.DEVICE_PAUSING))
+            return kind in AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or was_paused)
+        return True
+
+    def side(
+        self,
+        vmm: Vmm,
+        *,
+        vcpus_resume_first: bool,
+        final: bool,
+        corrected: Callable[[Observation], Observation] | None = None,
+    ) -> Side:
+        """Return what is known of the attempt by now, as a side of ``vmm``.
+
+        ``corrected`` reads the observations once more, with what only the rest of the log has told.
+        """
+        if corrected is not None:
+            return self._corrected(corrected).side(vmm, vcpus_resume_first=vcpus_resume_first, final=final)
+        mode = self._mode()
+        lines = AttemptLines(
+            role=self.role,
+            observations=tuple(self.observations),
+            by_kind={kind: tuple(items) for kind, items in self.by_kind.items()},
+            result=self._source_result(mode) if self.role is Role.SOURCE else self._destination_result(),
+            mode=mode,
+            paused_before=self.paused_before,
+            dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
+            vcpus_resume_first=vcpus_resume_first,
+            config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
+        )
+        return side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)
+
+    def _corrected(self, corrected: Callable[[Observation], Observation]) -> Attempt:
+        config = None if self.config is None else corrected(self.config)
+        observations = [corrected(seen) for seen in self.observations]
+        by_kind: dict[str, list[Observation]] = defaultdict(list)
+        for seen in observations:
+            by_kind[seen.kind].append(seen)
+        return replace(self, config=config, observations=observations, by_kind=by_kind)
+
+    def _of(self, *kinds: Kind) -> list[Observation]:
+        return [seen for kind in kinds for seen in self.by_kind.get(kind, ())]
+
+    def _commands(self) -> set[str | None]:
+        return {seen.word("command") for seen in self._of(Kind.COMMAND_RECEIVED)}
+
+    def _source_result(self, mode: Mode) -> Result:
+        if Kind.SEND_CANCELLED in self.by_kind:
+            return Result.CANCELLATION
+        if self._has(FAILED):
+            types = {seen.word("error_type") for seen in self._of(*FAILED)}
+            timed_out = ErrorType.CONVERGENCE_TIMEOUT in types or Kind.TIMED_OUT in self.by_kind
+            return Result.TIMEOUT if timed_out else Result.FAILURE
+        # postcopy is complete only once the pages that were left behind are there
+        done = DRAINED if mode is Mode.POSTCOPY else COMPLETED
+        return Result.SUCCESS if self._has(done) else Result.UNKNOWN
+
+    def _destination_result(self) -> Result:
+        commands = self._commands()
+        if Command.ABANDON in commands or self._has(NOT_RECEIVED):
+            return Result.FAILURE
+        if self._has(RECEIVED) or (Command.COMPLETE in commands and Kind.DEVICE_RESUMING in self.by_kind):
+            return Result.SUCCESS
+        return Result.UNKNOWN
+
+    def _mode(self) -> Mode:
+        asked = self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)
+        if any(seen.flag("local") for seen in asked) or Command.MEMORY_FD in self._commands():
+            return Mode.LOCAL
+        by_word = any(seen.word("mode") == "postcopy" for seen in asked)
+        return Mode.POSTCOPY if by_word or self._has(POSTCOPY) else Mode.PRECOPY

@@ -1,0 +1,74 @@
+"""Which kinds of observations begin a migration attempt, belong to it, end it, and may still follow its end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.migration.side import Role
+
+__all__ = [
+    "AFTER_CLOSING",
+    "AFTER_COMPLETION",
+    "AFTER_FAILURE",
+    "AFTER_RECEIVE",
+    "BEGINS",
+    "COMPLETED",
+    "DRAINED",
+    "ENDINGS",
+    "FAILED",
+    "NOT_RECEIVED",
+    "OF_NO_ATTEMPT",
+    "POSTCOPY",
+    "PREFAULT_ENDED",
+    "RECEIVED",
+    "RECEIVE_ENDED",
+    "ROLES",
+]
+
+BEGINS: Final = {
+    Role.SOURCE: (Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED),
+    Role.DESTINATION: (Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY, Kind.ACCEPTED),
+}
+"""How an attempt begins, in order: a kind that cannot follow what is there already begins a new attempt."""
+
+_BEGUN: Final = {
+    Role.SOURCE: (Kind.ITERATION_SENT, Kind.FINAL_DELTA_SENT, Kind.COMPLETED, Kind.DIRTY_ROUND, Kind.SEND_FAILED),
+    Role.DESTINATION: (Kind.COMMAND_RECEIVED, Kind.STATE_RECEIVED, Kind.RESUME_TIMED),
+}
+"""What only an attempt does: a log that begins in its middle still shows it."""
+
+ROLES: Final[dict[str, Role]] = {kind: role for role in Role for kind in (*BEGINS[role], *_BEGUN[role])}
+FAILED: Final = frozenset(
+    {Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_CANCELLED, Kind.PEER_REPORTED_ERROR}
+)
+COMPLETED: Final = frozenset({Kind.COMPLETED, Kind.SEND_FINISHED})
+AFTER_COMPLETION: Final = FAILED | {
+    Kind.DOWNTIME_BREAKDOWN,
+    Kind.SEND_FINISHED,
+    Kind.POSTCOPY_SERVING,
+    Kind.POSTCOPY_DRAINED,
+    Kind.POSTCOPY_FINISHED,
+    Kind.PROCESS_KILLED,
+}
+AFTER_FAILURE: Final = FAILED | {
+    Kind.VM_RESUMING,
+    Kind.DEVICE_RESUMING,
+    Kind.VM_RESUMED,
+    Kind.RESUMED_AFTER_FAILURE,
+    Kind.RESUME_FAILED,
+    Kind.TIMED_OUT,
+    Kind.PROCESS_KILLED,
+}
+RECEIVE_ENDED: Final = frozenset({Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST})
+_PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED})
+PREFAULT_ENDED: Final = frozenset({Kind.PREFAULT_DONE, Kind.PREFAULT_FAILED})
+_DEATH: Final = frozenset({Kind.PROCESS_KILLED, Kind.GUEST_PANICKED})
+AFTER_CLOSING: Final = _PREFAULT | _DEATH
+AFTER_RECEIVE: Final = RECEIVE_ENDED | AFTER_CLOSING
+ENDINGS: Final = FAILED | COMPLETED | RECEIVE_ENDED
+RECEIVED: Final = (Kind.RECEIVE_FINISHED, Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED)
+NOT_RECEIVED: Final = (Kind.CPU_INCOMPATIBLE, Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED, Kind.PEER_LOST)
+DRAINED: Final = (Kind.SEND_FINISHED, Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED)
+POSTCOPY: Final = (Kind.POSTCOPY_SERVING, Kind.PREFAULT_STARTED)
+OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_EXITED, Kind.API_REQUEST})

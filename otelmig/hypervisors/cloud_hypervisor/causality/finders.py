@@ -1,0 +1,299 @@
+"""Where each kind of instant that the protocol orders is found in the lines of an attempt.
+
+An instant is found in the lines of its own side, but what counts may depend on the other side, so every finder takes
+the source's lines and the destination's. It returns the instants of its kind in order: some occur several times
+(memory iterations), and one that is missing among others is None.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
+from otelmig.migration.constraint import Basis, Endpoint
+from otelmig.migration.facts import ErrorType
+from otelmig.migration.side import Mode, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
+    from otelmig.migration.observation import Observation
+
+    Finder = Callable[[AttemptLines, AttemptLines], Sequence[Endpoint | None]]
+
+__all__ = [
+    "acknowledged_config",
+    "acknowledged_start",
+    "command",
+    "complete_written_after",
+    "fault_connect",
+    "final_memory",
+    "final_memory_acknowledged",
+    "final_memory_written",
+    "first_of",
+    "iterations_acknowledged",
+    "iterations_written",
+    "last_before_drop",
+    "last_command",
+    "memory_received",
+    "peer_failure",
+    "peer_lost",
+    "received",
+    "refusal_read",
+    "snapshot_done",
+    "state_acknowledged",
+    "state_written_after",
+]
+
+
+def _endpoint(seen: Observation | None) -> Endpoint | None:
+    return None if seen is None else Endpoint.of(seen)
+
+
+def _source_time(seen: Observation | None, plus_ns: int) -> Endpoint | None:
+    """Return the instant ``plus_ns`` after ``seen``."""
+    if seen is None:
+        return None
+    return Endpoint(lo_ns=seen.stamp.lo_ns + plus_ns, hi_ns=seen.stamp.hi_ns + plus_ns, seen=seen, basis=Basis.DERIVED)
+
+
+def acknowledged_start(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the source's first line after Start was acknowledged."""
+    lines = [seen for kind in _AFTER_START if (seen := source.first(kind))]
+    if not lines:  # no CPUID is generated on other architectures, and events carry none
+        lines = [
+            seen for seen in (_after_iteration(source, 0), source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)) if seen
+        ]
+    return (_endpoint(min(lines, key=lambda seen: seen.stamp.ns, default=None)),)
+
+
+_AFTER_START: Final = (Kind.PROTOCOL_AGREED, Kind.CPUID_GENERATED, Kind.START_ACKNOWLEDGED)
+
+
+def acknowledged_config(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the source's first line after Config was acknowledged: a further connect, an iteration, or the pause."""
+    if source.mode is Mode.PRECOPY:
+        connects = source.all(Kind.CONNECTING)
+        if source.connections > 1 and len(connects) > 1:
+            return (Endpoint.of(connects[1]),)
+        return (_endpoint(_after_iteration(source, 0)),)
+    return (_endpoint(source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING, Kind.SNAPSHOTTING)),)
+
+
+def _after_iteration(source: AttemptLines, index: int) -> Observation | None:
+    """Return the first line after memory iteration ``index`` was acknowledged."""
+    for kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
+        for seen in source.all(kind):
+            if seen.number("iteration") == index:
+                return seen
+    if index == 0:
+        return source.first(Kind.DIRTY_ROUND)
+    rounds = source.dirty_rounds
+    if index <= len(rounds) and rounds[index - 1].acknowledged:
+        return rounds[index - 1].end
+    return None
+
+
+def _before_iteration(source: AttemptLines, index: int) -> Observation | None:
+    """Return the last line before iteration ``index`` (1 on) is written: its dirty table, else the iteration before."""
+    rounds = source.dirty_rounds
+    if rounds:
+        if index > len(rounds):
+            return None
+        return rounds[index - 1].table or rounds[index - 1].begin
+    previous = _after_iteration(source, index - 1)
+    if previous is None or _after_iteration(source, index) is None:
+        return None
+    last = previous
+    for seen in source.following(previous):
+        if seen.kind not in (Kind.DIRTY_TABLE, Kind.ITERATION_ANNOUNCED):
+            break
+        last = seen
+    return last
+
+
+def _memory_commands(source: AttemptLines, destination: AttemptLines) -> Sequence[Observation]:
+    """Return the receipts of Memory that can be counted: none if other connections carry memory, or counts disagree."""
+    if source.connections > 1 or source.mode is not Mode.PRECOPY:
+        return ()
+    received = destination.commands(Command.MEMORY)
+    if source.all(Kind.DIRTY_ROUND) and source.result is Result.SUCCESS:
+        running = source.iterations
+        final = _table_after_pause(source)
+        expected = running + (1 if final is None or final.number("ranges") else 0)
+        return received if len(received) == expected else received[:1]
+    return received
+
+
+def _table_after_pause(source: AttemptLines) -> Observation | None:
+    """Return the dirty table that was read once the guest was paused, before the snapshot."""
+    paused = False
+    for seen in source.observations:
+        if seen.kind in (Kind.VM_PAUSED, Kind.DEVICE_PAUSING):
+            paused = True
+        elif seen.kind is Kind.DIRTY_TABLE and paused:
+            return seen
+        elif seen.kind is Kind.SNAPSHOTTING:
+            return None
+    return None
+
+
+def memory_received(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the receipts of Memory that can be counted."""
+    return tuple(Endpoint.of(seen) for seen in _memory_commands(source, destination))
+
+
+def _iterations(source: AttemptLines, destination: AttemptLines) -> range:
+    """Return the memory iterations that can be told apart on both sides, whatever number the source's log claims."""
+    return range(min(source.iterations, len(_memory_commands(source, destination))))
+
+
+def iterations_acknowledged(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return, for each memory iteration, the first line after it was acknowledged."""
+    return tuple(_endpoint(_after_iteration(source, index)) for index in _iterations(source, destination))
+
+
+def iterations_written(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return, for each memory iteration, the last line before it was written; no line says so of the first."""
+    return (None, *(_endpoint(_before_iteration(source, index)) for index in _iterations(source, destination)[1:]))
+
+
+def final_memory(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the receipt of the transfer that was made with the guest paused, if there was one."""
+    commands = _memory_commands(source, destination)
+    index = source.iterations
+    final = source.first(Kind.FINAL_DELTA_SENT)
+    if final is not None:
+        sent = bool(final.number("size_bytes"))
+    else:
+        table = _table_after_pause(source)
+        sent = bool(source.all(Kind.DIRTY_ROUND)) and table is not None and bool(table.number("ranges"))
+    return (Endpoint.of(commands[index]),) if sent and index < len(commands) else (None,)
+
+
+def final_memory_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the last line before the transfer that was made with the guest paused."""
+    return (_endpoint(_table_after_pause(source) or source.first(Kind.VM_PAUSED)),)
+
+
+def final_memory_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the first line after the transfer that was made with the guest paused was acknowledged."""
+    return (_endpoint(source.first(Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING) or _snapshot_cpuid(source)),)
+
+
+def _snapshot_cpuid(source: AttemptLines) -> Observation | None:
+    """Return the CPUID line that is printed inside the snapshot."""
+    lines = source.all(Kind.CPUID_GENERATED)
+    return lines[1] if len(lines) > 1 else None
+
+
+def snapshot_done(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the last line before State is written: a dirty table, ``snapshotted``, or the snapshot's CPUID."""
+    done = source.first(Kind.SNAPSHOTTED)
+    if done is None:
+        return (_endpoint(_snapshot_cpuid(source)),)
+    later = next(source.following(done), None)
+    if later is not None and later.kind is Kind.DIRTY_TABLE:
+        return (Endpoint.of(later),)
+    return (Endpoint.of(done),)
+
+
+def _breakdown(source: AttemptLines, name: str) -> int | None:
+    line = source.first(Kind.DOWNTIME_BREAKDOWN)
+    return None if line is None else line.number(name)
+
+
+def _before_snapshot(source: AttemptLines) -> Observation | None:
+    """Return a line printed before the snapshot's own clock started."""
+    return source.first(Kind.FINAL_DELTA_SENT, Kind.VM_PAUSED)
+
+
+def state_written_after(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return a time before which State was not written: the snapshot's printed (truncated) time after it began."""
+    snapshot = _breakdown(source, "snapshot_ns")
+    if snapshot is None:
+        return (None,)
+    return (_source_time(_before_snapshot(source), snapshot),)
+
+
+def complete_written_after(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return a time before which Complete was not written: after snapshot and send, by their printed times."""
+    snapshot, send = _breakdown(source, "snapshot_ns"), _breakdown(source, "send_ns")
+    if snapshot is None or send is None:
+        return (None,)
+    return (_source_time(_before_snapshot(source), snapshot + send),)
+
+
+def state_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return a time by which State was acknowledged: Complete's printed (truncated) time before the end.
+
+    Only this late end is proved: the completion line is stamped some time after the acknowledgement (5 ms were
+    seen on a busy host), so no line says how early Complete can have been written.
+    """
+    complete = _breakdown(source, "complete_ns")
+    if complete is None:
+        return (None,)
+    return (_source_time(source.first(Kind.COMPLETED), -complete),)
+
+
+def fault_connect(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the second connect of postcopy: the connection that carries page faults."""
+    connects = source.all(Kind.CONNECTING)
+    return (Endpoint.of(connects[1]),) if source.mode is Mode.POSTCOPY and len(connects) > 1 else (None,)
+
+
+def last_before_drop(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the source's last line before it closed the connection or died: its thread's last one before that."""
+    failure = source.failure
+    if source.result is Result.SUCCESS or not source.observations:
+        return (None,)
+    if failure is None:
+        return (Endpoint.of(source.observations[-1]),)
+    last = None
+    for seen in source.observations:
+        if seen is failure:
+            break
+        if seen.thread == failure.thread and seen.kind is not Kind.SEND_FAILED:
+            last = seen
+    return (_endpoint(last),)
+
+
+def refusal_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the source's failure, which follows the refusal that it read."""
+    return (_endpoint(source.failure),)
+
+
+def peer_failure(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the source's failure, where its text says that the destination's end of the connection went away."""
+    failed = source.first(Kind.SEND_FAILED)
+    by_peer = failed is not None and failed.word("error_type") == ErrorType.SOCKET_ERROR
+    return (_endpoint(source.failure),) if by_peer else (None,)
+
+
+def last_command(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the last request whose header the destination read."""
+    commands = destination.all(Kind.COMMAND_RECEIVED)
+    return (Endpoint.of(commands[-1]),) if commands else (None,)
+
+
+def first_of(*kinds: Kind) -> Finder:
+    """Return a finder of the first observation of the first of ``kinds`` that the source has."""
+    return lambda source, _: (_endpoint(source.first(*kinds)),)
+
+
+def received(*kinds: Kind) -> Finder:
+    """Return a finder of the first observation of the first of ``kinds`` that the destination has."""
+    return lambda _, destination: (_endpoint(destination.first(*kinds)),)
+
+
+def command(name: Command) -> Finder:
+    """Return a finder of the first receipt of the request ``name``."""
+    return lambda _, destination: (_endpoint(destination.command(name)),)
+
+
+def peer_lost(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return where the destination found the connection closed; None where it may have closed it itself."""
+    if destination.first(Kind.RECEIVE_ABORTED) is not None:
+        return (None,)
+    return (_endpoint(destination.first(Kind.PEER_LOST)),)
