@@ -193,7 +193,7 @@ def _breakdown(facts: _Facts) -> Iterator[Gap]:
     if facts.old:
         yield Gap(
             missing="the downtime and its parts by the hypervisor's word: until v51 it prints neither; they are "
-            "inferred from stamps",
+            "inferred from timestamps",
             remedy="Cloud Hypervisor v52.0 or later",
         )
     elif facts.level == 1 and facts.has(Kind.COMPLETED, Kind.FINAL_DELTA_SENT):
@@ -211,10 +211,11 @@ def _logging(facts: _Facts) -> Iterator[Gap]:
     if spent < _MS or facts.event_stream:
         return
     remedy = f"-v with {_MONITOR}" if not facts.old else f"no -v, with {_MONITOR}"
+    less = "only failures in the log" if facts.old else "less detail: no figures per memory iteration, no printed parts"
     yield Gap(
         missing=f"a downtime without the cost of logging: writing dirty tables took {spent // _MS} ms of it here",
         remedy=remedy,
-        cost="less detail: no figures per pass, no printed parts" if not facts.old else "only failures in the log",
+        cost=less,
     )
 
 
@@ -223,9 +224,9 @@ def _resolution(facts: _Facts) -> Iterator[Gap]:
     if facts.event_stream or facts.with_stream or width <= _MS:
         return
     yield Gap(
-        missing=f"anything shorter than {width / _MS:.3g} ms: at this uptime the default stamp is no finer",
+        missing=f"anything shorter than {width / _MS:.3g} ms: at this uptime the default timestamp is no finer",
         remedy=_MONITOR,
-        cost="a file of some 2 kB per migration; its stamps are exact to the nanosecond",
+        cost="a file of some 2 kB per migration; its timestamps are exact to the nanosecond",
     )
     if facts.last_release >= _V52:
         yield Gap(missing="the same", remedy=f"--log-format '{_FLEET_FORMAT}'", cost="28 bytes a line")
@@ -244,7 +245,7 @@ def _wall_clock(facts: _Facts) -> Iterator[Gap]:
         yield Gap(
             missing="absolute time: it comes from when the file was last written",
             remedy="log to stderr under systemd (journalctl -o json), or say when the process started (`anchors`)",
-            cost="none",
+            cost="nothing",
         )
 
 
@@ -283,7 +284,7 @@ def _beginning(facts: _Facts) -> Iterator[Gap]:
         yield Gap(
             missing="vm.id: the VM has no UUID, so two VMs of one shape migrated at once are hard to tell apart",
             remedy="--platform uuid=UUID",
-            cost="none; the guest sees it",
+            cost="nothing; the guest sees it",
         )
 
 
