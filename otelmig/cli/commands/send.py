@@ -121,7 +121,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="archives, compressed or not (-: standard input), or the directory of a spool (default: the spool)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
-    parser.add_argument("--json", action="store_true", help="print the account for scripts")
+    parser.add_argument("--json", action="store_true", help="print the account as JSON")
     add_export_arguments(parser)
 
 
@@ -146,15 +146,18 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         payloads = _payloads(files, envelope, delivery.account.count_broken_line) if files else None
         report.found, report.already_delivered = delivery.plan(payloads)
         return
-    delivery.preflight()
     try:
         with BackgroundDelivery(delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress) as background:
             if files:
-                for payload in _payloads(files, envelope, background.add_broken_line):
+                for number, payload in enumerate(_payloads(files, envelope, background.add_broken_line)):
+                    if not number:  # before that it is not known whether there is anything to send
+                        delivery.preflight()
                     background.add(payload)
                     report.show_progress()
                 background.finish()
             else:
+                if delivery.may_hold_traces():
+                    delivery.preflight()
                 report.usable = background.deliver_spool()
     finally:
         say_waiting(delivery)
