@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from otelmig.cli.console import say
 from otelmig.cli.envelope import RunReport
 from otelmig.cli.options.export import add_export_arguments, files_to_read, open_delivery, say_waiting
-from otelmig.errors import InputError, UsageError
+from otelmig.cli.parser import CommandLineError
+from otelmig.errors import InputError
 from otelmig.views.units import plural
 
 if TYPE_CHECKING:
@@ -133,12 +134,12 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     files = [Path(file) for file in files_to_read(arguments)]
     spools = [path for path in files if path.is_dir()]
     if spools and (len(files) > 1 or arguments.spool):
-        raise UsageError("want one spool, or archives and at most --spool DIR")
+        raise CommandLineError("want one spool, or archives and at most --spool DIR")
     if spools:
         arguments.spool = str(spools[0])
         files = []
     if not files and arguments.no_spool:
-        raise UsageError("nothing to send: want archives, or a spool")
+        raise CommandLineError("nothing to send: want archives, or a spool")
     delivery = open_delivery(arguments, os.environ)
     report = _Report(envelope, delivery, from_spool=not files, dry_run=arguments.dry_run)
     envelope.report = report
