@@ -17,7 +17,7 @@ parameter of :func:`otelmig.trace_migrations`; the command line puts its own opt
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,10 @@ __all__ = [
     "UsageError",
     "suggestion",
 ]
+
+
+_LEAST_LIKENESS: Final = 0.7
+"""The ratio of difflib from which on two words are nearly the same."""
 
 
 class ExitCode(IntEnum):
@@ -73,6 +77,8 @@ class UsageError(OtelmigError):
     def __init__(self, text: str, *, unknown: str | None = None, known: Iterable[str] = ()) -> None:
         """Say ``text``; where a word is ``unknown``, the ``known`` word that is most like it is suggested."""
         super().__init__(text if unknown is None else text + suggestion(unknown, known))
+        self.is_misspelt = unknown is not None
+        """Whether a word is not one of those that are known, so that it helps to see how the words are written."""
 
 
 class InputError(OtelmigError):
@@ -102,13 +108,26 @@ class SpoolVersionError(SpoolError):
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'source'?"`` for a ``word`` that is nearly one of the ``known`` ones, else ``""``.
 
-    A word that is the beginning of one of them alone is nearly that one.
+    A word that is the beginning of one of them alone is nearly that one. Neither capitals nor the dashes of an option
+    make a difference, and among words that differ in nothing else the first one is meant. A word that is known is not
+    misspelt: something else is wrong.
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
-    words = [str(each) for each in known]
-    begun = [each for each in words if word and each.startswith(word)]
-    matches = begun if len(begun) == 1 else get_close_matches(word, words, n=1)
+    words = [str(name) for name in known]
+    if word in words:
+        return ""
+    by_letters: dict[str, str] = {}
+    for name in words:
+        by_letters.setdefault(_letters(name), name)
+    letters = _letters(word)
+    begun = [name for name in by_letters if letters and name.startswith(letters)]
+    matches = begun if len(begun) == 1 else get_close_matches(letters, by_letters, n=1, cutoff=_LEAST_LIKENESS)
     if not matches:
         return ""
-    return f"; did you mean {matches[0] if matches[0].startswith('-') else repr(matches[0])}?"
+    meant = by_letters[matches[0]]
+    return f"; did you mean {meant if meant.startswith('-') else repr(meant)}?"
+
+
+def _letters(word: str) -> str:
+    return word.lower().lstrip("-")

@@ -6,9 +6,12 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.options.flags import with_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "clear_status",
@@ -75,11 +78,18 @@ def say_last(text: str) -> None:
         flush_stderr()
 
 
-def show_status(text: str) -> None:
-    """Show one line on the terminal of stderr, in place of the one before, until anything else is said."""
+def show_status(fields: Sequence[str]) -> None:
+    """Show one line on the terminal of stderr, in place of the one before, until anything else is said.
+
+    A field for which the terminal is too narrow is left out.
+    """
     with _Status.lock, suppress(OSError):
         width = os.get_terminal_size(sys.stderr.fileno()).columns
-        sys.stderr.write(_ERASE + text[: max(width - 1, 0)])
+        line = ""
+        for field in fields:
+            longer = f"{line}  {field}" if line else field
+            line = longer if len(longer) < width else line
+        sys.stderr.write(_ERASE + line)
         _Status.is_shown = True
         sys.stderr.flush()
 

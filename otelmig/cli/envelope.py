@@ -56,6 +56,10 @@ class RunReport(ABC):
     def account(self) -> str:
         """Return the last line on stderr: what was found and what became of it."""
 
+    def account_so_far(self) -> str:
+        """Return the same for a run that was interrupted."""
+        return self.account()
+
     @abstractmethod
     def document(self) -> Mapping[str, object]:
         """Return the JSON document without its schema, notes and errors."""
@@ -120,7 +124,7 @@ class Envelope:
         """Say how far the run came. There is no document: a part of one could be taken for the whole."""
         self.progress.close()
         self.stdout.flush()
-        say_last(f"interrupted{'' if self.report is None else f': {self.report.account()}'}")
+        say_last(f"interrupted{'' if self.report is None else f': {self.report.account_so_far()}'}")
         return ExitCode.INTERRUPTED
 
     def _print_document(self, report: RunReport) -> None:

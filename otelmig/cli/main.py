@@ -17,7 +17,7 @@ from otelmig.cli.commands import COMMANDS
 from otelmig.cli.console import open_missing, say, say_last
 from otelmig.cli.envelope import Envelope
 from otelmig.cli.parser import CommandLineError, Parser, answer
-from otelmig.errors import ExitCode, OtelmigError, suggestion
+from otelmig.errors import ExitCode, OtelmigError, UsageError, suggestion
 from otelmig.version import __version__
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ __all__ = ["Command", "build_parser", "main"]
 
 _USAGE: Final = "otelmig COMMAND [OPTION]... [FILE]..."
 _DESCRIPTION: Final = """\
-One OpenTelemetry trace for each live migration of a virtual machine, across
-both hosts, from the logs that are there."""
+Turn the logs of both hosts into one OpenTelemetry trace for each live
+migration of a virtual machine."""
 _MORE: Final = "otelmig help COMMAND shows the options of a command."
+_ANSWERS: Final = ("help", "--version", "--help")
+"""What may stand in place of a command."""
 _COMMAND_MODULES: Final = "otelmig.cli.commands"
 _COLLECT: Final = (50_000, 20, 100)
 """Thresholds of the garbage collector: reading makes many small objects and few cycles, so looking for cycles less
@@ -59,13 +61,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_missing()
     gc.set_threshold(*_COLLECT)
     envelope: Envelope | None = None
+    usage = f"usage: {_USAGE}"
     try:
-        command, arguments = _read(list(sys.argv[1:] if argv is None else argv))
+        parser, command, arguments = _read(list(sys.argv[1:] if argv is None else argv))
+        usage = parser.format_usage().rstrip()
         envelope = Envelope(arguments)
         command.run(arguments, envelope)
         return envelope.finish()
-    except CommandLineError as error:
-        say_last(error.usage)
+    except UsageError as error:
+        if isinstance(error, CommandLineError):
+            say_last(error.usage or usage)
+        elif error.is_misspelt:
+            say_last(usage)
         say(str(error))
         return error.exit_code
     except OtelmigError as error:
@@ -127,8 +134,8 @@ def _prepare(parser: Parser, name: str) -> Command:
     return command
 
 
-def _read(argv: list[str]) -> tuple[Command, argparse.Namespace]:
-    """Find the command and parse its arguments.
+def _read(argv: list[str]) -> tuple[Parser, Command, argparse.Namespace]:
+    """Find the command, make its parser and parse its arguments.
 
     Raises:
         CommandLineError: there is no such command, or its arguments cannot be understood.
@@ -138,7 +145,7 @@ def _read(argv: list[str]) -> tuple[Command, argparse.Namespace]:
         case []:
             say_last(_outer_parser().format_help().partition("\n\noptions:")[0])
             raise SystemExit(ExitCode.USAGE)
-        case ["-h" | "--help", *_] | ["help"]:
+        case ["-h" | "--help", *_] | ["help"] | ["help", "help" | "-h" | "--help", *_]:
             _outer_parser().print_help()
         case ["-V" | "--version", *_]:
             answer(f"otelmig {__version__}")
@@ -149,7 +156,7 @@ def _read(argv: list[str]) -> tuple[Command, argparse.Namespace]:
         raise _no_command(name, argv)
     parser = Parser(prog=f"otelmig {name}")
     command = _prepare(parser, name)
-    return command, parser.parse(rest)
+    return parser, command, parser.parse(rest)
 
 
 def _no_command(word: str, argv: list[str]) -> CommandLineError:
@@ -157,13 +164,14 @@ def _no_command(word: str, argv: list[str]) -> CommandLineError:
     import shlex  # noqa: PLC0415 - only after a mistake
     from pathlib import Path  # noqa: PLC0415 - the same
 
-    text, meant = f"there is no command {word!r}", ""
+    text, meant, known = f"there is no command {word!r}", "", [*COMMANDS, *_ANSWERS]
     if word.startswith("-") and word != "-":
         text = f"there is no option {word.partition('=')[0]} before a command"
+        known.reverse()  # an option is rather an option
         parser = Parser(prog="otelmig trace")
         _prepare(parser, "trace")
         meant = "trace" if parser.has_option(word) else ""
     elif "help" not in argv and (word == "-" or "/" in word or "." in word or Path(word).exists()):
         meant = "send" if ".jsonl" in word else "trace"
-    hint = f"; did you mean: {shlex.join(['otelmig', meant, *argv])}" if meant else suggestion(word, COMMANDS)
+    hint = f"; did you mean: {shlex.join(['otelmig', meant, *argv])}" if meant else suggestion(word, known)
     return CommandLineError(text + (hint or "; otelmig --help lists the commands"), usage=f"usage: {_USAGE}")

@@ -19,10 +19,21 @@ _OPTION: Final = re.compile(r"-[^\d\s]\S*")
 """What argparse takes for an option: neither ``-``, nor a negative number, nor a text with spaces in it."""
 
 
-class CommandLineError(UsageError):
-    """The command line cannot be understood; ``usage`` is the one line that says how it is written."""
+_MISSING_VALUE: Final = re.compile(r"expected (?:one|at least one|at most one) argument")
+_NEEDLESS_VALUE: Final = re.compile(r"ignored explicit argument '(.*)'", re.DOTALL)
+_MISSING_FILES: Final = "the following arguments are required: "
+"""What argparse says; the rest of its sentences is not used here."""
 
-    def __init__(self, text: str, *, usage: str, unknown: str | None = None, known: Iterable[str] = ()) -> None:
+
+class CommandLineError(UsageError):
+    """The command line cannot be understood.
+
+    ``usage`` is the one line that says how it is written; None stands for that of the command that runs.
+    """
+
+    def __init__(
+        self, text: str, *, usage: str | None = None, unknown: str | None = None, known: Iterable[str] = ()
+    ) -> None:
         super().__init__(text, unknown=unknown, known=known)
         self.usage = usage
 
@@ -61,6 +72,8 @@ class Parser(argparse.ArgumentParser):
         namespace, rest = self.parse_known_intermixed_args([*before, *after])
         if rest:
             self.error(f"there is no use for {rest[0]!r}")
+        if "" in getattr(namespace, "files", ()):  # as a path it would be the working directory
+            self.error("FILE '': want a name that is not empty")
         return namespace
 
     def has_option(self, word: str) -> bool:
@@ -74,7 +87,21 @@ class Parser(argparse.ArgumentParser):
         Raises:
             CommandLineError: always.
         """
-        raise CommandLineError(message.removeprefix("argument "), usage=self.format_usage().rstrip())
+        if message.startswith("argument "):
+            names, _, flaw = message.removeprefix("argument ").partition(": ")
+            message = self._wanted(names.rpartition("/")[2], flaw)
+        elif message.startswith(_MISSING_FILES):
+            message = f"want at least one {message.removeprefix(_MISSING_FILES)}"
+        raise CommandLineError(message, usage=self.format_usage().rstrip())
+
+    def _wanted(self, option: str, flaw: str) -> str:
+        """Return what is wrong with an option as ``OPTION VALUE: want ...``; the types below begin with the value."""
+        if _MISSING_VALUE.fullmatch(flaw):
+            action = self._option_string_actions[option]
+            value = action.metavar or f"one of {', '.join(map(str, action.choices or ()))}"
+            return f"{option}: want {value} after it"
+        needless = _NEEDLESS_VALUE.fullmatch(flaw)
+        return f"{option} {flaw}" if needless is None else f"{option} {needless[1]}: want no value"
 
     def print_help(self, file: object = None) -> NoReturn:
         """Print the help and leave.
@@ -88,5 +115,6 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401 - as in argparse
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
-            hint = suggestion(str(value), known) or f"; want one of {', '.join(known)}"
-            raise argparse.ArgumentError(action, f"{value!r} is not known{hint}")
+            raise argparse.ArgumentError(
+                action, f"{value}: want one of {', '.join(known)}{suggestion(str(value), known)}"
+            )

@@ -12,7 +12,7 @@ from otelmig.cli.console import clear_status, show_status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Progress", "progress_text"]
+__all__ = ["Progress", "progress_fields"]
 
 _PATIENCE_S: Final = 1.0
 """Seconds of work before anything is shown."""
@@ -84,7 +84,8 @@ class Progress:
             left_s = (now_s - self._reading_s) * (self._to_read - self._read) / self._read
         elif self._counting_s is not None and 0 < self._share < 1:
             left_s = (now_s - self._counting_s) * (1 - self._share) / self._share
-        show_status(progress_text(self._read, self._to_read, self._items, left_s))
+        once = self._to_read == self._size
+        show_status(progress_fields(self._read, self._to_read, self._items, left_s, once=once))
 
     def close(self) -> None:
         """Take the line away."""
@@ -92,21 +93,23 @@ class Progress:
         clear_status()
 
 
-def progress_text(read: int, to_read: int, items: str, left_s: float | None) -> str:
-    """Return bytes read of ``to_read`` (0: unknown) as a bar, what was done so far, and how long it will still take."""
+def progress_fields(read: int, to_read: int, items: str, left_s: float | None, *, once: bool = True) -> list[str]:
+    """Return bytes read of ``to_read`` (0: unknown) as a bar, what was done so far, and how long it will still take.
+
+    Where files are not read just ``once``, the bytes are not those of the files, and only their share is told.
+    """
     parts = []
     if to_read:
         share = min(read / to_read, 1.0)
         done = int(share * _BAR)
-        unit, scale = next((named for named in _UNITS if to_read >= named[1]), ("B", 1))
-        parts += [
-            f"[{'#' * done}{'-' * (_BAR - done)}] {100 * share:3.0f} %",
-            f"{min(read, to_read) / scale:.1f} of {to_read / scale:.1f} {unit}",
-        ]
+        parts.append(f"[{'#' * done}{'-' * (_BAR - done)}] {100 * share:3.0f} %")
+        if once:
+            unit, scale = next((named for named in _UNITS if to_read >= named[1]), ("B", 1))
+            parts.append(f"{min(read, to_read) / scale:.1f} of {to_read / scale:.1f} {unit}")
     elif read:
         parts.append(f"{read / 1e6:.1f} MB")
     if items:
         parts.append(items)
     if left_s is not None:
         parts.append(f"{left_s:.0f} s left" if left_s < 2 * _MINUTE_S else f"{left_s / _MINUTE_S:.0f} min left")
-    return "  ".join(parts)
+    return parts

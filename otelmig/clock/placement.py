@@ -81,7 +81,7 @@ def place(source: Side, destination: Side, proof: ClockProof, mode: ClockMode) -
     if mode in _RAW and not wall:
         sides = f"{source.name} and {destination.name}"
         raise UsageError(
-            f"`ClockOptions.mode` {mode}: {sides} are not both on wall clocks: their stamps cannot stand as they are"
+            f"`ClockOptions.mode` {mode}: {sides} are not both on wall clocks: timestamps cannot stand as they are"
         )
     bounds = proof.bounds_between(at, at)
     lo, hi = (None, None) if bounds is None else (bounds.lo_ns(at), bounds.hi_ns(at))

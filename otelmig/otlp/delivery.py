@@ -12,6 +12,7 @@ import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from otelmig.errors import SpoolError
 from otelmig.otlp.account import Account, Reason
 from otelmig.otlp.ledger import Ledger
 from otelmig.otlp.receiver.answer import Answer
@@ -117,6 +118,15 @@ class Delivery:
             self._say(f"{answer.failure}; will be tried again")
         else:
             self._ledger.report(answer.failure, answer.reason)
+
+    def may_hold_traces(self) -> bool:
+        """Return whether something waits in the spool, or might, because the spool cannot be read now."""
+        try:
+            if self.directory is None or not check_spool(self.directory):
+                return False
+            return bool(SpoolContent(self.directory, since_s=self._bounds.since_s(time.time())).waiting())
+        except SpoolError:
+            return True
 
     def open_spool(self) -> None:
         """Open the spool before it is needed; this may have to wait until another process releases it."""

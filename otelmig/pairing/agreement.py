@@ -189,5 +189,6 @@ def indications(source: Side, destination: Side) -> list[str]:
         reasons.append("same VM configuration")
     received, sent = destination.received.count(RequestKind.MEMORY), source.sent.memory.iterations
     if received and sent:
-        reasons.append(f"{sent} memory iterations sent while the guest ran, {received} received in all")
+        noun = "memory iteration" if sent == 1 else "memory iterations"
+        reasons.append(f"{sent} {noun} sent while the guest ran, {received} received in all")
     return reasons

@@ -164,7 +164,7 @@ def _advice(migration: Migration, bounds: ClockBounds | None, at_ns: int, roundi
             yield f"`ClockOptions.drift_ppb` {tier}, if it is known that neither clock was being slewed: {widths}"
             break
     if rounding_ns > _COARSE * width:
-        yield f"finer stamps: {rounding_ns / MILLISECOND_NS:.3g} ms of the width is their resolution"
+        yield f"finer timestamps: {rounding_ns / MILLISECOND_NS:.3g} ms of the width is their resolution"
     wall = all(side.vmm.domain is ClockDomain.REALTIME for side in migration.sides)
     if wall and not any(each.basis is Basis.PROBE for each in proof.constraints):
         yield (

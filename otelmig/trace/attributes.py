@@ -528,7 +528,7 @@ OTELMIG_CLOCK_SHIFT: Final = _attribute(
     "otelmig.clock.shift",
     "string",
     "receive",
-    "ns added to the destination's stamps; raw = emitted - shift (an event stream counts from a zero of its own)",
+    "ns added to the destination's timestamps; raw = emitted - shift (an event stream counts from a zero of its own)",
 )
 OTELMIG_CLOCK_EPOCH_ORIGIN: Final = _attribute(
     "otelmig.clock.epoch.origin",
@@ -541,7 +541,7 @@ OTELMIG_CLOCK_EPOCH_SHIFT: Final = _attribute(
     "otelmig.clock.epoch.shift",
     "string",
     "root",
-    "ns added to the source's stamps (the destination's, if it stands alone)",
+    "ns added to the source's timestamps (the destination's, if it stands alone)",
 )
 OTELMIG_CLOCK_EPOCH_UNCERTAINTY: Final = _attribute(
     "otelmig.clock.epoch.uncertainty",
@@ -553,7 +553,7 @@ OTELMIG_CLOCK_RESOLUTION: Final = _attribute(
     "otelmig.clock.resolution",
     "double, s",
     "root, receive",
-    "width of the coarsest stamp of that side",
+    "width of the coarsest timestamp of that side",
 )
 OTELMIG_CLOCK_UNCERTAINTY: Final = _attribute(
     "otelmig.clock.uncertainty",
@@ -565,7 +565,7 @@ OTELMIG_TIME_START: Final = _attribute(
     "otelmig.time.start",
     "string",
     "spans",
-    "the stamp that the start rests on, as printed; absent where it was computed, or is the other side's",
+    "the timestamp that the start rests on, as printed; absent where it was computed, or is the other side's",
 )
 OTELMIG_TIME_END: Final = _attribute("otelmig.time.end", "string", "spans", "the same for the end")
 OTELMIG_EVIDENCE_START: Final = _attribute(
@@ -585,7 +585,7 @@ OTELMIG_EVIDENCE_COMPLETENESS: Final = _attribute(
     "otelmig.evidence.completeness",
     "string",
     "root, spans",
-    "`full`, `partial` (a side or an end is missing), `inferred` (from stamps, not from printed times); absent "
+    "`full`, `partial` (a side or an end is missing), `inferred` (from timestamps, not from printed times); absent "
     "on other spans that are `full`",
 )
 OTELMIG_EVIDENCE_DOUBTS: Final = _attribute(

@@ -76,18 +76,31 @@ def _offset(clock: Mapping[str, AttributeValue]) -> str:
     used = number(clock.get(names.OTELMIG_CLOCK_OFFSET_ESTIMATE))
     realtime = clock.get(names.OTELMIG_CLOCK_DOMAIN) == "realtime"
     if lo is None or hi is None:
-        bound = f"at most {number(hi):.4f} s" if lo is None else f"at least {number(lo):.4f} s"
-        what = "the destination is ahead by" if realtime else "the zeros of the two logs are apart by"
-        return f"{what} {bound}, and nothing bounds it on the other side"
+        bound = number(hi) if lo is None else number(lo)
+        most = "at most" if (lo is None) == (bound >= 0) else "at least"
+        what = f"the destination is {_ahead(bound)}" if realtime else f"the destination's zero is {_earlier(bound)}"
+        return f"{what} by {most} {abs(bound):.4f} s, and nothing bounds it on the other side"
     proof = f"{_how(clock)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
     if clock.get(names.OTELMIG_CLOCK_DOMAIN) == "mixed":
         width = duration((number(hi) - number(lo)) * 1e9)
         return f"one log has a wall clock; when the other's process started is {_how(clock)} to within {width}"
     if not realtime:
-        return f"the zeros of the two logs are {used:.4f} s apart, {proof} (process starts, not the hosts' clocks)"
+        near, far = sorted((number(lo), number(hi)) if used >= 0 else (-number(lo), -number(hi)))
+        zero = f"the destination's zero is {abs(used):.4f} s {_earlier(used)}"
+        return f"{zero}: {_how(clock)} to lie in {near:.4f} .. {far:.4f} s (process starts, not the hosts' clocks)"
     if number(lo) <= 0 <= number(hi):
         return f"the clocks may agree: offset {proof}"
-    return f"destination is {abs(used):.3f} s {'ahead' if used > 0 else 'behind'}: {proof}"
+    return f"destination is {abs(used):.3f} s {_ahead(used)}: {proof}"
+
+
+def _ahead(offset: float) -> str:
+    """Return how the destination's wall clock stands to the source's."""
+    return "ahead" if offset >= 0 else "behind"
+
+
+def _earlier(offset: float) -> str:
+    """Return when the destination's clock read zero, seen from the source's: a clock that is ahead began earlier."""
+    return "earlier" if offset >= 0 else "later"
 
 
 def _how(clock: Mapping[str, AttributeValue]) -> str:
@@ -137,17 +150,26 @@ def blackout_text(trace: Trace) -> str:
         return f"vCPUs stood still at least {least}; no line bounds it from above"
     if names.VM_MIGRATION_BLACKOUT_DURATION in root:
         middle, low, high, semantic, clock = (duration(number(root[name]) * 1e9) for name in _BLACKOUT)
-        text = f"vCPUs stood still {middle} ({low} .. {high}: {semantic} between lines, {clock} by the clocks)"
-        return f"{text}{_excess(root)}"
+        uncertainty = f"uncertain by {semantic} between log lines, {clock} from the clocks"
+        return f"vCPUs stood still {middle} ({low} .. {high}: {uncertainty}){_excess(root)}"
     if root.get(names.VM_MIGRATION_VM_WAS_PAUSED):
         return "none: the guest was paused before"
     if trace.first(SpanName.DOWNTIME) is None:
-        return "none: the guest was not stopped" if trace.root.role is Role.SOURCE else "unknown without the source"
+        return _no_pause(trace)
     if root.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.CONFLICT:
         return "unknown: the clocks contradict each other"
     if len(trace.resources) > 1 and root.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.UNSYNCED:
         return "unknown without the offset between the clocks"
     return "unknown: these logs do not say when the guest ran again"
+
+
+def _no_pause(trace: Trace) -> str:
+    """Return what a trace without a pause of the guest says about the blackout."""
+    if trace.root.role is not Role.SOURCE:
+        return "unknown without the source"
+    if trace.root.attributes.get(names.VM_MIGRATION_RESULT) == "unknown":
+        return "unknown: the source's log stops before any pause"
+    return "none: the guest was not stopped"
 
 
 def _excess(root: Mapping[str, AttributeValue]) -> str:

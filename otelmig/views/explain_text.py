@@ -39,7 +39,7 @@ def render_explanation(trace: Trace, explanation: Explanation | None, *, width: 
     """Return the whole explanation as text, ``width`` columns wide, at least 60."""
     width = max(width, _NARROWEST)
     lines: list[str] = []
-    for text, _ in headline(trace):
+    for text, _ in headline(trace, width=width):
         lines += _wrapped(text, width)
     reasons = trace.root.attributes.get(names.OTELMIG_PAIRING_REASONS)
     if isinstance(reasons, tuple) and reasons:
@@ -78,11 +78,11 @@ def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
     receive = trace.first(SpanName.RECEIVE)
     clock = {} if receive is None else receive.attributes
     assumed = drift_text(clock.get(names.OTELMIG_CLOCK_DRIFT_ASSUMED))
-    least = "none would do" if explanation.least_drift_ppb is None else drift_text(explanation.least_drift_ppb / 1e9)
+    least = "no drift would make the logs fit"
+    if explanation.least_drift_ppb is not None:
+        least = f"the logs would fit a drift as small as {drift_text(explanation.least_drift_ppb / 1e9)}"
     counts = ", ".join(f"{count} {basis}" for basis, count in explanation.bases.items())
-    yield from _wrapped(
-        f"{'drift':<{_INDENT}}{assumed} assumed; the least that nothing here contradicts: {least}", width
-    )
+    yield from _wrapped(f"{'drift':<{_INDENT}}{assumed} assumed; {least}", width)
     yield from _wrapped(f"{'evidence':<{_INDENT}}{counts} constraints, {len(explanation.binding)} of them bind", width)
     if explanation.offsets:
         yield ""
@@ -90,7 +90,7 @@ def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
         yield from (_offset_row(offset) for offset in explanation.offsets)
         parts = (
             ("drift", explanation.drift_ns),
-            ("rounding of stamps", explanation.rounding_ns),
+            ("rounding of timestamps", explanation.rounding_ns),
             ("messages", explanation.message_ns),
         )
         made_of = ", ".join(f"{name} {duration(ns)}" for name, ns in parts if ns)

@@ -31,12 +31,15 @@ _REASONS: Final = {
     "downtime_target_met": "converged: target met",
     "timeout_ignored": "converged: timeout reached, the target was ignored",
     "timeout_cancelled": "not converged: it did not meet the target within the timeout",
-    "iteration_limit": "converged: the last memory iteration of this release was reached",
+    "iteration_limit": "precopy ended: this release makes no more memory iterations",
 }
 
 
-def headline(trace: Trace) -> Iterator[tuple[str, str]]:
-    """Yield lines, each with its style: ``strong``, ``error``, ``plain`` or ``dim``."""
+def headline(trace: Trace, *, width: int) -> Iterator[tuple[str, str]]:
+    """Yield lines, each with its style: ``strong``, ``error``, ``plain`` or ``dim``.
+
+    A line may be longer than ``width`` columns, but the id of the trace is never apart from its label.
+    """
     root = trace.root.attributes
     result = str(root.get(names.VM_MIGRATION_RESULT))
     ok = result == "success"
@@ -52,11 +55,16 @@ def headline(trace: Trace) -> Iterator[tuple[str, str]]:
         "wallclock": "by the log's wall clock",
         "partial_wallclock": "by the log's wall clock, completed: see the notes",
         "peer_wallclock": "by the other log's wall clock",
-        "receipt": "by the stamps of the journal, syslog, the container runtime or the statistics",
+        "receipt": "by the timestamps of the journal, syslog, the container runtime or the statistics",
         "anchor": "by the anchor",
         "file_time": "by file times: approximate",
     }.get(str(root.get(names.OTELMIG_CLOCK_EPOCH_ORIGIN)), "")
-    yield f"began      {start_time(trace)} ({origin})   trace {trace.trace_id}", "dim"
+    began, identity = f"began      {start_time(trace)} ({origin})", f"trace {trace.trace_id}"
+    if len(began) + 3 + len(identity) <= width:
+        yield f"{began}   {identity}", "dim"
+    else:
+        yield began, "dim"
+        yield f"{'trace':<11}{trace.trace_id}", "dim"
 
 
 def _destination(trace: Trace) -> str:
@@ -128,7 +136,7 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     if completeness == "partial":
         yield "evidence is partial: a side is missing, or a log stops before the end", "dim"
     elif completeness == "inferred":
-        text = "some phases are inferred from stamps: the log prints no breakdown of the downtime"
+        text = "some phases are inferred from timestamps: the log prints no breakdown of the downtime"
         yield f"{text} (otelmig doctor says which flag would)", "dim"
     for doubt in texts(root.get(names.OTELMIG_EVIDENCE_DOUBTS)):
         yield f"doubtful: {doubt}", "error"

@@ -37,8 +37,10 @@ _STYLES: Final = {
 _BARS: Final = {Role.SOURCE: ("━", "╸"), Role.DESTINATION: ("─", "╴")}
 _NARROWEST: Final = 60
 """Columns of the narrowest picture."""
+_INDENT: Final = 11
+"""Columns of the labels of the sentences."""
 _LABEL: Final = 21
-"""Columns of a label."""
+"""Columns of the label of a row."""
 _VALUE: Final = 9
 """Columns of a duration."""
 _SHARE: Final = 7
@@ -47,7 +49,7 @@ _LONGEST: Final = "<- most of it"
 _DOMINANT: Final = 40
 """Per cent of the downtime from which on its longest part is pointed out."""
 _NARROWEST_ZOOM: Final = 15
-"""Columns of the axis of the downtime, where the terminal is narrow."""
+"""Columns of the axis of the downtime below which the remarks beside it are left out."""
 _COLUMNS: Final = (
     ("iteration", 9),
     ("duration", 9),
@@ -128,7 +130,7 @@ def render_waterfall(trace: Trace, *, width: int, color: bool) -> str:
 
 
 def _lines(trace: Trace, width: int) -> Iterator[Text]:
-    for text, style in headline(trace):
+    for text, style in headline(trace, width=width):
         yield from _sentence(text, style, width)
     yield Text()
     yield from _overview(trace, width)
@@ -143,14 +145,13 @@ def _lines(trace: Trace, width: int) -> Iterator[Text]:
 
 
 def _sentence(text: str, style: str, width: int) -> Iterator[Text]:
-    """Yield the lines of a sentence, continued under its first word."""
-    indent = len(text) - len(text[11:].lstrip()) if text[:11].rstrip() != text[:11] else 2
+    """Yield the lines of a sentence, continued in the column after the labels."""
     current = text[: len(text) - len(text.lstrip())]
     for word in text.lstrip().split(" "):
         grown = f"{current} {word}" if current.strip() else current + word
         if len(grown) > width and current.strip():
             yield Text(current, style=_STYLES[style])
-            current = " " * indent + word[: width - indent]
+            current = " " * _INDENT + word[: width - _INDENT]
         else:
             current = grown[:width]
     yield Text(current, style=_STYLES[style])
@@ -179,8 +180,11 @@ def _zoom(trace: Trace, width: int) -> Iterator[Text]:
         return
     rollback = trace.first(SpanName.ROLLBACK)
     end_ns = downtime.end_ns if rollback is None else rollback.end_ns
-    columns = width - _LABEL - _VALUE - 2 - _SHARE - len(_LONGEST) - 1
-    axis = _Axis(start_ns=downtime.start_ns, end_ns=end_ns, columns=max(columns, _NARROWEST_ZOOM))
+    columns = width - _LABEL - _VALUE - 2 - _SHARE
+    remarks = columns - len(_LONGEST) - 1 >= _NARROWEST_ZOOM
+    if remarks:
+        columns -= len(_LONGEST) + 1
+    axis = _Axis(start_ns=downtime.start_ns, end_ns=end_ns, columns=columns)
     title = f"{SpanName.DOWNTIME}, {duration(downtime.duration_ns)}"
     yield Text.assemble((f"{title:<{_LABEL}.{_LABEL}}", "bold"), (axis.ticks(), "dim"))
     parts = list(trace.children(downtime))
@@ -189,12 +193,13 @@ def _zoom(trace: Trace, width: int) -> Iterator[Text]:
         note = ""
         if row.depth == 0:
             percent = 100 * row.span.duration_ns / downtime.duration_ns
-            note = f" {percent:3.0f} %" + (f" {_LONGEST}" if row.span is longest and percent >= _DOMINANT else "")
+            pointed_out = remarks and row.span is longest and percent >= _DOMINANT
+            note = f" {percent:3.0f} %" + (f" {_LONGEST}" if pointed_out else "")
         yield _drawn(replace(row, depth=row.depth + 1), axis, note=note)
     if rollback is not None:
         yield _drawn(Row(label=rollback.name, span=rollback, depth=1), axis)
     if (blackout := trace.first(SpanName.BLACKOUT)) is not None:
-        yield _blackout_row(blackout, axis)
+        yield _blackout_row(blackout, axis, note=" vCPUs still" if remarks else "")
 
 
 def _drawn(row: Row, axis: _Axis, *, note: str = "") -> Text:
@@ -205,7 +210,7 @@ def _drawn(row: Row, axis: _Axis, *, note: str = "") -> Text:
     return _row(label, bar, duration(span.duration_ns), span.role, failed=span.error is not None, note=note)
 
 
-def _blackout_row(span: Span, axis: _Axis) -> Text:
+def _blackout_row(span: Span, axis: _Axis, *, note: str) -> Text:
     """Return the blackout with error bars: sure in the middle, possible at the ends."""
     least = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MIN)) * 1e9
     most = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MAX)) * 1e9
@@ -215,7 +220,7 @@ def _blackout_row(span: Span, axis: _Axis) -> Text:
         at = axis.start_ns + (column + 0.5) * (axis.end_ns - axis.start_ns) / axis.columns
         distance = abs(at - middle) * 2
         cells.append("█" if distance <= least else "░" if distance <= most else " ")
-    return _row(f"  {span.name}", "".join(cells), duration(span.duration_ns), span.role, note=" vCPUs still")
+    return _row(f"  {span.name}", "".join(cells), duration(span.duration_ns), span.role, note=note)
 
 
 def _iterations(trace: Trace, width: int) -> Iterator[Text]:

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 _RECEIVER = re.compile(r"http://(?:collector|localhost):4318")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"], ["--help", "trace"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["-h"], ["help"], ["--help", "trace"], ["help", "help"], ["help", "-h"], ["help", "--help"]],
+)
 def test_help_of_otelmig(arguments: list[str]) -> None:
     """It lists the commands and every exit code, and fits 80 columns; the parser for documents says the same."""
     run = run_command(arguments)

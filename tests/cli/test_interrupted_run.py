@@ -64,7 +64,7 @@ def _unread(pipe: IO[str] | None) -> int:
         (["trace", "-", "-o", "out.jsonl"], "interrupted: no trace was made, out.jsonl is not written"),
         (["trace", "-", "--json"], "interrupted: no trace was made"),
         (["explain", "-"], "interrupted: 0 migrations explained"),
-        (["doctor", "-"], "interrupted: 0 inputs, 0 lines: 0 used, 0 about other things, 0 not understood"),
+        (["doctor", "-"], "interrupted: no input was examined to its end"),
         (["send", "-", "--no-spool", "--otlp"], "interrupted: 0 lines found, 0 exported"),
     ],
 )
@@ -121,5 +121,5 @@ def test_what_is_kept_is_said(tmp_path: Path) -> None:
             _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     *_, waiting, last = said.splitlines()
-    assert waiting == f"otelmig: {PER_BATCH} in the spool spool; otelmig send delivers them"
+    assert waiting == f"otelmig: {PER_BATCH} traces are in the spool spool; `otelmig send` delivers them"
     assert f"{PER_BATCH} spooled ({PER_BATCH} receiver error)" in last

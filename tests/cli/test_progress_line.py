@@ -21,7 +21,8 @@ from otlp_receiver import Reply, http_receiver
 from restamp import repeated
 from trace_invariants import inputs
 
-from otelmig.cli.progress import Progress, progress_text
+from otelmig.cli.console import clear_status, show_status
+from otelmig.cli.progress import Progress, progress_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,13 +44,40 @@ _LOGS = [str(path) for path in inputs("v53.0-basicv")]
 )
 def test_text(read: int, to_read: int, items: str, left_s: float | None, text: str) -> None:
     """Bytes of all bytes, what was found, how long it will take; nothing is said that is not known."""
-    assert progress_text(read, to_read, items, left_s).endswith(text)
+    assert "  ".join(progress_fields(read, to_read, items, left_s)).endswith(text)
+
+
+def test_files_that_are_read_twice_have_a_share_and_no_bytes() -> None:
+    """What was read is then not what of the files was read; how far the work is is true all the same."""
+    assert progress_fields(10**9, 4 * 10**9, "", 30.2, once=False) == ["[#####---------------]  25 %", "30 s left"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (9, ""),
+        (10, "30 s left"),
+        (20, "11.0 of 44.0 MB"),
+        (30, "[#####---------------]  25 %"),
+        (40, "[#####---------------]  25 %  30 s left"),
+        (60, "[#####---------------]  25 %  11.0 of 44.0 MB  30 s left"),
+    ],
+)
+def test_a_narrow_terminal_shows_whole_fields(columns: int, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No number is cut: a field that does not fit is left out, and a later one may fit."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        show_status(progress_fields(11 * 10**6, 44 * 10**6, "", 30.2))
+        assert screen.read(1 << 10).decode() == f"\r\x1b[K{shown}"
+        clear_status()
 
 
 @given(st.integers(0, 2**62), st.integers(1, 2**62))
 def test_bar_is_never_out_of_bounds(read: int, to_read: int) -> None:
     """Whatever the numbers, the bar has its length and at most 100 per cent."""
-    bar, _, rest = progress_text(read, to_read, "", None).partition("] ")
+    bar, _, rest = progress_fields(read, to_read, "", None)[0].partition("] ")
     assert len(bar) == 21
     assert 0 <= int(rest.partition(" %")[0]) <= 100
 

@@ -45,16 +45,49 @@ _TRACE = "usage: otelmig trace [OPTION]... FILE..."
             _TRACE,
             "there is no option --migration; did you mean --migration-id?",
         ),
-        (["trace", "a.log", "--clock", "corect"], _TRACE, "--clock: 'corect' is not known; did you mean 'correct'?"),
+        (
+            ["trace", "a.log", "--clock", "corect"],
+            _TRACE,
+            "--clock corect: want one of auto, annotate, correct, off; did you mean 'correct'?",
+        ),
         (
             ["trace", "a.log", "--clock", "x"],
             _TRACE,
-            "--clock: 'x' is not known; want one of auto, annotate, correct, off",
+            "--clock x: want one of auto, annotate, correct, off",
         ),
-        (["trace", "a.log", "--width", "wide"], _TRACE, "--width: wide: want a number of columns"),
-        (["trace", "a.log", "--width", "0"], _TRACE, "--width: 0: want a number of columns"),
-        (["trace", "a.log", "--width"], _TRACE, "--width: expected one argument"),
-        (["trace"], _TRACE, "the following arguments are required: FILE"),
+        (["trace", "a.log", "--width", "wide"], _TRACE, "--width wide: want a number of columns of at least 1"),
+        (["trace", "a.log", "--width", "0"], _TRACE, "--width 0: want a number of columns of at least 1"),
+        (["trace", "a.log", "--width"], _TRACE, "--width: want COLUMNS after it"),
+        (["trace", "a.log", "-o"], _TRACE, "--output: want FILE after it"),
+        (["trace", "a.log", "--clock"], _TRACE, "--clock: want one of auto, annotate, correct, off after it"),
+        (["trace", "a.log", "--help=x"], _TRACE, "--help x: want no value"),
+        (["trace", "a.log", "--log-year", "abc"], _TRACE, "--log-year abc: want a year, such as 2026"),
+        (["trace", "a.log", "--log-year", "0"], _TRACE, "--log-year 0: want a year, such as 2026"),
+        (["trace", "a.log", "--timeout", "soon"], _TRACE, "--timeout soon: want a positive number of seconds"),
+        (["trace", "a.log", "--timeout", "nan"], _TRACE, "--timeout nan: want a positive number of seconds"),
+        (["trace", "a.log", "--spool-age", "x"], _TRACE, "--spool-age x: want an age such as 12h or 30d"),
+        (
+            ["trace", "a.log", "--trace-parent", "abc"],
+            _TRACE,
+            "--trace-parent abc: want 00-<32 hex digits>-<16 hex digits>-01, neither of them zero",
+        ),
+        (["trace", "a.log", "--pair", "x"], _TRACE, "--pair x: want SOURCE=DESTINATION"),
+        (
+            ["trace", "a.log", "--anchor", "source=noon"],
+            _TRACE,
+            "--anchor source=noon: want a time in RFC 3339, such as 2026-11-23T15:30:06Z",
+        ),
+        (["trace", "a.log", "--anchor", "source=1066-10-14T09:00:00Z"], _TRACE, "want a time between 1971 and 2200"),
+        (["trace", ""], _TRACE, "FILE '': want a name that is not empty"),
+        (["send", ""], "usage: otelmig send [OPTION]... [FILE]...", "FILE '': want a name that is not empty"),
+        (["trace"], _TRACE, "want at least one FILE"),
+        (["--verson"], _OUTER, "there is no option --verson before a command; did you mean --version?"),
+        (["--hlep"], _OUTER, "there is no option --hlep before a command; did you mean --help?"),
+        (["hlep"], _OUTER, "there is no command 'hlep'; did you mean 'help'?"),
+        (["version"], _OUTER, "there is no command 'version'; did you mean --version?"),
+        (["TRACE"], _OUTER, "there is no command 'TRACE'; did you mean 'trace'?"),
+        (["trace", "--version"], _TRACE, "there is no option --version"),
+        (["demo", "--anchor", "source=x"], "usage: otelmig demo [OPTION]...", "there is no option --anchor"),
         (["demo", "a.log"], "usage: otelmig demo [OPTION]...", "there is no use for 'a.log'"),
         (["doctor", "a.log", "--strict"], "usage: otelmig doctor [OPTION]... FILE...", "there is no option --strict"),
     ],
@@ -73,21 +106,27 @@ def test_one_usage_line_and_what_was_meant(arguments: list[str], usage: str, say
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--host", "sorce=x"], "--host sorce=x: the side is source or destination; did you mean 'source'?"),
-        (["--host", "third=x"], "--host third=x: the side is source or destination"),
+        (["--host", "sorce=x"], "--host sorce=x: want source=NAME or destination=NAME; did you mean 'source'?"),
+        (["--host", "third=x"], "--host third=x: want source=NAME or destination=NAME"),
+        (["--anchor", "sourc=2026-11-23T15:30:06Z"], "or a log's name); did you mean 'source'?"),
+        (["--clock-status", "source"], "--clock-status source: want source=FILE and destination=FILE, once each"),
         (
             ["--clock-status", "destnation=x"],
             "source=FILE and destination=FILE, once each; did you mean 'destination'?",
         ),
         (["--max-drift", "stedy"], "chrony-slew; did you mean 'steady'?"),
-        (["--log-zone", "Europe/Berln"], "nor a known time zone; did you mean 'Europe/Berlin'?"),
+        (
+            ["--log-zone", "Europe/Berln"],
+            "want an offset such as +02:00, or the name of a time zone; did you mean 'Europe/Berlin'?",
+        ),
     ],
 )
 def test_a_misspelt_value_gets_a_suggestion(arguments: list[str], says: str) -> None:
-    """A side, a tier of drift and a time zone are words, too; the one line says what was probably meant."""
+    """A side, a tier of drift and a time zone are words, too; below the usage one line says what was probably meant."""
     run = run_command(["trace", "-q", *_LOGS, *arguments])
     assert run.code == ExitCode.USAGE
-    (line,) = run.stderr.splitlines()
+    usage, line = run.stderr.splitlines()
+    assert usage == _TRACE
     assert line.endswith(says)
 
 

@@ -145,7 +145,7 @@ def test_stamps_of_boot_clocks_cannot_stand(name: str, mode: ClockMode) -> None:
     (line,) = [each for each in run.stderr.splitlines() if each.startswith("otelmig: ")]
     assert line == (
         f"otelmig: --clock {mode}: source.log and destination.log are not both on wall clocks: "
-        "their stamps cannot stand as they are"
+        "timestamps cannot stand as they are"
     )
 
 

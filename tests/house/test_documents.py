@@ -252,6 +252,7 @@ _ONE_WORD: Final = {
     r"\bpass(?:es)?\b": "memory iteration",
     r"\bparcels?\b": "payload",
     r"\bcouriers?\b": "sender",
+    r"\bstamps?\b": "timestamp",
 }
 """Words for which the documents have one of their own."""
 

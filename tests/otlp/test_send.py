@@ -185,7 +185,9 @@ def test_spool_is_sent(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     """What could not be exported is sent to whatever endpoint is named, once; by its name or by default."""
     down = otelmig("trace", "-q", *_LOGS, "--otlp", f"http://127.0.0.1:{free_port()}", "--timeout", "0.1")
     assert down.returncode == 3
-    assert down.stderr.splitlines()[-2] == (f"otelmig: 3 in the spool {tmp_path / 'spool'}; otelmig send delivers them")
+    assert down.stderr.splitlines()[-2] == (
+        f"otelmig: 3 traces are in the spool {tmp_path / 'spool'}; `otelmig send` delivers them"
+    )
     with http_receiver() as receiver:
         plan = otelmig("send", "--dry-run", "--otlp", receiver.url)
         assert plan.stderr == f"3 traces found, 3 would be sent to {receiver.url}/v1/traces, 0 already delivered\n"
@@ -241,6 +243,38 @@ def test_usage(otelmig: Callable[..., Done], tmp_path: Path) -> None:
     without = otelmig("send", "missing.jsonl", "--no-spool", "--otlp", f"http://127.0.0.1:{free_port()}")
     assert without.returncode == 2
     assert not list((tmp_path / "a").iterdir())
+
+
+@pytest.mark.parametrize("files", [[], ["missing.jsonl"], ["empty.jsonl"]])
+def test_a_receiver_is_asked_only_where_there_is_something_to_send(
+    files: list[str], otelmig: Callable[..., Done], tmp_path: Path
+) -> None:
+    """With nothing to send, it does not matter that the receiver is not there; nothing will be tried again."""
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "one.jsonl").write_bytes(payloads(1)[0].line + b"\n")
+    url = f"http://127.0.0.1:{free_port()}"
+    done = otelmig("send", *files, "--otlp", url)
+    assert "cannot reach" not in done.stderr
+    assert "0 exported" in _last(done.stderr)
+    with http_receiver() as receiver:
+        otelmig("send", *files, "--otlp", receiver.url)
+        assert not receiver.requests
+    done = otelmig("send", "one.jsonl", "--otlp", url, "--timeout", "0.1")
+    assert done.stderr.startswith(f"otelmig: cannot reach {url}/v1/traces: connection refused; will be tried again\n")
+
+
+def test_one_trace_is_in_the_spool(otelmig: Callable[..., Done], tmp_path: Path) -> None:
+    """What is said about it is said of one trace; once it is delivered, the receiver is not asked again."""
+    url = f"http://127.0.0.1:{free_port()}"
+    down = otelmig("trace", "-q", *inputs("v53.0-basicv"), "--otlp", url, "--timeout", "0.1")
+    spool = tmp_path / "spool"
+    assert f"otelmig: 1 trace is in the spool {spool}; `otelmig send` delivers it\n" in down.stderr
+    with http_receiver() as receiver:
+        assert otelmig("send", "--otlp", receiver.url).stderr == "1 trace found, 1 exported\n"
+        asked = len(receiver.requests)
+        assert asked
+        assert otelmig("send", "--otlp", receiver.url).stderr == "0 traces found, 0 exported\n"
+        assert len(receiver.requests) == asked
 
 
 def test_dry_run_changes_nothing(otelmig: Callable[..., Done], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from command_run import run_command
 from trace_invariants import CORPUS, recorded
 
+from otelmig.views.explain_text import render_explanation
 from otelmig.views.summary import summary
 from otelmig.views.waterfall import render_waterfall
 
@@ -35,6 +36,46 @@ def test_what_logging_cost_is_said_where_it_matters(name: str, cost: str | None)
         assert "writing dirty tables" not in text
     else:
         assert cost in text
+
+
+@pytest.mark.parametrize(
+    ("name", "blackout"),
+    [
+        ("v52.0-oomkilled", "unknown: the source's log stops before any pause"),
+        ("v53.0-timeoutcancel", "none: the guest was not stopped"),
+        ("v53.0-refused", "none: the guest was not stopped"),
+    ],
+)
+def test_no_blackout_is_claimed_only_of_an_attempt_whose_end_is_known(name: str, blackout: str) -> None:
+    """A log that stops before any pause does not prove that there was none."""
+    assert f"\nblackout   {blackout}\n" in render_waterfall(_trace(name), width=120, color=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "clock"),
+    [
+        ("v52.0-oomkilled", "the destination's zero is 36.9594 s later: proved to lie in 36.8662 .. 37.0527 s"),
+        ("v53.0-twohosts-boottime", "the destination's zero is 0.4174 s earlier: proved to lie in 0.4134 .. 0.4214 s"),
+        ("v53.0-twohosts", "destination is 3.810 s ahead: proved to lie in 3.8067 .. 3.8132 s"),
+    ],
+)
+def test_the_offset_is_told_in_words_and_without_a_sign(name: str, clock: str) -> None:
+    """Which of two clocks is ahead, or which process started earlier, stands in a word."""
+    assert f"\nclock      {clock}" in render_waterfall(_trace(name), width=150, color=False)
+
+
+@pytest.mark.parametrize("width", [60, 67, 68, 100, 200])
+def test_sentences_and_rows_fit_their_width(width: int) -> None:
+    """No line is longer; sentences go on below their first word, the id of the trace is not torn from its label."""
+    trace = _trace("v53.0-twohosts")
+    picture = render_waterfall(trace, width=width, color=False)
+    text, _, zoom = picture.partition("\n\n")
+    assert max(map(len, picture.splitlines())) <= width
+    labels = ("migration  ", "source ", "clock ", "blackout ", "began ", "trace ", " " * 11)
+    assert all(line.startswith(labels) for line in text.splitlines())
+    assert (f"   trace {trace.trace_id}" if width == 200 else f"\ntrace      {trace.trace_id}") in text
+    assert ("<- most of it" in zoom, "vCPUs still" in zoom) == ((width >= 68,) * 2)
+    assert text in render_explanation(trace, None, width=width)
 
 
 @pytest.mark.parametrize("name", ["v53.0-dirty", "v53.0-unixcopy", "v53.0-basicv"])

@@ -9,7 +9,7 @@ __all__ = ["COMMANDS"]
 COMMANDS: Final = {
     "trace": "turn the logs of both hosts into one trace for each migration",
     "explain": "show where the numbers come from, with the proof of the clock offset",
-    "doctor": "say what logs cannot tell, and which hypervisor flags would tell it",
+    "doctor": "report what logs cannot tell and which hypervisor flags would add it",
     "send": "send archives, or what the spool holds, to an OTLP receiver",
     "demo": "trace a recorded migration that ships with otelmig",
 }

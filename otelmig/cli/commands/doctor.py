@@ -48,6 +48,10 @@ class _Report(RunReport):
             f"{total - used - unknown} about other things, {unknown} not understood{self.envelope.unread()}"
         )
 
+    def account_so_far(self) -> str:
+        """Return what was examined until an interrupt."""
+        return self.account() if self.diagnoses else "no input was examined to its end"
+
     def document(self) -> Mapping[str, object]:
         """Return the diagnosis of each input."""
         from otelmig.views.doctor_text import diagnosis_document  # noqa: PLC0415 - `--help` needs none of it
@@ -58,12 +62,12 @@ class _Report(RunReport):
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig doctor``."""
     parser.add_argument_group("inputs").add_argument(
-        "files", nargs="+", metavar="FILE", help="the same inputs as for otelmig trace"
+        "files", nargs="+", metavar="FILE", help="the same files or directories as for otelmig trace"
     )
     add_log_arguments(parser)
     add_output_arguments(
         parser,
-        json="print the diagnoses for scripts",
+        json="print the diagnoses as JSON",
         width="width of the text in columns, at least 40 (default: terminal width)",
         strict=False,
     )

@@ -62,14 +62,14 @@ class _Report(RunReport):
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig explain``."""
     parser.add_argument_group("inputs").add_argument(
-        "files", nargs="+", metavar="FILE", help="the same inputs as for otelmig trace"
+        "files", nargs="+", metavar="FILE", help="the same files or directories as for otelmig trace"
     )
     add_log_arguments(parser)
     add_clock_arguments(parser)
     add_evidence_arguments(parser)
     add_output_arguments(
         parser,
-        json="print the explanations for scripts, with every constraint",
+        json="print the explanations as JSON, with every constraint",
         width="width of the text in columns, at least 60 (default: terminal width)",
     )
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from otelmig.cli.console import say
 from otelmig.cli.envelope import RunReport
 from otelmig.cli.options.export import add_export_arguments, files_to_read, open_delivery, say_waiting
-from otelmig.errors import InputError, UsageError
+from otelmig.cli.parser import CommandLineError
+from otelmig.errors import InputError
 from otelmig.views.units import plural
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="archives, compressed or not (-: standard input), or the directory of a spool (default: the spool)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
-    parser.add_argument("--json", action="store_true", help="print the account for scripts")
+    parser.add_argument("--json", action="store_true", help="print the account as JSON")
     add_export_arguments(parser)
 
 
@@ -133,12 +134,12 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     files = [Path(file) for file in files_to_read(arguments)]
     spools = [path for path in files if path.is_dir()]
     if spools and (len(files) > 1 or arguments.spool):
-        raise UsageError("want one spool, or archives and at most --spool DIR")
+        raise CommandLineError("want one spool, or archives and at most --spool DIR")
     if spools:
         arguments.spool = str(spools[0])
         files = []
     if not files and arguments.no_spool:
-        raise UsageError("nothing to send: want archives, or a spool")
+        raise CommandLineError("nothing to send: want archives, or a spool")
     delivery = open_delivery(arguments, os.environ)
     report = _Report(envelope, delivery, from_spool=not files, dry_run=arguments.dry_run)
     envelope.report = report
@@ -146,15 +147,18 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         payloads = _payloads(files, envelope, delivery.account.count_broken_line) if files else None
         report.found, report.already_delivered = delivery.plan(payloads)
         return
-    delivery.preflight()
     try:
         with BackgroundDelivery(delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress) as background:
             if files:
-                for payload in _payloads(files, envelope, background.add_broken_line):
+                for number, payload in enumerate(_payloads(files, envelope, background.add_broken_line)):
+                    if not number:  # before that it is not known whether there is anything to send
+                        delivery.preflight()
                     background.add(payload)
                     report.show_progress()
                 background.finish()
             else:
+                if delivery.may_hold_traces():
+                    delivery.preflight()
                 report.usable = background.deliver_spool()
     finally:
         say_waiting(delivery)

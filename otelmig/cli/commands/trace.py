@@ -13,6 +13,7 @@ from otelmig.cli.options.export import add_export_arguments, files_to_read
 from otelmig.cli.options.log import add_log_arguments, log_options
 from otelmig.cli.options.output import add_output_arguments
 from otelmig.cli.outputs import Outputs, TraceReport
+from otelmig.cli.parser import CommandLineError
 from otelmig.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="+",
         metavar="FILE",
-        help="logs and event-monitor streams of sources and destinations, in any number and order, compressed or not, "
-        "as written by the hypervisor, the journal, syslog or a container runtime (-: standard input)",
+        help="logs and event-monitor streams of sources and destinations, or directories of them, in any number and "
+        "order, compressed or not, as written by the hypervisor, the journal, syslog or a container runtime "
+        "(-: standard input)",
     )
     add_log_arguments(parser)
     add_trace_output_arguments(parser)
@@ -55,7 +57,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add_evidence_arguments(parser)
     identity = parser.add_argument_group("identity and privacy")
     identity.add_argument(
-        "--migration-id", metavar="ID", help="the orchestrator's id of this migration: names the trace"
+        "--migration-id", metavar="ID", help="the orchestrator's id of this migration; the trace id is derived from it"
     )
     identity.add_argument(
         "--trace-parent",
@@ -71,7 +73,7 @@ def add_trace_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a command that makes traces: what is printed, written and exported."""
     add_output_arguments(
         parser,
-        json="print a summary for scripts instead of the waterfall",
+        json="print a JSON summary instead of the waterfall",
         width="width of the waterfall in columns, at least 60 (default: terminal width)",
         traces=True,
     )
@@ -139,13 +141,24 @@ def _same(output: Path, path: Path) -> bool:
 
 
 def _options(arguments: argparse.Namespace, environ: Mapping[str, str]) -> TraceOptions:
-    """Return what the command line and the environment say beyond the logs."""
+    """Return what the command line and the environment say beyond the logs.
+
+    Raises:
+        CommandLineError: a value is malformed.
+    """
     from otelmig.trace.identity import TraceParent  # noqa: PLC0415 - the same
     from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - `--help` needs none of it
 
-    parent = arguments.trace_parent or environ.get("TRACEPARENT")
+    text, parent = arguments.trace_parent or environ.get("TRACEPARENT"), None
+    if text:
+        try:
+            parent = TraceParent.parse(text)
+        except UsageError as error:
+            option = "--trace-parent" if arguments.trace_parent else "TRACEPARENT"
+            wanted = "want 00-<32 hex digits>-<16 hex digits>-01, neither of them zero"
+            raise CommandLineError(f"{option} {text}: {wanted}") from error
     return TraceOptions(
-        parent=TraceParent.parse(parent) if parent else None,
+        parent=parent,
         migration_id=arguments.migration_id,
         hosts=hosts(arguments),
         addresses=not arguments.no_addresses,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from otelmig.cli.parser import CommandLineError
 from otelmig.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -34,24 +35,25 @@ def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
     clock.add_argument(
         "--max-drift",
         metavar="PPM",
-        help="how fast the two clocks may drift against each other: a number, or steady (100), conservative (400), "
-        "ntp-slew (1000, the default) or chrony-slew (181819)",
+        help="how fast the two clocks may drift against each other: a number of ppm, or steady (100), conservative "
+        "(400), ntp-slew (1000, the default) or chrony-slew (181819)",
     )
     clock.add_argument(
         "--probes",
         action="append",
         default=[],
         metavar="FILE",
-        help="timed exchanges between the two wall clocks, one on each line: t1 t2 t3 t4 in ns, where the source sends "
-        "at t1 and has the answer at t4, the destination receives at t2 and answers at t3 (repeatable); they apply to "
-        "every migration of this run",
+        help="file of timed exchanges between the two wall clocks, one per line: t1 t2 t3 t4 in ns, where the source "
+        "sends at t1 and has the answer at t4, the destination receives at t2 and answers at t3 (repeatable); they "
+        "apply to every migration of this run",
     )
     clock.add_argument(
         "--clock-status",
         action="append",
         default=[],
         metavar="SIDE=FILE",
-        help="what chronyc -c tracking printed on the source and on the destination, within a minute or so",
+        help="output of `chronyc -c tracking` on SIDE, taken within about a minute of the migration (once for each "
+        "side)",
     )
 
 
@@ -59,7 +61,7 @@ def clock_options(arguments: argparse.Namespace) -> ClockOptions:
     """Return what the command line says about clocks.
 
     Raises:
-        UsageError: a value is malformed.
+        CommandLineError: a value is malformed.
         InputError: a measurement cannot be read.
     """
     from otelmig.clock.drift import DEFAULT_DRIFT_PPB, TIERS, drift_ppb  # noqa: PLC0415 - `--help` needs none of it
@@ -72,13 +74,13 @@ def clock_options(arguments: argparse.Namespace) -> ClockOptions:
         drift = drift_ppb(arguments.max_drift)
     if drift is None:
         text = f"--max-drift {arguments.max_drift}: want a number of ppm up to 181819, or {', '.join(TIERS)}"
-        raise UsageError(text, unknown=arguments.max_drift, known=TIERS)
+        raise CommandLineError(text, unknown=arguments.max_drift, known=TIERS)
     statuses = _statuses(arguments.clock_status)
     exchanges = [_measurement(file) for file in arguments.probes]
     try:
         measured = tuple(measured_constraints(exchanges, statuses, drift_ppb=drift))
     except UsageError as error:
-        raise UsageError(f"--clock-status: {error}") from error
+        raise CommandLineError(f"--clock-status: {error}") from error
     return ClockOptions(mode=ClockMode(arguments.clock), drift_ppb=drift, measured=measured)
 
 
@@ -91,7 +93,7 @@ def _statuses(texts: list[str]) -> dict[Role, Measurement]:
         side, equals, file = text.partition("=")
         if side not in set(Role) or not equals or side in statuses:
             wanted = f"--clock-status {text}: want source=FILE and destination=FILE, once each"
-            raise UsageError(wanted, unknown=side, known=set(Role) - set(statuses))
+            raise CommandLineError(wanted, unknown=side, known=set(Role) - set(statuses))
         statuses[Role(side)] = _measurement(file)
     return statuses
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.errors import UsageError
+from otelmig.cli.parser import CommandLineError
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,8 @@ def add_evidence_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SOURCE=DESTINATION",
-        help="these two are one migration, by their names in the notes, such as a.log or a.log@2 (repeatable)",
+        help="treat these two sides as one migration; use the names that the notes print, such as a.log or a.log@2 "
+        "(repeatable)",
     )
     evidence.add_argument(
         "--anchor",
@@ -49,7 +50,7 @@ def pairs(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     """Return the pairs that were asserted.
 
     Raises:
-        UsageError: one is malformed.
+        CommandLineError: one is malformed.
     """
     return [_split(text, "--pair", "SOURCE=DESTINATION") for text in arguments.pair]
 
@@ -58,7 +59,7 @@ def anchors(arguments: argparse.Namespace) -> dict[str, Anchor]:
     """Return when clocks read zero, by side or log.
 
     Raises:
-        UsageError: one is malformed.
+        CommandLineError: one is malformed.
     """
     return dict(_anchor(text) for text in arguments.anchor)
 
@@ -67,7 +68,7 @@ def hosts(arguments: argparse.Namespace) -> dict[Role, str]:
     """Return the host names, by side.
 
     Raises:
-        UsageError: one is malformed, or is for no side.
+        CommandLineError: one is malformed, or is for no side.
     """
     from otelmig.migration.side import Role  # noqa: PLC0415 - `--help` needs none of it
 
@@ -75,7 +76,7 @@ def hosts(arguments: argparse.Namespace) -> dict[Role, str]:
     for text in arguments.host:
         side, name = _split(text, "--host", "SIDE=NAME")
         if side not in set(Role):
-            raise UsageError(f"--host {text}: the side is source or destination", unknown=side, known=Role)
+            raise CommandLineError(f"--host {text}: want source=NAME or destination=NAME", unknown=side, known=Role)
         names[Role(side)] = name
     return names
 
@@ -83,7 +84,7 @@ def hosts(arguments: argparse.Namespace) -> dict[Role, str]:
 def _split(text: str, option: str, form: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise UsageError(f"{option} {text}: want {form}")
+        raise CommandLineError(f"{option} {text}: want {form}")
     return name, value
 
 
@@ -96,11 +97,11 @@ def _anchor(text: str) -> tuple[str, Anchor]:
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
-        raise UsageError(f"--anchor {text}: not an RFC 3339 time (such as 2026-11-23T15:30:06Z)") from None
+        raise CommandLineError(f"--anchor {text}: want a time in RFC 3339, such as 2026-11-23T15:30:06Z") from None
     if instant.tzinfo is None:
-        raise UsageError(f"--anchor {text}: the time needs a zone (Z or +01:00)")
+        raise CommandLineError(f"--anchor {text}: want a time with its zone (Z or +01:00)")
     if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
-        raise UsageError(f"--anchor {text}: no process can have started then")
+        raise CommandLineError(f"--anchor {text}: want a time between {_FIRST_YEAR} and {_LAST_YEAR}")
     ns = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
     digits = len(value.partition(".")[2].rstrip("Zz").partition("+")[0].partition("-")[0])
     return side, Anchor(ns=ns, error_ns=10 ** (9 - min(digits, 6)))

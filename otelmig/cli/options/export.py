@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.console import say
+from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,10 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         "--protocol", choices=("http/protobuf", "http/json", "grpc"), help="OTLP transport (default: http/protobuf)"
     )
     export.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="time limit of one request with its retries (default: 10)"
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="seconds allowed for one request, retries included (default: 10)",
     )
     export.add_argument(
         "--header", action="append", default=[], metavar="KEY=VALUE", help="extra request header (repeatable)"
@@ -137,7 +141,18 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
 def say_waiting(delivery: Delivery) -> None:
     """Say what the spool holds after a delivery, if anything."""
     if count := delivery.account.waiting.traces:
-        say(f"{count} in the spool {delivery.directory}; otelmig send delivers them")
+        are, them = ("is", "it") if count == 1 else ("are", "them")
+        say(f"{plural(count, 'trace')} {are} in the spool {delivery.directory}; `otelmig send` delivers {them}")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: want a positive number of seconds")
+    return seconds
 
 
 def _size(text: str) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
+from typing import TYPE_CHECKING, Final
 
-from otelmig.errors import UsageError
+from otelmig.cli.parser import CommandLineError
 
 if TYPE_CHECKING:
-    import argparse
     from datetime import tzinfo
 
     from otelmig.hypervisors.log_options import LogOptions
 
 __all__ = ["add_log_arguments", "log_options"]
+
+_LAST_YEAR: Final = 9999
+"""The last year that a timestamp can have."""
 
 
 def add_log_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +29,7 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
         help="the --log-format that the hypervisor was started with, unless it is a common one (repeatable)",
     )
     written.add_argument(
-        "--log-year", type=int, metavar="YEAR", help="year to assume for timestamps without one ({glog})"
+        "--log-year", type=_year, metavar="YEAR", help="year to assume for timestamps without one ({glog})"
     )
     written.add_argument(
         "--log-zone",
@@ -40,7 +43,7 @@ def log_options(arguments: argparse.Namespace) -> LogOptions:
     """Return what the command line says about how the logs were written.
 
     Raises:
-        UsageError: the time zone is unknown.
+        CommandLineError: the time zone is unknown.
     """
     from otelmig.hypervisors.log_options import LogOptions  # noqa: PLC0415 - `--help` needs none of it
 
@@ -49,6 +52,12 @@ def log_options(arguments: argparse.Namespace) -> LogOptions:
         year=arguments.log_year,
         zone=None if arguments.log_zone is None else _zone(arguments.log_zone),
     )
+
+
+def _year(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _LAST_YEAR:
+        raise argparse.ArgumentTypeError(f"{text}: want a year, such as 2026")
+    return int(text)
 
 
 def _zone(text: str) -> tzinfo:
@@ -64,5 +73,5 @@ def _zone(text: str) -> tzinfo:
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, LookupError):
-        wrong = f"--log-zone {text}: neither an offset such as +02:00 nor a known time zone"
-        raise UsageError(wrong, unknown=text, known=available_timezones()) from None
+        wrong = f"--log-zone {text}: want an offset such as +02:00, or the name of a time zone"
+        raise CommandLineError(wrong, unknown=text, known=available_timezones()) from None

@@ -14,7 +14,7 @@ def add_output_arguments(
     output = parser.add_argument_group("output")
     if traces:
         output.add_argument(
-            "-o", "--output", metavar="FILE", help="write OTLP/JSON to FILE, one trace a line (-: standard output)"
+            "-o", "--output", metavar="FILE", help="write OTLP/JSON to FILE, one trace per line (-: standard output)"
         )
     output.add_argument("--json", action="store_true", help=json)
     if strict:
@@ -34,5 +34,5 @@ def add_output_arguments(
 
 def _columns(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text}: want a number of columns")
+        raise argparse.ArgumentTypeError(f"{text}: want a number of columns of at least 1")
     return int(text)

@@ -42,7 +42,7 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
         if side.vmm.domain is ClockDomain.REALTIME:
             continue
         coarsest = max(seen.stamp.error_ns for seen in side.observations)
-        coarse = f"its stamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
+        coarse = f"its timestamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
         if release >= RELEASES.index("v52.0"):
             what = (
                 coarse

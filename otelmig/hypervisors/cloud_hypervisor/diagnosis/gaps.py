@@ -61,7 +61,7 @@ def _breakdown(log: DiagnosedLog) -> Iterator[Gap]:
     if log.old:
         yield Gap(
             missing="the downtime and its parts by the hypervisor's word: until v51 it prints neither; they are "
-            "inferred from stamps",
+            "inferred from timestamps",
             remedy="Cloud Hypervisor v52.0 or later",
         )
     elif log.level == 1 and log.has(Kind.COMPLETED, Kind.FINAL_DELTA_SENT):
@@ -92,9 +92,9 @@ def _resolution(log: DiagnosedLog) -> Iterator[Gap]:
     if log.event_stream or log.with_stream or width <= MILLISECOND_NS:
         return
     yield Gap(
-        missing=f"anything shorter than {width / MILLISECOND_NS:.3g} ms: at this uptime the default stamp is no finer",
+        missing=f"anything shorter than {width / MILLISECOND_NS:.3g} ms: at this uptime the default timestamp is no finer",
         remedy=_MONITOR,
-        cost="a file of some 2 kB per migration; its stamps are exact to the nanosecond",
+        cost="a file of some 2 kB per migration; its timestamps are exact to the nanosecond",
     )
     if log.last_release >= _V52:
         yield Gap(missing="the same", remedy=f"--log-format '{_FLEET_FORMAT}'", cost="28 bytes a line")
@@ -113,7 +113,7 @@ def _wall_clock(log: DiagnosedLog) -> Iterator[Gap]:
         yield Gap(
             missing="absolute time: it comes from when the file was last written",
             remedy="log to stderr under systemd (journalctl -o json), or say when the process started (`anchors`)",
-            cost="none",
+            cost="nothing",
         )
 
 
@@ -152,7 +152,7 @@ def _beginning(log: DiagnosedLog) -> Iterator[Gap]:
         yield Gap(
             missing="vm.id: the VM has no UUID, so two VMs of one shape migrated at once are hard to tell apart",
             remedy="--platform uuid=UUID",
-            cost="none; the guest sees it",
+            cost="nothing; the guest sees it",
         )
 
 
