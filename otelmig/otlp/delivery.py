@@ -12,12 +12,11 @@ import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from otelmig.errors import SpoolError
 from otelmig.otlp.account import Account, Reason
 from otelmig.otlp.ledger import Ledger
 from otelmig.otlp.receiver.answer import Answer
 from otelmig.otlp.receiver.settings import JSON
-from otelmig.otlp.spool.content import SpoolContent
+from otelmig.otlp.spool.content import SpoolContent, may_hold_payloads
 from otelmig.otlp.spool.directory import check_spool
 from otelmig.otlp.spool.session import stored_payload
 from otelmig.otlp.spool.spool import Bounds
@@ -121,12 +120,7 @@ class Delivery:
 
     def may_hold_traces(self) -> bool:
         """Return whether something waits in the spool, or might, because the spool cannot be read now."""
-        try:
-            if self.directory is None or not check_spool(self.directory):
-                return False
-            return bool(SpoolContent(self.directory, since_s=self._bounds.since_s(time.time())).waiting())
-        except SpoolError:
-            return True
+        return self.directory is not None and may_hold_payloads(self.directory, self._bounds.since_s(time.time()))
 
     def open_spool(self) -> None:
         """Open the spool before it is needed; this may have to wait until another process releases it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.errors import SpoolError
+from otelmig.otlp.spool.directory import check_spool
 from otelmig.otlp.spool.entries import Entries, Entry
 from otelmig.otlp.spool.receipts import Receipts
 from otelmig.otlp.spool.segment import Segments, spool_error
@@ -12,7 +13,7 @@ from otelmig.otlp.spool.segment import Segments, spool_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SpoolContent"]
+__all__ = ["SpoolContent", "may_hold_payloads"]
 
 
 class SpoolContent:
@@ -70,3 +71,11 @@ class SpoolContent:
                 return file.read(entry.size)
         except OSError as error:
             raise spool_error(self.directory, error) from error
+
+
+def may_hold_payloads(directory: Path, since_s: int) -> bool:
+    """Return whether something waits in a spool, or might, because the spool cannot be read now."""
+    try:
+        return check_spool(directory) and bool(SpoolContent(directory, since_s=since_s).waiting())
+    except SpoolError:
+        return True

@@ -92,7 +92,7 @@ def _resolution(log: DiagnosedLog) -> Iterator[Gap]:
     if log.event_stream or log.with_stream or width <= MILLISECOND_NS:
         return
     yield Gap(
-        missing=f"anything shorter than {width / MILLISECOND_NS:.3g} ms: at this uptime the default timestamp is no finer",
+        missing=f"anything shorter than {width / MILLISECOND_NS:.3g} ms: at this uptime no default timestamp is finer",
         remedy=_MONITOR,
         cost="a file of some 2 kB per migration; its timestamps are exact to the nanosecond",
     )
