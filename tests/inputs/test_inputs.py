@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
+import framings
 import pytest
-import transports
 from command_run import run_command
 from restamp import shifted
 from trace_invariants import CORPUS, anchored_findings, check_traces, traced
@@ -64,7 +64,7 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
         "journalctl -o json, native": of("journal_json", *_BY_PROCESS, "machine_id", "boot_id", "native"),
         "journalctl -o export": of("journal_export", *_BY_PROCESS, "machine_id", "boot_id"),
         "journalctl -o export, native": of("journal_export", *_BY_PROCESS, "machine_id", "boot_id", "native"),
-        "LF": lambda log, _: transports.lf_only(log),
+        "LF": lambda log, _: framings.lf_only(log),
         "docker compose": lambda log, _: _prefixed(log, b"vm-1  | "),
         "docker compose, timestamps": lambda log, _: _prefixed(log, b"vm-1  | 2026-05-21T06:02:15.542701123Z "),
         "kubectl logs --prefix": lambda log, _: _prefixed(log, b"[pod/vm-0/vmm] "),
@@ -77,7 +77,7 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
 
 def _prefixed(log: bytes, prefix: bytes) -> bytes:
     """Each line as a transport shows it that only puts something before it."""
-    return b"".join(prefix + line + b"\n" for line in transports.lf_only(log).split(b"\n")[:-1])
+    return b"".join(prefix + line + b"\n" for line in framings.lf_only(log).split(b"\n")[:-1])
 
 
 _POD = b"2026-05-21T06:02:15.542701123Z stdout F "
@@ -342,7 +342,7 @@ def test_quoted_lines_are_nobody_s(tmp_path: Path) -> None:
 def test_lines_that_a_container_runtime_cut(limit: int, tmp_path: Path) -> None:
     """CRI marks the pieces of a line with ``P``: they are one line again, and none is lost."""
     for role, log in _logs("v53.0-dirty").items():
-        (tmp_path / f"{role}.log").write_bytes(transports.cri(log, began_ns=_BEGAN[role], limit=limit))
+        (tmp_path / f"{role}.log").write_bytes(framings.cri(log, began_ns=_BEGAN[role], limit=limit))
     assert b" stderr P " in (tmp_path / "source.log").read_bytes()
     paths = sorted(tmp_path.iterdir())
     assert not read_findings(paths).not_understood
@@ -354,7 +354,7 @@ def test_lines_longer_than_docker_keeps_whole(tmp_path: Path) -> None:
     log = _logs("v53.0-basicv")["source"]
     long = log.replace(b"memory: MemoryConfig", b'disks: Some("%b"), memory: MemoryConfig' % (b"/dev/x " * 3_000))
     assert max(map(len, long.splitlines())) > 1 << 14
-    (tmp_path / "source.log").write_bytes(transports.docker_json(long, began_ns=_BEGAN["source"]))
+    (tmp_path / "source.log").write_bytes(framings.docker_json(long, began_ns=_BEGAN["source"]))
     (trace,) = traced([tmp_path / "source.log"])
     assert trace.root.attributes["vm.memory.size"] == 256 << 20
 
@@ -365,7 +365,7 @@ _SINCE_START = re.compile(rb"cloud-hypervisor: +(\d+)\.(\d{6})s: ")
 def _received_at(log: bytes, began_ns: int, head: Callable[[int], str]) -> bytes:
     """Each line after what ``head`` makes of the time at which it was written and, at once, received."""
     ns, found = began_ns, b""
-    for line in transports.lf_only(log).splitlines(keepends=True):
+    for line in framings.lf_only(log).splitlines(keepends=True):
         if match := _SINCE_START.match(line):
             ns = began_ns + int(match[1] + match[2]) * 1_000
         found += head(ns).encode() + line
@@ -440,7 +440,7 @@ def test_a_host_named_by_its_address(output: tuple[str, ...], tmp_path: Path) ->
     """Some syslogs give an address for the host: it leaves the machine unless ``--no-addresses`` is given."""
     address = "198.51.100.77"
     for role, log in _logs("v53.0-basicv").items():
-        carried = transports.syslog_rfc3339(log, began_ns=_BEGAN[role], host=address, pid=_IDS[role])
+        carried = framings.syslog_rfc3339(log, began_ns=_BEGAN[role], host=address, pid=_IDS[role])
         (tmp_path / f"{role}.log").write_bytes(carried)
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
     if output == ("-o", "-"):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from delivery_cases import check_delivered, delivered, delivery_to, payloads
+from framings import journal_json
 from otlp_receiver import Reply, free_port, http_receiver
 from trace_invariants import CORPUS
-from transports import journal_json
 
 from otelmig.otlp.payload import Payload
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-import transports
+import framings
 from restamp import shifted
 from scenarios import SCENARIOS
 from trace_invariants import RECORDINGS, inputs
@@ -81,15 +81,15 @@ _BEGAN_NS: Final = 1_767_225_600 * 10**9
 _PROCESS: Final[dict[str, Any]] = {"began_ns": _BEGAN_NS, "host": "host-a", "pid": 12}
 _JOURNAL: Final = {**_PROCESS, "native": True, "machine_id": "0" * 31 + "1", "boot_id": "0" * 31 + "2"}
 _CARRIERS: Final[tuple[Callable[[bytes], bytes], ...]] = (
-    partial(transports.docker_json, began_ns=_BEGAN_NS),
-    partial(transports.docker_timestamps, began_ns=_BEGAN_NS),
-    partial(transports.cri, began_ns=_BEGAN_NS),
-    partial(transports.cri, began_ns=_BEGAN_NS, limit=100),
-    partial(transports.syslog_rfc3164, **_PROCESS),
-    partial(transports.syslog_rfc5424, **_PROCESS),
-    partial(transports.journal_short, **_PROCESS),
-    partial(transports.journal_json, **_JOURNAL),
-    partial(transports.journal_export, **_JOURNAL),
+    partial(framings.docker_json, began_ns=_BEGAN_NS),
+    partial(framings.docker_timestamps, began_ns=_BEGAN_NS),
+    partial(framings.cri, began_ns=_BEGAN_NS),
+    partial(framings.cri, began_ns=_BEGAN_NS, limit=100),
+    partial(framings.syslog_rfc3164, **_PROCESS),
+    partial(framings.syslog_rfc5424, **_PROCESS),
+    partial(framings.journal_short, **_PROCESS),
+    partial(framings.journal_json, **_JOURNAL),
+    partial(framings.journal_export, **_JOURNAL),
 )
 
 Recording = dict[str, bytes]
