@@ -40,7 +40,7 @@ _BY_PROCESS = ("host", "pid")
 
 def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
     def of(name: str, *extra: str) -> Callable[[bytes, str], bytes]:
-        function = getattr(transports, name)
+        function = getattr(framings, name)
 
         def carry(log: bytes, role: str) -> bytes:
             given: dict[str, object] = {"began_ns": _BEGAN[role], "host": f"{role}-host", "pid": _IDS[role]}
