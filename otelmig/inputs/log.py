@@ -80,11 +80,11 @@ class InputLog:
         part = self.parts[0]
         if is_json(part.head) or is_export(part.head):
             return (line.text for line in islice(self._part_lines(part, None, NO_STREAM), _FIRST))
-        carriers = self._framings(part)
+        framings = self._framings(part)
         texts = part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
-        if not carriers:
+        if not framings:
             return texts
-        return (_unwrapped(Line(text=text, where=_NOWHERE), carriers).text for text in texts)
+        return (_unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts)
 
     def lines(self, wanted: LineFilter | None, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
@@ -100,10 +100,10 @@ class InputLog:
 
     def whole_lines(self, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Yield every line, unwrapped but otherwise as it stands: for inputs that are no logs."""
-        carriers = self._framings(self.parts[0])
+        framings = self._framings(self.parts[0])
         for number, text in enumerate(self._texts(), start=1):
             line = Line(text, Where(self.name, number), "", None, None, None, (), "", stream)
-            yield _unwrapped(line, carriers) if carriers else line
+            yield _unwrapped(line, framings) if framings else line
 
     def _texts(self) -> Iterator[str]:
         """Yield the text of each line, without its line feed; what is longer than any event is cut."""
@@ -146,43 +146,44 @@ class InputLog:
             return json_lines(part.lines(either, begun=begun, rest=rest, stream=stream), wanted)
         if is_export(part.head):
             return export_lines(part.chunks(), part.name, wanted, stream)
-        carriers = self._framings(part)
-        if not carriers:
+        framings = self._framings(part)
+        if not framings:
             return part.lines(wanted, begun=begun, rest=rest, stream=stream)
         single = None if wanted is None else replace(wanted, run_pattern=None)
-        return (_unwrapped(line, carriers) for line in part.lines(single, begun=begun, rest=rest, stream=stream))
+        return (_unwrapped(line, framings) for line in part.lines(single, begun=begun, rest=rest, stream=stream))
 
     def _framings(self, part: InputFile) -> tuple[Framing, ...]:
-        return self._carriers[id(part)]
+        return self._framings_of_parts[id(part)]
 
     @cached_property
-    def _carriers(self) -> dict[int, tuple[Framing, ...]]:
+    def _framings_of_parts(self) -> dict[int, tuple[Framing, ...]]:
         return {id(part): framings_of(part.head.decode("utf-8", "backslashreplace")) for part in self.parts}
 
 
 _NOWHERE: Final = Where(file="", line=0)
 
 
-def _unwrapped(line: Line, carriers: Sequence[Framing]) -> Line:
+def _unwrapped(line: Line, framings: Sequence[Framing]) -> Line:
     """Return ``line`` without what its framings put around it; as it is, if it has none of them."""
     text, writers, received_ns, host = line.text, [], line.received_ns, line.host
-    carrier = None
+    innermost: Framed | None = None
+    # what is known so far of the line, from the outermost framing inwards: an inner one that says more wins
     for _ in range(DEEPEST):
-        wrapped = _wrapped(text, carriers)
+        wrapped = _wrapped(text, framings)
         if wrapped is None:
             break
-        text, carrier = wrapped.text, wrapped
+        text, innermost = wrapped.text, wrapped
         if wrapped.writer:
             writers.append(wrapped.writer)
         received_ns, host = wrapped.received_ns or received_ns, wrapped.host or host
-    if carrier is None:
+    if innermost is None:
         return line
-    if carrier.partial:
-        text += _rest(line, carriers)
+    if innermost.partial:
+        text += _rest(line, framings)
 
     def lookahead() -> Iterator[str]:
         for raw in line.lookahead() if line.lookahead is not None else ():
-            after = _unwrapped(Line(text=raw, where=line.where), carriers)
+            after = _unwrapped(Line(text=raw, where=line.where), framings)
             if after.writer == writer:
                 yield after.text
 
@@ -198,18 +199,18 @@ def _unwrapped(line: Line, carriers: Sequence[Framing]) -> Line:
     )
 
 
-def _wrapped(text: str, carriers: Iterable[Framing]) -> Framed | None:
-    return next((wrapped for each in carriers if (wrapped := each.unwrap(text)) is not None), None)
+def _wrapped(text: str, framings: Iterable[Framing]) -> Framed | None:
+    return next((wrapped for each in framings if (wrapped := each.unwrap(text)) is not None), None)
 
 
-def _rest(line: Line, carriers: Sequence[Framing]) -> str:
+def _rest(line: Line, framings: Sequence[Framing]) -> str:
     """Return the other pieces of a line that its framing cut because it was long."""
-    found = ""
+    rest = ""
     for raw in islice(line.lookahead() if line.lookahead is not None else (), _PIECES):
-        piece = _wrapped(raw, carriers)
+        piece = _wrapped(raw, framings)
         if piece is None:
             break
-        found += piece.text
+        rest += piece.text
         if not piece.partial:
             break
-    return found
+    return rest
