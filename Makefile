@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.run
 	$(BIN)/otelmig demo
 
+# what Python compiled is kept, whatever the caller's environment says: every process of the tests would compile it again
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 # against the real Collector, Jaeger and Prometheus's engine, built once from the Go module proxy (5 to 20 minutes)
 test-backends: $(VENV)/.test
