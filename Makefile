@@ -17,8 +17,9 @@ QUICK := -q -n auto \
 demo: $(VENV)/.run
 	$(BIN)/otelmig demo
 
+# what Python compiled is kept, whatever the caller's environment says: every process of the tests would compile it again
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 # with the lowest versions of everything that the package depends on, in an environment of its own
 test-lowest: $(VENV)/.test

@@ -24,13 +24,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from child import compile_package, run
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
-from scan import Source
+from sample_logs import write_many
 
 from otelmig.otlp.delivery import Delivery, Origin
 from otelmig.otlp.payload import Payload
@@ -69,6 +70,7 @@ def main() -> None:
         _deliver(arguments)
     else:
         print(f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}")
+        compile_package()
         with tempfile.TemporaryDirectory() as folder, _receiver(arguments.endpoint) as url:
             _measure(arguments, Path(folder), url)
 
@@ -76,30 +78,31 @@ def main() -> None:
 def _measure(arguments: argparse.Namespace, folder: Path, url: str) -> None:
     log, count = folder / "many.log", arguments.migrations
     for recording, bar_per_s in _RECORDINGS.items():
-        source = Source(recording)
-        with log.open("wb") as file:
-            for number in range(count):
-                file.write(source.migration(number))
+        write_many(log, count, recording)
         command = [sys.executable, "-m", "otelmig", "trace", "-q", str(log), "--otlp", url, "--spool"]
-        runs = [_run([*command, str(folder / f"{recording}-{run}")]) for run in range(arguments.runs)]
-        seconds, peak_mb, account = sorted(runs)[len(runs) // 2]
-        if not account.startswith(f"{count} migrations found, {count} exported;"):
-            raise SystemExit(f"not everything was exported: {account}")
-        per_s = count / seconds
+        runs = [run([*command, str(folder / f"{recording}-{number}")]) for number in range(arguments.runs)]
+        usage = sorted(runs, key=lambda each: each.wall_s)[len(runs) // 2]
+        if not usage.account.startswith(f"{count} migrations found, {count} exported;"):
+            raise SystemExit(f"not everything was exported: {usage.account}")
+        per_s = count / usage.wall_s
         bar = _bar(f"{bar_per_s}/s", met=per_s >= bar_per_s) if bar_per_s else "(no bar)"
         print(
-            f"{count} of {recording} in {log.stat().st_size / 1e6:.0f} MB, trace -q --otlp: {seconds:.1f} s, ", end=""
+            f"{count} of {recording} in {log.stat().st_size / 1e6:.0f} MB, trace -q --otlp: {usage.wall_s:.1f} s "
+            f"(CPU {usage.cpu_s:.1f} s), {per_s:.0f} migrations/s {bar}"
         )
-        print(f"{per_s:.0f} migrations/s {bar}")
-        print(f"its peak memory: {peak_mb:.0f} MB {_bar(f'{_BAR_PEAK_MB} MB', met=peak_mb <= _BAR_PEAK_MB)}")
+        print(
+            f"its peak memory: {usage.peak_mb:.0f} MB {_bar(f'{_BAR_PEAK_MB} MB', met=usage.peak_mb <= _BAR_PEAK_MB)}"
+        )
     ratios = []
     for _ in range(arguments.runs):
         seconds_of = {}
         for role in ("otelmig", "stock"):  # by turns: whatever else the machine does slows both down
             own = [sys.executable, __file__, "--as", role, "--log", str(log), "--endpoint", url]
-            _, peak_mb, said = _run(own)
-            seconds_of[role] = float(said.split()[0])
-            print(f"the traces in hand -> receiver, {role}: {said}, peak memory {peak_mb:.0f} MB")
+            delivered = run(own)
+            seconds_of[role] = float(delivered.account.split()[0])
+            print(
+                f"the traces in hand -> receiver, {role}: {delivered.account}, peak memory {delivered.peak_mb:.0f} MB"
+            )
         ratios.append(seconds_of["stock"] / seconds_of["otelmig"])
     ratio = sorted(ratios)[len(ratios) // 2]
     print(f"otelmig is {ratio:.2f} times as fast as stock {_bar(f'{_BAR_RATIO:.0f} times', met=ratio >= _BAR_RATIO)}")
@@ -107,20 +110,6 @@ def _measure(arguments: argparse.Namespace, folder: Path, url: str) -> None:
 
 def _bar(text: str, *, met: bool) -> str:
     return f"(bar {text}: {'met' if met else 'MISSED'})"
-
-
-def _run(command: list[str]) -> tuple[float, float, str]:
-    """Seconds, the largest resident set in MB, and the last line that it printed."""
-    begin = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        errors.seek(0)
-        said = errors.read().strip()
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command[:5])} ... ends with {process.returncode}: {said}")
-    return time.perf_counter() - begin, usage.ru_maxrss * 1024 / 1e6, said.rpartition("\n")[2]
 
 
 def _deliver(arguments: argparse.Namespace) -> None:

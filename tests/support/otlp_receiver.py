@@ -12,6 +12,7 @@ from collections import Counter
 from concurrent import futures
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,10 @@ class Reply:
     """The connection is reset in the middle of the answer."""
 
 
+_json_request = lru_cache(maxsize=64)(parsed_line)
+"""A body that is sent again is not parsed again, which is slow."""
+
+
 class Receiver:
     """What was received, and what is done next."""
 
@@ -115,7 +120,7 @@ class Receiver:
             body = gzip.decompress(body)
         self.headers.append(headers)
         if headers.get("content-type") == "application/json":
-            request = parsed_line(body)
+            request = _json_request(body)
         else:
             request = ExportTraceServiceRequest.FromString(body)
         if not request.resource_spans:

@@ -1,0 +1,111 @@
+"""Large logs for benchmarks, made of the recordings in ``tests/corpus``."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CORPUS", "Source", "write_dirty_tables", "write_few", "write_many"]
+
+CORPUS = Path(__file__).parent.parent / "tests" / "corpus"
+_STAMP = re.compile(rb"(?m)^cloud-hypervisor: +(\d+)\.(\d{6})s: ")
+_RECORD = re.compile(rb"(?m)^cloud-hypervisor: +[\d.]+s: <[^>\r\n]+> [A-Z]+:([^ \r\n]+) -- ([^\r\n]*)\r\n")
+_TELLING = re.compile(
+    rb"(?i)migrat|precopy|postcopy|downtime|dirty|GPA: |command|pausing|resuming|restor|event|api request|incoming"
+    rb"|starting$|exited|booting vm|guest cpuid|incompatib|mapping at|accepting|connect|uffd|nested|tls"
+)
+"""What lines that otelmig may want to read have in them, and then some."""
+_MOST_OF_A_KIND = 150
+"""Lines printed at one place of the hypervisor's source, so that a chatty one does not crowd out the others."""
+_SHUFFLES = 16
+_WITH_TABLES = "v53.0-linux"
+"""A recording at ``-vv`` of a guest that writes to its memory."""
+_TABLE = b"Dirty Memory Range Table:"
+_ROW = re.compile(rb"<[^>\r\n]+> DEBUG:\S+ -- GPA: [0-9a-f]+ size: (\d+) \(KiB\)\r\n")
+_BETWEEN_ROWS_US = 20
+
+
+class Source:
+    """A real source log that can be told again at other times, which makes it another migration."""
+
+    def __init__(self, recording: str = "v53.0-basicv") -> None:
+        """Read the log of ``recording``."""
+        log = (CORPUS / recording / "source.log").read_bytes()
+        self._between = _STAMP.split(log)[3::3]
+        self._stamps = [int(match[1]) * 10**6 + int(match[2]) for match in _STAMP.finditer(log)]
+
+    def migration(self, number: int) -> bytes:
+        """Return the log of a process that did everything ``number`` microseconds later."""
+        return b"".join(_line(stamp + number, rest) for stamp, rest in self.records())
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield each record: its time in microseconds, and the text from there up to the next record."""
+        yield from zip(self._stamps, self._between, strict=True)
+
+
+def _line(stamp_us: int, rest: bytes) -> bytes:
+    return b"cloud-hypervisor: %3d.%06ds: %b" % (*divmod(stamp_us, 10**6), rest)
+
+
+def write_few(path: Path, size: int) -> None:
+    """Write a migration at the beginning and two later, between real lines that say nothing of one."""
+    source = Source()
+    padding = _padding()
+    with path.open("wb") as file:
+        for number in range(3):
+            file.write(source.migration(number))
+            at = 0
+            while file.tell() < size * (number + 1) // 3:
+                file.write(padding[at % len(padding)])
+                at += 1
+
+
+def _padding() -> list[bytes]:
+    """Return real lines of many kinds in several orders, from all v53 recordings; none speaks of a migration."""
+    kinds: dict[bytes, list[bytes]] = {}
+    for log in sorted(CORPUS.glob("v53*/*.log")):
+        for match in _RECORD.finditer(log.read_bytes()):
+            if not _TELLING.search(match[2]):
+                kinds.setdefault(match[1], []).append(match[0])
+    shuffle = random.Random(1)  # noqa: S311 - no secret
+    lines = [line for kind in kinds.values() for line in shuffle.sample(kind, min(len(kind), _MOST_OF_A_KIND))]
+    orders = []
+    for _ in range(_SHUFFLES):
+        shuffle.shuffle(lines)
+        orders.append(b"".join(lines))
+    return orders
+
+
+def write_many(path: Path, migrations: int, recording: str = "v53.0-basicv") -> None:
+    """Write one process after the other into the same file, each with a migration of its own."""
+    source = Source(recording)
+    with path.open("wb") as file:
+        for number in range(migrations):
+            file.write(source.migration(number))
+
+
+def write_dirty_tables(path: Path, size: int) -> None:
+    """Write one migration at ``-vv`` whose dirty tables are so long that they have ``size`` bytes together.
+
+    Their rows are those of the recording, in any order, each at an address of its own and a little later.
+    """
+    records = list(Source(_WITH_TABLES).records())
+    rows = [match for _, rest in records if (match := _ROW.match(rest)) is not None]
+    tables = sum(_TABLE in rest for _, rest in records)
+    per_table = size // tables // len(_line(0, rows[0][0]))
+    pick = random.Random(1)  # noqa: S311 - no secret
+    later_us = 0
+    with path.open("wb") as file:
+        for stamp_us, rest in records:
+            file.write(_line(stamp_us + later_us, rest))
+            if _TABLE not in rest:
+                continue
+            for number in range(per_table):
+                later_us += _BETWEEN_ROWS_US
+                row = re.sub(rb"GPA: [0-9a-f]+", b"GPA: %x" % (0x1000000 + (number << 16)), pick.choice(rows)[0])
+                file.write(_line(stamp_us + later_us, row))
