@@ -58,7 +58,8 @@ bench: $(VENV)/.test
 # the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
 fuzz: $(VENV)/.test
 	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/cloud_hypervisor/test_cuts.py tests/cloud_hypervisor/test_damaged_stamps.py \
-		tests/clock/test_bounds.py tests/clock/test_conflict.py tests/clock/test_measurement.py tests/clock/test_simulator.py \
+		tests/cloud_hypervisor/test_stamps.py tests/clock/test_bounds.py tests/clock/test_conflict.py \
+		tests/clock/test_drift.py tests/clock/test_proof.py tests/clock/test_measurement.py tests/clock/test_simulator.py \
 		tests/clock/test_simulated_clocks.py
 	$(BIN)/python tests/support/fuzz.py --seconds 600
 

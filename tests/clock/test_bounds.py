@@ -20,17 +20,14 @@ from two_clocks import (
     SEEN,
     Message,
     World,
-    as_secs_f32,
     backward,
     between,
-    printed_ns,
     worlds,
     worst_excess,
 )
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
-from otelmig.hypervisors.cloud_hypervisor.reading.stamps import f32_error_ns
 from otelmig.migration.constraint import Constraint, Endpoint, source_first
 
 if TYPE_CHECKING:
@@ -302,49 +299,6 @@ def test_one_exact_exchange_is_ntp(begin: int, offset: int, there: int, served: 
     lo, hi = _known(bounds.lo_ns(t1)), _known(bounds.hi_ns(t1))
     assert lo + hi == (t2 - t1) + (t3 - t4)
     assert hi - lo == (t4 - t1) - (t3 - t2)
-
-
-# --- 32-bit stamps -----------------------------------------------------------------------------------------------
-
-_BINADES: Final = range(-1, 24)
-"""Powers of two of seconds: half a second to 2^24 s, which is 194 days."""
-
-
-def _binade(power: int) -> tuple[int, int]:
-    """The first and the last nanosecond from ``2^power`` to ``2^(power + 1)`` seconds."""
-    first = (_S << (power + 1)) // 2
-    return first, 2 * first - 1
-
-
-def _error(ns: int) -> tuple[int, int]:
-    """How far the printed text is from ``ns``, and how far it may be."""
-    printed = printed_ns(as_secs_f32(ns))
-    return abs(printed - ns), f32_error_ns(printed)
-
-
-@_checked
-@given(st.sampled_from(_BINADES).flatmap(lambda power: st.integers(*_binade(power))))
-def test_a_32_bit_stamp_contains_the_instant(ns: int) -> None:
-    """What ``as_secs_f32`` makes of a duration is within the stated error of it."""
-    error, allowed = _error(ns)
-    assert error <= allowed
-
-
-@pytest.mark.parametrize("power", _BINADES)
-def test_a_32_bit_stamp_is_little_too_wide(power: int) -> None:
-    """The stated error is less than a quarter above the largest one that occurs, and never below it."""
-    pick = random.Random(power)  # noqa: S311 - no secret
-    first, last = _binade(power)
-    quantum = Fraction(_S) * Fraction(2) ** (power - 23)
-    worst = Fraction()
-    for _ in range(max(_EXAMPLES, 1000)):
-        steps = pick.randrange(1 << 23)
-        halfway = first + math.floor((steps + Fraction(1, 2)) * quantum)  # as far as possible from two 32-bit floats
-        for ns in (min(halfway + pick.randint(-40, 40), last), pick.randint(first, last)):
-            error, allowed = _error(ns)
-            assert error <= allowed
-            worst = max(worst, Fraction(error, allowed))
-    assert worst * 5 > 4, f"{float(worst):.3f} of the stated error is used"
 
 
 # --- cost --------------------------------------------------------------------------------------------------------

@@ -124,3 +124,15 @@ def test_line_feeds_are_counted_in_pieces(data: bytes, cut: st.DataObject) -> No
         patch.setattr(block_scan, "_FEW", 4)
         patch.setattr(block_scan, "_PIECE", 7)
         assert block_scan.line_feeds(bytearray(data), begin, end) == data[begin:end].count(b"\n")
+
+
+def test_a_line_that_is_wanted_twice_is_given_once(tmp_path: Path) -> None:
+    """A message and the mark of a report in one line, or the mark twice, make one line with its own number."""
+    mark, message = "==== Possible seccomp violation ====", " -- Migration complete"
+    lines = [message, f"{message} {mark}", "between", f"{mark} {mark}", message, "after", f"{message} {mark} {mark}"]
+    path = tmp_path / "source.log"
+    path.write_text("".join(f"{line}\n" for line in [*lines, mark]))
+    given = open_input(path).lines(wanted((" -- ",)))
+    assert [(line.where.line, line.text) for line in given] == [
+        (number, line) for number, line in enumerate([*lines, mark], start=1) if line not in ("between", "after")
+    ]

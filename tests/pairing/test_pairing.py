@@ -10,7 +10,7 @@ import pytest
 from clock_states import moved_from
 from restamp import aged, aged_events, from_request, on_port, shifted, until_shutdown
 from scenarios import SCENARIOS
-from trace_invariants import CORPUS, check_traces, inputs
+from trace_invariants import CORPUS, check_traces
 
 from otelmig.errors import UsageError
 from otelmig.pipeline import read_findings
@@ -118,23 +118,6 @@ def test_a_vm_that_came_and_left(tmp_path: Path) -> None:
     findings = read_findings(sorted(tmp_path.iterdir()))
     assert _names(findings) == [("source.log", "middle.log"), ("middle.log", "back.log")]
     check_traces(list(findings.traces(TraceOptions())))
-
-
-def test_event_stream_joins_its_own_log(tmp_path: Path) -> None:
-    """Streams are told by content: events of v48 place phases that its log does not print; strangers stay out."""
-    recording = CORPUS / "v48.0-basic"
-    for number, path in enumerate(inputs("v48.0-basic")):
-        (tmp_path / f"file{number}").write_bytes(path.read_bytes())
-    (with_events,) = read_findings(sorted(tmp_path.iterdir())).migrations
-    (logs_only,) = read_findings([recording / "source.log", recording / "destination.log"]).migrations
-    (stranger,) = read_findings(
-        [recording / "source.log", recording / "destination.log", CORPUS / "v48.0-local" / "source.events.json"]
-    ).migrations
-    assert with_events.source is not None
-    assert logs_only.source is not None
-    assert stranger.source is not None
-    assert "vm_paused" in {str(seen.kind) for seen in with_events.source.observations}
-    assert stranger.source.observations == logs_only.source.observations
 
 
 @pytest.mark.parametrize("days", [1, 10, 30])
@@ -283,17 +266,3 @@ def test_a_lost_command_counts_for_no_other(tmp_path: Path) -> None:
     assert receive.attributes["otelmig.clock.status"] == "bounded"
     lo, hi = (float(str(receive.attributes[f"otelmig.clock.offset.{end}"])) for end in ("min", "max"))
     assert lo <= SCENARIOS["v48.0-tcp"].attempts[0].clock_offset_s <= hi
-
-
-def test_a_stream_that_fits_two_logs_is_neither_s(tmp_path: Path) -> None:
-    """One log is not taken for the stream's only because it leaves the shift a little less room than the other."""
-    recording = CORPUS / "v53.0-dirty"
-    log = (recording / "source.log").read_bytes()
-    looser = b"".join(line for line in log.splitlines(keepends=True) if b"Generating guest CPUID" not in line)
-    (tmp_path / "one.log").write_bytes(log)
-    (tmp_path / "other.log").write_bytes(shifted(looser, 123_457))
-    (tmp_path / "events.json").write_bytes((recording / "source.events.json").read_bytes())
-    findings = read_findings(sorted(tmp_path.iterdir()))
-    notes = {note for trace in findings.traces(TraceOptions()) for note in trace.notes}
-    assert "events.json: fits several logs, so it is read by itself" in notes
-    assert _pairs(findings) == {("one.log", None), ("other.log", None), ("events.json", None)}

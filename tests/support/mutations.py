@@ -1,4 +1,4 @@
-"""Recordings with something done to them: bytes, lines, numbers, stamps, transports; each case follows from a seed."""
+"""Recordings with something done to them: bytes, lines, numbers, stamps, framings; each case follows from a seed."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ class Mutations:
         return b"".join((prefix if self._pick.random() < share else b"") + line for line in _lines(data))
 
     def carried(self, data: bytes) -> bytes:
-        """A log as one of the known transports delivers it."""
+        """A log as one of the known framings carries it."""
         carry = self._pick.choice(_CARRIERS)
         try:
             return carry(data[:LARGEST])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Make = Callable[[str, Endpoint, Endpoint], Constraint]
 
+
 __all__ = [
     "ANY_CONSTRAINT",
     "CLOSE_CONSTRAINT",
@@ -36,6 +37,7 @@ __all__ = [
     "backward",
     "between",
     "clocks",
+    "exact_offset",
     "interpolated",
     "printed_ns",
     "worlds",
@@ -233,3 +235,10 @@ def worst_excess(constraints: Iterable[Constraint], drift_ppb: int) -> int:
             slack = math.ceil(Fraction(abs(upper.at_ns - lower.at_ns) * drift_ppb, _S))
             worst = max(worst, lower.bound_ns - slack - upper.bound_ns)
     return worst
+
+
+def exact_offset(at: int, offset: int) -> list[Constraint]:
+    """The offset at an instant, exactly."""
+    return [
+        Constraint(at_ns=at, bound_ns=offset, upper=upper, rule="r", first=SEEN, second=SEEN) for upper in (True, False)
+    ]

@@ -1,8 +1,7 @@
-"""Clock bounds: they contain the truth, whatever the clocks did within the assumed drift."""
+"""Pruned bounds are the bounds of all constraints, and contain the truth."""
 
 from __future__ import annotations
 
-import struct
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
-from otelmig.hypervisors.cloud_hypervisor.reading.stamps import f32_error_ns
 from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Constraint, Endpoint, destination_first, source_first
 from otelmig.migration.observation import Observation
@@ -118,18 +116,3 @@ def test_pruned_bounds_equal_all_constraints(constraints: list[Constraint], at: 
     assert (hi is None) == (bounds.hi_ns(at) is None)
     assert lo is None or 0 <= lo - (bounds.lo_ns(at) or 0) <= 1
     assert hi is None or 0 <= (bounds.hi_ns(at) or 0) - hi <= 1
-
-
-def _f32(value: float) -> float:
-    found: float = struct.unpack("<f", struct.pack("<f", value))[0]
-    return found
-
-
-@settings(max_examples=1000)
-@given(st.integers(0, 4_000_000), st.integers(0, _S - 1))
-def test_f32_stamps_contain_the_instant(seconds: int, nanos: int) -> None:
-    """What `as_secs_f32` prints with six decimals is within the stated error of the true duration."""
-    printed = f"{_f32(_f32(float(seconds)) + _f32(_f32(float(nanos)) / _f32(1e9))):.6f}"
-    whole, _, fraction = printed.partition(".")
-    value = int(whole) * _S + int(fraction) * 1_000
-    assert abs(value - (seconds * _S + nanos)) <= f32_error_ns(value)

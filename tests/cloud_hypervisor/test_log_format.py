@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from restamp import from_request, shifted
-from scenarios import SCENARIOS
 from trace_invariants import CORPUS, check_traces
 
 from otelmig.errors import UsageError
@@ -18,7 +16,6 @@ from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_FORMAT, KNOW
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
 from otelmig.hypervisors.log_options import LogOptions
-from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
 from otelmig.pipeline import trace_migrations
 
@@ -162,42 +159,3 @@ def test_a_year_that_is_not_printed(printed: bytes, written: datetime, expected:
     (trace,) = trace_migrations(paths)
     check_traces([trace])
     assert datetime.fromtimestamp(trace.root.start_ns // 10**9, UTC).date().isoformat() == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "unit_ns"),
-    [
-        ("{wallclock} {msg}", "2026-05-21T06:02:15Z x", 10**9),
-        ("{wallclock} {msg}", "2026-05-21T06:02:15.542Z x", 10**6),
-        ("{wallclock} {msg}", "2026-05-21T06:02:15.542701Z x", 10**3),
-        ("{year}-{month}-{day} {hour}:{minute}:{second} {msg}", "2026-05-21 06:02:15 x", 10**9),
-        ("{year}-{month}-{day} {hour}:{minute}:{second}.{micros} {msg}", "2026-05-21 06:02:15.542701 x", 10**3),
-    ],
-)
-def test_a_stamp_holds_all_that_is_printed_so(text: str, line: str, unit_ns: int) -> None:
-    """A printed time is cut, so what it stands for goes from there to just before the next."""
-    reader = RecordReader(forms=[compile_log_format(text)], options=LogOptions(), latest_ns=_AT_NS + 3600 * 10**9)
-    record = reader.record(line)
-    assert record is not None
-    printed_ns = _AT_NS // unit_ns * unit_ns
-    assert record.stamp.lo_ns <= printed_ns
-    assert record.stamp.hi_ns >= printed_ns + unit_ns - 1
-
-
-@pytest.mark.parametrize("uptime_s", [150, 1_500])
-@pytest.mark.parametrize(
-    ("name", "dialect", "exact"),
-    [("v36.0-tunnel", "v36.0..v37.0", True), ("v45.0-tcp", "v43.0..v51.0", False), ("v53.0-tcp", "v53.0", False)],
-)
-def test_stamps_that_look_alike_in_all_releases(
-    name: str, dialect: str, uptime_s: int, tmp_path: Path, *, exact: bool
-) -> None:
-    """From 100 s on v36 to v48 print what later ones print: exact if the rest of the log tells, else 32-bit floats."""
-    log = from_request(shifted(SCENARIOS[name].files["source.log"], uptime_s * 10**6))
-    (tmp_path / "source.log").write_bytes(log)
-    (trace,) = trace_migrations([tmp_path / "source.log"])
-    assert str(trace.resources[Role.SOURCE]["cloud_hypervisor.log.dialect"]).startswith(dialect)
-    resolution = trace.root.attributes["otelmig.clock.resolution"]
-    assert isinstance(resolution, float)
-    last_bit = 2.0 ** (uptime_s.bit_length() - 24)
-    assert resolution == 2e-6 if exact else last_bit < resolution < last_bit + 2e-6

@@ -1,4 +1,4 @@
-"""What is done about the offset, and in every state of the clocks: reversible, honest, and never in 1970."""
+"""Where a clock mode puts the destination: moved as a whole, or left as it is; printed stamps can be read back."""
 
 from __future__ import annotations
 
