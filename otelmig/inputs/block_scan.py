@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     import re
@@ -15,24 +15,19 @@ __all__ = ["BlockScan", "Span", "every_line", "line_feeds"]
 
 _COLUMNS: Final = 512
 """At most this many columns are looked at for what makes a run of lines: each needs a pattern of its own."""
+_ALONE: Final = ()
 _FEW: Final = 1 << 12
 """Bytes up to which line feeds are counted one by one."""
 _PIECE: Final = 1 << 16
 """Bytes copied at once where line feeds are counted: for larger pieces the allocator asks the system each time."""
 
 
-class Span(NamedTuple):
-    """Where a wanted line stands in its block, and the lines of its kind after it that are taken together with it."""
+Span: TypeAlias = "tuple[int, int, int, Sequence[bytes], int]"
+"""Where a wanted line stands in its block: where it begins, where it ends (without its line feed), and where the next
+line begins; then what was captured of each line, if several lines are taken together, and where the last one begins.
 
-    begin: int
-    end: int
-    """Of the line, without its line feed."""
-    after: int
-    """Where the next line begins."""
-    run: Sequence[bytes] = ()
-    """What was captured of each line, if they are several."""
-    last: int = 0
-    """Where the last of these lines begins."""
+(A plain tuple, because there may be millions of them and a named one takes ten times as long to make.)
+"""
 
 
 class BlockScan:
@@ -58,41 +53,43 @@ class BlockScan:
                 near = self._near = True
             mark = block.find(marker, position, start) if near else -1
             if mark >= 0:
-                span = _line_around(block, position, mark, mark, until)
+                at = stop = mark
             elif match is not None:
-                span = self._run(block, _line_around(block, position, start, match.end(), until), match, until)
+                at, stop = match.span()
             else:
                 return
-            yield span
-            position = span.after
+            begin = block.rfind(b"\n", position, at) + 1 or position
+            end = block.find(b"\n", stop, until)
+            end = until if end < 0 else end
+            if mark < 0 and match is not None and match.lastgroup is not None:
+                span = self._run(block, (begin, end, end + 1, _ALONE, begin), match, until)
+                position = span[2]
+                yield span
+            else:
+                position = end + 1
+                yield begin, end, position, _ALONE, begin
             if start < position:
                 match = search(block, position, until)
 
     def _run(self, block: bytearray, line: Span, match: re.Match[bytes], until: int) -> Span:
         """Return ``line`` together with the lines of its kind that follow it."""
+        begin, end, following, _, _ = line
         kind, run_pattern = match.lastgroup, self._wanted.run_pattern
         if kind is None or run_pattern is None:
             return line
-        column = match.start(kind) - line.begin
-        if column >= _COLUMNS or not block.startswith(match[kind], line.after + column, until):
+        column = match.start(kind) - begin
+        if column >= _COLUMNS or not block.startswith(match[kind], following + column, until):
             return line
         pattern = run_pattern(column)
-        captures: list[bytes] = pattern.findall(block, line.begin, until)
+        captures: list[bytes] = pattern.findall(block, begin, until)
         after = until
         if not captures[-1]:  # the run ends in this block, before what the last match took
             captures.pop()
-            for each in islice(pattern.finditer(block, line.begin, until), len(captures)):
+            for each in islice(pattern.finditer(block, begin, until), len(captures)):
                 after = each.end()
         if len(captures) <= 1:
             return line
-        return Span(line.begin, line.end, after, captures, block.rfind(b"\n", line.begin, after - 1) + 1)
-
-
-def _line_around(block: bytearray, position: int, start: int, stop: int, until: int) -> Span:
-    begin = block.rfind(b"\n", position, start) + 1 or position
-    end = block.find(b"\n", stop, until)
-    end = until if end < 0 else end
-    return Span(begin, end, end + 1)
+        return begin, end, after, captures, block.rfind(b"\n", begin, after - 1) + 1
 
 
 def every_line(block: bytearray, until: int) -> Iterator[Span]:
@@ -101,7 +98,7 @@ def every_line(block: bytearray, until: int) -> Iterator[Span]:
     while begin < until:
         end = block.find(b"\n", begin, until)
         end = until if end < 0 else end
-        yield Span(begin, end, end + 1)
+        yield begin, end, end + 1, _ALONE, begin
         begin = end + 1
 
 

@@ -295,11 +295,9 @@ def _glance_s(method: Callable[[Any], Any], subject: str | bytes) -> float:
 
 
 def _is_suspicious(method: Callable[[Any], Any], text: str | bytes, subject: Callable[[int], str | bytes]) -> bool:
-    """Look twice: what is fast once is fast, and slow may be the machine, which is busy with something else."""
-    glance_s = _glance_s(method, text)
-    if glance_s >= _TRIVIAL_S and glance_s != float("inf"):
-        glance_s = min(glance_s, _glance_s(method, text))
-    return glance_s >= _TRIVIAL_S and glance_s >= 0.7 * _GROWTH_OF_PATTERN * _glance_s(method, subject(_SUBJECT // 4))
+    """Whether a text seems to cost too much for its length; a second look tells that from a machine that is busy."""
+    enough_s = max(_TRIVIAL_S, 0.7 * _GROWTH_OF_PATTERN * _glance_s(method, subject(_SUBJECT // 4)))
+    return _glance_s(method, text) >= enough_s and _glance_s(method, text) >= enough_s
 
 
 def _grows_too_fast(method: Callable[[Any], Any], subject: Callable[[int], str | bytes]) -> str | None:
