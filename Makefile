@@ -53,6 +53,8 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/feed.py
 	$(BIN)/python benchmarks/clock.py
 	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/scan.py --parts
+	$(BIN)/python benchmarks/alternatives.py
 	$(BIN)/python benchmarks/export.py
 
 # the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
