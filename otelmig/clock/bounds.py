@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["ClockBounds", "Contradiction", "clock_bounds"]
 
 _SEARCH_NS: Final = 1 << 62
+_APPROACHES: Final = 2
+"""Each takes an instant nearer to the one that is looked for by a factor of the drift; the search does the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +72,18 @@ class ClockBounds:
         """Return the earliest source time at which the destination's clock can read ``destination_ns``."""
         if not self.uppers:
             return None
-        return _first_true(
-            lambda at: at + (self.hi_ns(at) or 0) >= destination_ns,
-            destination_ns - (self.uppers[0].bound_ns),
-        )
+        around = destination_ns - self.uppers[0].bound_ns
+        for _ in range(_APPROACHES):
+            around = destination_ns - (self.hi_ns(around) or 0)
+        return _first_true(lambda at: at + (self.hi_ns(at) or 0) >= destination_ns, around)
 
     def latest_source_ns(self, destination_ns: int) -> int | None:
         """Return the latest source time at which the destination's clock can read ``destination_ns``."""
         if not self.lowers:
             return None
         around = destination_ns - self.lowers[0].bound_ns
+        for _ in range(_APPROACHES):
+            around = destination_ns - (self.lo_ns(around) or 0)
         return _first_true(lambda at: at + (self.lo_ns(at) or 0) > destination_ns, around) - 1
 
     def _slack(self, constraint: Constraint, at_ns: int) -> int:

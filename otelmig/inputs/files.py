@@ -175,15 +175,19 @@ class InputFile:
             self._end_early(error)
             return lambda _: 0
 
+        left = self.size + 1  # the last byte is for what shows that the file ends there, or goes on
+
         def read(at: int) -> int:
-            if len(buffer) - at < min(_BLOCK, self.size + 1):
-                buffer.extend(bytes(_BLOCK))  # a long line
+            nonlocal left
+            if len(buffer) - at < min(_BLOCK, left):
+                buffer.extend(bytes(_BLOCK))  # a long line, or the file grows
             try:
                 with memoryview(buffer) as view:
                     count: int = file.readinto(view[at : at + _BLOCK])
             except OSError as error:
                 self._end_early(error)
                 return 0
+            left = max(left - count, 1)
             if self.progress is not None:
                 self.progress(count)
             return count
