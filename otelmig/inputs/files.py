@@ -54,6 +54,9 @@ class InputFile:
     """
 
     path: Path
+    """Where its bytes are."""
+    place: Path
+    """Where it was found: what tells it from every other input; never leaves the machine."""
     name: str
     size: int
     mtime_ns: int
@@ -229,20 +232,22 @@ def open_input(path: Path, progress: Callable[[int], None] | None = None) -> Inp
     """
     try:
         if path == STDIN:
-            return _spooled(sys.stdin.buffer, "stdin", progress)
+            return _spooled(sys.stdin.buffer, path, "stdin", progress)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise InputError(f"{shown_name(path)}: a directory")
         if not stat.S_ISREG(status.st_mode):
             with path.open("rb") as stream:
-                return _spooled(stream, shown_name(path.name), progress)
-        file = InputFile(path=path, name=shown_name(path.name), size=status.st_size, mtime_ns=status.st_mtime_ns)
+                return _spooled(stream, path, shown_name(path.name), progress)
+        file = InputFile(
+            path=path, place=path, name=shown_name(path.name), size=status.st_size, mtime_ns=status.st_mtime_ns
+        )
         return replace(_with_head(file), progress=progress)
     except OSError as error:
         raise InputError(f"{shown_name(path)}: {os.strerror(error.errno or 0)}") from error
 
 
-def _spooled(stream: BinaryIO, name: str, progress: Callable[[int], None] | None) -> InputFile:
+def _spooled(stream: BinaryIO, place: Path, name: str, progress: Callable[[int], None] | None) -> InputFile:
     """Return an input for what can be read only once: a temporary file, which is gone when the input is."""
     spool = tempfile.NamedTemporaryFile(prefix="otelmig-")  # noqa: SIM115 - lives as long as the input does
     while block := stream.read(_BLOCK):
@@ -252,7 +257,7 @@ def _spooled(stream: BinaryIO, name: str, progress: Callable[[int], None] | None
     spool.flush()
     size = os.fstat(spool.fileno()).st_size
     return _with_head(
-        InputFile(path=Path(spool.name), name=name, size=size, mtime_ns=time.time_ns(), keeps_alive=spool)
+        InputFile(path=Path(spool.name), place=place, name=name, size=size, mtime_ns=time.time_ns(), keeps_alive=spool)
     )
 
 

@@ -14,7 +14,7 @@ __all__ = ["NO_STREAM", "Head", "Host", "Line", "Stream", "Where"]
 
 
 class Where(NamedTuple):
-    """A place in an input: base name and line number, counted from 1 as text editors do."""
+    """A place in an input: its name and the line number, counted from 1 as text editors do."""
 
     file: str
     line: int
@@ -37,7 +37,7 @@ class Head:
     """The beginning of a stream: what a hypervisor recognises its own streams by."""
 
     name: str
-    """The base name of the stream, for messages."""
+    """The name of the stream, for messages."""
     data: bytes
     """The first bytes as they stand in the file, decompressed."""
     lines: tuple[str, ...]
@@ -53,7 +53,7 @@ class Stream:
     key: str
     """Tells the stream from every other of a run; may be a path, so it never leaves the machine."""
     name: str
-    """The base name."""
+    """The base name; with the folders that tell it from others of that name, where there are any."""
     stem: str
     """The key without the name's last suffix: what belongs to one process is often called alike."""
     head: Head

@@ -40,12 +40,12 @@ class InputLog:
     @property
     def key(self) -> str:
         """Tells the log from every other input; a path, so it never leaves the machine."""
-        return str(self.parts[-1].path)
+        return str(self.parts[-1].place)
 
     @property
     def stem(self) -> str:
         """The key without the name's last suffix: what belongs to one process is often called alike."""
-        return str(self.parts[-1].path.with_suffix(""))
+        return str(self.parts[-1].place.with_suffix(""))
 
     @property
     def head(self) -> bytes:

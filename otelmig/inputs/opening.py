@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.errors import InputError
 from otelmig.inputs.files import STDIN, open_input
 from otelmig.inputs.log import InputLog
-from otelmig.inputs.rotation import rotations
+from otelmig.inputs.rotation import distinctly_named, rotations
 from otelmig.inputs.shown_name import shown_name
 
 if TYPE_CHECKING:
@@ -49,12 +49,11 @@ def open_inputs(
         if real in opened:
             continue
         opened.add(real)
-        if file.size == 0:
-            notes += [f"{file.name}: empty"] if folder is None else []
-        else:
-            files.append(file)
+        files.append(file)
     logs = []
-    for name, parts, copies in rotations(files):
+    files = distinctly_named(files)
+    notes += [f"{file.name}: empty" for file in files if file.size == 0 and file.folder is None]
+    for name, parts, copies in rotations(file for file in files if file.size):
         logs.append(InputLog(name=name, parts=tuple(parts)))
         notes += copies
     return sorted(logs, key=lambda log: (log.name, log.parts[0].size, log.head)), errors, sorted(notes)

@@ -6,16 +6,21 @@ date, the older), as logrotate names them; the one without a suffix is the newes
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from otelmig.inputs.shown_name import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.inputs.files import InputFile
 
-__all__ = ["rotations"]
+__all__ = ["distinctly_named", "rotations"]
 
 _COMPRESSED: Final = re.compile(r"\.(?:gz|xz|zst|bz2)$")
 _NUMBERED: Final = re.compile(r"^(?P<base>.{1,512})\.(?P<number>\d{1,4})$")
@@ -39,7 +44,7 @@ def rotations(files: Iterable[InputFile]) -> Iterable[tuple[str, Sequence[InputF
     groups: dict[tuple[str, str], list[tuple[tuple[int, str], InputFile]]] = defaultdict(list)
     for file in files:
         base, age = _base_name(file.name)
-        groups[str(file.path.parent), base].append((age, file))
+        groups[str(file.place.parent), base].append((age, file))
     for (_, base), group in groups.items():
         ordered = sorted(group, key=lambda item: (item[0], item[1].compression is not None, item[1].name))
         parts: list[InputFile] = []
@@ -50,3 +55,45 @@ def rotations(files: Iterable[InputFile]) -> Iterable[tuple[str, Sequence[InputF
             else:
                 parts.append(file)
         yield (base if len(parts) > 1 else parts[0].name), parts, notes
+
+
+def distinctly_named(files: Sequence[InputFile]) -> list[InputFile]:
+    """Return ``files`` with the folders in their names that tell logs of one name apart, as few as do.
+
+    ``hostA/ch.log`` and ``hostB/ch.log``, for instance; names that are distinct stay as they are.
+    """
+    folders: dict[str, set[Path]] = defaultdict(set)
+    for file in files:
+        folders[_base_name(file.name)[0]].add(_folder(file))
+    prefixes = {base: _distinct_ends(alike) for base, alike in folders.items() if len(alike) > 1}
+    return [
+        file if (ends := prefixes.get(_base_name(file.name)[0])) is None else _named_after(file, ends[_folder(file)])
+        for file in files
+    ]
+
+
+def _folder(file: InputFile) -> Path:
+    """Return the folder that the name of ``file`` is relative to."""
+    place = Path(os.path.abspath(file.place))  # noqa: PTH100 - links stay as they were named
+    return place.parents[file.name.count("/")]
+
+
+def _named_after(file: InputFile, folder: Path) -> InputFile:
+    return replace(file, name=f"{shown_name(folder)}/{file.name}".replace("//", "/"))
+
+
+def _distinct_ends(folders: Iterable[Path]) -> dict[Path, Path]:
+    """Return of each folder the shortest end of its path that no other one ends with."""
+    counts: dict[tuple[str, ...], int] = defaultdict(int)
+    for folder in folders:
+        for length in range(1, len(folder.parts) + 1):
+            counts[folder.parts[-length:]] += 1
+    return {
+        folder: Path(
+            *next(
+                (end for length in range(1, len(folder.parts) + 1) if counts[end := folder.parts[-length:]] == 1),
+                folder.parts,
+            )
+        )
+        for folder in folders
+    }

@@ -25,7 +25,7 @@ class Vmm:
     system: str
     """The hypervisor, as ``vm.migration.system.name`` names it."""
     name: str
-    """The base name of its log, with ``[WRITER]`` or ``#2`` where several processes wrote to it."""
+    """The name of its log, with ``[WRITER]`` or ``#2`` where several processes wrote to it."""
     inputs: tuple[str, ...]
     """The keys of the inputs that it was read from: its log first, if there is one, then what was given beside it."""
     domain: ClockDomain

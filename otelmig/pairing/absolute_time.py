@@ -8,6 +8,7 @@ from otelmig.clock.epoch import Tie
 from otelmig.errors import UsageError
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
+from otelmig.pairing.naming import ambiguous, meant_by
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
@@ -62,7 +63,12 @@ def anchored_processes(sides: Sequence[Side], anchors: Mapping[str, Anchor]) -> 
     """Return the anchors by the key of the process they are for."""
     by_key: dict[str, Anchor] = {}
     for name, anchor in anchors.items():
-        matching = [side for side in sides if name in (str(side.role), side.vmm.name)]
+        matching = [side for side in sides if name == str(side.role)]
+        if not matching:
+            matching = [sides[index] for index in meant_by(name, ((side.vmm.name, side.vmm) for side in sides))]
+            names = sorted({side.vmm.name for side in matching})
+            if len(names) > 1:
+                raise ambiguous("anchors", name, names)
         if sides and not matching:
             known = [*Role, *(side.vmm.name for side in sides)]
             text = f"`anchors`: no side or log is called {name!r} (want source, destination, or a log's name)"

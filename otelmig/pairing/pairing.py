@@ -32,6 +32,7 @@ from otelmig.pairing.candidate import (
 )
 from otelmig.pairing.matching import Edge, unique_matching
 from otelmig.pairing.migration import Migration, unpaired
+from otelmig.pairing.naming import ambiguous, meant_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -195,8 +196,10 @@ def _forced(
 
 
 def _named(name: str, sides: Sequence[Side], role: str) -> int:
-    matching = [index for index, side in enumerate(sides) if side.name == name]
-    if len(matching) != 1:
+    matching = meant_by(name, ((side.name, side.vmm) for side in sides))
+    if len(matching) > 1:
+        raise ambiguous("pairs", name, [sides[index].name for index in matching])
+    if not matching:
         names = ", ".join(side.name for side in sides) or "none"
         known = [side.name for side in sides]
         raise UsageError(f"`pairs`: no {role} is called {name!r} (there are: {names})", unknown=name, known=known)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from otelmig.trace.span import AttributeValue, Trace
 
-__all__ = ["blackout_text", "clock_lines", "drift_text"]
+__all__ = ["blackout_text", "clock_lines", "drift_text", "missing_side"]
 
 _BLACKOUT: Final = (
     names.VM_MIGRATION_BLACKOUT_DURATION,
@@ -35,7 +35,7 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
     """Yield sentences about the offset, each with its style: ``plain``, or ``error`` where the clocks contradict."""
     receive = trace.first(SpanName.RECEIVE)
     if receive is None or trace.root.role is Role.DESTINATION:
-        yield f"only one: the log of the {'source' if receive is not None else 'destination'} is not here", "plain"
+        yield f"only one: {missing_side(trace)}", "plain"
         return
     clock = receive.attributes
     status = clock.get(names.OTELMIG_CLOCK_STATUS)
@@ -60,6 +60,14 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
             f"they drifted by at least {needed}, more than was to be assumed: {assumed} are allowed for",
             "plain",
         )
+
+
+def missing_side(trace: Trace) -> str:
+    """Return what to do about the side that a trace lacks."""
+    missing = Role.SOURCE if trace.root.role is Role.DESTINATION else Role.DESTINATION
+    if trace.root.attributes.get(names.OTELMIG_PAIRING_REASONS):
+        return f"no log of a {missing} fits without doubt"
+    return f"add the {missing}'s log"
 
 
 def _assumed(clock: Mapping[str, AttributeValue]) -> AttributeValue | None:

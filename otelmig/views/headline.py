@@ -8,7 +8,7 @@ from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import dialect_attribute
 from otelmig.trace.spans import SpanName
-from otelmig.views.clock_text import blackout_text, clock_lines
+from otelmig.views.clock_text import blackout_text, clock_lines, missing_side
 from otelmig.views.summary import start_time
 from otelmig.views.units import duration, number, size, texts
 
@@ -134,7 +134,8 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
         yield f"writing the log cost {cost}: less verbosity avoids it", "plain"
     completeness = root.get(names.OTELMIG_EVIDENCE_COMPLETENESS)
     if completeness == "partial":
-        yield "evidence is partial: a side is missing, or a log stops before the end", "dim"
+        what = missing_side(trace) if len(trace.resources) == 1 else "a log stops before the end"
+        yield f"evidence is partial: {what}", "dim"
     elif completeness == "inferred":
         text = "some phases are inferred from timestamps: the log prints no breakdown of the downtime"
         yield f"{text} (otelmig doctor says which flag would)", "dim"

@@ -286,6 +286,8 @@ def test_each_side_alone(name: str) -> None:
         assert trace.root.attributes["otelmig.evidence.completeness"] == "partial"
         assert set(trace.resources) == {role}
         text = render_waterfall(trace, width=80, color=False)
-        assert "evidence is partial: a side is missing" in text
+        missing = {"source": "destination", "destination": "source"}[role]
+        assert f"only one: add the {missing}'s log" in text
+        assert f"evidence is partial: add the {missing}'s log" in text
         assert ("receive  (dest.)" in text) == (role == "destination")
         assert ("\ndowntime " in text) == (role == "source")
