@@ -232,6 +232,12 @@ VM_MIGRATION_DOWNTIME_DURATION: Final = _attribute(
     "root, downtime",
     "the hypervisor's own word; absent where it says none",
 )
+VM_MIGRATION_DOWNTIME_TARGET_MISSED: Final = _attribute(
+    "vm.migration.downtime.target_missed",
+    "bool",
+    "root, downtime",
+    "whether the printed downtime is over the target of the same migration; absent where either is not printed",
+)
 VM_MIGRATION_DOWNTIME_ESTIMATED: Final = _attribute(
     "vm.migration.downtime.estimated",
     "double, s",

@@ -9,6 +9,7 @@ from otelmig.migration.side import Result
 from otelmig.trace import attributes as names
 from otelmig.trace.doubt import doubts
 from otelmig.trace.drafting.aligned_sides import seconds
+from otelmig.trace.phases.downtime import target_missed
 from otelmig.trace.phases.guest import guest_after
 from otelmig.trace.phases.source import phase
 from otelmig.trace.spans import SpanName
@@ -93,6 +94,7 @@ def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str
         attributes[names.VM_MIGRATION_DURATION] = _seconds(downtime.migration_ns)
         printed = downtime.duration
         attributes[names.VM_MIGRATION_DOWNTIME_DURATION] = None if printed is None else seconds(printed.ns)
+        attributes[names.VM_MIGRATION_DOWNTIME_TARGET_MISSED] = target_missed(downtime)
     return attributes
 
 

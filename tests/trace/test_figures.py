@@ -215,3 +215,24 @@ def test_a_destination_that_was_told_to_abandon(tmp_path: Path) -> None:
     assert root.attributes["vm.migration.result"] == "failure"
     assert root.attributes["error.type"] == "receive_failed"
     assert root.attributes["vm.migration.guest.location"] == "unknown"
+
+
+# --- the target -----------------------------------------------------------------------------------------------------
+
+_GOAL = re.compile(rb"of 103ms \(goal was \d+ms\)")
+
+
+@pytest.mark.parametrize(("goal_ms", "missed"), [(104, False), (103, False), (102, True)])
+def test_whether_the_target_is_missed(goal_ms: int, missed: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+    """The printed downtime over its own target, on the root and on `downtime`; not the length of a span."""
+    trace = _of_scenario(tmp_path, "v53.0-tcp", lambda log: _GOAL.sub(b"of 103ms (goal was %dms)" % goal_ms, log))
+    for span in (trace.root, _named(trace, "downtime")):
+        assert span.attributes["vm.migration.downtime.duration"] == 0.103
+        assert span.attributes["vm.migration.downtime.target_missed"] is missed
+
+
+def test_a_release_that_prints_no_downtime_does_not_say(tmp_path: Path) -> None:
+    """Neither on the root nor on `downtime`, however long that is."""
+    trace = _of_scenario(tmp_path, "v50.0-tcp")
+    for span in (trace.root, _named(trace, "downtime")):
+        assert "vm.migration.downtime.target_missed" not in span.attributes

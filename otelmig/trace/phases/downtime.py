@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otelmig.trace.drafting.aligned_sides import AlignedSides
     from otelmig.trace.drafting.timeline import Moment
 
-__all__ = ["downtime"]
+__all__ = ["downtime", "target_missed"]
 
 _NOTHING: Final = (0, 0)
 
@@ -40,6 +40,8 @@ def downtime(aligned: AlignedSides, side: Side) -> SpanDraft | None:
         span.attributes[names.VM_MIGRATION_DOWNTIME_DURATION] = seconds(ended.duration.ns)
     if ended.target_ns is not None:
         span.attributes[names.VM_MIGRATION_DOWNTIME_TARGET] = seconds(ended.target_ns)
+    if (missed := target_missed(ended)) is not None:
+        span.attributes[names.VM_MIGRATION_DOWNTIME_TARGET_MISSED] = missed
     printed_parts = side.sent.downtime_parts
     if printed_parts is None:
         span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
@@ -53,6 +55,13 @@ def downtime(aligned: AlignedSides, side: Side) -> SpanDraft | None:
             parts = _parts_by_breakdown(aligned, span, printed_parts)
     _finish(aligned, span, parts)
     return span
+
+
+def target_missed(ended: Downtime) -> bool | None:
+    """Return whether the printed downtime is over its own target, both as printed; None if either is not."""
+    if ended.duration is None or ended.target_ns is None:
+        return None
+    return ended.duration.ns > ended.target_ns
 
 
 def _printed_parts(parts: DowntimeParts) -> Iterator[tuple[SpanName, str, Printed]]:
