@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from scenarios import SCENARIOS
 from trace_invariants import check_traces
 
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.pipeline import read_findings, trace_migrations
 
 if TYPE_CHECKING:
@@ -118,12 +119,83 @@ def test_statistics_beside_a_log(tmp_path: Path) -> None:
 
 
 def test_damaged_statistics(tmp_path: Path) -> None:
-    """What is no answer is counted; the rest is read."""
+    """What is no answer is counted, be it an object, the rest of one, or a line between them; the rest is read."""
     path = _written(tmp_path / "progress.jsonl", *_RUNNING)
-    path.write_text(path.read_text() + '{"timestamp_begin_ms": 1, "time\n[1]\n{"timestamp_begin_ms":-5}\n')
+    path.write_text(path.read_text() + '[1]\n{"timestamp_begin_ms": 1, "time\n[1]\n{"timestamp_begin_ms":-5}\n{"time')
     findings = read_findings([path])
     assert len(findings.migrations) == 1
-    assert findings.not_understood == {"no migration statistics in this JSON": 3}
+    assert findings.not_understood == {"no migration statistics in this JSON": 4}
+
+
+_ANSWERS: Final = [*_RUNNING[1:], _answer(1700, {"Finished": {}}, 2)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(json.dumps(answer, indent=2) + "\n" for answer in _ANSWERS),
+        "null\n" + "\n".join(json.dumps(answer, indent=4) for answer in _ANSWERS),
+        json.dumps(_ANSWERS, indent=2),
+        json.dumps(_ANSWERS),
+        "".join(json.dumps(answer) for answer in _ANSWERS),
+        "\r\n".join(json.dumps(answer, indent=2).replace("\n", "\r\n") for answer in _ANSWERS),
+    ],
+    ids=["pretty", "indented", "array", "one-line array", "concatenated", "crlf"],
+)
+def test_answers_however_they_are_printed(text: str, tmp_path: Path) -> None:
+    """Pretty-printed, concatenated, an array: the very trace that one answer a line gives, and no line is left over."""
+    name = tmp_path / "progress.json"
+    _written(name, *_ANSWERS)
+    (expected,) = trace_migrations([name])
+    name.write_bytes(text.encode())
+    findings = read_findings([name])
+    assert findings.not_understood == {}
+    (trace,) = trace_migrations([name])
+    assert [(span.name, span.start_ns, span.end_ns) for span in trace.spans] == [
+        (span.name, span.start_ns, span.end_ns) for span in expected.spans
+    ]
+
+
+def _end_of(path: Path) -> tuple[float, float]:
+    """Return the middle and half the width of the interval of the end, in ms since the begin."""
+    (migration,) = read_findings([path]).migrations
+    stamp = migration.reference.last.stamp
+    return stamp.ns / _MS - _BEGIN, stamp.error_ns / _MS
+
+
+def test_statistics_stand_still_at_the_end(tmp_path: Path) -> None:
+    """Whenever a migration that is over is asked for its progress, it tells when it ended, to a millisecond."""
+    over = _answer(1700, {"Finished": {}}, 2)
+    path = _written(tmp_path / "progress.jsonl", *_RUNNING, over, over, over)
+    assert _end_of(path) == (1700, 1)
+    _written(path, *_RUNNING[:3], over)
+    assert _end_of(path) == (1700, 1)
+
+
+def test_statistics_that_go_on_after_the_end(tmp_path: Path) -> None:
+    """Answers of another time after the end are stamped when they are made: the end is known to within two answers."""
+    over = [_answer(after, {"Finished": {}}, 2) for after in (1700, 1800, 1900)]
+    path = _written(tmp_path / "progress.jsonl", *_RUNNING, *over)
+    assert _end_of(path) == (1650.5, 50.5)
+
+
+@pytest.mark.parametrize(("estimate", "told"), [(0, None), (300, None), (120, 0.12), (299, 0.299)])
+def test_estimates_that_are_none(estimate: int, told: float | None, tmp_path: Path) -> None:
+    """0 is no estimate; what was configured is filled in where there is none."""
+    passing = _answer(1000, _ongoing("MemoryPrecopy"), 2, downtime_estimated_ms=estimate)
+    path = _written(tmp_path / "progress.jsonl", _RUNNING[1], passing, _answer(1700, {"Finished": {}}, 2))
+    (trace,) = trace_migrations([path])
+    assert trace.named("memory iteration")[1].attributes.get("vm.migration.downtime.estimated") == told
+
+
+def test_the_acknowledged_start(tmp_path: Path) -> None:
+    """The phase `Started` says that the receiver took the migration on: between this answer and the one before."""
+    answers = _answer(5, _ongoing("Starting")), _answer(40, _ongoing("Started")), _answer(90, _ongoing("Started"))
+    path = _written(tmp_path / "progress.jsonl", *answers)
+    (migration,) = read_findings([path]).migrations
+    assert migration.reference.sent.answered
+    (taken,) = [seen for seen in migration.reference.observations if seen.kind is Kind.START_ACKNOWLEDGED]
+    assert (taken.stamp.lo_ns, taken.stamp.hi_ns) == ((_BEGIN + 5) * _MS, (_BEGIN + 41) * _MS)
 
 
 def _finished(begin_ms: int, after_ms: int) -> dict[str, Any]:

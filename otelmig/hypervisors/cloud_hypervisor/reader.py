@@ -26,7 +26,6 @@ from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
 )
 from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import OpenStreams, common_name
 from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
-from otelmig.hypervisors.cloud_hypervisor.reading.reasons import UnparsedLine
 from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader, reader_for
 from otelmig.hypervisors.hypervisor import ReadingReport
 
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import NoLog
     from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.reasons import UnparsedLine
     from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import Line, Stream
     from otelmig.migration.side import Side
@@ -93,9 +93,7 @@ class CloudHypervisorReader:
             return self._sides_of_events(events) if events.take(line) else ()
         if stream.key in self._all.statistics:
             self.report.lines_lost += line.lost_before
-            answer = self._all.statistics[stream.key].take(line)
-            if isinstance(answer, UnparsedLine):
-                self.report.not_understood[answer.reason] += 1
+            self._count(self._all.statistics[stream.key].take(line))
             return ()
         if stream.key in self._all.crashes:
             self.report.lines_lost += line.lost_before
@@ -103,6 +101,9 @@ class CloudHypervisorReader:
             return ()
         self._begin(stream)
         return self.take(line)
+
+    def _count(self, unparsed: Iterable[UnparsedLine]) -> None:
+        self.report.not_understood.update(each.reason for each in unparsed)
 
     def end(self, stream: Stream, tail: Iterable[Line] = ()) -> Sequence[Side]:
         """Return, in their final form, the sides that no line of ``stream`` can change any more: it is over.
@@ -119,6 +120,8 @@ class CloudHypervisorReader:
             events = self._all.events[stream.key]
             events.end()
             sides = self._sides_of_events(events)
+        elif stream.key in self._all.statistics:
+            self._count(self._all.statistics[stream.key].end())
         if log is None and stream.mtime_ns is None:
             alike.ended.append(stream)
         if not alike.logs:
@@ -153,6 +156,8 @@ class CloudHypervisorReader:
             self._all.add(lines)
         for events in self._all.events.values():
             events.end()
+        for statistics in self._all.statistics.values():
+            self._count(statistics.end())
         for log in list(self._all.logs.values()):
             sides += self.end(log.stream)
         beside = self._all.beside()

@@ -6,10 +6,10 @@ when the monitor was installed, a few milliseconds after the logger: the same cl
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject, JsonObjects
 from otelmig.migration.stamp import ClockDomain, Stamp
 
 if TYPE_CHECKING:
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from otelmig.inputs.line import Where
 
 __all__ = ["EventParser", "MonitorEvent", "is_event_stream", "monitor_events"]
-
-_LONGEST: Final = 1 << 14
-"""At most this many characters belong to one event."""
-_DECODER: Final = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,73 +49,23 @@ def monitor_events(lines: Iterable[Line]) -> Iterator[MonitorEvent | Where]:
 
 @dataclass(slots=True)
 class EventParser:
-    """Finds the objects of one stream, whose lines come in one by one; holds at most one object and one line.
+    """Finds the events of one stream, whose lines come in one by one."""
 
-    The writer drops what a slow pipe does not take, so after damage reading goes on at the next object that begins a
-    line.
-    """
-
-    _lines: list[str] = field(default_factory=list)
-    """What may still become an object, from the line of its brace on."""
-    _places: list[Where] = field(default_factory=list)
-    """Where each of these lines stands."""
-    _size: int = 0
-    """Characters in these lines."""
-    _skipping: bool = False
-    """Whether what was damaged goes on until an object begins a line."""
+    _objects: JsonObjects = field(default_factory=JsonObjects)
 
     def take(self, line: Line) -> Sequence[MonitorEvent | Where]:
         """Return what is complete with this line: events, and the places of objects that are none."""
-        text = line.text
-        begins = text.startswith("{")
-        if not self._lines and not begins and ("{" not in text or self._skipping):
-            return ()
-        self._skipping = False
-        # an object ends with a brace that begins a line, or in the line in which it began, or with the next object
-        ends = text.startswith("}") or (begins and (bool(self._lines) or "}" in text))
-        self._lines.append(text)
-        self._places.append(line.where)
-        self._size += len(text) + 1
-        return list(self._objects(ended=False)) if ends or self._size > _LONGEST else ()
+        return [_event_or_place(item) for item in self._objects.take(line)]
 
     def finish(self) -> Sequence[MonitorEvent | Where]:
         """Return what is left: the stream is over."""
-        return list(self._objects(ended=True))
+        return [_event_or_place(item) for item in self._objects.finish()]
 
-    def _objects(self, *, ended: bool) -> Iterator[MonitorEvent | Where]:
-        """Take all objects off the text that are complete, or known to be damaged."""
-        text = "\n".join((*self._lines, ""))
-        position = 0
-        while (position := text.find("{", position)) >= 0:
-            window = text[position : position + _LONGEST]  # an error message of the decoder counts all lines before it
-            try:
-                value, size = _DECODER.raw_decode(window)
-            except (ValueError, RecursionError) as error:
-                # an error where the text ends says that more must come; one before that will not go away
-                wanting = isinstance(error, json.JSONDecodeError) and error.pos >= len(window.rstrip())
-                if wanting and not ended and len(text) - position < _LONGEST:
-                    break
-                yield self._place(text, position)
-                following = text.find("\n{", position)
-                position = following + 1
-                if following < 0:
-                    self._skipping = True
-                    break
-                continue
-            where = self._place(text, position)
-            yield _monitor_event(value, where, window[:size]) or where
-            position += size
-        self._keep_from(text, len(text) if position < 0 or self._skipping else position)
 
-    def _place(self, text: str, position: int) -> Where:
-        return self._places[min(text.count("\n", 0, position), len(self._places) - 1)]
-
-    def _keep_from(self, text: str, position: int) -> None:
-        """Drop the text before ``position``."""
-        first = min(text.count("\n", 0, position), len(self._places) - 1)  # a line may hold line feeds of its own
-        self._lines = text[position:].split("\n")[:-1]
-        self._places = self._places[first:] if self._lines else []
-        self._size = len(text) - position
+def _event_or_place(item: JsonObject | Where) -> MonitorEvent | Where:
+    if not isinstance(item, JsonObject):
+        return item
+    return _monitor_event(item.value, item.where, item.text) or item.where
 
 
 def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | None:

@@ -1,46 +1,44 @@
-"""Statistics of the Cyberus fork: answers of ``GET /api/v1/vm.migration-progress``, polled and kept one a line.
+"""Statistics of the Cyberus fork: answers of ``GET /api/v1/vm.migration-progress``, polled and kept.
 
 Each answer is null or an object with wall-clock milliseconds of the source host: when the migration began
 (``timestamp_begin_ms``), when the answer was made (``timestamp_snapshot_ms``), how far it was. What happened between
-two answers happened at an instant that is known to within the two.
+two answers happened at an instant that is known to within the two. Once the migration is over its statistics stand
+still: then ``timestamp_snapshot_ms`` is when it ended, whenever it was asked.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject, JsonObjects
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
-from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_STATISTICS, UnparsedLine
-from otelmig.hypervisors.cloud_hypervisor.releases import FORK, SYSTEM, since
 from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
-from otelmig.migration.vmm import Vmm
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from otelmig.inputs import Line, Stream
     from otelmig.inputs.line import Where
 
-__all__ = ["Progress", "ProgressLines", "is_progress", "joined"]
+__all__ = ["ENDED", "Progress", "ProgressLines", "is_progress"]
 
 _PAGE: Final = 4096
+_NOTHING: Final = frozenset({"", "null", "[", "]", ","})
+"""What stands between answers and says nothing: no migration yet, or the answers are an array."""
 _LATEST_MS: Final = 7_258_118_400_000
 """The year 2200: a later time is not one that a migration was at."""
-_SAME_START_NS: Final = 5 * 10**9
-"""The log's first line of a migration and ``timestamp_begin_ms`` lie within this."""
 _MOST_AT_ONCE: Final = 64
 """At most this many memory iterations are believed to have passed between two answers."""
 _MOST_ITERATIONS: Final = 4096
 """At most this many memory iterations of a migration are kept."""
 _MOST_KEPT: Final = 64
 """At most this many migrations of a growing stream are kept, the latest ones."""
-_ENDED: Final = {"Finished": Kind.SEND_FINISHED, "Cancelled": Kind.SEND_CANCELLED, "Failed": Kind.SEND_FAILED}
+ENDED: Final = {"Finished": Kind.SEND_FINISHED, "Cancelled": Kind.SEND_CANCELLED, "Failed": Kind.SEND_FAILED}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,8 +50,19 @@ class Progress:
     observations: list[Observation] = field(default_factory=list)
     last_ms: int = 0
     passes: int = 0
+    acknowledged: bool = False
+    """Whether the receiver was said to have taken the migration on."""
     completing: bool = False
-    ended: bool = False
+    ended_ms: int | None = None
+    """What the first answer after the end said of when it ended."""
+    before_end_ms: int | None = None
+    """When the last answer before the end was made."""
+
+    def doubt_end(self) -> None:
+        """Take back when it ended: its statistics do not stand still, so they tell when they were asked for."""
+        end = self.observations[-1]
+        if self.before_end_ms is not None and self.ended_ms is not None:
+            self.observations[-1] = end._replace(stamp=_between(self.before_end_ms, self.ended_ms))
 
 
 def is_progress(head: bytes) -> bool:
@@ -67,43 +76,56 @@ class ProgressLines:
 
     stream: Stream
     _by_begin: dict[int, Progress] = field(default_factory=dict)
+    _objects: JsonObjects = field(default_factory=JsonObjects)
 
     @property
     def migrations(self) -> list[Progress]:
         """Each migration that the answers speak of, in the order in which they began."""
         return [self._by_begin[begin] for begin in sorted(self._by_begin)]
 
-    def take(self, line: Line) -> UnparsedLine | Progress | None:
-        """Read one answer; return the migration that it tells of, or that it is none; None where there is nothing."""
+    def take(self, line: Line) -> list[UnparsedLine]:
+        """Read one line; return what is known with it to be no answer."""
         text = line.text.strip()
-        if not text or text == "null":
-            return None
-        answer = _answer(text)
-        if answer is None:
-            return UnparsedLine(where=line.where, reason=NO_STATISTICS)
+        if "{" not in text and not self._objects.is_inside:
+            return [UnparsedLine(where=line.where, reason=NO_STATISTICS)] if text not in _NOTHING else []
+        return self._add(self._objects.take(line))
+
+    def end(self) -> list[UnparsedLine]:
+        """Read what is left: the stream is over; return what is no answer."""
+        return self._add(self._objects.finish())
+
+    def _add(self, items: Iterable[JsonObject | Where]) -> list[UnparsedLine]:
+        unparsed: list[UnparsedLine] = []
+        for item in items:
+            if isinstance(item, JsonObject) and _is_answer(item.value):
+                self._add_answer(item.value, item.where)
+            else:
+                where = item.where if isinstance(item, JsonObject) else item
+                unparsed.append(UnparsedLine(where=where, reason=NO_STATISTICS))
+        return unparsed
+
+    def _add_answer(self, answer: Mapping[str, Any], where: Where) -> None:
         begin = answer["timestamp_begin_ms"]
         progress = self._by_begin.get(begin)
         if progress is None:
             progress = self._by_begin[begin] = Progress(stream=self.stream, begin_ms=begin, last_ms=begin)
-            progress.observations += _beginning(answer, line.where)
+            progress.observations += _beginning(answer, where)
             if self.stream.mtime_ns is None and len(self._by_begin) > _MOST_KEPT:
                 del self._by_begin[min(self._by_begin)]
-        progress.observations += _since(progress, answer, line.where)
+        if progress.ended_ms is None:
+            progress.observations += _since(progress, answer, where)
+        elif answer["timestamp_snapshot_ms"] != progress.ended_ms:
+            progress.doubt_end()
         progress.last_ms = max(progress.last_ms, answer["timestamp_snapshot_ms"])
-        return progress
 
 
-def _answer(text: str) -> dict[str, Any] | None:
-    """Return an answer with both of its times; None if the text holds none."""
-    try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _is_answer(answer: Mapping[str, Any]) -> bool:
+    """Return whether this is an answer with both of its times."""
     match answer:
         case {"timestamp_begin_ms": int(begin), "timestamp_snapshot_ms": int(at), **_rest}:
-            return dict(answer) if 0 < begin <= at < _LATEST_MS else None
+            return 0 < begin <= at < _LATEST_MS
         case _:
-            return None
+            return False
 
 
 def _number(value: object) -> int | None:
@@ -144,8 +166,6 @@ def _beginning(answer: Mapping[str, Any], where: Where) -> Iterator[Observation]
 
 def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Iterator[Observation]:
     """Yield what happened since the answer before."""
-    if progress.ended:
-        return
     stamp = _between(progress.last_ms, max(answer["timestamp_snapshot_ms"], progress.last_ms))
     info = answer.get("memory_transmission_info")
     info = info if isinstance(info, dict) else {}
@@ -153,7 +173,10 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
     name, detail = next(iter(state.items()), ("", {})) if isinstance(state, dict) else ("", {})
     detail = detail if isinstance(detail, dict) else {}
     passes = min(_number(info.get("memory_iteration")) or 0, progress.passes + _MOST_AT_ONCE, _MOST_ITERATIONS)
-    dirty, estimate = _number(info.get("memory_dirty_rate_pps")), _number(answer.get("downtime_estimated_ms"))
+    if detail.get("phase") == "Started" and not progress.acknowledged:
+        progress.acknowledged = True
+        yield _seen(Kind.START_ACKNOWLEDGED, stamp, where)
+    dirty, estimate = _number(info.get("memory_dirty_rate_pps")), _estimate_ms(answer)
     for index in range(progress.passes, passes):
         yield _seen(
             Kind.ITERATION_SENT,
@@ -162,87 +185,32 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
             iteration=index,
             total_bytes=_number(info.get("memory_bytes_transmitted")),
             dirty_rate=None if dirty is None else float(dirty * _PAGE),
-            estimate_ns=estimate * MILLISECOND_NS if estimate is not None and estimate < _LATEST_MS else None,
+            estimate_ns=None if estimate is None else estimate * MILLISECOND_NS,
             throttle=_number(detail.get("vcpu_throttle_percent")),
         )
     progress.passes = max(progress.passes, passes)
     if detail.get("phase") == "Completing" and not progress.completing:
         progress.completing = True
         yield _seen(Kind.VM_PAUSING, stamp, where)
-    kind = _ENDED.get(name)
+    kind = ENDED.get(name)
     if kind is not None:
-        progress.ended = True
         error = str(detail.get("error_msg") or "the migration failed") if kind is Kind.SEND_FAILED else None
-        yield _seen(kind, stamp, where, error=error, error_type=None if error is None else error_type(error))
+        progress.before_end_ms, progress.ended_ms = progress.last_ms, answer["timestamp_snapshot_ms"]
+        end = _end(progress.before_end_ms, progress.ended_ms)
+        yield _seen(kind, end, where, error=error, error_type=None if error is None else error_type(error))
 
 
-def _alone(progress: Progress) -> Process:
-    """Return statistics without a log as a source of their own."""
-    observations = tuple(progress.observations)
-    vmm = Vmm(
-        key=f"{progress.stream.key}\n{progress.begin_ms}",
-        system=SYSTEM,
-        name=progress.stream.name,
-        inputs=(progress.stream.key,),
-        domain=ClockDomain.REALTIME,
-        version=None,
-        releases_text=f"{since('v50.0')}, {FORK}",
-        last_ns=progress.last_ms * MILLISECOND_NS,
-        last_written_ns=progress.stream.mtime_ns,
-    )
-    return Process(vmm=vmm, stem=progress.stream.stem, observations=observations)
+def _estimate_ms(answer: Mapping[str, Any]) -> int | None:
+    """Return the estimate of the downtime; None where the answer has none.
+
+    Then it is 0, or what was configured is filled in.
+    """
+    estimate = _number(answer.get("downtime_estimated_ms"))
+    if not estimate or estimate >= _LATEST_MS or estimate == answer.get("downtime_configured_ms"):
+        return None
+    return estimate
 
 
-def joined(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iterator[Process]:
-    """Yield each process with the statistics of the migration that it alone began then; the others come first."""
-    given = list(processes)
-    taken: dict[int, list[Progress]] = {}
-    for progress in statistics:
-        fits = [at for at, process in enumerate(given) if _began(process, progress) is not None]
-        if len(fits) == 1:
-            taken.setdefault(fits[0], []).append(progress)
-        else:
-            yield _alone(progress)
-    for at, process in enumerate(given):
-        whole = process
-        for progress in taken.get(at, ()):
-            whole = _with(whole, progress)
-        yield whole
-
-
-def _began(process: Process, progress: Progress) -> Observation | None:
-    """Return the line of ``process`` with which the migration of ``progress`` began."""
-    starts = [seen for seen in process.observations if seen.kind is Kind.SEND_STARTED]
-    if process.vmm.domain is ClockDomain.BOOTTIME:
-        return starts[0] if len(starts) == 1 else None
-    near = [seen for seen in starts if abs(seen.stamp.ns - progress.begin_ms * MILLISECOND_NS) <= _SAME_START_NS]
-    return near[0] if len(near) == 1 else None
-
-
-def _with(process: Process, progress: Progress) -> Process:
-    """Return what the log lacks: how many connections, absolute time, and how the migration ended."""
-    start = _began(process, progress)
-    if start is None:
-        return process
-    domain = process.vmm.domain
-    at = process.observations.index(start)
-    observations = list(process.observations)
-    has = {seen.kind for seen in observations[at:]}
-    shift = 0 if domain is ClockDomain.REALTIME else start.stamp.ns - progress.begin_ms * MILLISECOND_NS
-    for seen in progress.observations:
-        stamp = seen.stamp._replace(ns=seen.stamp.ns + shift, domain=domain)
-        moved = seen._replace(stamp=stamp, text="")
-        if seen.kind is Kind.SEND_REQUESTED:
-            if at and observations[at - 1].kind is Kind.SEND_REQUESTED:
-                requested = observations[at - 1]
-                observations[at - 1] = requested._replace(values={**seen.values, **requested.values})
-            else:
-                observations.insert(at, moved._replace(stamp=start.stamp))
-        elif seen.kind in _ENDED.values() and has.isdisjoint({*_ENDED.values(), Kind.COMPLETED}):
-            observations.append(moved)
-    whole = process.joined(progress.stream, observations)
-    if domain is ClockDomain.BOOTTIME:
-        return replace(
-            whole, vmm=replace(whole.vmm, latest_zero_ns=progress.begin_ms * MILLISECOND_NS - start.stamp.lo_ns)
-        )
-    return whole
+def _end(before_ms: int, end_ms: int) -> Stamp:
+    """Return the end of a migration: a millisecond around what was printed, and after the answer before."""
+    return _between(max(before_ms, end_ms - 1), max(before_ms, end_ms))

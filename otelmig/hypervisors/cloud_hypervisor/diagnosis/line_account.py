@@ -11,7 +11,7 @@ from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of
-from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, UnparsedLine, no_meaning, no_record
+from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, no_meaning, no_record
 from otelmig.hypervisors.diagnosis import LineAccount, Sample
 
 if TYPE_CHECKING:
@@ -108,11 +108,12 @@ def read_every_answer(log: InputLog) -> Reading:
     reading = Reading()
     statistics = ProgressLines(stream=log.stream) if is_progress(log.head) else None
     for line in log.whole_lines():
-        answer = None if statistics is None else statistics.take(line)
+        unparsed = [] if statistics is None else statistics.take(line)
         if not line.text.strip():
             reading.account.irrelevant[_EMPTY] += 1
-        elif isinstance(answer, UnparsedLine):
-            reading.account.not_understood(answer.reason, Sample(where=line.where, text=line.text))
+        elif unparsed:
+            for each in unparsed:
+                reading.account.not_understood(each.reason, Sample(where=each.where, text=line.text))
         elif line.text.strip() == "null":
             reading.account.irrelevant["answers without a migration"] += 1
         else:

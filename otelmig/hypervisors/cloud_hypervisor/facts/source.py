@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["source_facts"]
 
 _ANSWERED: Final = (
+    Kind.START_ACKNOWLEDGED,
     Kind.PROTOCOL_AGREED,
     Kind.CPUID_GENERATED,
     Kind.ITERATION_SENT,

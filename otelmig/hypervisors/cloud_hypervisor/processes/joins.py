@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import FIRST_WITH_MIGRATION_EVENTS
-from otelmig.hypervisors.cloud_hypervisor.beside.progress import joined as with_statistics
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
+from otelmig.hypervisors.cloud_hypervisor.processes.statistics_fit import with_statistics
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import fit, merged
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, SYSTEM, Releases, until

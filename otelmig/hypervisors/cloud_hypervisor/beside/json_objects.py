@@ -1,0 +1,112 @@
+"""Lines -> the JSON objects in them, however they are printed: one a line, over several lines, one after the other.
+
+Whoever prints them may indent them, put them into an array, or print lines of their own between them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otelmig.inputs import Line
+    from otelmig.inputs.line import Where
+
+__all__ = ["JsonObject", "JsonObjects"]
+
+_LONGEST: Final = 1 << 14
+"""At most this many characters belong to one object."""
+_DECODER: Final = json.JSONDecoder()
+
+
+class JsonObject(NamedTuple):
+    """One object, as it is printed and where it begins."""
+
+    value: Any
+    where: Where
+    text: str
+
+
+@dataclass(slots=True)
+class JsonObjects:
+    """Finds the objects of one stream, whose lines come in one by one; holds at most one object and one line.
+
+    A writer may drop what a slow pipe does not take, so after damage reading goes on at the next object that begins a
+    line.
+    """
+
+    _lines: list[str] = field(default_factory=list)
+    """What may still become an object, from the line of its brace on."""
+    _places: list[Where] = field(default_factory=list)
+    """Where each of these lines stands."""
+    _size: int = 0
+    """Characters in these lines."""
+    _indentation: str = ""
+    """What stands before the brace of the first of these lines, if only blanks do."""
+    _skipping: bool = False
+    """Whether what was damaged goes on until an object begins a line."""
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether an object began that is not complete yet."""
+        return bool(self._lines)
+
+    def take(self, line: Line) -> Sequence[JsonObject | Where]:
+        """Return what is complete with this line: objects, and the places of what is damaged."""
+        text = line.text
+        begins = text.startswith("{")
+        if not self._lines:
+            if not begins and ("{" not in text or self._skipping):
+                return ()
+            blanks = text[: len(text) - len(text.lstrip(" \t"))]
+            self._indentation = blanks if text.startswith("{", len(blanks)) else ""
+            ends = "}" in text
+        else:
+            # an object ends with a brace below the one that began it, or where the next one begins
+            ends = begins or text.startswith(self._indentation + "}")
+        self._skipping = False
+        self._lines.append(text)
+        self._places.append(line.where)
+        self._size += len(text) + 1
+        return list(self._objects(ended=False)) if ends or self._size > _LONGEST else ()
+
+    def finish(self) -> Sequence[JsonObject | Where]:
+        """Return what is left: the stream is over."""
+        return list(self._objects(ended=True))
+
+    def _objects(self, *, ended: bool) -> Iterator[JsonObject | Where]:
+        """Take all objects off the text that are complete, or known to be damaged."""
+        text = "\n".join((*self._lines, ""))
+        position = 0
+        while (position := text.find("{", position)) >= 0:
+            window = text[position : position + _LONGEST]  # an error message of the decoder counts all lines before it
+            try:
+                value, size = _DECODER.raw_decode(window)
+            except (ValueError, RecursionError) as error:
+                # an error where the text ends says that more must come; one before that will not go away
+                wanting = isinstance(error, json.JSONDecodeError) and error.pos >= len(window.rstrip())
+                if wanting and not ended and len(text) - position < _LONGEST:
+                    break
+                yield self._place(text, position)
+                following = text.find("\n{", position)
+                position = following + 1
+                if following < 0:
+                    self._skipping = True
+                    break
+                continue
+            yield JsonObject(value, self._place(text, position), window[:size])
+            position += size
+        self._keep_from(text, len(text) if position < 0 or self._skipping else position)
+
+    def _place(self, text: str, position: int) -> Where:
+        return self._places[min(text.count("\n", 0, position), len(self._places) - 1)]
+
+    def _keep_from(self, text: str, position: int) -> None:
+        """Drop the text before ``position``."""
+        first = min(text.count("\n", 0, position), len(self._places) - 1)  # a line may hold line feeds of its own
+        self._lines = text[position:].split("\n")[:-1]
+        self._places = self._places[first:] if self._lines else []
+        self._size = len(text) - position
