@@ -51,6 +51,11 @@ _HINTS: Final = {
     415: " (does it take this protocol? see `Settings.protocol`)",
 }
 """What a person should check, by status."""
+_REPEATED_PATH: Final = (
+    " (OTEL_EXPORTER_OTLP_ENDPOINT is a base URL, to which /v1/traces is added: "
+    "drop it there, or use OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)"
+)
+"""What a person should check where no OTLP receiver answers at a path that ends in ``/v1/traces`` twice."""
 _GRACE_S: Final = 0.2
 """Seconds that the exchange gets beyond its timeout, to report by itself why it took too long."""
 _LARGEST_ANSWER: Final = 1 << 16
@@ -158,7 +163,7 @@ class HttpTransport:
         target = settings.redacted(_shown_target(response.headers.get("Location", ""))) or "somewhere else"
         return Answer(
             failure=f"{settings.display_url} redirects to {target} ({response.status_code}): "
-            "give that URL, redirects lose spans",
+            f"give that URL, redirects lose spans{self._hint()}",
             reason=Reason.NOT_OTLP,
         )
 
@@ -167,8 +172,11 @@ class HttpTransport:
         status = response.status_code
         reason = _status_reason(status)
         phrase = f" {self._settings.redacted(response.reason or '')}".rstrip()
+        hint = _HINTS.get(status, "")
+        if reason is Reason.NOT_OTLP:
+            hint = self._hint() or hint
         return Answer(
-            failure=f"{self._settings.display_url} answered {status}{phrase}{_HINTS.get(status, '')}",
+            failure=f"{self._settings.display_url} answered {status}{phrase}{hint}",
             reason=reason,
             retryable=status in _RETRYABLE,
             retry_after_s=_retry_after_s(response.headers.get("Retry-After")) if status in _NOT_ACCEPTED else None,
@@ -191,8 +199,12 @@ class HttpTransport:
 
     def _no_receiver(self, what: str) -> Answer:
         """Return the answer of something that is no OTLP receiver, although one may stand behind it."""
-        failure = f"{self._settings.display_url} answered {what}: this is no OTLP receiver"
+        failure = f"{self._settings.display_url} answered {what}: this is no OTLP receiver{self._hint()}"
         return Answer(failure=failure, reason=Reason.NOT_OTLP, maybe_accepted=True)
+
+    def _hint(self) -> str:
+        """Return what is known to be wrong with the URL, if anything is."""
+        return _REPEATED_PATH if self._settings.repeats_path else ""
 
 
 def _otlp_fields(document: object) -> dict[str, object]:

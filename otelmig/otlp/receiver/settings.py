@@ -68,6 +68,8 @@ class Settings:
     """Path of the PEM file with the key of the client's certificate."""
     warnings: Sequence[str] = ()
     """One line for each variable that is malformed and therefore ignored."""
+    repeats_path: bool = False
+    """Whether the endpoint's path stands twice in the URL: the base URL of the environment ended in it already."""
 
     @property
     def display_url(self) -> str:
@@ -129,9 +131,10 @@ class Settings:
             raise UsageError("a header's name cannot be gRPC's: want letters, digits and any of _-.")
         if url is None:
             variables.check_exporters()
+        endpoint = _url(url or None, chosen, environ, insecure=plain)
         return cls(
             protocol=chosen,
-            url=_url(url or None, chosen, environ, insecure=plain),
+            url=endpoint,
             headers=all_headers,
             timeout_s=_timeout_s(timeout_s) if timeout_s is not None else variables.timeout_s() or _DEFAULT_TIMEOUT_S,
             gzip=encoding == "gzip",
@@ -139,6 +142,7 @@ class Settings:
             client_certificate=client_certificate or variables.text("CLIENT_CERTIFICATE"),
             client_key=client_key or variables.text("CLIENT_KEY"),
             warnings=tuple(variables.warnings),
+            repeats_path=not (url or environ.get(_ENDPOINTS[0])) and urlsplit(endpoint).path.endswith(2 * _TRACES_PATH),
         )
 
 

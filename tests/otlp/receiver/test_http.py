@@ -104,6 +104,30 @@ def test_wrong_answers(reply: Reply, words: str, protocol: str, tmp_path: Path) 
         check_delivered(traces, receiver, [account, again])
 
 
+@pytest.mark.parametrize(
+    ("reply", "named"),
+    [
+        (Reply(status=404), True),
+        (Reply(status=405), True),
+        (Reply(status=301, headers={"Location": "/login"}), True),
+        (Reply(headers={"Content-Type": "text/html"}, body=b"<html>"), True),
+        (Reply(status=401), False),
+        (Reply(status=500), False),
+    ],
+)
+def test_base_url_with_the_path_already(reply: Reply, named: bool) -> None:  # noqa: FBT001 - a parameter of the table
+    """Where nothing answers at a path that stands twice, the mistake is named, and no other guess is made."""
+    with http_receiver() as receiver:
+        receiver.reply = replace(reply, takes=False)
+        for path in ("/v1/traces", ""):
+            settings = Settings.of({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url + path})
+            transport = open_transport(settings)
+            failure = transport.send(payloads(1)[0].body, 5.0).failure or ""
+            transport.close()
+            assert ("OTEL_EXPORTER_OTLP_ENDPOINT is a base URL" in failure) is (named and path != "")
+            assert not (path and "is the path" in failure)
+
+
 @pytest.mark.parametrize("body", [b'{"status":"Server available","uptime":"1h"}', b"[]", b"", b'"ok"', b"null"])
 def test_health_port_is_no_receiver(body: bytes, tmp_path: Path) -> None:
     """A port that answers 200 with JSON of its own has taken nothing."""

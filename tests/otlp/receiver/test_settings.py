@@ -31,6 +31,24 @@ def test_settings_follow_the_specification() -> None:
     assert Settings.of(exact, timeout_s=3).timeout_s == 3
 
 
+@pytest.mark.parametrize(
+    ("variable", "url", "path", "repeats"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/v1/traces", "/v1/traces/v1/traces", True),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/tenant/v1/traces/", "/tenant/v1/traces/v1/traces", True),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/v1", "/v1/v1/traces", False),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/v1/traces", "/v1/traces", False),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/v1/traces/v1/traces", "/v1/traces/v1/traces", False),
+    ],
+)
+def test_base_url_that_is_a_whole_one(variable: str, url: str, path: str, repeats: bool) -> None:  # noqa: FBT001 - a parameter of the table
+    """The specification adds the path to the base URL in any case; that it stands there twice is known."""
+    settings = Settings.of({variable: url})
+    assert (settings.url, settings.repeats_path) == (f"http://c:4318{path}", repeats)
+    assert not Settings.of({variable: url}, url="http://d:1/v1/traces/v1/traces").repeats_path
+    assert not Settings.of({variable: url, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}).repeats_path
+
+
 def test_settings_of_every_variable() -> None:
     """The signal's own variable wins over the general one, an option over both; an empty one is none."""
     names = {
