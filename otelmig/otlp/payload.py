@@ -22,10 +22,26 @@ if TYPE_CHECKING:
 
     from otelmig.trace.span import Span, Trace
 
-__all__ = ["Payload"]
+__all__ = ["NotJsonError", "OtherSignalError", "Payload"]
 
 _ORIGIN: Final = names.OTELMIG_CLOCK_EPOCH_ORIGIN
 _DIGEST_DIGITS: Final = 16
+_OTHER_SIGNALS: Final = frozenset({"resourceMetrics", "resourceLogs", "resourceProfiles"})
+"""Fields of requests with other signals than traces."""
+
+
+class NotJsonError(InputError):
+    """A line is no JSON."""
+
+    def __init__(self) -> None:
+        super().__init__("not JSON")
+
+
+class OtherSignalError(InputError):
+    """A line is a request with another signal than traces: nothing is wrong with it."""
+
+    def __init__(self) -> None:
+        super().__init__("a request with other signals than traces")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +89,17 @@ class Payload:
         """Return the payload of a stored line; a byte order mark, which some editors write, is removed.
 
         Raises:
-            InputError: the line is no OTLP/JSON, or has no spans.
+            NotJsonError: the line is no JSON.
+            OtherSignalError: it is a request with metrics, logs or profiles.
+            InputError: it is no OTLP/JSON, or has no spans.
         """
         try:
             line = line.removeprefix(BOM_UTF8)
             document = json.loads(line.decode(), parse_constant=_reject_constant)
         except (ValueError, RecursionError) as error:
-            raise InputError("not JSON") from error
+            raise NotJsonError from error
+        if isinstance(document, dict) and document.keys() & _OTHER_SIGNALS and "resourceSpans" not in document:
+            raise OtherSignalError
         return cls._of(document, line)
 
     @classmethod

@@ -118,9 +118,9 @@ def test_broken_lines_among_good_ones(otelmig: Callable[..., Done], tmp_path: Pa
     lines = _archive(tmp_path / "a.jsonl")
     broken = [
         b'{"resourceSpans":',
-        b'{"resourceLogs":[]}',
-        b"garbage",
         lines[7].replace(b'"spanId":"', b'"spanId":"x', 1),
+        b'{"other":[]}',
+        b"garbage",
     ]
     text = b"\n".join([*lines[:7], *broken, b"", *lines[7:]]) + b"\r\n" + b"\n".join([b"no"] * 20) + b"\n"
     (tmp_path / "a.jsonl").write_bytes(text)
@@ -129,17 +129,57 @@ def test_broken_lines_among_good_ones(otelmig: Callable[..., Done], tmp_path: Pa
         assert len({span.trace_id for span in receiver.spans}) == 30
     assert done.returncode == 3
     said = done.stderr.splitlines()
-    assert said[:3] == [
-        "otelmig: a.jsonl:8: not JSON",
-        "otelmig: a.jsonl:9: no OTLP traces (there are no resourceSpans)",
-        "otelmig: a.jsonl:10: not JSON",
+    assert said[0] == "otelmig: a.jsonl:8: not JSON"
+    assert said[1].startswith("otelmig: a.jsonl:9: no valid OTLP traces")
+    assert said[2:4] == [
+        "otelmig: a.jsonl:10: no OTLP traces (there are no resourceSpans)",
+        "otelmig: a.jsonl:11: not JSON",
     ]
-    assert said[3].startswith("otelmig: a.jsonl:11: no valid OTLP traces")
     assert said[9] == "otelmig: a.jsonl:41: not JSON; more such lines are only counted"
     assert said[10:] == ["54 lines found, 30 exported, 24 not exported (24 broken line)"]
     delivery = json.loads(done.stdout)["delivery"]
     assert delivery["reasons"] == {"broken_line": {"traces": 24, "spans": 0}}
     assert delivery["exported"]["traces"] == 30
+
+
+def test_other_forms_of_archives(otelmig: Callable[..., Done], tmp_path: Path) -> None:
+    """A pretty-printed request arrives once, whatever form it had before; names in the place of numbers are refused."""
+    (line,) = _archive(tmp_path / "a.jsonl", 1)
+    document = json.loads(line)
+    (tmp_path / "pretty.json").write_text(json.dumps(document, indent=2))
+    (tmp_path / "array.json").write_text(json.dumps([document, document]))
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["kind"] = "SPAN_KIND_INTERNAL"
+    (tmp_path / "named.jsonl").write_text(json.dumps(document) + "\n")
+    with http_receiver() as receiver:
+        first = otelmig("send", "pretty.json", "--otlp", receiver.url)
+        assert (first.returncode, first.stderr) == (0, "1 line found, 1 exported\n")
+        for name, count in (("a.jsonl", "1 line"), ("array.json", "2 lines")):
+            again = otelmig("send", name, "--otlp", receiver.url)
+            assert again.stderr == f"{count} found, 0 exported, {count[0]} already delivered\n"
+        named = otelmig("send", "named.jsonl", "--otlp", receiver.url)
+        assert named.returncode == 3
+        assert named.stderr.splitlines()[0] == (
+            "otelmig: named.jsonl:1: no valid OTLP traces (kind: want a number, not 'SPAN_KIND_INTERNAL')"
+        )
+        assert len({span.trace_id for span in receiver.spans}) == 1
+        assert not receiver.copies()
+
+
+@pytest.mark.parametrize("more", [["--dry-run"], []])
+def test_lines_of_other_signals(more: list[str], otelmig: Callable[..., Done], tmp_path: Path) -> None:
+    """A Collector may write all signals into one file: what is no trace is counted, and nothing is to be repaired."""
+    (line,) = _archive(tmp_path / "a.jsonl", 1)
+    others = [f'{{"resource{signal}":[{{}}]}}'.encode() for signal in ("Metrics", "Logs", "Profiles")]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join([others[0], line, *others[1:]]) + b"\n")
+    (tmp_path / "none.jsonl").write_bytes(b"\n".join(others))
+    with http_receiver() as receiver:
+        done = otelmig("send", "a.jsonl", "--json", *more, "--otlp", receiver.url)
+        none = otelmig("send", "none.jsonl", *more, "--otlp", receiver.url)
+    assert done.returncode == 0
+    assert done.stderr.startswith("1 line found, 1 ")
+    assert done.stderr.endswith("; 3 lines of other signals passed over\n")
+    assert json.loads(done.stdout)["other_signals"] == 3
+    assert none.returncode == 4
 
 
 def test_line_that_is_too_long(otelmig: Callable[..., Done], tmp_path: Path) -> None:

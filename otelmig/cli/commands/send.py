@@ -15,7 +15,7 @@ from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from otelmig.cli.envelope import Envelope
     from otelmig.otlp.delivery import Delivery
@@ -27,17 +27,14 @@ OPERANDS: Final = "[FILE]..."
 DESCRIPTION: Final = """\
 Send archives, or what the spool holds, to an OTLP receiver, each trace once.
 An archive holds one OTLP/JSON request on each line, as otelmig trace -o and
-the Collector's file exporter write it. What was delivered is remembered in the
-spool, so an interrupted run resumes where it stopped."""
+the Collector's file exporter write it; pretty-printed requests, and arrays of
+them, are read, too. What was delivered is remembered in the spool, so an
+interrupted run resumes where it stopped."""
 EXAMPLES: Final = """\
   otelmig send --otlp http://collector:4318
   otelmig send migrations.jsonl.gz --otlp http://collector:4318
   otelmig send migrations.jsonl --dry-run
 """
-_LONGEST_LINE: Final = 64 << 20
-"""Bytes of a line; a longer one is not sent."""
-_TOO_LONG: Final = "the line is too long"
-_CUT_OFF: Final = "the line is cut off"
 _MOST_NAMED: Final = 10
 """At most this many broken lines are named; the others are only counted."""
 
@@ -54,6 +51,8 @@ class _Report(RunReport):
         self.dry_run = dry_run
         self.already_delivered = 0
         """Traces that a dry run would not send."""
+        self.other_signals = 0
+        """Lines of metrics, logs or profiles, which are passed over."""
         self.usable = True
         """Whether the spool could be used, where it is what is sent."""
 
@@ -83,25 +82,27 @@ class _Report(RunReport):
     def account(self) -> str:
         """Return how many lines or traces were found, and what became, or would become, of them."""
         found = f"{plural(self._total(), self.unit)} found"
+        others = f"; {plural(self.other_signals, 'line')} of other signals passed over" if self.other_signals else ""
+        unread = f"{others}{self.envelope.unread()}"
         if not self.dry_run:
-            return f"{found}, {self.delivery.account.words()}{self.envelope.unread()}"
+            return f"{found}, {self.delivery.account.words()}{unread}"
         broken = f", {self.broken} broken" if self.broken else ""
         return (
             f"{found}, {self.found - self.already_delivered} would be sent to {self.delivery.display_url}, "
-            f"{self.already_delivered} already delivered{broken}{self.envelope.unread()}"
+            f"{self.already_delivered} already delivered{broken}{unread}"
         )
 
     def document(self) -> Mapping[str, object]:
         """Return the account of the delivery, or the plan of it."""
         if not self.dry_run:
-            return {"delivery": self.delivery.document()}
+            return {"delivery": self.delivery.document(), "other_signals": self.other_signals}
         plan = {
             "endpoint": self.delivery.display_url,
             "found": self._total(),
             "already_delivered": self.already_delivered,
             "broken_line": self.broken,
         }
-        return {"dry_run": plan}
+        return {"dry_run": plan, "other_signals": self.other_signals}
 
     def show_progress(self) -> None:
         """Show how many traces or lines the receiver has accepted so far."""
@@ -144,13 +145,13 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     report = _Report(envelope, delivery, from_spool=not files, dry_run=arguments.dry_run)
     envelope.report = report
     if arguments.dry_run:
-        payloads = _payloads(files, envelope, delivery.account.count_broken_line) if files else None
+        payloads = _payloads(files, report, delivery.account.count_broken_line) if files else None
         report.found, report.already_delivered = delivery.plan(payloads)
         return
     try:
         with BackgroundDelivery(delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress) as background:
             if files:
-                for number, payload in enumerate(_payloads(files, envelope, background.add_broken_line)):
+                for number, payload in enumerate(_payloads(files, report, background.add_broken_line)):
                     if not number:  # before that it is not known whether there is anything to send
                         delivery.preflight()
                     background.add(payload)
@@ -164,12 +165,14 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         say_waiting(delivery)
 
 
-def _payloads(paths: Sequence[Path], envelope: Envelope, count_broken: Callable[[], None]) -> Iterator[Payload]:
-    """Yield the lines of archives that can be sent; count those that cannot, and name the first of them."""
+def _payloads(paths: Sequence[Path], report: _Report, count_broken: Callable[[], None]) -> Iterator[Payload]:
+    """Yield the requests in archives that can be sent; count those that cannot, and name the first of them."""
     from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.otlp.payload import Payload  # noqa: PLC0415 - the same
+    from otelmig.otlp.archive import documents  # noqa: PLC0415 - the same
+    from otelmig.otlp.payload import NotJsonError, OtherSignalError, Payload  # noqa: PLC0415 - the same
 
     broken = 0
+    envelope = report.envelope
     envelope.progress.expect(paths)
     for path in paths:
         try:
@@ -177,39 +180,19 @@ def _payloads(paths: Sequence[Path], envelope: Envelope, count_broken: Callable[
         except InputError as error:
             envelope.error([error])
             continue
-        for number, (line, flaw) in enumerate(_lines(file.chunks()), 1):
-            if not line.strip() and flaw != _TOO_LONG:
-                continue
+        for document in documents(file.chunks()):
             try:
-                payload = Payload.of_line(line)
+                payload = Payload.of_line(document.line)
+            except OtherSignalError:
+                report.other_signals += 1
+                continue
             except InputError as error:
                 broken += 1
                 count_broken()
                 if broken <= _MOST_NAMED:
+                    why = document.flaw if document.flaw and isinstance(error, NotJsonError) else error
                     more = "; more such lines are only counted" if broken == _MOST_NAMED else ""
-                    say(f"{file.name}:{number}: {flaw or error}{more}")
+                    say(f"{file.name}:{document.number}: {why}{more}")
                 continue
             yield payload
         envelope.error(InputError(damage) for damage in file.damage)
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
-    """Yield each line without its end, and why it cannot be used, if so; a line that is too long comes empty.
-
-    ``pieces`` is the beginning of a line whose end is not there yet, ``size`` its length, pieces that were dropped
-    because the line is too long included.
-    """
-    pieces: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        *whole, last = chunk.split(b"\n")
-        for line in whole:
-            yield (b"", _TOO_LONG) if size + len(line) > _LONGEST_LINE else (b"".join([*pieces, line]), "")
-            pieces, size = [], 0
-        size += len(last)
-        if size > _LONGEST_LINE:
-            pieces = []
-        else:
-            pieces.append(last)
-    if size:
-        yield (b"", _TOO_LONG) if size > _LONGEST_LINE else (b"".join(pieces), _CUT_OFF)

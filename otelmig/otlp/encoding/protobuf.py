@@ -42,6 +42,8 @@ _Object = dict[str, Any]
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _MALFORMED: Final = (TypeError, ValueError, KeyError, AttributeError, struct.error, RecursionError)
 """Errors that a document of another shape raises."""
+_LONGEST_FLAW: Final = 80
+"""At most this many characters of a flaw are shown."""
 
 
 def request_bytes(document: object) -> bytes:
@@ -55,7 +57,12 @@ def request_bytes(document: object) -> bytes:
     try:
         return b"".join(message(0x0A, _resource_spans(item)) for item in _list(document["resourceSpans"]))
     except _MALFORMED as error:
-        raise InputError(f"no valid OTLP traces ({type(error).__name__}: {str(error)[:80]})") from error
+        kind = "" if isinstance(error, _WantedError) else f"{type(error).__name__}: "
+        raise InputError(f"no valid OTLP traces ({kind}{str(error)[:_LONGEST_FLAW]})") from error
+
+
+class _WantedError(ValueError):
+    """A value is another than the protocol wants; the text says which one, and where."""
 
 
 def _resource_spans(document: _Object) -> bytes:
@@ -99,7 +106,7 @@ def _span(document: _Object) -> bytes:
     ]
     if get("parentSpanId") not in _NO_PARENT:
         fields.append(_id(0x22, document["parentSpanId"], _SPAN_ID))
-    fields += (string(0x2A, get("name")), _count(0x30, get("kind")))
+    fields += (string(0x2A, get("name")), _enum(0x30, "kind", get("kind")))
     fields += (_time(0x39, get("startTimeUnixNano")), _time(0x41, get("endTimeUnixNano")))
     fields += _attributes(0x4A, document)
     fields.append(_count(0x50, get("droppedAttributesCount")))
@@ -125,7 +132,7 @@ def _link(document: _Object) -> bytes:
 
 
 def _status(document: _Object) -> bytes:
-    return string(0x12, document.get("message")) + _count(0x18, document.get("code"))
+    return string(0x12, document.get("message")) + _enum(0x18, "code", document.get("code"))
 
 
 def _attributes(tag: int, document: _Object) -> Iterable[bytes]:
@@ -256,12 +263,18 @@ def _count(tag: int, value: object) -> bytes:
     return _ONE_BYTE[tag] + varint(number) if number else b""
 
 
+def _enum(tag: int, name: str, value: object) -> bytes:
+    """Return a field with the number of an enumeration's value; its name is no OTLP/JSON."""
+    try:
+        return _count(tag, value)
+    except _WantedError as error:
+        raise _WantedError(f"{name}: {error}") from error
+
+
 def _integer(value: object, least: int, end: int) -> int:
     """Return a number, or the number in a string of digits, as JSON has 64-bit integers; ``end`` is exclusive."""
-    if value.__class__ is str:
-        number = int(value)
-        if least <= number < end:
-            return number
+    if isinstance(value, str) and not value.removeprefix("-").isdecimal():
+        raise _WantedError(f"want a number, not {value[:_LONGEST_FLAW]!r}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
