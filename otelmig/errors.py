@@ -4,6 +4,7 @@
 OtelmigError
 ├─ UsageError      an option or a parameter is wrong, or contradicts the evidence       USAGE
 ├─ InputError      a file cannot be read, or is no log that otelmig knows               USAGE
+│  └─ FaultError   otelmig itself failed over one input, migration or output            INTERNAL_ERROR
 └─ ExportError     a trace was found, but not delivered                                 NOT_EXPORTED
    └─ SpoolError   the spool cannot be used; traces are delivered without it            NOT_EXPORTED
       ├─ SpoolFullError     there is no space for it
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ExitCode",
     "ExportError",
+    "FaultError",
     "InputError",
     "OtelmigError",
     "SpoolError",
@@ -85,6 +87,19 @@ class InputError(OtelmigError):
     """A file cannot be read, or nothing in it is a form that any supported hypervisor writes."""
 
     exit_code = ExitCode.USAGE
+
+
+class FaultError(InputError):
+    """A fault of otelmig itself, met over one input, migration or output: it costs that one, and the rest goes on."""
+
+    exit_code = ExitCode.INTERNAL_ERROR
+
+    @classmethod
+    def of(cls, name: str, error: Exception) -> Self:
+        """Return the error that ``error`` is for whatever is called ``name``."""
+        fault = cls(f"{name}: internal error: {type(error).__name__}: {error} (OTELMIG_DEBUG=1 shows where)")
+        fault.__cause__ = error
+        return fault
 
 
 class ExportError(OtelmigError):

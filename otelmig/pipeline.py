@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.epoch import epochs
-from otelmig.errors import InputError
+from otelmig.errors import FaultError, InputError
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
@@ -56,8 +56,8 @@ class Findings:
     migrations: tuple[Migration, ...]
     epochs: Mapping[str, Epoch]
     """By the key of the process."""
-    errors: tuple[InputError, ...]
-    """One per input that could not be used."""
+    errors: list[InputError]
+    """One per input that could not be used, and per migration that no trace could be made of."""
     notes: list[str]
     not_understood: Counter[str]
     """How many lines looked like a migration's and were not understood, by reason."""
@@ -75,10 +75,14 @@ class Findings:
 
     def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
         """Yield the traces like :meth:`traces`, each with the migration that it shows."""
-        for migration in self.migrations:
-            yield migration, build_trace(migration, self.epochs[migration.reference.vmm.key], options)
-        for migration, epoch in self.later():
-            yield migration, build_trace(migration, epoch, options)
+        known = ((migration, self.epochs[migration.reference.vmm.key]) for migration in self.migrations)
+        for migration, epoch in chain(known, self.later()):
+            try:
+                trace = build_trace(migration, epoch, options)
+            except Exception as error:  # noqa: BLE001 - the edge of one migration: the others have their traces
+                self.errors.append(FaultError.of(f"the migration of {migration.reference.name}", error))
+                continue
+            yield migration, trace
 
 
 def trace_migrations(
@@ -120,6 +124,8 @@ def trace_migrations(
     if findings.errors:
         raise findings.errors[0]
     yield from findings.traces(options or TraceOptions())
+    if findings.errors:  # a fault that was met on the way
+        raise findings.errors[0]
 
 
 def read_findings(
@@ -142,7 +148,8 @@ def read_findings(
     options = reading or LogOptions()
     by_hypervisor = _by_hypervisor(inputs, options, errors, notes)
     feeds = [
-        FinishedInputs(hypervisor=by_system[system], logs=own, options=options) for system, own in by_hypervisor.items()
+        FinishedInputs(hypervisor=by_system[system], logs=own, options=options, errors=errors)
+        for system, own in by_hypervisor.items()
     ]
     source = ProcessReading(feeds=feeds, notes=notes)
     ended = source.processes()
@@ -173,7 +180,7 @@ def read_findings(
     return Findings(
         migrations=tuple(sorted(pairing.migrations, key=lambda migration: _reference_start(migration, known))),
         epochs=known,
-        errors=tuple(errors),
+        errors=errors,
         notes=notes,
         not_understood=source.not_understood,
         inputs=by_hypervisor,
@@ -215,7 +222,12 @@ def diagnoses(findings: Findings, reading: LogOptions) -> Iterator[Diagnosis]:
     for system, inputs in findings.inputs.items():
         for log in inputs:
             own = [side for side in sides if log.key in side.vmm.inputs]
-            yield by_system[system].diagnose(log, own, reading)
+            try:
+                diagnosis = by_system[system].diagnose(log, own, reading)
+            except Exception as error:  # noqa: BLE001 - the edge of one input: the others are examined
+                findings.errors.append(FaultError.of(log.name, error))
+                continue
+            yield diagnosis
 
 
 def _by_hypervisor(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
+import re
 import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.options.flags import with_flags
+from otelmig.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +21,17 @@ __all__ = [
     "clear_status",
     "colors_wanted",
     "columns",
+    "encodes_everything",
     "flush_stderr",
     "open_missing",
+    "prepare_stdout",
     "redirect_to_null",
     "say",
+    "say_approximated",
     "say_last",
+    "say_traceback",
     "show_status",
+    "styled_text",
 ]
 
 _PIPED_WIDTH: Final = 100
@@ -32,6 +41,20 @@ _MISSING: Final = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("
 
 _ERASE: Final = "\r\x1b[K"
 """Moves the cursor to the beginning of the line and erases the line."""
+
+
+_STAND_INS: Final = str.maketrans({"━": "=", "╸": "-", "─": "-", "╴": "-", "█": "#", "░": ":"})
+"""What is drawn where the encoding of a terminal has no such characters; for all others, a question mark."""
+_STAND_IN: Final = "otelmig.stand_in"
+"""The name by which Python's codecs know the function that puts them in."""
+_STYLE: Final = re.compile(r"(\x1b\[[\d;]{0,32}m)")
+"""What our own views write to a terminal that shows colours."""
+
+
+class _Stdout:
+    """What became of texts on standard output."""
+
+    was_approximated = False
 
 
 class _Status:
@@ -52,6 +75,45 @@ def open_missing() -> None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays open
 
 
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    """Return what is written in place of characters that an encoding does not have.
+
+    Raises:
+        UnicodeError: the error is about something else.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    _Stdout.was_approximated = True
+    text = error.object[error.start : error.end].translate(_STAND_INS)
+    return "".join(character if character.isascii() else "?" for character in text), error.end
+
+
+def prepare_stdout() -> None:
+    """Have standard output take every text: what its encoding does not have is approximated."""
+    codecs.register_error(_STAND_IN, _stand_in)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        with suppress(OSError):  # its descriptor was replaced by one that cannot seek: it stays as it is
+            sys.stdout.reconfigure(errors=_STAND_IN)
+
+
+def say_approximated() -> None:
+    """Say, once, if standard output could not show what was printed as it is."""
+    if _Stdout.was_approximated:
+        _Stdout.was_approximated = False
+        say(f"stdout lacks some characters: its encoding is {sys.stdout.encoding}, so that others stand for them")
+
+
+def encodes_everything() -> bool:
+    """Whether the encoding of standard output has every character."""
+    return codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
+
+
+def styled_text(text: str) -> str:
+    """Return ``text`` without what controls a terminal, but for line feeds and styles such as bold and red."""
+    parts = _STYLE.split(text)
+    return "".join(part if number % 2 else printable(part, keep="\n") for number, part in enumerate(parts))
+
+
 def columns() -> int:
     """Return the width of the terminal, or of ``COLUMNS``; 100 where there is neither."""
     import shutil  # noqa: PLC0415 - it loads every compression, and `--help` needs none
@@ -66,7 +128,7 @@ def colors_wanted() -> bool:
 
 def say(text: str) -> None:
     """Tell the user something, in one line on standard error."""
-    say_last(f"otelmig: {text}")
+    say_last(f"otelmig: {printable(text)}")
 
 
 def say_last(text: str) -> None:
@@ -74,8 +136,16 @@ def say_last(text: str) -> None:
     with _Status.lock:
         clear_status()
         with suppress(OSError):
-            print(with_flags(text), file=sys.stderr)
+            print(printable(with_flags(text), keep="\n"), file=sys.stderr)
         flush_stderr()
+
+
+def say_traceback(error: BaseException) -> None:
+    """Show where ``error`` comes from, if the user asks for that."""
+    if os.environ.get("OTELMIG_DEBUG"):
+        import traceback  # noqa: PLC0415 - only after a fault
+
+        say_last("".join(traceback.format_exception(error)).rstrip())
 
 
 def show_status(fields: Sequence[str]) -> None:

@@ -10,10 +10,19 @@ import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from otelmig.cli.console import colors_wanted, columns, say, say_last
+from otelmig.cli.console import (
+    colors_wanted,
+    columns,
+    encodes_everything,
+    say,
+    say_approximated,
+    say_last,
+    say_traceback,
+)
 from otelmig.cli.progress import Progress
 from otelmig.cli.sink import Stdout
-from otelmig.errors import ExitCode
+from otelmig.errors import ExitCode, FaultError
+from otelmig.printable import printable_document
 from otelmig.views.units import plural
 
 if TYPE_CHECKING:
@@ -79,6 +88,10 @@ class Envelope:
         self._strict: bool = getattr(arguments, "strict", False)
         self._notes: dict[str, None] = {}
         self._errors: list[str] = []
+        self._told: dict[int, InputError] = {}
+        """By identity."""
+        self._fault = False
+        """Whether otelmig itself failed over something."""
 
     def note(self, notes: Iterable[str]) -> None:
         """Tell the user each of ``notes`` that was not told before; the JSON document has them, too."""
@@ -88,10 +101,15 @@ class Envelope:
                 say(text)
 
     def error(self, errors: Iterable[InputError]) -> None:
-        """Tell the user which inputs could not be read, and why."""
+        """Tell the user which inputs could not be read, and why; an error that was told before is passed over."""
         for error in errors:
-            self._errors.append(str(error))
-            say(str(error))
+            if id(error) not in self._told:
+                self._told[id(error)] = error
+                self._errors.append(str(error))
+                say(str(error))
+                if isinstance(error, FaultError):
+                    self._fault = True
+                    say_traceback(error)
 
     def unread(self) -> str:
         """Return what the account line says of inputs that could not be read."""
@@ -100,7 +118,7 @@ class Envelope:
     def show(self, text: str) -> None:
         """Print a result for a person; with ``--json`` there is only the document at the end."""
         if not self.as_json:
-            self.stdout.print(text, flush=sys.stdout.isatty())
+            self.stdout.print(text, flush=sys.stdout.isatty(), styled=self.color)
 
     def finish(self) -> ExitCode:
         """Print the document, then the account line; return the exit code."""
@@ -111,7 +129,10 @@ class Envelope:
         if self.as_json:
             self._print_document(report)
         self.stdout.flush()
+        say_approximated()
         say_last(report.account())
+        if self._fault:
+            return ExitCode.INTERNAL_ERROR
         if self.stdout.failed or not report.complete:
             return ExitCode.NOT_EXPORTED
         if self._errors:
@@ -132,4 +153,4 @@ class Envelope:
 
         notes = {"notes": list(self._notes)} if report.has_notes else {}
         document = {"schema": report.schema, **report.document(), **notes, "errors": self._errors}
-        self.stdout.print(json.dumps(document, indent=2, ensure_ascii=False))
+        self.stdout.print(json.dumps(printable_document(document), indent=2, ensure_ascii=not encodes_everything()))

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import sys
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig.cli.commands import COMMANDS
-from otelmig.cli.console import open_missing, say, say_last
+from otelmig.cli.console import open_missing, prepare_stdout, say, say_last, say_traceback
 from otelmig.cli.envelope import Envelope
 from otelmig.cli.parser import CommandLineError, Parser, answer
 from otelmig.errors import ExitCode, OtelmigError, UsageError, suggestion
@@ -59,6 +58,7 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command with ``argv`` (default: the arguments of the process); return the exit code."""
     open_missing()
+    prepare_stdout()
     gc.set_threshold(*_COLLECT)
     envelope: Envelope | None = None
     usage = f"usage: {_USAGE}"
@@ -83,10 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:  # help or the version was printed
         return int(leaving.code or 0)
     except Exception as error:  # noqa: BLE001 - the one edge at which a fault of ours becomes one line
-        if os.environ.get("OTELMIG_DEBUG"):
-            import traceback  # noqa: PLC0415 - only after a fault
-
-            traceback.print_exc()
+        say_traceback(error)
         say(f"internal error: {type(error).__name__}: {error} (OTELMIG_DEBUG=1 shows where)")
         return ExitCode.INTERNAL_ERROR
 

@@ -11,7 +11,7 @@ from otelmig.cli.atomic_file import STDOUT, AtomicFile, is_stdout
 from otelmig.cli.envelope import RunReport
 from otelmig.cli.options.export import open_delivery, say_waiting
 from otelmig.cli.sink import Sink
-from otelmig.errors import UsageError
+from otelmig.errors import FaultError, OtelmigError, UsageError
 from otelmig.views.units import plural
 
 if TYPE_CHECKING:
@@ -142,27 +142,37 @@ class Outputs:
             say_waiting(self._report.delivery)
 
     def put(self, trace: Trace) -> None:
-        """Give one trace to every output."""
+        """Give one trace to every output; one that an output cannot take costs that output alone this one trace."""
         from otelmig.trace import attributes as names  # noqa: PLC0415 - `--help` needs none of it
 
-        report = self._report
-        report.found += 1
-        report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
-        self._write(trace)
+        self._report.found += 1
+        self._report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
+        for output in (self._write, self._show, self._send):
+            try:
+                output(trace)
+            except OtelmigError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the edge of one trace: the others go on
+                self._envelope.error([FaultError.of(f"trace {trace.trace_id}", error)])
+        self._show_progress()
+
+    def _show(self, trace: Trace) -> None:
+        """Draw a trace, or sum it up for the JSON document."""
         if self._envelope.as_json:
             from otelmig.views.summary import summary  # noqa: PLC0415 - only where it is asked for
 
-            report.summaries.append(summary(trace))
+            self._report.summaries.append(summary(trace))
         elif self._waterfall and self._envelope.stdout.alive:
             from otelmig.views.waterfall import render_waterfall  # noqa: PLC0415 - only where it is asked for
 
             text = render_waterfall(trace, width=self._envelope.width, color=self._envelope.color)
-            self._envelope.show(("" if report.found == 1 else "\n") + text.rstrip("\n"))
+            self._envelope.show(("" if self._report.found == 1 else "\n") + text.rstrip("\n"))
+
+    def _send(self, trace: Trace) -> None:
         if self._background is not None:
             from otelmig.otlp.payload import Payload  # noqa: PLC0415 - only where there is an export
 
             self._background.add(Payload.of_trace(trace))
-        self._show_progress()
 
     def _show_progress(self) -> None:
         found, findings = self._report.found, self._report.findings

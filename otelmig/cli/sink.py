@@ -7,8 +7,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from otelmig.cli.console import clear_status, redirect_to_null, say
+from otelmig.cli.console import clear_status, redirect_to_null, say, styled_text
 from otelmig.cli.options.flags import with_flags
+from otelmig.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +48,11 @@ class Stdout(Sink):
     def __init__(self) -> None:
         super().__init__("stdout")
 
-    def print(self, text: str, *, flush: bool = False) -> None:
-        """Print a text, with options in place of the parameters that it names."""
+    def print(self, text: str, *, flush: bool = False, styled: bool = False) -> None:
+        """Print a text, with options in place of the parameters that it names; only a ``styled`` one keeps styles."""
         if self.alive:
             clear_status()
+            text = styled_text(text) if styled else printable(text, keep="\n")
             with self.guarded():
                 print(with_flags(text), flush=flush)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from otelmig.errors import FaultError
 from otelmig.migration.side import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from otelmig.errors import InputError
     from otelmig.hypervisors.hypervisor import Hypervisor, Reader
     from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import InputLog, Line, LineFilter
@@ -25,6 +27,8 @@ class FinishedInputs:
     hypervisor: Hypervisor
     logs: Sequence[InputLog]
     options: LogOptions
+    errors: list[InputError]
+    """Gets the inputs over which the reader failed: a fault over one of them does not take the others."""
     reader: Reader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -38,13 +42,18 @@ class FinishedInputs:
         # what is no log comes first, so that no log is over before it is known what belongs to it
         filters.sort(key=lambda item: item[1] is not None)
         for log, line_filter in filters:
-            stream = log.stream
-            for line in _lines(log, line_filter):
-                sides = reader.take(line)
-                if sides or ended:
-                    yield sides
-            yield reader.end(stream, log.tail())
-        yield reader.finish()
+            try:
+                for line in _lines(log, line_filter):
+                    sides = reader.take(line)
+                    if sides or ended:
+                        yield sides
+                yield reader.end(log.stream, log.tail())
+            except Exception as error:  # noqa: BLE001 - the edge of one input: the fault is reported, the rest is read
+                self.errors.append(FaultError.of(log.name, error))
+        try:
+            yield reader.finish()
+        except Exception as error:  # noqa: BLE001 - the same for what all of them amount to
+            self.errors.append(FaultError.of("what was read", error))
 
     @property
     def is_one_sided(self) -> bool:

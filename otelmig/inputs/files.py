@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STDIN", "InputFile", "open_input"]
 
+_LATEST_NS: Final = 7_258_118_400 * 10**9
+"""The beginning of the year 2200: OTLP has no times after 2554, and no log was written so late."""
+
 STDIN: Final = Path("-")
 """How standard input is named on the command line."""
 _BLOCK: Final = 1 << 19
@@ -65,6 +68,9 @@ class InputFile:
     keeps_alive: object = None
     damage: list[str] = field(default_factory=list)
     """Filled while reading: what kept the end of the file from being read."""
+    is_misdated: bool = False
+    """Whether its file system says that it was last written when it cannot have been; then another time stands for it.
+    """
     folder: Path | None = None
     """The directory that was named, if the file was found in it: nobody said that this file is a log."""
     progress: Callable[[int], None] | None = None
@@ -242,6 +248,8 @@ def open_input(path: Path, progress: Callable[[int], None] | None = None) -> Inp
         file = InputFile(
             path=path, place=path, name=shown_name(path.name), size=status.st_size, mtime_ns=status.st_mtime_ns
         )
+        if not 0 <= file.mtime_ns < _LATEST_NS:
+            file = replace(file, mtime_ns=min(max(status.st_ctime_ns, 0), _LATEST_NS), is_misdated=True)
         return replace(_with_head(file), progress=progress)
     except OSError as error:
         raise InputError(f"{shown_name(path)}: {os.strerror(error.errno or 0)}") from error

@@ -53,6 +53,7 @@ def open_inputs(
     logs = []
     files = distinctly_named(files)
     notes += [f"{file.name}: empty" for file in files if file.size == 0 and file.folder is None]
+    notes += [f"{file.name}: written at an impossible time, by its file system" for file in files if file.is_misdated]
     for name, parts, copies in rotations(file for file in files if file.size):
         logs.append(InputLog(name=name, parts=tuple(parts)))
         notes += copies

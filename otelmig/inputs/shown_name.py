@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from otelmig.printable import printable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -12,14 +14,5 @@ __all__ = ["shown_name"]
 
 
 def shown_name(path: str | Path) -> str:
-    r"""Return ``path`` as text that is valid Unicode and controls nothing.
-
-    Bytes that are no UTF-8 and characters that are not printed (control characters, line feeds, marks that change the
-    direction of writing) are escaped, as ``\xff`` or ``\x1b``.
-    """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
+    r"""Return ``path`` as printable text; bytes that are no UTF-8 are escaped, too, as ``\xff``."""
+    return printable(os.fsencode(path).decode("utf-8", "backslashreplace"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.redaction import redact
 from otelmig.migration.side import Role
+from otelmig.printable import printable
 from otelmig.trace import attributes as names
 from otelmig.trace.clock_attributes import clock_attributes
 from otelmig.trace.drafting.aligned_sides import AlignedSides, seconds
@@ -26,6 +27,8 @@ from otelmig.trace.spans import SpanName
 from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otelmig.clock.epoch import Epoch
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
@@ -69,10 +72,22 @@ def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions) -> Tr
     identity = identity_of(reference, parent=options.parent, name=_attempt_name(options, reference))
     return Trace(
         trace_id=identity.trace_id,
-        resources={side.role: resource_of(side, migration, options) for side in migration.sides},
+        resources={side.role: _printable(resource_of(side, migration, options)) for side in migration.sides},
         spans=_spans(root, identity, epoch, options),
-        notes=tuple(note for side in migration.sides for note in side.vmm.notes),
+        notes=tuple(printable(note) for side in migration.sides for note in side.vmm.notes),
     )
+
+
+def _printable(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+    """Return ``attributes`` with texts that control nothing, wherever in a log they come from."""
+    return {
+        name: printable(value)
+        if isinstance(value, str)
+        else tuple(map(printable, value))
+        if isinstance(value, tuple)
+        else value
+        for name, value in attributes.items()
+    }
 
 
 def _attempt_name(options: TraceOptions, side: Side) -> str | None:
@@ -134,7 +149,7 @@ def _spans(root: SpanDraft, identity: Identity, epoch: Epoch, options: TraceOpti
                 _span_attributes(draft),
                 _events(draft, epoch) if draft.events else (),
                 _links(draft) if draft.links else (),
-                None if draft.error is None else redact(draft.error, addresses=not options.addresses),
+                None if draft.error is None else printable(redact(draft.error, addresses=not options.addresses)),
             )
         )
         for child in draft.children:
@@ -165,7 +180,7 @@ def _span_attributes(draft: SpanDraft) -> dict[str, AttributeValue]:
         attributes[names.OTELMIG_TIME_START] = start.text
     if end.text is not None:
         attributes[names.OTELMIG_TIME_END] = end.text
-    return attributes
+    return _printable(attributes)
 
 
 def _links(draft: SpanDraft) -> tuple[Link, ...]:
@@ -184,7 +199,7 @@ def _events(draft: SpanDraft, epoch: Epoch) -> tuple[SpanEvent, ...]:
         SpanEvent(
             name=event.name,
             time_ns=min(max(event.at.ns // MICROSECOND_NS * MICROSECOND_NS, draft.start_ns), draft.end_ns) + epoch.ns,
-            attributes=event.attributes,
+            attributes=_printable(event.attributes),
         )
         for event in draft.events
     ]

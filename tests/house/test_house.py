@@ -20,10 +20,11 @@ _PACKAGE = Path(otelmig.__file__).parent
 _MODULES = sorted(_PACKAGE.rglob("*.py"))
 
 
-_LOWER: Final = frozenset({"errors", "units", "version"})
+_LOWER: Final = frozenset({"errors", "printable", "units", "version"})
 """Modules at the top that everything may import."""
 _ALLOWED: Final = {
     "errors": frozenset[str](),
+    "printable": frozenset[str](),
     "units": frozenset[str](),
     "version": frozenset[str](),
     "inputs": _LOWER,

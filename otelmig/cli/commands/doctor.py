@@ -90,5 +90,6 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         report.diagnoses.append(diagnosis)
         text = render_doctor(diagnosis, width=envelope.width)
         envelope.show(("" if report.found == 1 else "\n") + text.rstrip("\n"))
+    envelope.error(findings.errors)
     for advice in dict.fromkeys(diagnosis.recommendation for diagnosis in report.diagnoses):
         envelope.show(f"\n{render_advice(advice, width=envelope.width)}")

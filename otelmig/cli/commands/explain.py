@@ -104,6 +104,7 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         else:
             text = render_explanation(trace, explanation, width=envelope.width)
             envelope.show(("" if report.found == 1 else "\n") + text.removesuffix("\n"))
+    envelope.error(findings.errors)
 
 
 def _explanation(migration: Migration) -> Explanation | None:

@@ -132,6 +132,7 @@ def trace_files(
             outputs.put(trace)
         outputs.finish()
     envelope.note(findings.notes)
+    envelope.error(findings.errors)
     if not report.found and findings.inputs:
         say("no migration in these logs; otelmig doctor FILE... says what they can tell")
 

@@ -124,10 +124,14 @@ class GrpcTransport:
 
     def send(self, body: bytes, timeout_s: float) -> Answer:
         """Call ``Export`` with ``body``, an ``ExportTraceServiceRequest``, and return the answer."""
+        response: ExportTraceServiceResponse | None
         try:
             response = self._export(body, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return self._failure(error, timeout_s)
+        if response is None:  # the status is OK and no message came with it, as from a proxy: gRPC raises nothing
+            failure = f"{self._settings.display_url} answered OK without a message: this is no OTLP receiver"
+            return Answer(failure=failure, reason=Reason.NOT_OTLP, maybe_accepted=True)
         return answer_of(response, self._settings)
 
     def close(self) -> None:

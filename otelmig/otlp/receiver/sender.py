@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.otlp.account import Reason
+from otelmig.otlp.receiver.answer import Answer
 from otelmig.otlp.receiver.settings import JSON
 from otelmig.otlp.receiver.transport import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otelmig.otlp.receiver.answer import Answer
     from otelmig.otlp.receiver.settings import Settings
 
 __all__ = ["SendResult", "Sender"]
@@ -70,7 +70,7 @@ class Sender:
 
     def preflight(self) -> Answer:
         """Return the answer to a request without spans: it reveals a wrong URL, but not whether spans are accepted."""
-        answer = self._transport.send(
+        answer = self._answer_to(
             b'{"resourceSpans":[]}' if self._settings.protocol == JSON else b"",
             min(_PROBE_TIMEOUT_S, self._settings.timeout_s),
         )
@@ -102,7 +102,7 @@ class Sender:
         # every round sends once: `arrivals` counts the sends that may have been accepted, `repeats` those of them that
         # came after another, and `pause_s` is the average pause before the next round
         while True:
-            answer = self._transport.send(body, max(deadline_s - self._clock(), _LEAST_TIMEOUT_S))
+            answer = self._answer_to(body, max(deadline_s - self._clock(), _LEAST_TIMEOUT_S))
             if answer.failure is None or answer.maybe_accepted:
                 repeats += arrivals > 0
                 arrivals += 1
@@ -114,6 +114,14 @@ class Sender:
         if answer.failure is not None and not answer.concerns_request:
             self._refuse(answer)
         return SendResult(answer=answer, arrivals=arrivals, repeats=repeats)
+
+    def _answer_to(self, body: bytes, timeout_s: float) -> Answer:
+        """Return the answer to one request; a fault of ours, or of a library below, is one of them."""
+        try:
+            return self._transport.send(body, timeout_s)
+        except Exception as error:  # noqa: BLE001 - the edge of one request: the account needs its outcome
+            failure = f"{self._settings.display_url}: internal error: {type(error).__name__}: {error}"
+            return Answer(failure=failure, reason=Reason.RECEIVER_ERROR, maybe_accepted=True)
 
     def close(self) -> None:
         """Close the connection."""

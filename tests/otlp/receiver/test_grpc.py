@@ -116,6 +116,24 @@ def test_grpc_behind_a_gateway(status: str, copies: int, tmp_path: Path) -> None
     assert f"answered {status}" in said[0]
 
 
+def test_grpc_answer_of_trailers_only(tmp_path: Path) -> None:
+    """OK without a message proves nothing: what was sent stays in the spool, and a second send may be a copy."""
+    said: list[str] = []
+
+    def reply(near: socket.socket, stream: int) -> None:
+        headers = ((b":status", b"200"), (b"content-type", b"application/grpc"), (b"grpc-status", b"0"))
+        block = b"".join(b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value for name, value in headers)
+        near.sendall(_frame(1, 5, stream, block))
+
+    with _gateway(reply) as url:
+        account = delivered(payloads(1), url, tmp_path, said, protocol="grpc")
+    assert account.words() == "0 exported, 1 spooled (1 not otlp)"
+    assert said == [f"{url} answered OK without a message: this is no OTLP receiver"]
+    with grpc_receiver() as receiver:
+        again = delivered(payloads(1), receiver.url, tmp_path, protocol="grpc")
+    assert again.exported.traces == 1
+
+
 def test_grpc_over_tls_that_breaks_in_mid_exchange() -> None:
     """It is a connection that broke, and no wrong TLS: tried again, and counted, as nobody knows what arrived."""
 
