@@ -118,5 +118,5 @@ def test_help_loads_no_work() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()[-1].split()
     own = {name for name in loaded if name.startswith("otelmig.") and not name.startswith("otelmig.cli")}
-    assert own == {"otelmig.version", "otelmig.errors", "otelmig.views", "otelmig.views.units"}
+    assert own == {"otelmig.version", "otelmig.errors", "otelmig.printable", "otelmig.views", "otelmig.views.units"}
     assert not {"dataclasses", "inspect", "json", "pathlib", "ssl"} & set(loaded)
