@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from command_line import command_reference, exit_codes
 from module_tree import first_sentence, import_table, module_tree
+from queries import JAEGER_LINKS, TRACEQL, query_blocks
 from schema_tables import definition_table, schema_table
 from trace_invariants import CORPUS, RECORDINGS, inputs, traced, truth
 
@@ -159,6 +160,8 @@ _PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "schema send": lambda: schema_table("send"),
     "schema delivery": lambda: definition_table("send", "delivery"),
     "schema constraint": lambda: definition_table("explain", "constraint"),
+    "jaeger links": lambda: f"\n{query_blocks(JAEGER_LINKS, 'text')}\n",
+    "traceql queries": lambda: f"\n{query_blocks(TRACEQL, 'traceql')}\n",
     "tree": module_tree,
     "imports": import_table,
 }

@@ -72,7 +72,9 @@ class BackendStack:
 
     def jaeger(self, edits: Mapping[str, str] | None = None) -> Server:
         """A Jaeger that is up and running."""
-        path = self.place("jaeger_server.yaml", edits)
+        page = self._folder / "jaeger_ui.json"
+        page.write_text((CONFIGURATIONS / page.name).read_text())
+        path = self.place("jaeger_server.yaml", {page.name: str(page)} | dict(edits or {}))
         return self._start("jaeger", [f"--config={path}"], f"{self.url(14133)}/status", "jaeger")
 
     def _start(self, binary: str, arguments: list[str], health: str, name: str) -> Server:

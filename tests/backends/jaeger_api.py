@@ -44,10 +44,14 @@ class Jaeger:
         )
         return [] if found is None else list(found["result"]["resourceSpans"])
 
-    def search(self, query: str, begin_us: int, end_us: int) -> set[str]:
-        """The ids of the traces that the viewer finds with the ``query`` of its own link, begun between the times."""
-        times = urlencode({"start": str(begin_us), "end": str(end_us)})
-        found = self._get(f"/api/traces?{query}&{times}")
+    def page(self) -> str:
+        """What a browser gets first: the page with its settings."""
+        with urllib.request.urlopen(f"{self._url}/", timeout=30) as answer:  # noqa: S310 - a URL of our own
+            return str(answer.read().decode())
+
+    def follow(self, link: str) -> set[str]:
+        """The ids of the traces that the viewer finds by its own link: its page hands the query on as it is."""
+        found = self._get(f"/api/traces?{link.removeprefix('/search?')}")
         assert found is not None
         return {trace["traceID"] for trace in found["data"]}
 

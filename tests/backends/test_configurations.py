@@ -118,8 +118,9 @@ def test_targets_with_tls_and_a_token(target: str, stack: BackendStack, monkeypa
 
 
 def test_tempo_is_told_of_old_traces() -> None:
-    """No Tempo can be had here; what its file must have is what makes old logs searchable, and the agent's port."""
+    """What its file must have is what makes old logs searchable, soon, and the agent's port."""
     text = (CONFIGURATIONS / "tempo_server.yaml").read_text()
     assert re.search(r"(?m)^ {4}ingestion_time_range_slack: 192h$", text)
+    assert "storage: {trace: {blocklist_poll: 20s, " in text
     assert "127.0.0.1:14317" in text
     assert "127.0.0.1:14317" in (CONFIGURATIONS / "tempo.yaml").read_text()
