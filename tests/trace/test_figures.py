@@ -59,6 +59,26 @@ def test_between_which_lines_the_vcpus_ran_again(name: str, width_ms: float, tmp
     assert width == pytest.approx(width_ms / 1e3, abs=5e-6)
 
 
+@pytest.mark.parametrize(("name", "device_to_resumed_ms"), [("v51.1-basic", 12.126), ("v51.1-twohosts", 0.502)])
+def test_a_log_without_its_beginning_may_be_of_several_releases(
+    name: str, device_to_resumed_ms: float, tmp_path: Path
+) -> None:
+    """Whether the vCPUs ran first or last is not known then, so they ran anywhere from ``resuming`` to ``resumed``."""
+    logs = {file: (CORPUS / name / file).read_bytes() for file in ("source.log", "destination.log")}
+    width, low, high = _blackout(_trace_of(tmp_path, logs))
+    rotated = logs["destination.log"].partition(b"\n")[2]
+    wider, lower, higher = _blackout(_trace_of(tmp_path, logs | {"destination.log": rotated}))
+    assert wider - width == pytest.approx(device_to_resumed_ms / 1e3, abs=5e-6)
+    assert lower == low, "until v51 they run right after the first line"
+    assert higher > high, "from v52 on they run as late as the last line"
+
+
+def _blackout(trace: Trace) -> list[float]:
+    """Its width between the lines, its least and its greatest length."""
+    values = [trace.root.attributes[f"vm.migration.blackout.{end}"] for end in ("width.semantic", "min", "max")]
+    return [value for value in values if isinstance(value, float)]
+
+
 # --- dirty rates ----------------------------------------------------------------------------------------------------
 
 

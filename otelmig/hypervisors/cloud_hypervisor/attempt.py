@@ -143,16 +143,16 @@ class Attempt:
         self,
         vmm: Vmm,
         *,
-        vcpus_resume_first: bool,
+        releases: Releases,
         final: bool,
         corrected: Callable[[Observation], Observation] | None = None,
     ) -> Side:
-        """Return what is known of the attempt by now, as a side of ``vmm``.
+        """Return what is known of the attempt by now, as a side of ``vmm``, which may be any of ``releases``.
 
         ``corrected`` reads the observations once more, with what only the rest of the log has told.
         """
         if corrected is not None:
-            return self._corrected(corrected).side(vmm, vcpus_resume_first=vcpus_resume_first, final=final)
+            return self._corrected(corrected).side(vmm, releases=releases, final=final)
         mode = self._mode()
         lines = AttemptLines(
             role=self.role,
@@ -162,7 +162,7 @@ class Attempt:
             mode=mode,
             paused_before=self.paused_before,
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
-            vcpus_resume_first=vcpus_resume_first,
+            releases=releases,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
         return side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from otelmig.hypervisors.cloud_hypervisor.kinds import Command
+    from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.migration.observation import Observation
     from otelmig.migration.side import Result, Role, Side
 
@@ -33,8 +34,8 @@ class AttemptLines:
     """Whether the guest was paused when the migration began: the operator's pause, not the migration's."""
     dirty_rounds: tuple[DirtyRound, ...]
     """The numbered dirty rounds that had something to send (releases until v51)."""
-    vcpus_resume_first: bool
-    """Whether this release starts the vCPUs before the devices when it resumes a VM."""
+    releases: Releases
+    """The releases that print all that the process printed: it is one of them."""
     config: Observation | None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
 
@@ -63,6 +64,13 @@ class AttemptLines:
     def following(self, seen: Observation) -> Iterator[Observation]:
         """Return what was logged after ``seen``, one of this side's observations."""
         return map(self.observations.__getitem__, range(self._places[id(seen)] + 1, len(self.observations)))
+
+    def precedes(self, seen: Observation | None, other: Observation | None) -> bool:
+        """Return whether both are there, and ``seen`` was stamped first; equal stamps are in the order of the log."""
+        if seen is None or other is None:
+            return False
+        one, two = seen.stamp.ns, other.stamp.ns
+        return one < two or (one == two and self._places[id(seen)] < self._places[id(other)])
 
     def command(self, name: Command) -> Observation | None:
         """Return the first receipt of a command."""

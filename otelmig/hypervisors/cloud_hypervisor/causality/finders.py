@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.causality.handshake import snapshot_cpuid
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.constraint import Basis, Endpoint
 from otelmig.migration.facts import ErrorType
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     Finder = Callable[[AttemptLines, AttemptLines], Sequence[Endpoint | None]]
 
 __all__ = [
-    "acknowledged_config",
-    "acknowledged_start",
     "command",
     "complete_written_after",
     "fault_connect",
@@ -56,29 +55,6 @@ def _source_time(seen: Observation | None, plus_ns: int) -> Endpoint | None:
     if seen is None:
         return None
     return Endpoint(lo_ns=seen.stamp.lo_ns + plus_ns, hi_ns=seen.stamp.hi_ns + plus_ns, seen=seen, basis=Basis.DERIVED)
-
-
-def acknowledged_start(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
-    """Return the source's first line after Start was acknowledged."""
-    lines = [seen for kind in _AFTER_START if (seen := source.first(kind))]
-    if not lines:  # no CPUID is generated on other architectures, and events carry none
-        lines = [
-            seen for seen in (_after_iteration(source, 0), source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING)) if seen
-        ]
-    return (_endpoint(min(lines, key=lambda seen: seen.stamp.ns, default=None)),)
-
-
-_AFTER_START: Final = (Kind.PROTOCOL_AGREED, Kind.CPUID_GENERATED, Kind.START_ACKNOWLEDGED)
-
-
-def acknowledged_config(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
-    """Return the source's first line after Config was acknowledged: a further connect, an iteration, or the pause."""
-    if source.mode is Mode.PRECOPY:
-        connects = source.all(Kind.CONNECTING)
-        if source.connections > 1 and len(connects) > 1:
-            return (Endpoint.of(connects[1]),)
-        return (_endpoint(_after_iteration(source, 0)),)
-    return (_endpoint(source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING, Kind.SNAPSHOTTING)),)
 
 
 def _after_iteration(source: AttemptLines, index: int) -> Observation | None:
@@ -179,20 +155,14 @@ def final_memory_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endp
 
 def final_memory_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the first line after the transfer that was made with the guest paused was acknowledged."""
-    return (_endpoint(source.first(Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING) or _snapshot_cpuid(source)),)
-
-
-def _snapshot_cpuid(source: AttemptLines) -> Observation | None:
-    """Return the CPUID line that is printed inside the snapshot."""
-    lines = source.all(Kind.CPUID_GENERATED)
-    return lines[1] if len(lines) > 1 else None
+    return (_endpoint(source.first(Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING) or snapshot_cpuid(source)),)
 
 
 def snapshot_done(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the last line before State is written: a dirty table, ``snapshotted``, or the snapshot's CPUID."""
     done = source.first(Kind.SNAPSHOTTED)
     if done is None:
-        return (_endpoint(_snapshot_cpuid(source)),)
+        return (_endpoint(snapshot_cpuid(source)),)
     later = next(source.following(done), None)
     if later is not None and later.kind is Kind.DIRTY_TABLE:
         return (Endpoint.of(later),)
@@ -244,19 +214,47 @@ def fault_connect(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | 
 
 
 def last_before_drop(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
-    """Return the source's last line before it closed the connection or died: its thread's last one before that."""
+    """Return the source's last line before it closed the connection or died: its thread's last one before that.
+
+    Where no line says that it failed, that line may be missing, so what is printed after a failure is none of these.
+    """
     failure = source.failure
     if source.result is Result.SUCCESS or not source.observations:
         return (None,)
-    if failure is None:
-        return (Endpoint.of(source.observations[-1]),)
     last = None
     for seen in source.observations:
-        if seen is failure:
+        if seen is failure or (failure is None and seen.kind not in _WHILE_CONNECTED):
             break
-        if seen.thread == failure.thread and seen.kind is not Kind.SEND_FAILED:
+        if failure is None or (seen.thread == failure.thread and seen.kind is not Kind.SEND_FAILED):
             last = seen
     return (_endpoint(last),)
+
+
+_WHILE_CONNECTED: Final = frozenset(
+    {
+        Kind.SEND_REQUESTED,
+        Kind.SEND_STARTED,
+        Kind.SEND_ANNOUNCED,
+        Kind.CONNECTING,
+        Kind.TLS_ESTABLISHED,
+        Kind.START_ACKNOWLEDGED,
+        Kind.PROTOCOL_AGREED,
+        Kind.CPUID_GENERATED,
+        Kind.ITERATION_SENT,
+        Kind.ITERATION_ANNOUNCED,
+        Kind.DIRTY_ROUND,
+        Kind.DIRTY_TABLE,
+        Kind.CONVERGENCE_DECIDED,
+        Kind.PRECOPY_CONVERGED,
+        Kind.VM_PAUSING,
+        Kind.DEVICE_PAUSING,
+        Kind.VM_PAUSED,
+        Kind.FINAL_DELTA_SENT,
+        Kind.SNAPSHOTTING,
+        Kind.SNAPSHOTTED,
+    }
+)
+"""What a source prints before its end of the connection is closed, if nothing but its log's end says that it was."""
 
 
 def refusal_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
@@ -294,6 +292,6 @@ def command(name: Command) -> Finder:
 
 def peer_lost(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return where the destination found the connection closed; None where it may have closed it itself."""
-    if destination.first(Kind.RECEIVE_ABORTED) is not None:
+    if destination.first(Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED) is not None:
         return (None,)
     return (_endpoint(destination.first(Kind.PEER_LOST)),)

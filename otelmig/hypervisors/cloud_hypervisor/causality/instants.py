@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.causality.finders import (
-    acknowledged_config,
-    acknowledged_start,
     command,
     complete_written_after,
     fault_connect,
@@ -27,6 +25,13 @@ from otelmig.hypervisors.cloud_hypervisor.causality.finders import (
     snapshot_done,
     state_acknowledged,
     state_written_after,
+)
+from otelmig.hypervisors.cloud_hypervisor.causality.handshake import (
+    acknowledged_config,
+    acknowledged_start,
+    first_tls,
+    main_connect,
+    start_read,
 )
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since, until
@@ -92,8 +97,8 @@ def _table(*rows: tuple[str, Finder, tuple[tuple[Releases, LogFlags], ...]]) -> 
 
 
 SOURCE: Final = _table(
-    ("connecting", first_of(Kind.CONNECTING, Kind.SEND_ANNOUNCED, Kind.SEND_STARTED), _INFO),
-    ("start-read", first_of(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED), _INFO),
+    ("connecting", main_connect, _INFO),
+    ("start-read", start_read, _INFO),
     ("start-acknowledged", acknowledged_start, _INFO),
     ("config-acknowledged", acknowledged_config, _INFO),
     ("pass-written", iterations_written, _INFO),
@@ -116,7 +121,7 @@ SOURCE: Final = _table(
 DESTINATION: Final = _table(
     ("receiving", received(Kind.RECEIVE_STARTED), _INFO),
     ("ready", received(Kind.RECEIVE_READY), ((since("v53.0"), _V),)),
-    ("tls", received(Kind.TLS_ESTABLISHED), ((since("v53.0"), _V),)),
+    ("tls", first_tls, ((since("v53.0"), _V),)),
     ("accepted", received(Kind.ACCEPTED), ((since("v52.0"), _V),)),
     ("start-received", command(Command.START), _COMMAND),
     ("protocol", received(Kind.PROTOCOL_AGREED), ((since("v53.0"), _VV),)),

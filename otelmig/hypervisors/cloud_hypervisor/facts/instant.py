@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.releases import since, until
 from otelmig.migration.facts import DeviceInstant, Killed, Printed, Window
 from otelmig.units import MILLISECOND_NS
 
@@ -19,6 +20,10 @@ __all__ = ["at", "device_instants", "killed", "printed", "run_window"]
 
 _TRUNCATED_NS: Final = MILLISECOND_NS
 """Cloud Hypervisor truncates the durations that it prints in ms: the true one is up to this much longer."""
+_VCPUS_FIRST: Final = until("v51.0")
+"""Releases whose ``Vm::resume`` starts the vCPUs before the devices."""
+_VCPUS_LAST: Final = since("v52.0")
+"""Releases whose ``Vm::resume`` starts the vCPUs after the devices."""
 
 
 def at(seen: Observation | None) -> Instant | None:
@@ -49,7 +54,7 @@ def run_window(attempt: AttemptLines) -> Window | None:
     """Return where the vCPUs ran again, after the resume that belongs to the migration.
 
     Until v51 ``Vm::resume`` starts the vCPUs first, right after ``resuming``; from v52.0 on it starts them last, right
-    before ``resumed``.
+    before ``resumed``. A process that may be of either kind (the beginning of its log is missing) did one or the other.
     """
     resuming, resumed = attempt.first(Kind.VM_RESUMING), attempt.first(Kind.VM_RESUMED)
     if resuming is None or resumed is None:
@@ -57,8 +62,9 @@ def run_window(attempt: AttemptLines) -> Window | None:
     devices = [
         seen for seen in attempt.all(Kind.DEVICE_RESUMING) if resuming.stamp.ns <= seen.stamp.ns <= resumed.stamp.ns
     ]
-    if attempt.vcpus_resume_first:
+    first, last = resuming, resumed
+    if not attempt.releases.meet(_VCPUS_LAST):
         last = min((*devices[:1], resumed), key=lambda seen: seen.stamp.hi_ns)
-        return Window(first=resuming.instant, last=last.instant)
-    first = max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns)
-    return Window(first=first.instant, last=resumed.instant)
+    if not attempt.releases.meet(_VCPUS_FIRST):
+        first = max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns)
+    return Window(first=first.instant, last=last.instant)

@@ -11,7 +11,7 @@ from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
 from otelmig.hypervisors.cloud_hypervisor.processes.statistics_fit import with_statistics
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import fit, merged
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
-from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, SYSTEM, Releases, until
+from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM, Releases, until
 from otelmig.migration.stamp import ClockDomain
 from otelmig.migration.vmm import Vmm, fingerprint
 
@@ -36,8 +36,6 @@ __all__ = [
 ]
 
 _WITHOUT_VERSION: Final = until("v51.0")
-_LAST_WITH_VCPUS_FIRST: Final = RELEASES.index("v51.0")
-"""Until v51 ``Vm::resume`` starts the vCPUs before the devices, from v52.0 after them."""
 _MIGRATION_EVENTS: Final = frozenset({Kind.SEND_ANNOUNCED, Kind.ACCEPTED})
 """Events that only a migration fires (v52.0 on); ``paused`` and ``snapshotted`` alone may be anything."""
 
@@ -169,7 +167,7 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         vmm=vmm,
         stem=log.stream.stem,
         observations=_corrected(log) if observations is None else observations,
-        vcpus_resume_first=releases.last <= _LAST_WITH_VCPUS_FIRST,
+        releases=releases,
         log=log,
     )
 
@@ -197,4 +195,9 @@ def process_of_events(events: EventProcess, note: str = "") -> Process:
         event_stream=events.stream.key,
         notes=(f"{events.stream.name}: {note}",) if note else (),
     )
-    return Process(vmm=vmm, stem=events.stream.stem, observations=tuple(events.observations))
+    return Process(
+        vmm=vmm,
+        stem=events.stream.stem,
+        observations=tuple(events.observations),
+        releases=FIRST_WITH_MIGRATION_EVENTS,
+    )

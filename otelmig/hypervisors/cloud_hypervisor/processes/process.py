@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
     from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.inputs import Stream
     from otelmig.migration.observation import Observation
     from otelmig.migration.side import Side
@@ -31,8 +32,8 @@ class Process:
     """The stem of its log, or of what stands for the log."""
     observations: Sequence[Observation]
     """In the order in which they were logged; all stamps are on this process's clock."""
-    vcpus_resume_first: bool = False
-    """Whether this release starts the vCPUs before the devices when it resumes a VM."""
+    releases: Releases
+    """The releases that print all of this: it is one of them."""
     log: LogProcess | None = None
     """Its log alone; None for what was given beside logs and fits none."""
 
@@ -72,4 +73,4 @@ class Process:
     def side(self, attempt: Attempt, *, final: bool) -> Side:
         """Return one of its attempts as a side."""
         corrected = self.log.corrected if self.log is not None and not self.is_joined else None
-        return attempt.side(self.vmm, vcpus_resume_first=self.vcpus_resume_first, final=final, corrected=corrected)
+        return attempt.side(self.vmm, releases=self.releases, final=final, corrected=corrected)

@@ -39,7 +39,7 @@ def _alone(progress: Progress) -> Process:
         last_ns=progress.last_ms * MILLISECOND_NS,
         last_written_ns=progress.stream.mtime_ns,
     )
-    return Process(vmm=vmm, stem=progress.stream.stem, observations=observations)
+    return Process(vmm=vmm, stem=progress.stream.stem, observations=observations, releases=since("v50.0"))
 
 
 def with_statistics(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iterator[Process]:
