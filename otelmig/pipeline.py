@@ -242,7 +242,7 @@ def _by_hypervisor(
     for log in inputs:
         folder = log.parts[0].folder
         try:
-            system = next((each.system for each in hypervisors() if each.recognises(log.stream.head, options)), None)
+            system, reading = _recognised(log, options)
         except InputError as error:
             if folder is None:
                 errors.append(error)
@@ -250,7 +250,7 @@ def _by_hypervisor(
                 notes.append(str(error))
             continue
         if system is not None:
-            by_system.setdefault(system, []).append(log)
+            by_system.setdefault(system, []).append(reading)
         elif folder is not None:
             foreign[folder].append(log.name)
         else:
@@ -262,6 +262,27 @@ def _by_hypervisor(
         listed = ", ".join(names[:_MOST_NAMED])
         notes.append(f"{shown_name(folder)}: left out, because otelmig knows no such log: {listed}{more}")
     return by_system
+
+
+def _recognised(log: InputLog, options: LogOptions) -> tuple[str | None, InputLog]:
+    """Return the hypervisor that wrote ``log``, and the way to read it; no hypervisor, if none knows it.
+
+    Raises:
+        InputError: a hypervisor wrote it, but its lines cannot be read in any way.
+    """
+    known = hypervisors()
+    first: InputError | None = None
+    for reading in log.readings([each.line_begin for each in known]):
+        try:
+            system = next((each.system for each in known if each.recognises(reading.stream.head, options)), None)
+        except InputError as error:
+            first = first or error
+            continue
+        if system is not None:
+            return system, reading
+    if first is not None:
+        raise first
+    return None, log
 
 
 def _reference_start(migration: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:

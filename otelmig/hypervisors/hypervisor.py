@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Sequence
 
     from otelmig.hypervisors.diagnosis import Diagnosis
@@ -86,6 +87,8 @@ class Hypervisor(Protocol):
 
     system: str
     """As ``vm.migration.system.name`` names it."""
+    line_begin: re.Pattern[str]
+    """Matches where one of its lines begins, if that can be told whatever stands before it."""
 
     def recognises(self, head: Head, options: LogOptions) -> bool:
         """Return whether this hypervisor wrote a stream that begins like this.

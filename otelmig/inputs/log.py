@@ -8,15 +8,16 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.framing import DEEPEST, framings_of
-from otelmig.inputs.journal import export_lines, is_export, is_json, json_lines
+from otelmig.inputs.framing.journal import export_lines, is_export, is_json, json_lines
+from otelmig.inputs.framing.margin import margin_of
+from otelmig.inputs.framing.prefixes import DEEPEST, framings_of
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.inputs.files import InputFile
-    from otelmig.inputs.framing import Framed, Framing
+    from otelmig.inputs.framing.prefixes import Framed, Framing
     from otelmig.inputs.line_filter import LineFilter
 
 __all__ = ["InputLog"]
@@ -36,6 +37,8 @@ class InputLog:
 
     name: str
     parts: Sequence[InputFile]
+    margin: Framing | None = None
+    """What stands before its lines and is known by these alone."""
 
     @property
     def key(self) -> str:
@@ -65,6 +68,16 @@ class InputLog:
         if is_export(self.head):
             return "journalctl -o export"
         return " in ".join(each.name for each in self._framings(self.parts[0])) or None
+
+    def readings(self, begins: Iterable[re.Pattern[str]]) -> Iterator[InputLog]:
+        """Yield the ways in which the log can be read: as it stands, then behind a margin, if it has one.
+
+        ``begins`` match where a line of each hypervisor begins that can be told by itself.
+        """
+        yield self
+        margin = margin_of(self.stream.head.lines, begins)
+        if margin is not None:
+            yield replace(self, margin=margin)
 
     @cached_property
     def stream(self) -> Stream:
@@ -157,7 +170,9 @@ class InputLog:
 
     @cached_property
     def _framings_of_parts(self) -> dict[int, tuple[Framing, ...]]:
-        return {id(part): framings_of(part.head.decode("utf-8", "backslashreplace")) for part in self.parts}
+        innermost = () if self.margin is None else (self.margin,)
+        heads = ((id(part), part.head.decode("utf-8", "backslashreplace")) for part in self.parts)
+        return {key: (*framings_of(head), *innermost) for key, head in heads}
 
 
 _NOWHERE: Final = Where(file="", line=0)
@@ -169,13 +184,15 @@ def _unwrapped(line: Line, framings: Sequence[Framing]) -> Line:
     innermost: Framed | None = None
     # what is known so far of the line, from the outermost framing inwards: an inner one that says more wins
     for _ in range(DEEPEST):
-        wrapped = _wrapped(text, framings)
+        framing, wrapped = _wrapped(text, framings)
         if wrapped is None:
             break
         text, innermost = wrapped.text, wrapped
         if wrapped.writer:
             writers.append(wrapped.writer)
         received_ns, host = wrapped.received_ns or received_ns, wrapped.host or host
+        if framing is not None and framing.innermost:
+            break
     if innermost is None:
         return line
     if innermost.partial:
@@ -199,15 +216,15 @@ def _unwrapped(line: Line, framings: Sequence[Framing]) -> Line:
     )
 
 
-def _wrapped(text: str, framings: Iterable[Framing]) -> Framed | None:
-    return next((wrapped for each in framings if (wrapped := each.unwrap(text)) is not None), None)
+def _wrapped(text: str, framings: Iterable[Framing]) -> tuple[Framing | None, Framed | None]:
+    return next(((each, wrapped) for each in framings if (wrapped := each.unwrap(text)) is not None), (None, None))
 
 
 def _rest(line: Line, framings: Sequence[Framing]) -> str:
     """Return the other pieces of a line that its framing cut because it was long."""
     rest = ""
     for raw in islice(line.lookahead() if line.lookahead is not None else (), _PIECES):
-        piece = _wrapped(raw, framings)
+        _, piece = _wrapped(raw, framings)
         if piece is None:
             break
         rest += piece.text

@@ -5,6 +5,7 @@ It says what QEMU says and nothing more: STOP once the vCPUs have stopped, RESUM
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -136,6 +137,7 @@ class _Qemu:
     """Lines like ``qemu MILLISECONDS WORDS``."""
 
     system = "qemu"
+    line_begin = re.compile(r"qemu \d+ ")
 
     def recognises(self, head: Head, options: LogOptions) -> bool:
         return head.data.startswith(b"qemu ") and not options.log_formats

@@ -58,6 +58,18 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
         "journald short-full": lambda log, _: prefixed(log, b"Thu 2026-05-21 06:02:15 UTC host-a ch[12]: "),
         "journald short-unix": lambda log, _: prefixed(log, b"1779343335.542701 host-a ch[12]: "),
         "docker json-file of syslog of cri": lambda log, _: _in_docker(prefixed(prefixed(log, _POD), _FORWARDED)),
+        "github actions": lambda log, _: prefixed(log, b"2026-05-21T06:02:15.5427011Z "),
+        "gh run view": lambda log, _: prefixed(log, b"test (x86)\tRun tests\t2026-05-21T06:02:15.5427011Z "),
+        "gitlab": lambda log, _: prefixed(log, b"2026-05-21T06:02:15.542701Z 01O "),
+        "jenkins": lambda log, _: prefixed(log, b"[2026-05-21T06:02:15.542Z] "),
+        "logcli": lambda log, _: prefixed(log, b'2026-05-21T06:02:15.542701Z {host="a", unit="vm 1.service"} '),
+        "logcli, no labels": lambda log, _: prefixed(log, b"2026-05-21T06:02:15Z {} "),
+        "indented": lambda log, _: prefixed(log, b"    "),
+        "quoted": lambda log, _: prefixed(log, b"> > "),
+        "a stamp of somebody's own": lambda log, _: prefixed(log, b"21/05/2026 06:02:15,542 | web-1 | "),
+        "grep -n": lambda log, _: b"".join(
+            b"%d:%b\n" % (number, line) for number, line in enumerate(framings.lf_only(log).split(b"\n")[:-1], 1)
+        ),
         "syslog with priority": lambda log, _: prefixed(log, b"<30>May 21 06:02:15 host-a ch[12]: "),
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import constraints_between
+from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_BEGIN
 from otelmig.hypervisors.cloud_hypervisor.reader import CloudHypervisorReader, is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted, written_by
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_for
@@ -32,6 +33,7 @@ class CloudHypervisor:
     """The :class:`~otelmig.hypervisors.Hypervisor` of Cloud Hypervisor, v36.0 to HEAD."""
 
     system = SYSTEM
+    line_begin = DEFAULT_BEGIN
 
     def recognises(self, head: Head, options: LogOptions) -> bool:
         """Return whether a stream that begins like this holds log records, events or statistics of Cloud Hypervisor.

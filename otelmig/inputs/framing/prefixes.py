@@ -1,8 +1,9 @@
-"""What carries a log from the hypervisor to a file: containers, syslog, the journal's text outputs.
+"""What stands before each line of a log: of containers, syslog, the journal's text outputs, continuous integration.
 
 Each framing wraps every line; a wrapped line may be wrapped again (a pod's log collected by another program).
 Formats: Docker's ``json-file`` driver and ``docker logs -t``; the Kubernetes CRI log format and what ``kubectl logs``
-and ``docker compose logs`` put before it; RFC 3164 and RFC 5424 as rsyslog writes them; ``journalctl -o short*``.
+and ``docker compose logs`` put before it; RFC 3164 and RFC 5424 as rsyslog writes them; ``journalctl -o short*``; the
+logs of GitHub Actions (downloaded, or by ``gh run view --log``), GitLab and Jenkins; Loki's ``logcli``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from otelmig.inputs.line import Host
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["DEEPEST", "Framed", "Framing", "framings_of"]
+__all__ = ["DEEPEST", "RFC3339", "Framed", "Framing", "framings_of", "rfc3339_ns"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DEEPEST: Final = 3
@@ -28,7 +29,17 @@ _SAMPLE: Final = 200
 _GLANCE: Final = 12
 """Lines of which one must be framed, or none of the file is."""
 _TAG: Final = r"(?P<tag>[^\s:\[\]]{1,128})(?:\[(?P<pid>\d{1,10})\])?: ?"
-_RFC3339: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
+RFC3339: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
+
+_SEVEN_DIGITS: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z"
+"""As .NET prints a time; no hypervisor prints so many digits."""
+_LOGCLI: Final = re.compile(
+    rf'(?P<time>{RFC3339}) \{{(?P<labels>(?:[\w.]{{1,256}}="(?:[^"\\]|\\.){{0,1024}}"(?:, ?)?){{0,64}})\}} ?'
+)
+_LABEL: Final = re.compile(r'([\w.]{1,256})="((?:[^"\\]|\\.){0,1024})"')
+_HOST_LABELS: Final = ("host", "hostname", "host_name", "node", "node_name", "nodename", "instance")
+_LABELS_OF_STREAMS: Final = ("stream", "level", "detected_level", "severity")
+"""Labels in which lines of one process may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +62,11 @@ class Framing:
     name: str
     unwrap: Callable[[str], Framed | None]
     """The line inside; None if the text is not carried so."""
+    innermost: bool = False
+    """Whether what it carries is the hypervisor's line."""
 
 
-def _rfc3339_ns(text: str) -> int | None:
+def rfc3339_ns(text: str) -> int | None:
     """Return the end of the interval that an RFC 3339 time of any precision stands for; None if it is no time."""
     zone = re.search(r"(?:Z|[+-]\d\d:?\d\d)$", text)
     if zone is None:
@@ -70,6 +83,20 @@ def _rfc3339_ns(text: str) -> int | None:
     return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + 10**9 - 1
 
 
+def _logcli(text: str) -> Framed | None:
+    match = _LOGCLI.match(text)
+    if match is None:
+        return None
+    labels = dict(_LABEL.findall(match["labels"]))
+    host = next((labels[name] for name in _HOST_LABELS if name in labels), None)
+    return Framed(
+        text=text[match.end() :],
+        writer=",".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in _LABELS_OF_STREAMS),
+        received_ns=rfc3339_ns(match["time"]),
+        host=None if host is None else Host(name=host),
+    )
+
+
 def _docker_json(text: str) -> Framed | None:
     if not text.startswith('{"log":'):
         return None
@@ -80,7 +107,7 @@ def _docker_json(text: str) -> Framed | None:
     match entry:
         case {"log": str(log), **rest}:
             inner = log.rstrip("\r\n")
-            received_ns = _rfc3339_ns(str(rest.get("time", "")))
+            received_ns = rfc3339_ns(str(rest.get("time", "")))
             return Framed(text=inner, received_ns=received_ns, partial=not log.endswith("\n"))
         case _:
             return None
@@ -100,7 +127,7 @@ def _pattern(name: str, pattern: str) -> Framing:
         return Framed(
             text=text[match.end() :],
             writer="/".join(part for part in (host, writer) if part),
-            received_ns=_rfc3339_ns(given.get("time") or ""),
+            received_ns=rfc3339_ns(given.get("time") or ""),
             host=None if host is None else Host(name=host),
             partial=given.get("partial") == "P",
         )
@@ -110,13 +137,18 @@ def _pattern(name: str, pattern: str) -> Framing:
 
 _FRAMINGS: Final[Sequence[Framing]] = (
     Framing(name="docker json-file", unwrap=_docker_json),
-    _pattern("cri", rf"(?P<time>{_RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
+    _pattern("cri", rf"(?P<time>{RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
     _pattern("docker timestamps", r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
+    _pattern("github actions", rf"\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
+    _pattern("gh run view", rf"(?P<tag>[^\t]{{1,256}})\t[^\t]{{0,256}}\t\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
+    _pattern("gitlab", rf"(?P<time>{RFC3339}) [0-9a-f]{{2}}[OE](?:\+| |$)"),
+    _pattern("jenkins", r"\[(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\](?: |$)"),
+    Framing(name="logcli", unwrap=_logcli),
     _pattern("docker compose", r"(?P<tag>[\w.-]{1,128}) {1,64}\| "),
     _pattern("kubectl prefix", r"\[(?P<tag>pod/[^\s\]]{1,256})\] "),
     _pattern(
         "syslog",
-        rf"<\d{{1,3}}>1 (?P<time>{_RFC3339}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) (?P<pid>\d{{1,10}}|-) "
+        rf"<\d{{1,3}}>1 (?P<time>{RFC3339}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) (?P<pid>\d{{1,10}}|-) "
         r"\S{1,32} "
         r'(?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.){0,1024}"){0,1024}\]){1,8})(?: \ufeff?|$)',
     ),
@@ -124,7 +156,7 @@ _FRAMINGS: Final[Sequence[Framing]] = (
         "syslog short",
         rf"(?:<\d{{1,3}}>)?[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{{1,6}})? (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
-    _pattern("syslog iso", rf"(?P<time>{_RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("syslog iso", rf"(?P<time>{RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern("journald monotonic", rf"\[ {{0,10}}\d{{1,10}}\.\d{{6}}\] (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern(
         "journald full",

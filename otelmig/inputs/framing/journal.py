@@ -7,14 +7,14 @@ that ends in CR, say) is an array of byte values in JSON, and a length followed 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.inputs.framing.entries import json_object, one_a_line, windowed
 from otelmig.inputs.line import Host, Line, Where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from otelmig.inputs.line import Stream
     from otelmig.inputs.line_filter import LineFilter
@@ -41,32 +41,14 @@ def is_export(head: bytes) -> bool:
 
 def json_lines(lines: Iterable[Line], wanted: LineFilter | None) -> Iterator[Line]:
     """Yield the messages of ``-o json`` (one entry a line) in which ``wanted`` matches."""
-    for line in lines:
-        found = _message(_json_fields(line.text), line.where) if line.text else None
-        if found is not None and _matches(found, wanted):
-            yield found._replace(lookahead=_json_following(line, found.writer), stream=line.stream)
+    return one_a_line(lines, wanted, _json_message)
 
 
-def _json_following(line: Line, writer: str) -> Callable[[], Iterable[str]]:
-    """Yield the rest of what journald split at a line feed: the next entries of the same writer."""
-
-    def lookahead() -> Iterator[str]:
-        for raw in line.lookahead() if line.lookahead is not None else ():
-            after = _message(_json_fields(raw), line.where)
-            if after is not None and after.writer == writer:
-                yield after.text
-
-    return lookahead
-
-
-def _json_fields(text: str) -> dict[str, str] | None:
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict):
-        return None
-    return {name: value for name, given in entry.items() if (value := _json_value(given)) is not None}
+def _json_message(text: str, where: Where) -> Line | None:
+    entry = json_object(text)
+    if entry is None:
+        return _message(None, where)
+    return _message({name: value for name, given in entry.items() if (value := _json_value(given)) is not None}, where)
 
 
 def _json_value(given: object) -> str | None:
@@ -152,32 +134,8 @@ def _decoded(value: bytes) -> str:
 
 def export_lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
     """Yield the messages of ``-o export`` in which ``wanted`` matches."""
-    window: list[Line] = []
-    for fields, number in _export_entries(chunks):
-        line = _message(fields, Where(file=name, line=number))
-        if line is not None:
-            window.append(line._replace(stream=stream))
-        if len(window) > _WINDOW:
-            yield from _given(window, wanted)
-            window.pop(0)
-    while window:
-        yield from _given(window, wanted)
-        window.pop(0)
-
-
-_WINDOW: Final = 64
-"""At most this many entries are looked ahead for what a record goes on with."""
-
-
-def _given(window: list[Line], wanted: LineFilter | None) -> Iterator[Line]:
-    first = window[0]
-    if _matches(first, wanted):
-        rest = tuple(line.text for line in window[1:] if line.writer == first.writer)
-        yield first._replace(lookahead=lambda: rest)
-
-
-def _matches(line: Line, wanted: LineFilter | None) -> bool:
-    return wanted is None or wanted.matches(line.text.encode("utf-8", "surrogatepass"))
+    found = (_message(fields, Where(file=name, line=number)) for fields, number in _export_entries(chunks))
+    return windowed((line._replace(stream=stream) for line in found if line is not None), wanted)
 
 
 def _message(fields: Mapping[str, str] | None, where: Where) -> Line | None:
