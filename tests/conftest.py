@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import fork_server
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from pathlib import Path
+
+settings.register_profile("otelmig", deadline=None)  # how long an example takes depends on what else the machine does
+settings.load_profile("otelmig")
 
 
 class Otelmig(Protocol):
