@@ -15,6 +15,7 @@ from module_tree import first_sentence, import_table, module_tree
 from queries import JAEGER_LINKS, TRACEQL, query_blocks
 from schema_tables import definition_table, schema_table
 from trace_invariants import CORPUS, RECORDINGS, inputs, traced, truth
+from unrelated_pairs import unrelated_table
 
 import otelmig
 from otelmig.cli.options.flags import with_flags
@@ -151,6 +152,7 @@ _PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "spans": span_table,
     "span tree": _span_tree,
     "blackouts": _blackouts,
+    "unrelated pairs": unrelated_table,
     "commands": command_reference,
     "exit codes": exit_codes,
     "public names": _public_names,

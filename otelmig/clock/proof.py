@@ -31,6 +31,8 @@ class ClockStatus(StrEnum):
     """What is known of the offset."""
 
     BOUNDED = "bounded"
+    ASSUMED = "assumed"
+    """Bounded, if these two belong together: a wall clock and a boot clock fit at any offset, and nothing else says."""
     ONE_SIDED = "one_sided"
     CONFLICT = "conflict"
     UNSYNCED = "unsynced"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otelmig.migration.stamp import Stamp
     from otelmig.migration.vmm import Vmm
 
-__all__ = ["EndedProcess", "Hypervisor", "Reader", "ReadingReport"]
+__all__ = ["EndedProcess", "Hypervisor", "Incompatibility", "Reader", "ReadingReport"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,16 @@ class ReadingReport:
     """How many lines looked like a migration's and were not understood, by reason."""
     lines_lost: int = 0
     """How many lines were said to be missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incompatibility:
+    """Why a source and a destination do not speak to each other."""
+
+    reason: str
+    """In a few words."""
+    impossible: bool
+    """Whether they cannot; else it is not supported, and somebody may have tried all the same."""
 
 
 class Reader(Protocol):
@@ -111,6 +121,9 @@ class Hypervisor(Protocol):
 
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
         """Return what causality says about the offset between the two sides' clocks, if they are one migration."""
+
+    def incompatibility(self, source: Side, destination: Side) -> Incompatibility | None:
+        """Return why these two, by their releases and what they use, do not speak to each other; None if they may."""
 
     def clock_advice(self, source: Side, destination: Side) -> Iterable[str]:
         """Return sentences: which of its flags would add to what can be proved of these two sides' clocks."""

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.migration.url import MigrationUrl
 
-__all__ = ["PairingBasis", "contradiction", "indications", "same_endpoint", "same_vm", "was_answered"]
+__all__ = [
+    "PairingBasis",
+    "contradiction",
+    "doubt_of",
+    "indications",
+    "same_endpoint",
+    "same_vm",
+    "was_answered",
+]
 
 
 class PairingBasis(StrEnum):
@@ -29,7 +37,7 @@ class PairingBasis(StrEnum):
     ENDPOINT = "endpoint"
     """Both name the same port or socket."""
     CLOCKS = "clocks"
-    """Both have wall clocks, which agree as those of synchronised hosts do."""
+    """Both say what time it was, and agree as synchronised hosts do."""
     ASSUMED = "assumed"
     """Nothing names the pair: their lines merely fit together."""
 
@@ -192,3 +200,17 @@ def indications(source: Side, destination: Side) -> list[str]:
         noun = "memory iteration" if sent == 1 else "memory iterations"
         reasons.append(f"{sent} {noun} sent while the guest ran, {received} received in all")
     return reasons
+
+
+def doubt_of(basis: PairingBasis, endpoint: str | None, *, at_one_time: bool) -> str | None:
+    """Return how little names a pair, in a sentence; None if the VM does, or an endpoint that both used at one time."""
+    if basis is PairingBasis.IDENTITY or (endpoint is not None and at_one_time):
+        return None
+    if basis is PairingBasis.ASSERTED:
+        return "only the caller says that these two are one migration: logs of others of equal shape may fit, too"
+    doubt = "nothing names this pair; proved only if these two belong together"
+    if endpoint is not None:
+        return f"{doubt} ({endpoint}, but others may use it, too)"
+    if basis is PairingBasis.CLOCKS:
+        return f"{doubt} (their clocks agree, but so may those of others)"
+    return doubt

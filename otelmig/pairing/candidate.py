@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.drift import SLEWED_PPB
 from otelmig.clock.placement import place
-from otelmig.clock.proof import prove_between
+from otelmig.clock.proof import ClockStatus, prove_between
 from otelmig.migration.stamp import ClockDomain
-from otelmig.pairing.agreement import PairingBasis, contradiction, indications, same_endpoint, same_vm
+from otelmig.pairing.agreement import PairingBasis, contradiction, doubt_of, indications, same_endpoint, same_vm
 from otelmig.pairing.migration import Migration
 from otelmig.units import MILLISECOND_NS, SECOND_NS
 
@@ -36,19 +36,30 @@ class Candidate:
     constraints: Sequence[Constraint]
     reasons: tuple[str, ...]
     prefers: tuple[bool, ...] = (False, False)
-    """Whether it is the same VM, and whether the two wall clocks agree as those of synchronised hosts do."""
+    """Whether it is the same VM, and whether both sides say what time it was, as synchronised hosts would."""
 
     def migration(self, clock: ClockOptions, *, asserted: bool) -> Migration:
         """Return the migration that these two are, with all that is known of their clocks."""
         measured = clock.measured if have_wall_clocks(self.source, self.destination) else ()
         proof = prove_between(self.source, self.destination, (*self.constraints, *measured), drift_ppb=clock.drift_ppb)
+        placement = place(self.source, self.destination, proof, clock.mode)
+        basis = self._basis(asserted=asserted)
+        doubt = doubt_of(
+            basis,
+            same_endpoint(self.source, self.destination),
+            at_one_time=_at_one_time(self.source, self.destination),
+        )
+        mixed = self.source.vmm.domain is not self.destination.vmm.domain
+        if mixed and doubt is not None and not asserted and placement.status is ClockStatus.BOUNDED:
+            placement = replace(placement, status=ClockStatus.ASSUMED)
         return Migration(
             source=self.source,
             destination=self.destination,
             proof=proof,
-            placement=place(self.source, self.destination, proof, clock.mode),
+            placement=placement,
             reasons=(*(("named by the caller",) if asserted else ()), *self.reasons),
-            basis=self._basis(asserted=asserted),
+            basis=basis,
+            doubt=doubt,
         )
 
     def _basis(self, *, asserted: bool) -> PairingBasis:
@@ -72,14 +83,19 @@ class Mismatch:
 
 
 def compare(
-    source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], clock: ClockOptions
+    source: Side,
+    destination: Side,
+    hypervisors: Mapping[str, Hypervisor],
+    clock: ClockOptions,
+    *,
+    asserted: bool = False,
 ) -> Candidate | Mismatch:
-    """Return the candidate that these two are, or in a few words why they cannot be one migration."""
-    if source.vmm.key == destination.vmm.key:
-        return Mismatch(reason=SAME_PROCESS)
-    if source.vmm.system != destination.vmm.system:
-        return Mismatch(reason="another hypervisor")
-    reason = contradiction(source, destination)
+    """Return the candidate that these two are, or in a few words why they cannot be one migration.
+
+    What is possible but not supported excludes only a pair that neither the caller (``asserted``) names, nor the VM,
+    nor an endpoint that both used at one time.
+    """
+    reason = _exclusion(source, destination, hypervisors, asserted=asserted)
     if reason is not None:
         return Mismatch(reason=reason)
     constraints = hypervisors[source.vmm.system].constraints(source, destination)
@@ -98,14 +114,34 @@ def compare(
         return Mismatch(reason=reason, by_clocks=True)
     at = source.observations[-1].stamp.ns
     lo, hi = bounds.lo_ns(at), bounds.hi_ns(at)
-    near = lo is not None and hi is not None and lo <= AGREE_NS and hi >= -AGREE_NS
     return Candidate(
         source=source,
         destination=destination,
         constraints=constraints,
         reasons=(f"{len(constraints)} constraints agree on one clock offset", *agreed),
-        prefers=(same, near and have_wall_clocks(source, destination)),
+        prefers=(same, _clocks_agree(source, destination, lo, hi)),
     )
+
+
+def _exclusion(source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], *, asserted: bool) -> str | None:
+    """Return what excludes the pair, whatever their clocks say; None if nothing does."""
+    if source.vmm.key == destination.vmm.key:
+        return SAME_PROCESS
+    if source.vmm.system != destination.vmm.system:
+        return "another hypervisor"
+    reason = contradiction(source, destination)
+    if reason is not None:
+        return reason
+    incompatible = hypervisors[source.vmm.system].incompatibility(source, destination)
+    if incompatible is None:
+        return None
+    named = asserted or same_vm(source, destination) or _shared_endpoint(source, destination)
+    return incompatible.reason if incompatible.impossible or not named else None
+
+
+def _shared_endpoint(source: Side, destination: Side) -> bool:
+    """Return whether both used one endpoint at one time."""
+    return same_endpoint(source, destination) is not None and _at_one_time(source, destination)
 
 
 def in_spite_of_clocks(source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor]) -> Candidate:
@@ -120,6 +156,35 @@ def in_spite_of_clocks(source: Side, destination: Side, hypervisors: Mapping[str
             *indications(source, destination),
         ),
     )
+
+
+def _zero_ns(side: Side) -> int | None:
+    """Return when a side's clock read zero (Unix epoch); None if nothing tells what time it was.
+
+    A wall clock does, and so does whatever stamped the lines of a boot clock when it took them over.
+    """
+    return 0 if side.vmm.domain is ClockDomain.REALTIME else side.vmm.latest_zero_ns
+
+
+def _clocks_agree(source: Side, destination: Side, lo_ns: int | None, hi_ns: int | None) -> bool:
+    """Return whether the hosts' clocks may be synchronised, if the offset lies between ``lo_ns`` and ``hi_ns``."""
+    one, other = _zero_ns(source), _zero_ns(destination)
+    if one is None or other is None or lo_ns is None or hi_ns is None:
+        return False
+    return lo_ns - AGREE_NS <= one - other <= hi_ns + AGREE_NS
+
+
+def _at_one_time(source: Side, destination: Side) -> bool:
+    """Return whether both were migrating at one time, by what their hosts say what time it was."""
+    one, other = _zero_ns(source), _zero_ns(destination)
+    if one is None or other is None:
+        return False
+    sent = (one + (source.sent.connecting or source.first).ns, one + (source.sent.end or source.last).ns)
+    received = (
+        other + (destination.received.begun or destination.first).ns,
+        other + (destination.received.end or destination.last).ns,
+    )
+    return sent[0] <= received[1] and received[0] <= sent[1]
 
 
 def have_wall_clocks(source: Side, destination: Side) -> bool:

@@ -30,6 +30,8 @@ class Migration:
     """Why these two belong together, or why this one stands alone."""
     basis: PairingBasis | None = None
     """The strongest evidence for the pair; None unless both sides are there."""
+    doubt: str | None = None
+    """A sentence: how little names this pair, so that whatever is proved of it is proved only if it is one."""
 
     @property
     def sides(self) -> tuple[Side, ...]:

@@ -105,7 +105,7 @@ def pair_sides(
 
 def _asserted(source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], clock: ClockOptions) -> Candidate:
     """Return the pair that the caller named, whatever their clocks say."""
-    verdict = compare(source, destination, hypervisors, clock)
+    verdict = compare(source, destination, hypervisors, clock, asserted=True)
     if isinstance(verdict, Candidate):
         return verdict
     if not verdict.by_clocks:

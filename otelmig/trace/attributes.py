@@ -430,7 +430,8 @@ OTELMIG_CLOCK_STATUS: Final = _attribute(
     "otelmig.clock.status",
     "string",
     "root, receive",
-    "`bounded`, `one_sided`, `conflict` (no offset fits), `unsynced`",
+    "`bounded`, `assumed` (bounded if these two belong together: a wall clock and a boot clock), `one_sided`, "
+    "`conflict` (no offset fits), `unsynced`",
 )
 OTELMIG_CLOCK_OFFSET_ESTIMATE: Final = _attribute(
     "otelmig.clock.offset.estimate",
@@ -605,7 +606,13 @@ OTELMIG_PAIRING_BASIS: Final = _attribute(
     "string",
     "root",
     "the strongest evidence for the pair: `identity` (the same VM), `asserted` (by the caller), `endpoint` "
-    "(the same port or socket), `clocks` (wall clocks that agree) or `assumed` (nothing names it)",
+    "(the same port or socket), `clocks` (they agree on what time it was) or `assumed` (nothing names it)",
+)
+OTELMIG_PAIRING_DOUBT: Final = _attribute(
+    "otelmig.pairing.doubt",
+    "string",
+    "root",
+    "how little names the pair: what is proved of it is proved only if these two belong together",
 )
 OTELMIG_PAIRING_REASONS: Final = _attribute(
     "otelmig.pairing.reasons",

@@ -44,6 +44,7 @@ def add_top_attributes(root: SpanDraft, aligned: AlignedSides, migration: Migrat
         names.OTELMIG_EVIDENCE_DOUBTS: tuple(doubt for each_side in migration.sides for doubt in doubts(each_side))
         or None,
         names.OTELMIG_PAIRING_BASIS: None if migration.basis is None else str(migration.basis),
+        names.OTELMIG_PAIRING_DOUBT: migration.doubt,
         names.OTELMIG_PAIRING_REASONS: tuple(redact(why, addresses=not options.addresses) for why in migration.reasons)
         or None,
     }

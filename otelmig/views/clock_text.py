@@ -49,11 +49,6 @@ def clock_lines(trace: Trace) -> Iterator[tuple[str, str]]:
         yield from ((text, "error") for text in _conflict(clock))
         return
     yield _offset(clock), "plain"
-    if trace.root.attributes.get(names.OTELMIG_PAIRING_BASIS) == "asserted":
-        yield (
-            "only `pairs` says that these two are one migration: logs of others of equal shape may fit, too",
-            "error",
-        )
     if names.OTELMIG_CLOCK_DRIFT_REQUIRED in clock:
         needed, assumed = drift_text(clock[names.OTELMIG_CLOCK_DRIFT_REQUIRED]), drift_text(_assumed(clock))
         yield (

@@ -41,6 +41,9 @@ def headline(trace: Trace, *, width: int) -> Iterator[tuple[str, str]]:
     A line may be longer than ``width`` columns, but the id of the trace is never apart from its label.
     """
     root = trace.root.attributes
+    if names.OTELMIG_PAIRING_DOUBT in root:
+        named = root.get(names.OTELMIG_PAIRING_BASIS) in ("endpoint", "clocks")
+        yield f"{'pair':<11}{root[names.OTELMIG_PAIRING_DOUBT]}", "strong" if named else "error"
     result = str(root.get(names.VM_MIGRATION_RESULT))
     ok = result == "success"
     head = f"migration  {_destination(trace)}  {root.get(names.VM_MIGRATION_MODE)}  {_LOUD.get(result, result)}"

@@ -44,6 +44,8 @@ def summary(trace: Trace) -> dict[str, object]:
     precopy = trace.first(SpanName.PRECOPY)
     return {
         "trace_id": trace.trace_id,
+        "pairing_doubt": root.get(names.OTELMIG_PAIRING_DOUBT),
+        "pairing_basis": root.get(names.OTELMIG_PAIRING_BASIS),
         "result": root.get(names.VM_MIGRATION_RESULT),
         "error": None
         if trace.root.error is None

@@ -181,6 +181,9 @@ class _Qemu:
             destination_first("end", Endpoint.of(active), Endpoint.of(source.observations[1])),
         )
 
+    def incompatibility(self, source: Side, destination: Side) -> None:
+        assert source is not destination
+
     def clock_advice(self, source: Side, destination: Side) -> Iterable[str]:
         assert source is not destination
         return ("a trace file of the destination",)

@@ -71,7 +71,7 @@ def test_sentences_and_rows_fit_their_width(width: int) -> None:
     picture = render_waterfall(trace, width=width, color=False)
     text, _, zoom = picture.partition("\n\n")
     assert max(map(len, picture.splitlines())) <= width
-    labels = ("migration  ", "source ", "clock ", "blackout ", "began ", "trace ", " " * 11)
+    labels = ("pair  ", "migration  ", "source ", "clock ", "blackout ", "began ", "trace ", " " * 11)
     assert all(line.startswith(labels) for line in text.splitlines())
     assert (f"   trace {trace.trace_id}" if width == 200 else f"\ntrace      {trace.trace_id}") in text
     assert ("<- most of it" in zoom, "vCPUs still" in zoom) == ((width >= 68,) * 2)

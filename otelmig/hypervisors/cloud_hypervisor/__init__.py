@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from otelmig.hypervisors.cloud_hypervisor.causality.compatibility import incompatibility
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import constraints_between
 from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_BEGIN
 from otelmig.hypervisors.cloud_hypervisor.reader import CloudHypervisorReader, is_beside_logs
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.hypervisors.diagnosis import Diagnosis
-    from otelmig.hypervisors.hypervisor import Reader
+    from otelmig.hypervisors.hypervisor import Incompatibility, Reader
     from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import Head, InputLog, LineFilter
     from otelmig.migration.constraint import Constraint
@@ -64,6 +65,10 @@ class CloudHypervisor:
     def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
         """Return what must have happened before what, if these two sides are one migration."""
         return constraints_between(source, destination)
+
+    def incompatibility(self, source: Side, destination: Side) -> Incompatibility | None:
+        """Return why these two, by their releases and what they use, do not speak to each other; None if they may."""
+        return incompatibility(source, destination)
 
     def clock_advice(self, source: Side, destination: Side) -> Iterable[str]:
         """Return which flags would add to what can be proved of these two sides' clocks."""

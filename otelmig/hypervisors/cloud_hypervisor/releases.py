@@ -22,6 +22,7 @@ __all__ = [
     "LastWord",
     "Releases",
     "last_release",
+    "releases_of",
     "since",
     "until",
 ]
@@ -93,7 +94,12 @@ def until(release: str, *, first: str = RELEASES[0]) -> Releases:
     return Releases(first=RELEASES.index(first), last=RELEASES.index(release))
 
 
+def releases_of(dialect: str) -> Releases:
+    """Return the releases that a log can be of, by their text in :attr:`~otelmig.migration.vmm.Vmm.releases_text`."""
+    first, _, last = dialect.partition(",")[0].partition("..")
+    return Releases(first=RELEASES.index(first), last=RELEASES.index(last or first))
+
+
 def last_release(dialects: Iterable[str]) -> int:
     """Return the last release (an index into :data:`RELEASES`) that logs of these dialects can be of."""
-    ends = [releases_text.partition(",")[0].rpartition("..")[2] for releases_text in dialects]
-    return max((RELEASES.index(end) for end in ends), default=ALL.last)
+    return max((releases_of(dialect).last for dialect in dialects), default=ALL.last)
