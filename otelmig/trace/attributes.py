@@ -85,6 +85,7 @@ class LinkKind(StrEnum):
 
     REQUEST = "request"
     RESPONSE = "response"
+    PART = "part"
 
 
 MIXED_CLOCKS: Final = "mixed"
@@ -619,6 +620,12 @@ OTELMIG_PAIRING_REASONS: Final = _attribute(
     "string[]",
     "root",
     "why these two sides belong together, or why one stands alone",
+)
+OTELMIG_CLOCK_CLAMP_DURATION: Final = _attribute(
+    "otelmig.clock.clamp.duration",
+    "double, s",
+    "restore, resume",
+    "how far it was moved, within what is known of the clocks, to lie inside the request that asked for it",
 )
 OTELMIG_LINK_KIND: Final = _attribute("otelmig.link.kind", "string", "links", _values(LinkKind))
 ERROR_TYPE: Final = _attribute("error.type", "string", "failing span, root", _values(ErrorType))

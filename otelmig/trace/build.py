@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.redaction import redact
@@ -13,6 +13,7 @@ from otelmig.trace import attributes as names
 from otelmig.trace.clock_attributes import clock_attributes
 from otelmig.trace.drafting.aligned_sides import AlignedSides, seconds
 from otelmig.trace.drafting.layout import lay_out
+from otelmig.trace.drafting.nesting import nest_answers
 from otelmig.trace.drafting.span_draft import SpanDraft
 from otelmig.trace.drafting.timeline import Timeline
 from otelmig.trace.identity import identity_of
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["build_trace"]
 
-_LINKED: Final = ((SpanName.RESTORE, SpanName.SEND), (SpanName.RESUME, SpanName.COMPLETE))
-"""What the destination does for a request of the source: links in both directions."""
-
 
 def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
     """Return the trace of one migration; ``epoch`` is that of the clock of its reference side."""
@@ -67,7 +65,7 @@ def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions) -> Tr
     lay_out(root, fixed=phase(root, SpanName.DOWNTIME))
     _count_unaccounted(root)
     if received is not None:
-        _link(root)
+        nest_answers(root, received)
     reference = migration.reference
     identity = identity_of(reference, parent=options.parent, name=_attempt_name(options, reference))
     return Trace(
@@ -119,15 +117,6 @@ def _count_unaccounted(root: SpanDraft) -> None:
     if span is not None:
         total = sum(child.end_ns - child.start_ns for child in span.children if child.name == SpanName.UNACCOUNTED)
         span.attributes[names.VM_MIGRATION_DOWNTIME_UNACCOUNTED] = seconds(total)
-
-
-def _link(root: SpanDraft) -> None:
-    """Link what answers a request to it, both ways: causality across hosts besides the one parent."""
-    by_name = {draft.name: draft for draft in root.walk()}
-    for answer, request in _LINKED:
-        if answer in by_name and request in by_name:
-            by_name[answer].links.append((by_name[request], names.LinkKind.REQUEST))
-            by_name[request].links.append((by_name[answer], names.LinkKind.RESPONSE))
 
 
 def _spans(root: SpanDraft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:

@@ -114,15 +114,20 @@ SPANS: Final = (
         SpanName.RECEIVE,
         (SpanName.MIGRATION,),
         _DESTINATION,
-        "everything that the destination does; the one edge between the hosts",
+        "the destination's part; the one CLIENT -> SERVER edge between the hosts",
         SpanKind.SERVER,
     ),
     _row(SpanName.RECEIVE_MEMORY, (SpanName.RECEIVE,), _DESTINATION, "one for each request with memory"),
-    _row(SpanName.RESTORE, (SpanName.RECEIVE,), _DESTINATION, "the state is received and the VM built from it"),
+    _row(
+        SpanName.RESTORE,
+        (SpanName.SEND, SpanName.RECEIVE),
+        _DESTINATION,
+        "the state is received and the VM built from it",
+    ),
     _row(SpanName.RECEIVE_STATE, (SpanName.RESTORE,), _DESTINATION, "until the configuration is there"),
     _row(SpanName.CREATE_VM, (SpanName.RESTORE,), _DESTINATION, "from the configuration to the restore of devices"),
     _row(SpanName.RESTORE_DEVICES, (SpanName.RESTORE,), _DESTINATION, "vCPUs and devices get their state"),
-    _row(SpanName.RESUME, (SpanName.RECEIVE,), _DESTINATION, "vCPUs and devices start"),
+    _row(SpanName.RESUME, (SpanName.COMPLETE, SpanName.RECEIVE), _DESTINATION, "vCPUs and devices start"),
     _row(SpanName.PREFAULT, (SpanName.RECEIVE,), _DESTINATION, "missing pages are fetched (postcopy only)"),
 )
 """Every span, in the order in which the documents show them."""

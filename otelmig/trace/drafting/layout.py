@@ -55,6 +55,24 @@ def lay_out(root: SpanDraft, *, fixed: SpanDraft | None) -> None:
         draft.start_ns = draft.start.ns // MICROSECOND_NS * MICROSECOND_NS
         draft.end_ns = max(draft.end.ns // MICROSECOND_NS * MICROSECOND_NS, draft.start_ns + MICROSECOND_NS)
     _settle(root, fixed)
+    _untie(root)
+
+
+def _untie(root: SpanDraft) -> None:
+    """Let what runs beside the phases end just before a phase does, where both end at once.
+
+    Viewers walk back from a phase to whatever ended last before it, and would leave the phases there.
+    """
+    phases = [child for child in root.children if child.sequential]
+    for beside in root.children:
+        if beside.sequential:
+            continue
+        tied = next((each for each in phases if 0 <= beside.end_ns - each.end_ns <= _SHORTEST_TILE), None)
+        following = None if tied is None else next((each for each in phases if each.start_ns > tied.start_ns), None)
+        if tied is not None and (following is None or beside.end_ns < following.start_ns):
+            for draft in beside.walk():
+                draft.end_ns = min(draft.end_ns, tied.end_ns - MICROSECOND_NS)
+                draft.start_ns = min(draft.start_ns, draft.end_ns - MICROSECOND_NS)
 
 
 def _settle(draft: SpanDraft, fixed: SpanDraft | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode, Result, Role
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from otelmig.trace.drafting.timeline import Moment
 
 __all__ = ["add_wait", "phase", "source_tree"]
+
+_SHORTEST_WAIT_NS: Final = 3 * MICROSECOND_NS
+"""Less than this between the two ends is not worth a span."""
 
 
 def phase(root: SpanDraft, name: str) -> SpanDraft | None:
@@ -52,11 +55,13 @@ def add_wait(root: SpanDraft, aligned: AlignedSides) -> None:
     """
     received = phase(root, SpanName.RECEIVE)
     last = next((child for child in reversed(root.children) if child.sequential and child.role is Role.SOURCE), None)
-    if received is None or last is None or aligned.source is None or aligned.source.result is not Result.SUCCESS:
+    if received is None or last is None or aligned.source is None:
         return
-    until = received.end.plus(MICROSECOND_NS)
-    if until.ns > last.end.ns:
-        root.children.append(SpanDraft(SpanName.UNACCOUNTED, last.end, until))
+    until = max((draft.end for draft in received.walk()), key=lambda end: end.ns)
+    if until.ns - last.end.ns >= _SHORTEST_WAIT_NS:
+        wait = SpanDraft(SpanName.UNACCOUNTED, last.end, until.plus(MICROSECOND_NS))
+        root.children.append(wait)
+        root.end = root.end.not_before(wait.end)
 
 
 def _end(aligned: AlignedSides, side: Side) -> Moment:
