@@ -6,11 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from near_misses import named_pattern, slow_methods
 from trace_invariants import CORPUS
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
 from otelmig.hypervisors.cloud_hypervisor.messages import TABLE
+from otelmig.hypervisors.cloud_hypervisor.reading.message_form import _matcher
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import is_family, meaning_of
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES
 
@@ -72,6 +74,25 @@ def test_every_row_is_there_for_a_line() -> None:
         if meaning is not None and meaning.row is not None:
             used.add(id(meaning.row))
     assert [row.form for row in TABLE if id(row) not in used] == []
+
+
+def test_every_row_takes_linear_time() -> None:
+    """Whatever nearly has its form, the text between two of its values over and over included."""
+    patterns = {row.form: _matcher(row.form)[0] for row in TABLE}
+    slow = {
+        form: verdicts
+        for form, pattern in patterns.items()
+        if (verdicts := list(slow_methods(named_pattern(pattern, form, {"fullmatch"}))))
+    }
+    assert slow == {}
+
+
+def test_values_end_where_the_text_after_them_begins() -> None:
+    """A value may be anything but what ends it; the last one may be anything at all."""
+    (row,) = (row for row in TABLE if "net_fds" in row.form)
+    text = "Receiving migration: receiver_url = unix:/a,b c, net_fds=Some([1, 2]), tcp_url=None, zones=x, zones=y"
+    assert row.values(text) == {"url": "unix:/a,b c"}
+    assert row.values(text.replace(", tcp_url", "; tcp_url")) is None
 
 
 def test_every_event_is_there_for_a_line() -> None:

@@ -255,9 +255,37 @@ def near_misses(pattern: re.Pattern[Any]) -> Iterator[Callable[[int], str]]:
         for run in _RUNS if branch == 0 else ():
             for begin in dict.fromkeys(("", text[: len(text) // 2], text[:-1], text)):
                 yield partial(_filled, begin, run, "")
+        runs = _literal_runs(tree)
+        for run in filter(None, dict.fromkeys((*runs, "".join(runs)))):
+            yield partial(_filled, text[: text.find(run) + 1] or text[:1], run, "")
+            yield partial(_filled, text[:-1], run, "\n")
         for stretched in range(-1, sampler.repetitions):
             for last in ("", "\0", "!"):
                 yield partial(_stretched, tree, branch, stretched, last)
+
+
+def _literal_runs(tree: Iterable[tuple[Any, Any]]) -> list[str]:
+    """The texts between the variable parts of a pattern, but for the first: each may end the part before it."""
+    runs, text = [], ""
+    for operation, argument in [*_flat(tree), ("END", None)]:
+        if operation == "LITERAL":
+            text += chr(argument)
+        elif text:
+            runs.append(text)
+            text = ""
+    return runs[1:]
+
+
+def _flat(tree: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
+    """The items of a parsed pattern, those of its groups in their place."""
+    for operation, argument in tree:
+        match str(operation):
+            case "SUBPATTERN":
+                yield from _flat(argument[3])
+            case "ATOMIC_GROUP":
+                yield from _flat(argument)
+            case name:
+                yield name, argument
 
 
 def _filled(begin: str, part: str, end: str, length: int) -> str:

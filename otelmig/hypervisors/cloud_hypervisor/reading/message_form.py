@@ -91,6 +91,8 @@ _TYPES: Final[dict[str, tuple[str, Callable[[str], Value | None]]]] = {
     "rest": (r"[^\r\n]{0,4096}", str),
     "any": (r".{0,65536}", str),
 }
+_OPEN: Final = frozenset({"url", "rest", "any"})
+"""Types of values that nothing but the text after them ends."""
 _FIELD: Final = re.compile(r"\{(\w*):(\w+)\}")
 
 
@@ -139,14 +141,21 @@ class Row:
 
 @cache
 def _matcher(form: str) -> tuple[re.Pattern[str], tuple[tuple[str, Callable[[str], Value | None]], ...]]:
-    """Return the pattern of a form, and how its values are read; compiled when the first such message comes along."""
-    pattern, converters, end = "", {}, 0
-    for found in _FIELD.finditer(form):
-        name, type_name = found.groups()
+    """Return the pattern of a form, and how its values are read; compiled when the first such message comes along.
+
+    A value of an open type ends, for good, where the text after it occurs first: two of them that might end at many
+    places each would take time that grows with the square of the message's length.
+    """
+    first, *rest = _FIELD.split(form)
+    fields = list(zip(rest[::3], rest[1::3], rest[2::3], strict=True))
+    pattern, converters = re.escape(first), {}
+    for number, (name, type_name, after) in enumerate(fields, start=1):
         expression, convert = _TYPES[type_name]
-        pattern += re.escape(form[end : found.start()])
-        pattern += f"(?P<{name}>{expression})" if name else f"(?:{expression})"
-        end = found.end()
+        is_cut = type_name in _OPEN and number < len(fields)
+        if is_cut:
+            expression = f"{expression.removesuffix('?')}?"
+        value = f"(?P<{name}>{expression})" if name else f"(?:{expression})"
+        pattern += f"(?>{value}{re.escape(after)})" if is_cut else value + re.escape(after)
         if name:
             converters[name] = convert
-    return re.compile(pattern + re.escape(form[end:]), re.DOTALL), tuple(converters.items())
+    return re.compile(pattern, re.DOTALL), tuple(converters.items())

@@ -27,6 +27,8 @@ __all__ = ["SECCOMP", "Meaning", "is_family", "meaning_of", "wanted", "written_b
 _V50: Final = since("v50.0")
 _KEY: Final = 5
 """Rows are found by so many characters of their beginning."""
+_LONG: Final = 1024
+"""Characters of a message from which on what it means is not remembered, so that memory does not grow."""
 _EVENT: Final = re.compile(r"Event: source = (\S{1,64}) event = (\S{1,64}) ?(.{0,4096})", re.DOTALL)
 SECCOMP: Final = "==== Possible seccomp violation ===="
 """What the SIGSYS handler prints; no record, so nothing stands before it."""
@@ -100,9 +102,12 @@ def _meaning(row: Row, values: Mapping[str, Value]) -> Meaning:
     )
 
 
-@lru_cache(maxsize=4096)
 def meaning_of(message: str) -> Meaning | None:
     """Return what ``message`` says about a migration, or None if no row explains it."""
+    return _remembered_meaning(message) if len(message) < _LONG else _meaning_of(message)
+
+
+def _meaning_of(message: str) -> Meaning | None:
     fixed = _fixed().get(message)
     if fixed is not None:
         return fixed
@@ -113,6 +118,9 @@ def meaning_of(message: str) -> Meaning | None:
         if values is not None:
             return _meaning(row, values)
     return None
+
+
+_remembered_meaning: Final = lru_cache(maxsize=4096)(_meaning_of)
 
 
 def _candidates(message: str) -> Iterator[Row]:
