@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import BinaryIO, Self
 
 __all__ = ["STDOUT", "AtomicFile", "is_stdout"]
 
 STDOUT = "-"
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+"""Flags of a file that is not there yet; nothing that is there is written to, and no link is followed."""
 
 
 def is_stdout(target: str) -> bool:
@@ -25,7 +29,9 @@ def is_stdout(target: str) -> bool:
 class AtomicFile:
     """A file that appears under its name only once it is whole; a context, which removes what did not become whole.
 
-    A link stays, and the file that it leads to is replaced; a pipe or a device is written to as it is.
+    Until then it has a random name in the same directory, so that runs with one target do not mix: the one that ends
+    last leaves its file. A file that is replaced keeps its permissions. A link stays, and the file that it leads to is
+    replaced; a pipe or a device is written to as it is.
     """
 
     def __init__(self, target: Path) -> None:
@@ -35,12 +41,11 @@ class AtomicFile:
             OSError: the file cannot be opened.
         """
         self._whole: Path | None = None
-        path = target
         if target.is_file() or not target.exists():
             self._whole = Path(os.path.realpath(target))
-            path = self._whole.with_name(f"{self._whole.name}.partial")
-        self._path = path
-        self.file = path.open("wb")
+            self._path, self.file = _new_file(self._whole)
+        else:
+            self._path, self.file = target, target.open("wb")
 
     def finish(self) -> None:
         """Close the file and give it its name.
@@ -51,6 +56,7 @@ class AtomicFile:
         self.file.close()
         if self._whole is not None:
             self._path.replace(self._whole)
+            self._whole = None
 
     def __enter__(self) -> Self:
         return self
@@ -61,3 +67,16 @@ class AtomicFile:
         if self._whole is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
+
+
+def _new_file(beside: Path) -> tuple[Path, BinaryIO]:
+    """Open a new file in the directory of ``beside``; with the same permissions, if that is there.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    path = beside.with_name(f".otelmig-{secrets.token_hex(8)}.partial")
+    descriptor = os.open(path, _NEW, 0o666)
+    with suppress(FileNotFoundError):
+        os.fchmod(descriptor, stat.S_IMODE(beside.stat().st_mode))
+    return path, os.fdopen(descriptor, "wb")

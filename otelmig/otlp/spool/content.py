@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from otelmig.errors import SpoolError
 from otelmig.otlp.spool.directory import check_spool
 from otelmig.otlp.spool.entries import Entries, Entry
 from otelmig.otlp.spool.receipts import Receipts
-from otelmig.otlp.spool.segment import Segments, spool_error
+from otelmig.otlp.spool.segment import Segments, open_plain, spool_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,7 @@ class SpoolContent:
         if entry.path is None:
             raise SpoolError(f"{self.directory}: the line of {entry.ident[:32]} is not there")
         try:
-            with entry.path.open("rb") as file:
+            with open_plain(entry.path, os.O_RDONLY) as file:
                 file.seek(entry.offset)
                 return file.read(entry.size)
         except OSError as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
+import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import SpoolError, SpoolVersionError, UsageError
 from otelmig.otlp.spool.format import HEADLINE, VERSION, version_of
-from otelmig.otlp.spool.segment import spool_error
+from otelmig.otlp.spool.segment import open_plain, spool_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +21,10 @@ __all__ = ["check_spool", "default_spool", "open_directory"]
 
 _LOCK_WAIT_S: Final = 60.0
 """At most this many seconds are waited for another process to release the spool."""
+_ROOT: Final = 0
+"""The user who may write everywhere anyway."""
+_LONGEST_HEADLINE: Final = 1 << 10
+"""Bytes of the file ``format`` that are looked at."""
 _LOCK_PAUSE_S: Final = 0.1
 """Seconds between two attempts to lock it."""
 
@@ -55,10 +60,12 @@ def check_spool(directory: Path) -> bool:
 
     Raises:
         SpoolVersionError: a newer otelmig wrote the spool.
-        SpoolError: the directory holds something else, or cannot be read.
+        SpoolError: the directory holds something else, cannot be read, or can be written to by others.
     """
     try:
-        text = (directory / "format").read_text("utf-8", "replace")
+        _check_owner(directory)
+        with open_plain(directory / "format", os.O_RDONLY) as file:
+            text = file.read(_LONGEST_HEADLINE).decode("utf-8", "replace")
     except FileNotFoundError:
         if _names(directory) - {"lock", "format.partial"}:
             raise SpoolError(f"{directory} is no spool, and it is not empty") from None
@@ -73,6 +80,20 @@ def check_spool(directory: Path) -> bool:
             f"a newer otelmig wrote the spool {directory} (format {version}): see `Delivery.directory`"
         )
     return True
+
+
+def _check_owner(directory: Path) -> None:
+    """Check that nobody else can put anything into ``directory``: what is in it is sent, and written to.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        SpoolError: somebody else can.
+    """
+    status = directory.stat()
+    if status.st_uid not in (os.geteuid(), _ROOT):
+        raise SpoolError(f"the spool {directory} belongs to another user: see `Delivery.directory`")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SpoolError(f"others may write to the spool {directory}: want a directory of mode 0700")
 
 
 def _names(directory: Path) -> set[str]:
@@ -100,14 +121,15 @@ def open_directory(directory: Path, on_wait: Callable[[str], None]) -> int:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         existed = check_spool(directory)
-        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise spool_error(directory, error) from error
     try:
         _acquire(lock, directory, on_wait)
         if not existed:
             partial = directory / "format.partial"
-            partial.write_text(HEADLINE)
+            with open_plain(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
+                file.write(HEADLINE.encode())
             partial.replace(directory / "format")
     except OSError as error:
         os.close(lock)

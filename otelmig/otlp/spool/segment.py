@@ -14,12 +14,23 @@ from otelmig.otlp.spool.format import STRUCK, Record, parsed_record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
-__all__ = ["AppendFile", "Segments", "read_records", "spool_error", "strike_out"]
+__all__ = ["AppendFile", "Segments", "open_plain", "read_records", "spool_error", "strike_out"]
 
 _NAME: Final = re.compile(r"segment-\d{8,}")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers that mean that there is no space."""
+
+
+def open_plain(path: Path, flags: int) -> BinaryIO:
+    """Open a file of a spool, to read it or (``O_WRONLY``) to write it; a link is not followed.
+
+    Raises:
+        OSError: it cannot be opened, or is a link.
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return os.fdopen(descriptor, "wb" if flags & os.O_WRONLY else "r+b" if flags & os.O_RDWR else "rb")
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -29,7 +40,7 @@ def read_records(path: Path) -> Iterator[Record]:
         OSError: the file cannot be read.
     """
     offset = 0
-    with path.open("rb") as file:
+    with open_plain(path, os.O_RDONLY) as file:
         for line in file:
             record = parsed_record(line, offset) if line.endswith(b"\n") else None
             if record is not None:
@@ -44,7 +55,7 @@ def strike_out(path: Path, offsets: Iterable[int]) -> None:
         SpoolError: the file cannot be written.
     """
     try:
-        with path.open("r+b") as file:
+        with open_plain(path, os.O_RDWR) as file:
             for offset in offsets:
                 file.seek(offset)
                 file.write(STRUCK)
@@ -65,7 +76,8 @@ class AppendFile:
         """
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._descriptor = os.open(path, flags, 0o600)
             self.size = os.fstat(self._descriptor).st_size
             if not self.size:
                 _sync_directory(path.parent)  # the file is new: its name must be durable before its content
@@ -239,4 +251,5 @@ def _sync_directory(path: Path) -> None:
 def spool_error(directory: Path, error: OSError) -> SpoolError:
     """Return the error for what the operating system said about the spool in ``directory``."""
     kind = SpoolFullError if error.errno in _FULL else SpoolError
-    return kind(f"cannot use the spool {directory}: {os.strerror(error.errno or 0).lower()}")
+    why = "a link in it is not followed" if error.errno == errno.ELOOP else os.strerror(error.errno or 0).lower()
+    return kind(f"cannot use the spool {directory}: {why}")

@@ -15,6 +15,7 @@ from trace_invariants import inputs
 
 from otelmig.errors import SpoolError, SpoolVersionError
 from otelmig.otlp.spool.directory import check_spool, default_spool
+from otelmig.otlp.spool.format import HEADLINE
 from otelmig.otlp.spool.spool import Bounds, Spool
 
 if TYPE_CHECKING:
@@ -55,6 +56,59 @@ def test_directory_that_is_no_spool(tmp_path: Path) -> None:
     (tmp_path / "format").write_text("MS-DOS\n")
     with pytest.raises(SpoolError, match="does not say"):
         check_spool(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
+def test_directory_that_others_may_write_to(mode: int, otelmig: Otelmig, tmp_path: Path) -> None:
+    """It is refused, whether it holds a spool already or not; the traces are sent, and not kept."""
+    directory = tmp_path / "spool"
+    for made in (False, True):
+        if made:
+            directory.chmod(0o700)
+            Spool(directory, Bounds()).close()
+        else:
+            directory.mkdir()
+        directory.chmod(mode)
+        before = sorted(path.name for path in directory.iterdir())
+        with pytest.raises(SpoolError, match="others may write to"):
+            Spool(directory, Bounds())
+        with http_receiver() as receiver:
+            done = otelmig("trace", "-q", *_LOGS, "--otlp", receiver.url)
+            assert len(receiver.requests) == 1
+        assert f"others may write to the spool {directory}: want a directory of mode 0700" in done.stderr
+        assert sorted(path.name for path in directory.iterdir()) == before
+        assert otelmig("send", "--otlp", "http://127.0.0.1:1").returncode == 3
+        if made:
+            assert otelmig("send", "--dry-run").returncode == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_directory_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns a directory can write to it; only root may, because root may write anywhere."""
+    Spool(tmp_path, Bounds()).close()
+    os.chown(tmp_path, 1234, -1)
+    with pytest.raises(SpoolError, match="belongs to another user"):
+        Spool(tmp_path, Bounds())
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    Spool(tmp_path, Bounds()).close()
+    os.chown(tmp_path, 0, -1)
+    Spool(tmp_path, Bounds()).close()
+
+
+@pytest.mark.parametrize("name", ["lock", "format", "format.partial", "segment-00000001", "receipts"])
+def test_links_in_a_spool_are_not_followed(name: str, tmp_path: Path) -> None:
+    """Neither is what they lead to read, nor is it written to."""
+    directory, victim = tmp_path / "spool", tmp_path / "victim"
+    victim.write_text(HEADLINE if name == "format" else "precious\n")
+    directory.mkdir(mode=0o700)
+    if name != "format.partial":
+        Spool(directory, Bounds()).close()
+        (directory / name).unlink(missing_ok=True)
+    (directory / name).symlink_to("../victim")
+    before = victim.read_text()
+    with pytest.raises(SpoolError, match="a link in it is not followed"):
+        Spool(directory, Bounds())
+    assert victim.read_text() == before
 
 
 def test_two_processes(otelmig: Otelmig, tmp_path: Path) -> None:
