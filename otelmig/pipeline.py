@@ -137,13 +137,14 @@ def read_findings(
     clock: ClockOptions | None = None,
     whole: bool = True,
     progress: Callable[[int], None] | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Findings:
     """Read every input once; one that cannot be used is reported and the others are read all the same.
 
     Unless the ``whole`` must be known before the first trace, migrations that cannot have a partner are read later.
-    ``progress`` is told of each block how many bytes were read.
+    ``progress`` is told of each block how many bytes were read, ``on_wait`` what is waited for.
     """
-    inputs, errors, notes = open_inputs(paths, progress)
+    inputs, errors, notes = open_inputs(paths, progress, on_wait)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or LogOptions()
     by_hypervisor = _by_hypervisor(inputs, options, errors, notes)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "WIDEST",
     "clear_status",
     "colors_wanted",
     "columns",
@@ -34,6 +35,8 @@ __all__ = [
     "styled_text",
 ]
 
+WIDEST: Final = 10_000
+"""Columns of the widest text."""
 _PIPED_WIDTH: Final = 100
 """Columns of a text whose reader is no terminal."""
 _MISSING: Final = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_RDWR, "w"))
@@ -118,7 +121,7 @@ def columns() -> int:
     """Return the width of the terminal, or of ``COLUMNS``; 100 where there is neither."""
     import shutil  # noqa: PLC0415 - it loads every compression, and `--help` needs none
 
-    return shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
+    return min(shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns, WIDEST)
 
 
 def colors_wanted() -> bool:

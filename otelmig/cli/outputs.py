@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from otelmig.cli.atomic_file import STDOUT, AtomicFile, is_stdout
 from otelmig.cli.envelope import RunReport
-from otelmig.cli.options.export import open_delivery, say_waiting
+from otelmig.cli.options.export import check_export_arguments, open_delivery, say_waiting
 from otelmig.cli.sink import Sink
 from otelmig.errors import FaultError, OtelmigError, UsageError
 from otelmig.views.units import plural
@@ -122,6 +122,8 @@ class Outputs:
         if arguments.otlp is not None or environment_exports(environ):
             report.delivery = open_delivery(arguments, environ)
             report.delivery.preflight()
+        else:
+            check_export_arguments(arguments)
 
     def __enter__(self) -> Self:
         sink, delivery = self._report.archive, self._report.delivery

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -20,14 +19,15 @@ from otelmig.errors import InputError
 from otelmig.inputs.block_scan import BlockScan, every_line, line_feeds
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.line import NO_STREAM, Line, Where
+from otelmig.inputs.read_once import open_stream, temporary_copy
 from otelmig.inputs.shown_name import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from typing import BinaryIO
 
     from otelmig.inputs.line import Stream
     from otelmig.inputs.line_filter import LineFilter
+    from otelmig.inputs.read_once import TemporaryCopy
 
 __all__ = ["STDIN", "InputFile", "open_input"]
 
@@ -230,21 +230,26 @@ class _Following:
             position = end + 1
 
 
-def open_input(path: Path, progress: Callable[[int], None] | None = None) -> InputFile:
+def open_input(
+    path: Path, progress: Callable[[int], None] | None = None, on_wait: Callable[[str], None] | None = None
+) -> InputFile:
     """Open ``path`` for reading (``-``: standard input); ``progress`` is told how many bytes each block has.
+
+    ``on_wait`` is called with one line for a person where nothing comes out of a pipe.
 
     Raises:
         InputError: in one line, why it cannot serve as an input.
     """
     try:
         if path == STDIN:
-            return _spooled(sys.stdin.buffer, path, "stdin", progress)
+            return _copied(path, "stdin", temporary_copy(sys.stdin.buffer, "stdin", progress, on_wait))
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise InputError(f"{shown_name(path)}: a directory")
         if not stat.S_ISREG(status.st_mode):
-            with path.open("rb") as stream:
-                return _spooled(stream, path, shown_name(path.name), progress)
+            name = shown_name(path.name)
+            with open_stream(path) as stream:
+                return _copied(path, name, temporary_copy(stream, name, progress, on_wait))
         file = InputFile(
             path=path, place=path, name=shown_name(path.name), size=status.st_size, mtime_ns=status.st_mtime_ns
         )
@@ -255,18 +260,11 @@ def open_input(path: Path, progress: Callable[[int], None] | None = None) -> Inp
         raise InputError(f"{shown_name(path)}: {os.strerror(error.errno or 0)}") from error
 
 
-def _spooled(stream: BinaryIO, place: Path, name: str, progress: Callable[[int], None] | None) -> InputFile:
-    """Return an input for what can be read only once: a temporary file, which is gone when the input is."""
-    spool = tempfile.NamedTemporaryFile(prefix="otelmig-")  # noqa: SIM115 - lives as long as the input does
-    while block := stream.read(_BLOCK):
-        spool.write(block)
-        if progress is not None:
-            progress(len(block))
-    spool.flush()
-    size = os.fstat(spool.fileno()).st_size
-    return _with_head(
-        InputFile(path=Path(spool.name), place=place, name=name, size=size, mtime_ns=time.time_ns(), keeps_alive=spool)
-    )
+def _copied(place: Path, name: str, copy: TemporaryCopy) -> InputFile:
+    """Return an input for a temporary file, which is gone when the input is."""
+    size = os.fstat(copy.fileno()).st_size
+    file = InputFile(path=Path(copy.name), place=place, name=name, size=size, mtime_ns=time.time_ns(), keeps_alive=copy)
+    return _with_head(file)
 
 
 def _with_head(file: InputFile) -> InputFile:

@@ -26,12 +26,14 @@ _MOST_FILES: Final = 10_000
 
 
 def open_inputs(
-    paths: Iterable[str | Path], progress: Callable[[int], None] | None = None
+    paths: Iterable[str | Path],
+    progress: Callable[[int], None] | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> tuple[list[InputLog], list[InputError], list[str]]:
     """Open every path; return the inputs that can be read, why the others cannot, and notes.
 
     Each input is there once, in an order that does not depend on the order of ``paths``. ``progress`` is told of each
-    block how many bytes were read.
+    block how many bytes were read, ``on_wait`` what is waited for, in one line for a person.
     """
     files: list[InputFile] = []
     errors: list[InputError] = []
@@ -39,7 +41,7 @@ def open_inputs(
     opened: set[Path] = set()
     for path, folder in _expanded(map(Path, paths), errors):
         try:
-            file = open_input(path, progress)
+            file = open_input(path, progress, on_wait)
         except InputError as error:
             errors.append(error)
             continue

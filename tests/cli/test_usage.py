@@ -55,8 +55,14 @@ _TRACE = "usage: otelmig trace [OPTION]... FILE..."
             _TRACE,
             "--clock x: want one of auto, annotate, correct, off",
         ),
-        (["trace", "a.log", "--width", "wide"], _TRACE, "--width wide: want a number of columns of at least 1"),
-        (["trace", "a.log", "--width", "0"], _TRACE, "--width 0: want a number of columns of at least 1"),
+        (["trace", "a.log", "--width", "wide"], _TRACE, "--width wide: want a number of columns from 1 to 10000"),
+        (["trace", "a.log", "--width", "0"], _TRACE, "--width 0: want a number of columns from 1 to 10000"),
+        (["trace", "a.log", "--width", "10001"], _TRACE, "--width 10001: want a number of columns from 1 to 10000"),
+        (["trace", "a.log", "--width", "9" * 5000], _TRACE, "want a number of columns from 1 to 10000"),
+        (["doctor", "a.log", "--width", "4" * 12], "usage: otelmig doctor [OPTION]... FILE...", "from 1 to 10000"),
+        (["trace", "a.log", "--log-year", "2" * 5000], _TRACE, "want a year, such as 2026"),
+        (["trace", "a.log", "--spool-size", "2" * 5000], _TRACE, "want a size of at least 1M, such as 500M or 2G"),
+        (["trace", "a.log", "--spool-age", "2" * 5000], _TRACE, "want an age such as 12h or 30d"),
         (["trace", "a.log", "--width"], _TRACE, "--width: want COLUMNS after it"),
         (["trace", "a.log", "-o"], _TRACE, "--output: want FILE after it"),
         (["trace", "a.log", "--clock"], _TRACE, "--clock: want one of auto, annotate, correct, off after it"),
@@ -187,3 +193,34 @@ def test_every_exit_code_is_reached(code: int, tmp_path: Path) -> None:
         4: ["trace", str(tmp_path / "empty.log")],
     }
     assert run_command(runs[code]).code == code
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--header", "bad"], "--header: want key=value in printable ASCII"),
+        (["--certificate", "missing.pem"], "cannot read the certificate or key missing.pem"),
+        (["--client-key", "missing.pem"], "cannot read the certificate or key missing.pem"),
+        (["--log-format", "{bogus}"], "--log-format: unknown token {bogus}"),
+        (["--probes", "missing"], "missing: No such file or directory"),
+        (["--host", "x=y"], "--host x=y: want source=NAME or destination=NAME"),
+        (["--trace-parent", "x"], "--trace-parent x: want"),
+    ],
+)
+def test_options_are_checked_whether_or_not_they_are_used(
+    options: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake is one without an export, too, and where only an event stream is read."""
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    for file in ("source.log", "source.events.json"):
+        run = run_command(["trace", "-q", str(_FOLDER / file), *options])
+        assert (run.code, run.stdout) == (2, "")
+        assert says in run.stderr.splitlines()[-1]
+
+
+def test_a_terminal_may_claim_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment says of its columns is believed up to the widest text."""
+    monkeypatch.setenv("COLUMNS", "500000000")
+    run = run_command(["trace", *_LOGS])
+    assert (run.code, run.raised) == (0, "")
+    assert max(map(len, run.stdout.splitlines())) <= 10_000

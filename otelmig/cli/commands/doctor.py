@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from otelmig.cli.console import say
 from otelmig.cli.envelope import RunReport
 from otelmig.cli.options.log import add_log_arguments, log_options
 from otelmig.cli.options.output import add_output_arguments
@@ -81,8 +82,8 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     report = envelope.report = _Report(envelope)
     reading = log_options(arguments)
     envelope.progress.expect(arguments.files, times=2)  # to find migrations, then line by line
-    progress = envelope.progress.on_read
-    findings = read_findings([Path(file) for file in arguments.files], reading=reading, progress=progress)
+    paths = [Path(file) for file in arguments.files]
+    findings = read_findings(paths, reading=reading, progress=envelope.progress.on_read, on_wait=say)
     envelope.error(findings.errors)
     envelope.note(findings.notes)
     for diagnosis in diagnoses(findings, reading):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from otelmig.cli.console import say
 from otelmig.cli.envelope import RunReport
 from otelmig.cli.options.clock import add_clock_arguments, clock_options
 from otelmig.cli.options.evidence import add_evidence_arguments, anchors, hosts, pairs
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         reading=log_options(arguments),
         clock=clock_options(arguments),
         progress=envelope.progress.on_read,
+        on_wait=say,
     )
     envelope.error(findings.errors)
     envelope.note(findings.notes)

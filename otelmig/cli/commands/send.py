@@ -176,7 +176,7 @@ def _payloads(paths: Sequence[Path], report: _Report, count_broken: Callable[[],
     envelope.progress.expect(paths)
     for path in paths:
         try:
-            file = open_input(path, envelope.progress.on_read)
+            file = open_input(path, envelope.progress.on_read, say)
         except InputError as error:
             envelope.error([error])
             continue

@@ -124,6 +124,7 @@ def trace_files(
             clock=clock,
             whole=False,
             progress=envelope.progress.on_read,
+            on_wait=say,
         )
         report.findings = findings
         envelope.error(findings.errors)

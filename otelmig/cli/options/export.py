@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otelmig.otlp.delivery import Delivery
+    from otelmig.otlp.receiver.settings import Settings
 
-__all__ = ["add_export_arguments", "files_to_read", "open_delivery", "say_waiting"]
+__all__ = ["add_export_arguments", "check_export_arguments", "files_to_read", "open_delivery", "say_waiting"]
 
 _SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _AGE_UNITS: Final = {"": 1, "S": 1, "M": 60, "H": 3600, "D": 86_400, "W": 7 * 86_400}
+_OF_EXPORT: Final = ("header", "certificate", "client_certificate", "client_key", "protocol", "compression", "timeout")
+"""Names of the arguments that say how to reach a receiver."""
 _LEAST_SIZE: Final = 1 << 20
 """Bytes of the smallest spool."""
 
@@ -95,23 +98,12 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     # loading HTTP and protobuf costs more than making a trace
     from otelmig.otlp.delivery import Delivery  # noqa: PLC0415 - see above
     from otelmig.otlp.receiver.sender import Sender  # noqa: PLC0415 - see above
-    from otelmig.otlp.receiver.settings import GRPC, Settings  # noqa: PLC0415 - see above
+    from otelmig.otlp.receiver.settings import GRPC  # noqa: PLC0415 - see above
     from otelmig.otlp.spool.directory import default_spool  # noqa: PLC0415 - see above
     from otelmig.otlp.spool.spool import Bounds  # noqa: PLC0415 - see above
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before gRPC is loaded, which would write to stderr
-    settings = Settings.of(
-        environ,
-        url=arguments.otlp,
-        protocol=arguments.protocol,
-        timeout_s=arguments.timeout,
-        headers=arguments.header,
-        compression=arguments.compression,
-        certificate=arguments.certificate,
-        client_certificate=arguments.client_certificate,
-        client_key=arguments.client_key,
-        insecure=arguments.insecure,
-    )
+    settings = _settings(arguments, environ)
     for warning in settings.warnings:
         say(warning)
     if settings.protocol == GRPC:  # gRPC knows the names in small letters only
@@ -138,6 +130,35 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     )
 
 
+def check_export_arguments(arguments: argparse.Namespace) -> None:
+    """Check the options of an export that is not asked for: a mistake in them is one whether or not they are used.
+
+    Raises:
+        UsageError: one is malformed, or a certificate cannot be used.
+    """
+    if any(getattr(arguments, name) for name in _OF_EXPORT):
+        from otelmig.otlp.receiver.certificates import check_certificates  # noqa: PLC0415 - `--help` needs none of it
+
+        check_certificates(_settings(arguments, {}))
+
+
+def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    from otelmig.otlp.receiver.settings import Settings  # noqa: PLC0415 - `--help` needs none of it
+
+    return Settings.of(
+        environ,
+        url=arguments.otlp,
+        protocol=arguments.protocol,
+        timeout_s=arguments.timeout,
+        headers=arguments.header,
+        compression=arguments.compression,
+        certificate=arguments.certificate,
+        client_certificate=arguments.client_certificate,
+        client_key=arguments.client_key,
+        insecure=arguments.insecure,
+    )
+
+
 def say_waiting(delivery: Delivery) -> None:
     """Say what the spool holds after a delivery, if anything."""
     if count := delivery.account.waiting.traces:
@@ -156,14 +177,14 @@ def _seconds(text: str) -> float:
 
 
 def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+) ?([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]{1,15}) ?([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
     if match is None or int(match[1]) * _SIZE_UNITS[match[2].upper()] < _LEAST_SIZE:
         raise argparse.ArgumentTypeError(f"{text}: want a size of at least 1M, such as 500M or 2G")
     return int(match[1]) * _SIZE_UNITS[match[2].upper()]
 
 
 def _age_s(text: str) -> int:
-    match = re.fullmatch(r"(\d+) ?([smhdw]?)", text, re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]{1,9}) ?([smhdw]?)", text, re.IGNORECASE)
     if match is None or not int(match[1]):
         raise argparse.ArgumentTypeError(f"{text}: want an age such as 12h or 30d")
     return int(match[1]) * _AGE_UNITS[match[2].upper()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.parser import CommandLineError
@@ -55,7 +56,7 @@ def log_options(arguments: argparse.Namespace) -> LogOptions:
 
 
 def _year(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _LAST_YEAR:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= _LAST_YEAR:
         raise argparse.ArgumentTypeError(f"{text}: want a year, such as 2026")
     return int(text)
 

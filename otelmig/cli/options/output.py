@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
+from typing import Final
+
+from otelmig.cli.console import WIDEST
 
 __all__ = ["add_output_arguments"]
+
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 def add_output_arguments(
@@ -33,6 +39,6 @@ def add_output_arguments(
 
 
 def _columns(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text}: want a number of columns of at least 1")
+    if not _NUMBER.fullmatch(text) or not 0 < int(text) <= WIDEST:
+        raise argparse.ArgumentTypeError(f"{text}: want a number of columns from 1 to {WIDEST}")
     return int(text)

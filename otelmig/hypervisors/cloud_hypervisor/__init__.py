@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.hypervisors.cloud_hypervisor.causality.compatibility import incompatibility
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import constraints_between
-from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_BEGIN
+from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_BEGIN, compile_log_format
 from otelmig.hypervisors.cloud_hypervisor.reader import CloudHypervisorReader, is_beside_logs
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted, written_by
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_for
@@ -53,7 +53,13 @@ class CloudHypervisor:
         return wanted(records.literals, None if role is None else written_by(role))
 
     def reader(self, options: LogOptions) -> Reader:
-        """Return a reader for the lines of any number of logs, event streams, statistics and crash reports."""
+        """Return a reader for the lines of any number of logs, event streams, statistics and crash reports.
+
+        Raises:
+            UsageError: a given ``--log-format`` is none that Cloud Hypervisor would take, whether or not it is needed.
+        """
+        for text in options.log_formats:
+            compile_log_format(text)
         return CloudHypervisorReader(options=options)
 
     def diagnose(self, log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:

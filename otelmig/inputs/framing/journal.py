@@ -26,6 +26,16 @@ _LARGEST_BYTE: Final = 255
 _LENGTH: Final = 8
 """Bytes of the length before a binary value."""
 _LONGEST_VALUE: Final = 1 << 24
+"""Bytes of the longest value that is read over; what claims to be longer is no entry."""
+_GIVEN: Final = 1 << 16
+"""Bytes of a value that are kept; no record that says something of a migration is longer."""
+_FIELDS: Final = frozenset(
+    {
+        *(b"MESSAGE", b"__REALTIME_TIMESTAMP", b"SYSLOG_IDENTIFIER", b"_COMM", b"_PID", b"SYSLOG_PID"),
+        *(b"_HOSTNAME", b"_BOOT_ID", b"_MACHINE_ID"),
+    }
+)
+"""The fields that are kept."""
 
 
 def is_json(head: bytes) -> bool:
@@ -73,26 +83,30 @@ def _export_entries(chunks: Iterable[bytes]) -> Iterator[tuple[dict[str, str] | 
     data = _Bytes(source=iter(chunks))
     line = begin = 1
     fields: dict[str, str] = {}
+    is_read = False
     # line: the number of the line that is read next; begin: that of the entry's first line; fields: what it has so far
+    # of the fields that are kept; is_read: whether it has any field at all
     while (raw := data.line()) is not None:
         line += 1
         if not raw:
-            if fields:
+            if is_read:
                 yield fields, begin
-            fields, begin = {}, line
+            fields, begin, is_read = {}, line, False
             continue
         name, equals, value = raw.partition(b"=")
         if not equals:
             size = int.from_bytes(data.take(_LENGTH), "little")
             if size > _LONGEST_VALUE:
                 yield None, begin
-                fields = {}
+                fields, is_read = {}, False
                 continue
             value = data.take(size)
             data.take(len(b"\n"))
             line += value.count(b"\n") + 1
-        fields[_decoded(name)] = _decoded(value)
-    if fields:
+        is_read = True
+        if name in _FIELDS:
+            fields[_decoded(name)] = _decoded(value[:_GIVEN])
+    if is_read:
         yield fields, begin
 
 
