@@ -13,8 +13,9 @@ from command_run import run_command
 from trace_invariants import CORPUS
 
 from otelmig.errors import InputError
-from otelmig.inputs import journal, read_once
+from otelmig.inputs import read_once
 from otelmig.inputs.files import open_input
+from otelmig.inputs.framing import journal
 from otelmig.inputs.line import NO_STREAM
 
 if TYPE_CHECKING:
