@@ -33,7 +33,7 @@ test-lowest: $(VENV)/.test
 test-pythons: $(VENV)/.test
 	$(BIN)/python tools/other_pythons.py $(QUICK)
 
-# against the real Collector, Jaeger and Prometheus's engine, built once from the Go module proxy (5 to 20 minutes)
+# against the real Collector, Jaeger, Tempo and Prometheus's engine, built once from the Go module proxy (10 to 30 minutes)
 test-backends: $(VENV)/.test
 	$(BIN)/python tests/backends/build.py
 	$(BIN)/python -m pytest -m backend tests/backends

@@ -1,1 +1,1 @@
-"""Tests against the real OpenTelemetry Collector, Jaeger and Prometheus's engine."""
+"""Tests against the real OpenTelemetry Collector, Jaeger, Tempo and Prometheus's engine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,24 @@ _ADDRESS: Final = re.compile(r"127\.0\.0\.1:(\d+)")
 _FOLDER: Final = re.compile(r"(?<=[ \[])/var/")
 _ENOUGH: Final = 24
 """Ports, more than all files together name; taken at once, so that none is given twice."""
+_INGESTER: Final = """ingester:
+  {trace_idle_period: 1s, flush_check_period: 1s, max_block_duration: 2s,
+    lifecycler: {address: 127.0.0.1, min_ready_duration: 0s, ring: {replication_factor: 1, kvstore: {store: inmemory}}}}
+"""
+_OF_TEMPO_2: Final = {
+    "backend_worker:": "compactor:",
+    "wal: {path: /var/tempo/wal}": "wal: {path: /var/tempo/wal, ingestion_time_range_slack: 192h}",
+    "192h": "87600h",  # recordings are older than a week
+    "bind_addr: [127.0.0.1]": "bind_addr: [127.0.0.1], bind_port: 7946",
+    "metrics_generator: {storage:": "metrics_generator: {ring: {kvstore: {store: inmemory}, instance_addr: 127.0.0.1}, "
+    "traces_storage: {path: /var/tempo/traces, ingestion_time_range_slack: 87600h}, storage:",
+    "  processor: {\n": "  processor: {\n    local_blocks: {filter_server_spans: false, flush_to_storage: true, "
+    "flush_check_period: 1s, trace_idle_period: 1s, max_block_duration: 2s},\n",
+    "processors: [service-graphs,": "processors: [local-blocks, service-graphs,",
+    "metrics: {max_duration: 0s": "metrics: {query_backend_after: 1s, max_duration: 0s",
+    "blocklist_poll: 20s": "blocklist_poll: 1s",
+}
+"""Edits that make a Tempo v2.8 of the shipped files for v3, quick enough for tests; all else is as shipped."""
 _SILENT: Final = "yaml:service::telemetry::metrics::level: none"
 """The Collector's own metrics have a port that the shipped file of an agent does not name."""
 
@@ -77,11 +96,33 @@ class BackendStack:
         path = self.place("jaeger_server.yaml", {page.name: str(page)} | dict(edits or {}))
         return self._start("jaeger", [f"--config={path}"], f"{self.url(14133)}/status", "jaeger")
 
-    def _start(self, binary: str, arguments: list[str], health: str, name: str) -> Server:
+    def tempo(self, more: Mapping[str, str] | None = None) -> Server:
+        """A Tempo that is up and running, with the shipped files as far as v2.8 knows them, and ``more`` edits.
+
+        It has other names for what writes and compacts blocks, and counts by traces that its generator keeps.
+        """
+        text = "".join((CONFIGURATIONS / name).read_text() for name in ("tempo_server.yaml", "tempo_metrics.yaml"))
+        for old, new in (_OF_TEMPO_2 | dict(more or {})).items():
+            assert old in text, f"Tempo's files have no {old!r}"
+            text = text.replace(old, new)
+        text = re.sub(r"(?s)live_store:\n.*?\n(?=\S)", _INGESTER, text)
+        for port in (3200, 9095, 7946):
+            text = re.sub(rf"(port: ){port}\b", rf"\g<1>{self.port(port)}", text)
+        text = _ADDRESS.sub(lambda address: f"127.0.0.1:{self.port(int(address[1]))}", text)
+        path = self._folder / "tempo.yaml"
+        path.write_text(_FOLDER.sub(f"{self._folder}/var/", text))
+        # it takes more than a minute to end by itself
+        arguments, ready = [f"-config.file={path}"], f"{self.url(3200)}/ready"
+        return self._start("tempo", arguments, ready, "tempo", ending=signal.SIGKILL)
+
+    def _start(
+        self, binary: str, arguments: list[str], health: str, name: str, ending: signal.Signals = signal.SIGTERM
+    ) -> Server:
         server = Server(
             [self._binaries[binary], *arguments],
             health=health,
             log=self._folder / f"{name}.output",
+            ending=ending,
         )
         self._started.append(server)
         server.start()

@@ -1,10 +1,12 @@
-"""The Collector, Jaeger and Prometheus's engine, built once from their published modules and kept in a cache.
+"""The Collector, Jaeger, Tempo and Prometheus's engine, built once from their published modules and kept in a cache.
 
 ``python tests/backends/build.py`` builds what is missing. The folder in the cache is named after a digest of all that
 goes into a build, so another version never meets an old binary. Everything compiled is checked against the committed
 go.sum.
 
-For other versions: edit ``jaeger/go.mod`` or ``prometheus/go.mod`` and run ``go mod tidy`` there; edit
+For other versions: edit ``go.mod`` in ``jaeger``, ``tempo`` or ``prometheus`` and run ``go mod tidy`` there (the
+checksum database lacks modules of grafana, parquet-go and OpenTelemetry: name them in ``GONOSUMDB`` that once, go.sum
+then pins them; no later Tempo was found in the proxy). Edit
 ``collector/builder.yaml``, run the builder without ``--skip-get-modules`` and take its go.mod and go.sum.
 """
 
@@ -30,9 +32,13 @@ __all__ = ["NO_GO", "RECIPES", "Recipe", "find_go"]
 
 _HERE: Final = Path(__file__).parent
 _BUILDER: Final = "go.opentelemetry.io/collector/cmd/builder@v0.159.0"
-_JAEGER: Final = "github.com/jaegertracing/jaeger/cmd/jaeger"
+_COMMANDS: Final = {
+    "jaeger": "github.com/jaegertracing/jaeger/cmd/jaeger",
+    "tempo": "github.com/grafana/tempo/cmd/tempo",
+}
+"""Programs that are a package of a module."""
 _LDFLAGS: Final = "-ldflags=-s -w"
-NO_GO: Final = "no Go on this machine (PATH, /usr/local/go): Collector, Jaeger and Prometheus are not built or tested"
+NO_GO: Final = "no Go on this machine (PATH, /usr/local/go): no backend is built or tested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +83,9 @@ class Recipe:
 
     def _compiled(self, work: Path, go: Path) -> Path:
         environ = _environ(go)
-        if self is JAEGER:
-            _run([go, "build", "-mod=readonly", "-trimpath", _LDFLAGS, "-o", work / self.name, _JAEGER], work, environ)
+        if self.name in _COMMANDS:
+            flags = ["-mod=readonly", "-trimpath", _LDFLAGS]
+            _run([go, "build", *flags, "-o", work / self.name, _COMMANDS[self.name]], work, environ)
             return work / self.name
         if self is PROMETHEUS:
             _run([go, "test", "-c", "-mod=readonly", "-trimpath", _LDFLAGS, "-o", work / self.name, "."], work, environ)
@@ -95,8 +102,9 @@ class Recipe:
 
 COLLECTOR: Final = Recipe(name="otelcol", module=_HERE / "collector")
 JAEGER: Final = Recipe(name="jaeger", module=_HERE / "jaeger")
+TEMPO: Final = Recipe(name="tempo", module=_HERE / "tempo")
 PROMETHEUS: Final = Recipe(name="promqltest", module=_HERE / "prometheus")
-RECIPES: Final = (COLLECTOR, JAEGER, PROMETHEUS)
+RECIPES: Final = (COLLECTOR, JAEGER, TEMPO, PROMETHEUS)
 
 
 def find_go() -> Path | None:

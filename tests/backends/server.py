@@ -32,10 +32,13 @@ def free_ports(count: int) -> list[int]:
 class Server:
     """One process that can be stopped and started again with the same command line."""
 
-    def __init__(self, command: Sequence[str | Path], *, health: str, log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], *, health: str, log: Path, ending: signal.Signals = signal.SIGTERM
+    ) -> None:
         self._command = [str(part) for part in command]
         self._health = health
         self._log = log
+        self._ending = ending
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,12 +64,12 @@ class Server:
         except OSError:
             return False
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send it a signal and wait for its end; killed if it does not heed it."""
+    def stop(self, number: signal.Signals | None = None) -> None:
+        """Send it a signal, by default the one it ends by, and wait for its end; killed if it does not heed it."""
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(number)
+        process.send_signal(number or self._ending)
         try:
             process.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:

@@ -1,0 +1,144 @@
+"""Every TraceQL query of the documents, asked of a real Tempo that has all recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from delivery_cases import delivered
+from queries import TRACEQL
+from trace_invariants import RECORDINGS, inputs
+
+from backends.retry import eventually
+from backends.tempo_api import Tempo
+from otelmig.migration.side import Role
+from otelmig.otlp.payload import Payload
+from otelmig.pipeline import read_findings
+from otelmig.trace.options import TraceOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backends.backend_stack import BackendStack
+    from otelmig.trace.span import Span, Trace
+
+pytestmark = pytest.mark.backend
+
+_MS: Final = 10**6
+_QUERIES: Final = {query.name: query.text for query in TRACEQL}
+_DEFAULT_LIMIT: Final = 20
+_MISSED: Final = "vm.migration.downtime.target_missed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What a Tempo has."""
+
+    tempo: Tempo
+    traces: list[Trace]
+
+
+@pytest.fixture(scope="module")
+def sent(shared_site: BackendStack) -> Sent:
+    """All recordings, with names of hosts, once Tempo finds them."""
+    shared_site.tempo()
+    hosts = TraceOptions(hosts={Role.SOURCE: "alpha", Role.DESTINATION: "beta"})
+    traces = [trace for name in RECORDINGS for trace in read_findings(inputs(name)).traces(hosts)]
+    for trace in traces:
+        assert delivered([Payload.of_trace(trace)], shared_site.url(14318), None).complete
+    begin_ns, end_ns = min(trace.root.start_ns for trace in traces), max(trace.root.start_ns for trace in traces)
+    tempo = Tempo(shared_site.url(3200), begin_ns // 10**9 - 3600, end_ns // 10**9 + 7200)
+    every = '{ name = "migration" }'
+    assert len(eventually(lambda: tempo.search(every), lambda found: len(found) == len(traces))) == len(traces)
+    counted = eventually(lambda: _count(tempo, every), len(traces).__eq__)
+    assert counted == len(traces)
+    return Sent(tempo=tempo, traces=traces)
+
+
+def _count(tempo: Tempo, query: str) -> float:
+    return sum(value for values in tempo.series(f"{query} | count_over_time()").values() for value in values)
+
+
+def _missed(span: Span) -> bool:
+    return span.name == "downtime" and span.attributes.get(_MISSED) is True
+
+
+def _of_final_delta(trace: Trace) -> list[Span]:
+    parents = {span.span_id for span in trace.spans if _missed(span)}
+    deltas = trace.named("final delta")
+    return [span for span in deltas if span.parent_id in parents and span.duration_ns > 50 * _MS]
+
+
+def _over_its_own(span: Span) -> bool:
+    printed, target = (span.attributes.get(f"vm.migration.downtime.{name}") for name in ("duration", "target"))
+    return isinstance(printed, float) and isinstance(target, float) and printed > target
+
+
+_FOUND: Final[dict[str, Callable[[Trace], Sequence[Span]]]] = {
+    "missed": lambda trace: [span for span in trace.spans if _missed(span)],
+    "own target": lambda trace: [span for span in trace.spans if _over_its_own(span)],
+    "threshold": lambda trace: [span for span in trace.named("downtime") if span.duration_ns > 300 * _MS],
+    "final delta": _of_final_delta,
+    "failed": lambda trace: [
+        span for span in trace.spans if span.attributes.get("vm.migration.result") in ("failure", "timeout", "unknown")
+    ],
+    "blackouts": lambda trace: trace.named("blackout"),
+}
+"""Which spans of a trace each search is to find."""
+
+
+@pytest.mark.parametrize("name", _FOUND)
+def test_searches_find_what_they_say(name: str, sent: Sent) -> None:
+    """Exactly these spans of these traces."""
+    wanted = {trace.trace_id: {span.span_id for span in _FOUND[name](trace)} for trace in sent.traces}
+    wanted = {trace_id: spans for trace_id, spans in wanted.items() if spans}
+    found = sent.tempo.search(_QUERIES[name].replace("250ms", "50ms"))  # no recording has so long a final delta
+    assert {trace_id: {span["spanID"] for span in spans} for trace_id, spans in found.items()} == wanted
+    assert wanted
+
+
+def test_both_forms_of_the_question_agree(sent: Sent) -> None:
+    """The boolean and the two numbers find the same migrations."""
+    assert sent.tempo.search(_QUERIES["missed"]).keys() == sent.tempo.search(_QUERIES["own target"]).keys()
+
+
+def test_blackouts_come_with_their_bounds(sent: Sent) -> None:
+    """The numbers are those of the span; an upper bound that is not proved is absent."""
+    numbers = tuple(f"vm.migration.blackout.{name}" for name in ("min", "duration", "max"))
+    spans = {span.span_id: span for trace in sent.traces for span in trace.named("blackout")}
+    found = [span for spans in sent.tempo.search(_QUERIES["blackouts"]).values() for span in spans]
+    for span in found:
+        values = {item["key"]: next(iter(item["value"].values())) for item in span["attributes"]}
+        own = spans[span["spanID"]].attributes
+        assert {name: values[name] for name in numbers if name in values} == {n: own[n] for n in numbers if n in own}
+    assert len(found) == len(spans)
+
+
+def test_a_search_gives_twenty_traces_by_default(sent: Sent) -> None:
+    """The documents warn of it: there are more."""
+    query = '{ name = "migration" }'
+    assert len(sent.traces) > _DEFAULT_LIMIT
+    assert len(sent.tempo.search(query, limit=None)) == _DEFAULT_LIMIT
+
+
+def test_counts_are_of_all(sent: Sent) -> None:
+    """How many downtimes there are, and how many of them missed their target."""
+    downtimes = [span for trace in sent.traces for span in trace.named("downtime")]
+    for name, wanted in (("all", downtimes), ("all missed", [span for span in downtimes if _missed(span)])):
+        values = sent.tempo.series(_QUERIES[name]).values()
+        assert sum(value for series in values for value in series) == len(wanted)
+
+
+def test_the_worst_host_is_told(sent: Sent) -> None:
+    """The longest downtime of each host, in seconds."""
+    found = sent.tempo.series(_QUERIES["worst host"])
+    longest = max(span.duration_ns for trace in sent.traces for span in trace.named("downtime"))
+    assert {labels: max(values) for labels, values in found.items()} == {
+        (("resource.host.name", "alpha"),): pytest.approx(longest / 1e9)
+    }
+
+
+def test_every_query_is_asked() -> None:
+    """No query of the documents is left out here."""
+    assert set(_QUERIES) == set(_FOUND) | {"all", "all missed", "worst host"}
