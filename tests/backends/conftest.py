@@ -1,4 +1,4 @@
-"""Collector, Jaeger, Tempo and Prometheus for tests: built once, started on free ports, their logs shown if a test fails."""
+"""Collector, Jaeger, Tempo and Prometheus for tests: built once, on free ports, their logs shown if a test fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def binaries() -> dict[str, Path]:
-    """``otelcol``, ``jaeger``, ``tempo`` and ``promqltest``; without Go there are none, which is a failure where CI is set."""
+    """``otelcol``, ``jaeger``, ``tempo``, ``promqltest``; without Go there are none: a failure where CI is set."""
     built = {recipe.name: recipe.binary() for recipe in RECIPES}
     if all(binary.exists() for binary in built.values()):
         return built
