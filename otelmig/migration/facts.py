@@ -475,6 +475,8 @@ class DestinationFacts:
     refusal: Refusal | None = None
     peer_lost: Instant | None = None
     """When the destination found the connection closed by the source."""
+    peer_lost_text: str | None = None
+    """How it says so, where its words say more than that."""
     peer_gone: Instant | None = None
     """The first sign that the source has gone, a page that cannot be fetched included."""
     killed: Killed | None = None

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt"]
 
+# looked at for every line: as attributes of their enumeration they take four times as long to look up
 _KILLED: Final = Kind.PROCESS_KILLED
-"""Looked at for every line: as an attribute of its enumeration it takes four times as long to look up."""
+_CALL_FAILED: Final = Kind.CALL_TO_RECEIVE_FAILED
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +90,8 @@ class Attempt:
             if kind is Kind.API_REQUEST:
                 self.closed = self.closed or self.ended or self.role is Role.DESTINATION
             return False
+        if kind is _CALL_FAILED and (self.role is Role.SOURCE or self.ended):
+            return False  # it says no more than what ended the attempt
         if (self.ending or self.closed) and not self._takes(kind):
             return False
         if kind in ENDINGS:
@@ -198,7 +201,7 @@ class Attempt:
             return Result.FAILURE
         if self._has(RECEIVED) or (Command.COMPLETE in commands and Kind.DEVICE_RESUMING in self.by_kind):
             return Result.SUCCESS
-        return Result.UNKNOWN
+        return Result.FAILURE if _CALL_FAILED in self.by_kind else Result.UNKNOWN
 
     def _mode(self) -> Mode:
         asked = self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)

@@ -34,7 +34,12 @@ BEGINS: Final = {
 
 _BEGUN: Final = {
     Role.SOURCE: (Kind.ITERATION_SENT, Kind.FINAL_DELTA_SENT, Kind.COMPLETED, Kind.DIRTY_ROUND, Kind.SEND_FAILED),
-    Role.DESTINATION: (Kind.COMMAND_RECEIVED, Kind.STATE_RECEIVED, Kind.RESUME_TIMED),
+    Role.DESTINATION: (
+        Kind.COMMAND_RECEIVED,
+        Kind.STATE_RECEIVED,
+        Kind.RESUME_TIMED,
+        Kind.CALL_TO_RECEIVE_FAILED,
+    ),
 }
 """What only an attempt does: a log that begins in its middle still shows it."""
 
@@ -60,7 +65,9 @@ AFTER_FAILURE: Final = FAILED | {
     Kind.TIMED_OUT,
     Kind.PROCESS_KILLED,
 }
-RECEIVE_ENDED: Final = frozenset({Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST})
+RECEIVE_ENDED: Final = frozenset(
+    {Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST, Kind.CALL_TO_RECEIVE_FAILED}
+)
 _PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED})
 PREFAULT_ENDED: Final = frozenset({Kind.PREFAULT_DONE, Kind.PREFAULT_FAILED})
 _DEATH: Final = frozenset({Kind.PROCESS_KILLED, Kind.GUEST_PANICKED})

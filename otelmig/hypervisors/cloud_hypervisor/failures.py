@@ -11,15 +11,22 @@ from typing import Final
 
 from otelmig.migration.facts import ErrorType
 
-__all__ = ["command_error_type", "error_type"]
+__all__ = ["command_error_type", "error_type", "is_peer_gone"]
 
 _TEXTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern), kind)
     for pattern, kind in (
         (r"Timeout reached: ", ErrorType.CONVERGENCE_TIMEOUT),
         (r"[Tt]imed out waiting for postcopy|[Pp]ostcopy|PageFault", ErrorType.POSTCOPY_FAILED),
+        (r"without sending TLS close_notify", ErrorType.SOCKET_ERROR),
         (r"\bTLS\b|[Hh]andshake|[Cc]ertificate", ErrorType.TLS_ERROR),
-        (r"Error connecting to (?:TCP|UNIX) socket", ErrorType.CONNECTION_FAILED),
+        (
+            (
+                r"Error connecting to (?:TCP|UNIX) socket|[Ee]rror binding|"
+                r"Address (?:already )?in use|Address not available|Cannot assign requested address"
+            ),
+            ErrorType.CONNECTION_FAILED,
+        ),
         (r"Error during config migration", ErrorType.CONFIG_REJECTED),
         (r"Error during state migration", ErrorType.RESTORE_FAILED),
         (r"Error completing migration", ErrorType.COMPLETE_FAILED),
@@ -42,6 +49,11 @@ _TEXTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
 )
 """First match wins: what went wrong comes before how it was noticed."""
 
+_PEER_GONE: Final = re.compile(
+    r"failed to fill whole buffer|without sending TLS close_notify|unexpected end of file|"
+    r"Connection reset|connection reset|Broken pipe|broken pipe|[Cc]onnection aborted"
+)
+"""What reading and writing say once the other side has gone."""
 _COMMANDS: Final = {
     "Config": ErrorType.CONFIG_REJECTED,
     "State": ErrorType.RESTORE_FAILED,
@@ -58,3 +70,8 @@ def error_type(text: str) -> str:
 def command_error_type(command: str) -> str:
     """Return the ``error.type`` of a command that the destination refused."""
     return _COMMANDS.get(command, ErrorType.RECEIVE_FAILED)
+
+
+def is_peer_gone(text: str) -> bool:
+    """Return whether an error text says no more than that the other side closed the connection, or died."""
+    return _PEER_GONE.search(text) is not None

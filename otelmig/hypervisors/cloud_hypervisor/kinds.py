@@ -125,6 +125,8 @@ class Kind(StrEnum):
     """The destination refuses a command, before it writes the refusal; ``command``, as it is printed, ``error``."""
     PEER_LOST = auto()
     """The destination found the connection closed by the source."""
+    CALL_TO_RECEIVE_FAILED = auto()
+    """What the API answers to the call to receive: it failed; ``error``, ``error_type``."""
     PREFAULT_STARTED = auto()
     PREFAULT_DONE = auto()
     PREFAULT_ERROR = auto()

@@ -71,6 +71,11 @@ def _abort(values: Mapping[str, Value]) -> Mapping[str, Value]:
     return {**values, "error_type": command_error_type(str(values["command"]))}
 
 
+def _wrong_number(values: Mapping[str, Value]) -> Mapping[str, Value]:
+    text = f"expected {values['expected']} file descriptors with the request, received {values['received']}"
+    return {"error": text, "error_type": ErrorType.RECEIVE_FAILED}
+
+
 def _config(values: Mapping[str, Value]) -> Mapping[str, Value]:
     return vm_config_values(str(values["config"]))
 
@@ -348,6 +353,20 @@ TABLE: Final[tuple[Row, ...]] = (
         _V52,
         "ReceiveAdditionalConnections was not cleaned up! Either cleanup() was never called (programming error) "
         "or it failed before completing.",
+        last_word=_DESTINATION_LAST,
+    ),
+    *(
+        _row(Kind.CALL_TO_RECEIVE_FAILED, releases, form, derived=_failure, last_word=_DESTINATION_LAST)
+        for releases, form in (
+            (_V52, "HTTP API error response: Error from API: Error starting migration receiver: {error:any}"),
+            (_V53, "HTTP API error response: Error from API: Error receiving migration: {error:any}"),
+        )
+    ),
+    _row(
+        Kind.CALL_TO_RECEIVE_FAILED,
+        _HEAD,
+        "Expected {expected:int} FDs in VmReceiveMigration request, received {received:int}",
+        derived=_wrong_number,
         last_word=_DESTINATION_LAST,
     ),
     _row(Kind.PREFAULT_STARTED, _V53, "UFFD: spawning handler for {:int} region(s)"),

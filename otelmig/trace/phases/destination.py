@@ -180,6 +180,8 @@ def _mark_failure(side: Side, span: SpanDraft, restore: SpanDraft | None) -> Non
             restore.fail(refusal.text, refusal.error_type)
     elif side.result is Result.FAILURE:
         if side.received.peer_lost is not None:
-            span.fail("the source closed the connection", ErrorType.PEER_ABORTED)
+            said = side.received.peer_lost_text
+            words = "the source closed the connection" + ("" if said is None else f": {said}")
+            span.fail(words, ErrorType.PEER_ABORTED)
         else:
             span.fail("the destination reports a failure", ErrorType.RECEIVE_FAILED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, device_instants, killed, printed, run_window
+from otelmig.hypervisors.cloud_hypervisor.failures import is_peer_gone
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.facts import (
     DestinationFacts,
@@ -32,7 +33,13 @@ _REQUESTS: Final = {
     str(Command.STATE): RequestKind.STATE,
     str(Command.COMPLETE): RequestKind.COMPLETE,
 }
-_ENDS: Final = (Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.PEER_LOST, Kind.RECEIVE_ABORTED)
+_ENDS: Final = (
+    Kind.RECEIVE_FINISHED,
+    Kind.RECEIVE_FAILED,
+    Kind.PEER_LOST,
+    Kind.RECEIVE_ABORTED,
+    Kind.CALL_TO_RECEIVE_FAILED,
+)
 """Lines that say that receiving is over, the most telling first."""
 _BEFORE_ACCEPT: Final = frozenset({Kind.RECEIVE_REQUESTED, Kind.RECEIVE_STARTED, Kind.RECEIVE_READY})
 
@@ -42,6 +49,8 @@ def destination_facts(attempt: AttemptLines) -> DestinationFacts:
     first = attempt.first
     started, asked = first(Kind.RECEIVE_STARTED), first(Kind.RECEIVE_REQUESTED)
     mode = None if asked is None else asked.word("mode")
+    answer = _failed_call(attempt)
+    lost = answer if answer is not None and is_peer_gone(answer.word("error") or "") else None
     return DestinationFacts(
         begun=_begun(attempt).instant,
         end=at(_end(attempt)),
@@ -60,8 +69,9 @@ def destination_facts(attempt: AttemptLines) -> DestinationFacts:
         runs=at(first(Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.DEVICE_RESUMING, Kind.RECEIVE_FINISHED)),
         prefault=_prefault(attempt),
         refusal=_refusal(attempt),
-        peer_lost=at(first(Kind.PEER_LOST)),
-        peer_gone=at(first(Kind.PEER_LOST, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED)),
+        peer_lost=at(first(Kind.PEER_LOST) or lost),
+        peer_lost_text=None if lost is None else lost.word("error"),
+        peer_gone=at(first(Kind.PEER_LOST, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED) or lost),
         killed=killed(attempt),
         panicked=at(first(Kind.GUEST_PANICKED)),
     )
@@ -123,6 +133,11 @@ def _prefault(attempt: AttemptLines) -> Prefault | None:
     )
 
 
+def _failed_call(attempt: AttemptLines) -> Observation | None:
+    """Return what the API answered to the call to receive, if nothing else says how receiving failed."""
+    return attempt.first(Kind.CALL_TO_RECEIVE_FAILED) if attempt.result is Result.FAILURE else None
+
+
 def _refusal(attempt: AttemptLines) -> Refusal | None:
     """Return why the destination turned the migration down: the root cause of what the source reports."""
     aborted = attempt.first(Kind.RECEIVE_ABORTED)
@@ -131,9 +146,21 @@ def _refusal(attempt: AttemptLines) -> Refusal | None:
         return Refusal(at=aborted.instant, text=text, error_type=_error_type(aborted))
     mismatch = attempt.first(Kind.CPU_INCOMPATIBLE)
     if mismatch is None:
-        return None
+        return _refused_call(attempt)
     text = f"Config failed: incompatible CPUID entry: {mismatch.word('error')}"
     return Refusal(at=mismatch.instant, text=text, error_type=_error_type(mismatch), of_request=False)
+
+
+def _refused_call(attempt: AttemptLines) -> Refusal | None:
+    """Return why the call to receive failed, if that is more than that the source has gone."""
+    answer = _failed_call(attempt)
+    if answer is None:
+        return None
+    text, error_type = answer.word("error") or "", _error_type(answer)
+    if is_peer_gone(text):
+        return None
+    known = ErrorType.RECEIVE_FAILED if error_type is ErrorType.OTHER else error_type
+    return Refusal(at=answer.instant, text=text, error_type=known, of_request=False)
 
 
 def _error_type(seen: Observation) -> ErrorType:
