@@ -54,12 +54,17 @@ def open_inputs(
         files.append(file)
     logs = []
     files = distinctly_named(files)
-    notes += [f"{file.name}: empty" for file in files if file.size == 0 and file.folder is None]
+    notes += [f"{file.name}: empty" for file in files if _is_blank(file) and file.folder is None]
     notes += [f"{file.name}: written at an impossible time, by its file system" for file in files if file.is_misdated]
-    for name, parts, copies in rotations(file for file in files if file.size):
+    for name, parts, copies in rotations(file for file in files if not _is_blank(file)):
         logs.append(InputLog(name=name, parts=tuple(parts)))
         notes += copies
     return sorted(logs, key=lambda log: (log.name, log.parts[0].size, log.head)), errors, sorted(notes)
+
+
+def _is_blank(file: InputFile) -> bool:
+    """Return whether nothing was written to the file, or line ends alone."""
+    return file.size <= len(file.head) and not file.head.strip() and file.compression is None
 
 
 def _expanded(paths: Iterable[Path], errors: list[InputError]) -> Iterator[tuple[Path, Path | None]]:

@@ -47,6 +47,8 @@ class Vmm:
     """The key of the event stream among its inputs."""
     assumed: tuple[str, ...] = ()
     """What its stamps leave out and had to be assumed (a year, a zone)."""
+    doubts: tuple[str, ...] = ()
+    """What its inputs do not agree on, in sentences: something of one of them is missing, say."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it was read."""
 

@@ -600,7 +600,8 @@ OTELMIG_EVIDENCE_DOUBTS: Final = _attribute(
     "otelmig.evidence.doubts",
     "string[]",
     "root",
-    "what in the logs cannot be right: times that go back, printed durations that do not fit",
+    "what in the logs cannot be right: times that go back, printed durations that do not fit, lines or events that are "
+    "missing",
 )
 OTELMIG_PAIRING_BASIS: Final = _attribute(
     "otelmig.pairing.basis",

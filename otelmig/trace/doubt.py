@@ -1,4 +1,4 @@
-"""What in a side's evidence cannot be right: times that go back, printed durations that do not fit.
+"""What in a side's evidence cannot be right: times that go back, printed durations that do not fit, what is missing.
 
 A trace is built all the same, by the rest of the evidence; the doubt is recorded with it.
 """
@@ -21,7 +21,8 @@ __all__ = ["doubts", "impossible_downtime"]
 
 
 def doubts(side: Side) -> Iterator[str]:
-    """Yield each doubt in a sentence, with the line that it rests on."""
+    """Yield each doubt in a sentence, with the line or the input that it rests on."""
+    yield from side.vmm.doubts
     yield from _steps(side)
     yield from _backward(side)
     downtime, parts = side.sent.downtime, side.sent.downtime_parts

@@ -26,7 +26,7 @@ def _told(items: Iterable[MonitorEvent | Where]) -> list[tuple[str, str, str] | 
     return [(item.name, item.stamp.text, item.text) if isinstance(item, MonitorEvent) else None for item in items]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(damage=st.lists(_DAMAGE, max_size=8))
 def test_lines_give_what_the_whole_text_gives(damage: list[tuple[int, int, str]]) -> None:
     """However a stream is damaged, its lines one by one tell of the same events, and of as many that are none."""

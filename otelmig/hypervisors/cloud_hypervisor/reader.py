@@ -24,7 +24,8 @@ from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
     silent_streams,
     without_copies,
 )
-from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import OpenStreams, common_name
+from otelmig.hypervisors.cloud_hypervisor.processes.names import common_name
+from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import OpenStreams
 from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
 from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader, reader_for
 from otelmig.hypervisors.hypervisor import ReadingReport

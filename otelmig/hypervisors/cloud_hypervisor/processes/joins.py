@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import FIRST_WITH_MIGRATION_EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.processes.merging import merged
 from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
 from otelmig.hypervisors.cloud_hypervisor.processes.statistics_fit import with_statistics
-from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import fit, merged
+from otelmig.hypervisors.cloud_hypervisor.processes.stream_choice import joins_of
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
 from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM, Releases, until
 from otelmig.migration.stamp import ClockDomain
@@ -95,43 +96,43 @@ def silent_streams(events: Iterable[EventProcess]) -> Iterator[str]:
 
 def _joined(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iterator[Process]:
     """Join each log with the one event stream that fits it; unmatched streams become processes of their own."""
-    corrected_logs = [_corrected(log) for log in logs]
-    fits: list[tuple[int, int, Fit]] = []
-    for i, observations in enumerate(corrected_logs):
-        for j, stream in enumerate(streams):
-            shift = None if logs[i].incomplete or stream.incomplete else fit(observations, stream.observations)
-            if shift is not None:
-                fits.append((i, j, shift))
-    chosen = {i: (j, shift) for i, j, shift in fits if _stands_out(i, j, shift, fits)}
-    for i, (log, observations) in enumerate(zip(logs, corrected_logs, strict=True)):
-        process = process_of_log(log, observations)
-        if i in chosen:
-            j, shift = chosen[i]
+    observations = [_corrected(log) for log in logs]
+    joins = joins_of(logs, observations, streams)
+    for i, log in enumerate(logs):
+        process = process_of_log(log, observations[i])
+        if i in joins.chosen:
+            j, shift = joins.chosen[i]
             stream = streams[j]
-            process = process.joined(stream.stream, merged(observations, stream.observations, shift), events=True)
+            process = process.joined(
+                stream.stream, merged(observations[i], stream.observations, shift), events=True
+            ).doubting(*_lacking(log, stream, shift))
         yield process
-    taken = {j for j, _ in chosen.values()}
-    possible = {j for _, j, _ in fits}
+    taken = {j for j, _ in joins.chosen.values()}
     for j, stream in enumerate(streams):
         if j in taken:
             continue
-        note = "fits several logs, so it is read by itself" if j in possible else "fits no log, so it is read by itself"
+        note = (
+            "fits several logs, so it is read by itself"
+            if j in joins.possible
+            else "fits no log, so it is read by itself"
+        )
         if is_migration(stream.observations):
             yield process_of_events(stream, note if logs else "")
+
+
+def _lacking(log: LogProcess, stream: EventProcess, shift: Fit) -> Iterator[str]:
+    """Yield what one of the two tells that the other should tell, too."""
+    if shift.lines_lacking:
+        events = f"{shift.lines_lacking} events that {stream.stream.name} holds"
+        yield f"{log.name} has no lines of {events}: lines are missing"
+    if shift.events_lacking:
+        events = f"{shift.events_lacking} events that {log.name} tells of"
+        yield f"{stream.stream.name} lacks {events}: events are missing"
 
 
 def is_migration(events: Iterable[Observation]) -> bool:
     """Return whether ``events`` say that they are a migration's."""
     return any(seen.kind in _MIGRATION_EVENTS for seen in events)
-
-
-def _stands_out(i: int, j: int, own: Fit, fits: Iterable[tuple[int, int, Fit]]) -> bool:
-    """Return whether no other log or stream fits as well: others rest on fewer events, or are twice as loose."""
-    return all(
-        own.pairs > other.pairs or (own.pairs == other.pairs and 2 * own.spread_ns < other.spread_ns)
-        for k, m, other in fits
-        if (k, m) != (i, j) and (k == i or m == j)
-    )
 
 
 def _corrected(log: LogProcess) -> Sequence[Observation]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
     from otelmig.inputs import Stream
 
-__all__ = ["NoLog", "OpenStreams", "common_name"]
+__all__ = ["NoLog", "OpenStreams"]
 
 NoLog = EventLines | ProgressLines | CrashLines
 
@@ -57,9 +57,3 @@ class OpenStreams:
             statistics=[progress for lines in self.statistics.values() for progress in lines.migrations],
             crashes=[lines.crash for lines in self.crashes.values() if lines.crash is not None],
         )
-
-
-def common_name(stream: Stream) -> str:
-    """Return what names of streams of one process share: ``source`` of ``source.log`` and ``source.events.json``."""
-    folder, slash, name = stream.stem.rpartition("/")
-    return folder + slash + name.partition(".")[0]

@@ -49,6 +49,10 @@ class Process:
             vmm = replace(vmm, event_stream=stream.key)
         return replace(self, vmm=vmm, observations=tuple(observations))
 
+    def doubting(self, *doubts: str) -> Process:
+        """Return the process with what its inputs do not agree on."""
+        return replace(self, vmm=replace(self.vmm, doubts=(*self.vmm.doubts, *doubts))) if doubts else self
+
     def ended(self) -> EndedProcess:
         """Return what is to be said of the process as a whole."""
         return EndedProcess(

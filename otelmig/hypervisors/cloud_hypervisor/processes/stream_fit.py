@@ -11,26 +11,29 @@ and a log fit if one constant shift ``d`` (log time = event time + d) satisfies 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
-from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
-from otelmig.migration.stamp import COARSE_NS, ClockDomain, Stamp
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.processes.alignment import Pair, alignment
+from otelmig.hypervisors.cloud_hypervisor.processes.order_fit import order_bounds
+from otelmig.migration.stamp import COARSE_NS, ClockDomain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from otelmig.migration.observation import Observation
+    from otelmig.migration.observation import Observation, Value
 
-__all__ = ["Fit", "fit", "merged"]
+__all__ = ["OF_EVENTS", "Fit", "fit", "fit_what_is_there"]
 
 _LATEST_WRITE_NS: Final = 100 * 10**6
 """An event is stamped within this time after its line was (31 ms is the most seen)."""
 _LATEST_MONITOR_NS: Final = 10 * 10**9
 """The monitor is installed within this time after the logger (some milliseconds are usual)."""
-_EVENT_KINDS: Final = frozenset(
+_MOST_APART: Final = 64
+"""At most so many places further in its list than a line is in its own, counted from either end, its event stands."""
+OF_EVENTS: Final = frozenset(
     kind for form in EVENTS.values() for kind in (form.kind, form.renamed) if kind is not None
 ) - {Kind.PROCESS_STARTED, Kind.IRRELEVANT}
 
@@ -42,46 +45,149 @@ class Fit:
     lo_ns: int
     hi_ns: int
     pairs: int
+    same: Mapping[int, int] = field(default_factory=dict)
+    """The place of each event of the stream that is told by a line of the log, too, by the place of that line."""
+    uncertain: frozenset[int] = frozenset()
+    """Places of lines of which only the order says which event they are."""
+    lines_lacking: int = 0
+    """Events that should be told by a line of the log, too, and are not."""
+    events_lacking: int = 0
+    """Lines of the log that tell of an event which should be in the stream, and is not."""
 
     @property
     def spread_ns(self) -> int:
         """How well it is known."""
         return self.hi_ns - self.lo_ns
 
+    @property
+    def lacking(self) -> int:
+        """How much is told by one of the two alone."""
+        return self.lines_lacking + self.events_lacking
+
+    def on_clock_of(self, log: Sequence[Observation]) -> bool:
+        """Return whether the shift can be one between the logger and the monitor of one process."""
+        if self.lo_ns > self.hi_ns:
+            return False
+        return log[0].stamp.domain is not ClockDomain.BOOTTIME or -COARSE_NS <= self.hi_ns <= _LATEST_MONITOR_NS
+
 
 def fit(log: Sequence[Observation], events: Sequence[Observation]) -> Fit | None:
-    """Return the shift that makes ``events`` the events of the process that wrote ``log``; None if there is none."""
+    """Return the shift that makes ``events`` the events of the process that wrote ``log``; None if there is none.
+
+    Neither of the two lacks anything.
+    """
     if not log:
         return None
-    lines = [seen for seen in log if seen.kind in _EVENT_KINDS]
-    found = _fit_lines(log, lines, events) if lines else _fit_order(log, events)
-    if found is None or found.lo_ns > found.hi_ns:
-        return None
-    if log[0].stamp.domain is ClockDomain.BOOTTIME and not -COARSE_NS <= found.hi_ns <= _LATEST_MONITOR_NS:
-        return None
-    return found
+    lines, stamped = _places(log), _places(events)
+    if not lines:
+        bounds = order_bounds(log, events)
+        found = None if bounds is None else Fit(lo_ns=bounds[0], hi_ns=bounds[1], pairs=bounds[2])
+    elif {key: len(places) for key, places in lines.items()} == {key: len(places) for key, places in stamped.items()}:
+        found = _fit_in_turn(log, events, lines, stamped)
+    else:
+        found = None
+    return found if found is not None and found.on_clock_of(log) else None
 
 
-def _fit_lines(log: Sequence[Observation], lines: Sequence[Observation], events: Sequence[Observation]) -> Fit | None:
+def fit_what_is_there(log: Sequence[Observation], events: Sequence[Observation], *, alike: bool) -> Fit | None:
+    """Return the shift by which most of ``events`` are told by lines of ``log``, if either lacks some of them.
+
+    Where the two are named ``alike``, half of what both can tell is enough for one process; else two of three, and two
+    events at least.
+    """
+    if not log:
+        return None
+    lines, stamped, following = _places(log), _places(events), _next_on_thread(log)
+    pairs = [
+        pair
+        for key in lines.keys() & stamped.keys()
+        for pair in _possible_pairs(log, events, lines[key], stamped[key], following)
+    ]
+    boottime = bool(log) and log[0].stamp.domain is ClockDomain.BOOTTIME
+    if boottime:
+        pairs = [pair for pair in pairs if pair.hi_ns >= -COARSE_NS and pair.lo_ns <= _LATEST_MONITOR_NS]
+    found = alignment(pairs, prefer_usual=boottime)
+    if found is None:
+        return None
+    same = {pair.line: pair.event for pair in (*found.certain, *found.uncertain)}
+    middle = (found.lo_ns + found.hi_ns) // 2
+    # what lies before the beginning of either, or after its end, is not to be expected in it
+    first = max(log[0].stamp.ns, events[0].stamp.ns + middle) + _LATEST_WRITE_NS
+    last = min(log[-1].stamp.ns, events[-1].stamp.ns + middle) - _LATEST_WRITE_NS
+    told = set(same.values())
+    whole = Fit(
+        lo_ns=found.lo_ns,
+        hi_ns=found.hi_ns,
+        pairs=len(same),
+        same=same,
+        uncertain=frozenset(pair.line for pair in found.uncertain),
+        lines_lacking=sum(
+            first <= events[at].stamp.ns + middle <= last
+            for places in stamped.values()
+            for at in places
+            if at not in told
+        ),
+        events_lacking=sum(
+            first <= log[at].stamp.ns <= last for places in lines.values() for at in places if at not in same
+        ),
+    )
+    enough = whole.lacking <= whole.pairs if alike else whole.pairs > 1 and 2 * whole.lacking <= whole.pairs
+    return whole if enough and whole.on_clock_of(log) else None
+
+
+def _places(observations: Sequence[Observation]) -> dict[tuple[str, Value | None], list[int]]:
+    """Return the places of lines of events, or of events, by what tells them apart."""
+    places: dict[tuple[str, Value | None], list[int]] = defaultdict(list)
+    for at, seen in enumerate(observations):
+        if seen.kind in OF_EVENTS:
+            places[seen.kind, seen.values.get("iteration")].append(at)
+    return places
+
+
+def _fit_in_turn(
+    log: Sequence[Observation],
+    events: Sequence[Observation],
+    lines: Mapping[tuple[str, Value | None], Sequence[int]],
+    stamped: Mapping[tuple[str, Value | None], Sequence[int]],
+) -> Fit:
     """Fit by the log's own ``Event:`` lines: the n-th line of a kind is the n-th event of that kind."""
     following = _next_on_thread(log)
-    stamped = defaultdict(list)
-    for event in events:
-        stamped[event.kind].append(event.stamp)
-    # lo, hi: the shifts of the stream's clock that no pair excludes; pairs: lines that have an event;
-    # stamped: the events that no line was compared with yet
-    lo, hi, pairs = -(1 << 62), 1 << 62, 0
-    for kind, group in groupby(sorted(lines, key=lambda seen: seen.kind), key=lambda seen: seen.kind):
-        for line, stamp in zip(group, stamped.pop(kind, ()), strict=False):
-            lo = max(lo, line.stamp.lo_ns - stamp.ns)
-            latest = line.stamp.hi_ns + _LATEST_WRITE_NS
-            after = following.get(id(line))
-            hi = min(hi, latest - stamp.ns if after is None else min(after.stamp.hi_ns, latest) - stamp.ns)
-            pairs += 1
-    missing = sum(len(rest) for kind, rest in stamped.items() if kind is not Kind.PROCESS_STARTED)
-    if pairs == 0 or missing > pairs:
-        return None
-    return Fit(lo_ns=lo, hi_ns=hi, pairs=pairs)
+    same = {line: event for key, places in lines.items() for line, event in zip(places, stamped[key], strict=True)}
+    pairs = [_pair(log, events, line, event, following) for line, event in same.items()]
+    return Fit(
+        lo_ns=max(pair.lo_ns for pair in pairs), hi_ns=min(pair.hi_ns for pair in pairs), pairs=len(pairs), same=same
+    )
+
+
+def _possible_pairs(
+    log: Sequence[Observation],
+    events: Sequence[Observation],
+    lines: Sequence[int],
+    stamped: Sequence[int],
+    following: Mapping[int, Observation],
+) -> Iterator[Pair]:
+    """Yield each line with each event that it may tell of."""
+    for number, line in enumerate(lines):
+        nearest = slice(max(0, number - _MOST_APART), number + _MOST_APART + 1)
+        latest = slice(max(0, len(stamped) - len(lines) + number - _MOST_APART), None)
+        for event in sorted({*stamped[nearest], *stamped[latest][: 2 * _MOST_APART + 1]}):
+            yield _pair(log, events, line, event, following)
+
+
+def _pair(
+    log: Sequence[Observation],
+    events: Sequence[Observation],
+    line: int,
+    event: int,
+    following: Mapping[int, Observation],
+) -> Pair:
+    """Return the shifts by which an event is stamped after its line, and before the next line of its thread."""
+    own, stamp = log[line].stamp, events[event].stamp
+    latest_ns = own.hi_ns + _LATEST_WRITE_NS
+    after = following.get(id(log[line]))
+    if after is not None:
+        latest_ns = min(after.stamp.hi_ns, latest_ns)
+    return Pair(own.lo_ns - stamp.ns, latest_ns - stamp.ns, line, event)
 
 
 def _next_on_thread(log: Sequence[Observation]) -> dict[int, Observation]:
@@ -94,92 +200,3 @@ def _next_on_thread(log: Sequence[Observation]) -> dict[int, Observation]:
             following[id(before)] = seen
         last[seen.thread] = seen
     return following
-
-
-def _fit_order(log: Sequence[Observation], events: Sequence[Observation]) -> Fit | None:
-    """Fit by the order of lines and events, for releases that print no ``Event:`` lines."""
-    anchors = _Anchors(log)
-    seen: dict[str, int] = defaultdict(int)
-    # lo, hi: the shifts of the stream's clock that no event excludes; pairs: events between lines; seen: events by kind
-    lo, hi, pairs = -(1 << 62), 1 << 62, 0
-    for event in events:
-        number, seen[event.kind] = seen[event.kind], seen[event.kind] + 1
-        before, after = anchors.around(event.kind, number)
-        if before is not None:
-            lo = max(lo, before.lo_ns - event.stamp.ns)
-        if after is not None:
-            hi = min(hi, after.hi_ns - event.stamp.ns)
-        pairs += before is not None or after is not None
-    if pairs == 0 or lo == -(1 << 62) or hi == 1 << 62:
-        return None
-    return Fit(lo_ns=lo, hi_ns=hi, pairs=pairs)
-
-
-class _Anchors:
-    """For each event the latest line before it and the earliest line after it."""
-
-    def __init__(self, log: Sequence[Observation]) -> None:
-        pauses: list[tuple[Stamp, Stamp]] = []
-        snapshots: list[Stamp] = []
-        states: list[Stamp] = []
-        completes: list[tuple[Stamp, Stamp | None]] = []
-        pausing = False
-        for index, seen in enumerate(log):
-            if seen.kind is Kind.DEVICE_PAUSING:
-                first = pauses.pop()[0] if pausing else seen.stamp
-                pauses.append((first, seen.stamp))
-            elif seen.kind is Kind.CPUID_GENERATED and len(snapshots) < len(pauses):
-                snapshots.append(seen.stamp)
-            elif seen.kind is Kind.COMMAND_RECEIVED and seen.word("command") == Command.STATE:
-                states.append(seen.stamp)
-            elif seen.kind is Kind.COMMAND_RECEIVED and seen.word("command") == Command.COMPLETE:
-                resumed = (later.stamp for later in log[index : index + 2] if later.kind is Kind.DEVICE_RESUMING)
-                completes.append((seen.stamp, next(resumed, None)))
-            pausing = seen.kind is Kind.DEVICE_PAUSING
-        self._around: dict[str, list[tuple[Stamp | None, Stamp | None]]] = {
-            Kind.VM_PAUSING: [(None, first) for first, _ in pauses],
-            Kind.VM_PAUSED: [(last, None) for _, last in pauses],
-            Kind.SNAPSHOTTING: [(None, stamp) for stamp in snapshots],
-            Kind.SNAPSHOTTED: [(stamp, None) for stamp in snapshots],
-            Kind.RESTORING: [(stamp, None) for stamp in states],
-            Kind.RESTORED: [(None, stamp) for stamp, _ in completes],
-            Kind.VM_RESUMING: [(stamp, resumed) for stamp, resumed in completes],
-            Kind.VM_RESUMED: [(resumed, None) for _, resumed in completes],
-        }
-
-    def around(self, kind: str, number: int) -> tuple[Stamp | None, Stamp | None]:
-        """Return the lines around the event number ``number`` (from 0) of its kind."""
-        around = self._around.get(kind, ())
-        return around[number] if number < len(around) else (None, None)
-
-
-def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit) -> tuple[Observation, ...]:
-    """Return the log's observations with the stream's: where a line is missing, or known to less than a millisecond."""
-    pending = defaultdict(list)
-    for event in events:
-        if event.kind in _EVENT_KINDS:
-            pending[event.kind].append(_on_log_clock(event, shift, log[0].stamp.domain))
-    result = []
-    for seen in log:
-        own = pending[seen.kind].pop(0) if seen.kind in _EVENT_KINDS and pending[seen.kind] else None
-        if own is not None and seen.stamp.error_ns > max(COARSE_NS, own.stamp.error_ns):
-            result.append(own._replace(thread=seen.thread, text=seen.text))
-        else:
-            result.append(seen)
-    for event in (event for rest in pending.values() for event in rest):
-        at = len(result)
-        while at and result[at - 1].stamp.ns > event.stamp.ns:
-            at -= 1
-        result.insert(at, event)
-    return tuple(result)
-
-
-def _on_log_clock(event: Observation, shift: Fit, domain: ClockDomain) -> Observation:
-    middle = (shift.lo_ns + shift.hi_ns) // 2
-    stamp = Stamp(
-        ns=event.stamp.ns + middle,
-        error_ns=event.stamp.error_ns + shift.hi_ns - middle,
-        text=event.stamp.text,
-        domain=domain,
-    )
-    return event._replace(stamp=stamp, text="")

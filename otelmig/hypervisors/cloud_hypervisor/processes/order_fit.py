@@ -1,0 +1,73 @@
+"""What the order of lines and events says of the shift between their clocks: for logs without ``Event:`` lines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otelmig.migration.observation import Observation
+    from otelmig.migration.stamp import Stamp
+
+__all__ = ["order_bounds"]
+
+
+def order_bounds(log: Sequence[Observation], events: Sequence[Observation]) -> tuple[int, int, int] | None:
+    """Return the least and the greatest shift of the events' clock that no event excludes, and how many say so."""
+    anchors = _Anchors(log)
+    seen: dict[str, int] = defaultdict(int)
+    # lo, hi: the shifts of the stream's clock that no event excludes; pairs: events between lines; seen: events by kind
+    lo, hi, pairs = -(1 << 62), 1 << 62, 0
+    for event in events:
+        number, seen[event.kind] = seen[event.kind], seen[event.kind] + 1
+        before, after = anchors.around(event.kind, number)
+        if before is not None:
+            lo = max(lo, before.lo_ns - event.stamp.ns)
+        if after is not None:
+            hi = min(hi, after.hi_ns - event.stamp.ns)
+        pairs += before is not None or after is not None
+    if pairs == 0 or lo == -(1 << 62) or hi == 1 << 62:
+        return None
+    return lo, hi, pairs
+
+
+class _Anchors:
+    """For each event the latest line before it and the earliest line after it."""
+
+    def __init__(self, log: Sequence[Observation]) -> None:
+        pauses: list[tuple[Stamp, Stamp]] = []
+        snapshots: list[Stamp] = []
+        states: list[Stamp] = []
+        completes: list[tuple[Stamp, Stamp | None]] = []
+        pausing = False
+        for index, seen in enumerate(log):
+            if seen.kind is Kind.DEVICE_PAUSING:
+                first = pauses.pop()[0] if pausing else seen.stamp
+                pauses.append((first, seen.stamp))
+            elif seen.kind is Kind.CPUID_GENERATED and len(snapshots) < len(pauses):
+                snapshots.append(seen.stamp)
+            elif seen.kind is Kind.COMMAND_RECEIVED and seen.word("command") == Command.STATE:
+                states.append(seen.stamp)
+            elif seen.kind is Kind.COMMAND_RECEIVED and seen.word("command") == Command.COMPLETE:
+                resumed = (later.stamp for later in log[index : index + 2] if later.kind is Kind.DEVICE_RESUMING)
+                completes.append((seen.stamp, next(resumed, None)))
+            pausing = seen.kind is Kind.DEVICE_PAUSING
+        self._around: dict[str, list[tuple[Stamp | None, Stamp | None]]] = {
+            Kind.VM_PAUSING: [(None, first) for first, _ in pauses],
+            Kind.VM_PAUSED: [(last, None) for _, last in pauses],
+            Kind.SNAPSHOTTING: [(None, stamp) for stamp in snapshots],
+            Kind.SNAPSHOTTED: [(stamp, None) for stamp in snapshots],
+            Kind.RESTORING: [(stamp, None) for stamp in states],
+            Kind.RESTORED: [(None, stamp) for stamp, _ in completes],
+            Kind.VM_RESUMING: [(stamp, resumed) for stamp, resumed in completes],
+            Kind.VM_RESUMED: [(resumed, None) for _, resumed in completes],
+        }
+
+    def around(self, kind: str, number: int) -> tuple[Stamp | None, Stamp | None]:
+        """Return the lines around the event number ``number`` (from 0) of its kind."""
+        around = self._around.get(kind, ())
+        return around[number] if number < len(around) else (None, None)
