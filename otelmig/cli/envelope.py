@@ -23,6 +23,7 @@ from otelmig.cli.progress import Progress
 from otelmig.cli.sink import Stdout
 from otelmig.errors import ExitCode, FaultError
 from otelmig.printable import printable_document
+from otelmig.views.notes import summarized
 from otelmig.views.units import plural
 
 if TYPE_CHECKING:
@@ -94,11 +95,11 @@ class Envelope:
         """Whether otelmig itself failed over something."""
 
     def note(self, notes: Iterable[str]) -> None:
-        """Tell the user each of ``notes`` that was not told before; the JSON document has them, too."""
-        for text in notes:
-            if text not in self._notes:
-                self._notes[text] = None
-                say(text)
+        """Tell the user ``notes`` that were not told before, many alike in one line; the JSON document has them all."""
+        new = dict.fromkeys(text for text in notes if text not in self._notes)
+        self._notes |= new
+        for text in summarized(new):
+            say(text)
 
     def error(self, errors: Iterable[InputError]) -> None:
         """Tell the user which inputs could not be read, and why; an error that was told before is passed over."""
