@@ -84,6 +84,8 @@ def _guest(trace: Trace) -> str:
     root = trace.root.attributes
     location, running = root.get(names.VM_MIGRATION_GUEST_LOCATION), root.get(names.VM_MIGRATION_GUEST_RUNNING)
     line = f" ({root[names.OTELMIG_EVIDENCE_GUEST]})" if names.OTELMIG_EVIDENCE_GUEST in root else ""
+    if location == "unknown" and root.get(names.VM_MIGRATION_RESULT) == "success":
+        return f"destination unknown: it may run the guest, or have stored it{line}"
     if location == "unknown":
         return f"nothing says where the guest is{line}"
     if location == "none":

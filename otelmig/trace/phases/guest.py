@@ -56,6 +56,8 @@ def _failed(source: Side) -> Guest:
 
 def _handed_over(source: Side, destination: Side | None, handed_over: Instant) -> Guest:
     """Return where the guest is once Complete was acknowledged: on the destination, resumed unless it was paused."""
+    if destination is None and source.sent.perhaps_stored:
+        return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=handed_over)
     said, paused = None, source.paused_before
     if destination is not None:
         received = destination.received

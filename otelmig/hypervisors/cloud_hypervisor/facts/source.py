@@ -14,8 +14,9 @@ from otelmig.hypervisors.cloud_hypervisor.facts.downtime import (
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, killed, run_window
 from otelmig.hypervisors.cloud_hypervisor.facts.memory import memory_copy
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.releases import since
 from otelmig.migration.facts import ErrorType, Failure, SourceFacts, Terms
-from otelmig.migration.side import Result
+from otelmig.migration.side import Mode, Result
 from otelmig.migration.url import MigrationUrl
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["source_facts"]
 
+_WITH_OFFLOAD_DAEMON: Final = since("v53.0")
 _ANSWERED: Final = (
     Kind.START_ACKNOWLEDGED,
     Kind.PROTOCOL_AGREED,
@@ -58,6 +60,7 @@ def source_facts(attempt: AttemptLines) -> SourceFacts:
         downtime_parts=downtime_parts(attempt),
         logging_ns=attempt.logging_ns,
         handed_over=at(first(Kind.COMPLETED, Kind.SEND_FINISHED)),
+        perhaps_stored=_perhaps_stored(attempt),
         drained=at(first(Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED)),
         finished=at(first(Kind.SEND_FINISHED)),
         failure=_failure(attempt),
@@ -66,6 +69,11 @@ def source_facts(attempt: AttemptLines) -> SourceFacts:
         run=run_window(attempt),
         killed=killed(attempt),
     )
+
+
+def _perhaps_stored(attempt: AttemptLines) -> bool:
+    """Return whether the other side may be ``offload_daemon``, which takes a local migration as a snapshot."""
+    return attempt.mode is Mode.LOCAL and attempt.releases.meet(_WITH_OFFLOAD_DAEMON)
 
 
 def _terms(attempt: AttemptLines) -> Terms:
