@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.inputs.line_filter import LineFilter
 
@@ -40,7 +40,7 @@ class BlockScan:
 
     def spans(self, block: bytearray, until: int) -> Iterator[Span]:
         """Yield the wanted lines of the next block, which ends at ``until``, in order."""
-        search, marker = self._wanted.pattern.search, self._wanted.marker
+        search, markers = self._wanted.pattern.search, self._wanted.markers
         near, self._near = self._near, False
         # three cursors: what is before ``position`` is done; the pattern matches next at ``start``, and a marker may
         # stand between the two, at ``mark``
@@ -51,7 +51,7 @@ class BlockScan:
             if match is not None:
                 start = match.start()
                 near = self._near = True
-            mark = block.find(marker, position, start) if near else -1
+            mark = _first(block, markers, position, start) if near else -1
             if mark >= 0:
                 at = stop = mark
             elif match is not None:
@@ -90,6 +90,16 @@ class BlockScan:
         if len(captures) <= 1:
             return line
         return begin, end, after, captures, block.rfind(b"\n", begin, after - 1) + 1
+
+
+def _first(block: bytearray, markers: Iterable[bytes], begin: int, end: int) -> int:
+    """Return where the first of ``markers`` stands in a part of ``block``; -1 if none does."""
+    first = -1
+    for marker in markers:
+        at = block.find(marker, begin, end)
+        if at >= 0:
+            first, end = at, at
+    return first
 
 
 def every_line(block: bytearray, until: int) -> Iterator[Span]:

@@ -18,8 +18,8 @@ class LineFilter:
 
     pattern: re.Pattern[bytes]
     """Lines in which it matches; it should begin with a literal that few lines contain, and match no line feed."""
-    marker: bytes
-    """Lines that contain this, too, if the blocks that they are in (or the one before) hold any of the others."""
+    markers: tuple[bytes, ...]
+    """Lines that contain any of these, too, if the blocks that they are in (or the one before) hold a wanted line."""
     run_pattern: Callable[[int], re.Pattern[bytes]] | None = None
     """Where a group of ``pattern`` takes part in the match, this may have the lines that follow given as one.
 
@@ -30,4 +30,4 @@ class LineFilter:
 
     def matches(self, line: bytes) -> bool:
         """Return whether a single line is wanted."""
-        return self.pattern.search(line) is not None or self.marker in line
+        return self.pattern.search(line) is not None or any(marker in line for marker in self.markers)

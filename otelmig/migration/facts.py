@@ -302,6 +302,8 @@ class Refusal:
     error_type: ErrorType
     of_request: bool = True
     """Whether the destination says that it refused a request, rather than why it is going to."""
+    did: str = "refused"
+    """What it did, in one word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ _RULES: Final = tuple(
         (r'"(?:[^"\\]|\\.|\\$)*("|$)', r'"<redacted>\1'),
         # names of threads and of requests are constants
         (
-            rf"(?<!\w)'(?!{_REGISTER}')(?<!thread ')(?<!\b[Cc]ommand ')(?:[^']|'(?=\w))*('|$)",
+            rf"(?<!\w)'(?!{_REGISTER}')(?<!thread ')(?<!<unnamed>')(?<!\b[Cc]ommand ')(?:[^']|'(?=\w))*('|$)",
             r"'<redacted>\1",
         ),
         (r"(?i)\b([\w-]{0,64}passphrases?)\b(?:\s*[:=]\s*|\s+)[^,;()\[\]{}]{1,1024}", r"\1 <redacted>"),

@@ -157,7 +157,7 @@ def test_the_answer_is_the_cause_of_what_the_source_reports(tmp_path: Path) -> N
     received = _ACCEPTED + _line(1.95, "No CPU incompatibility detected.")
     refused = _one(tmp_path, source=source, destination=received + _answer(3.9, "Cannot create VM: no memory"))
     assert refused.root.error == (
-        "the destination refused: Cannot create VM: no memory; "
+        "the destination failed: Cannot create VM: no memory; "
         "the source: Socket error: Connection reset by peer (os error 104)"
     )
     lost = _one(

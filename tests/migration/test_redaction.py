@@ -30,6 +30,7 @@ _SECRET = "hunter2"  # noqa: S105 - an example
         "userfaultfd: Operation not permitted (os error 1)",
         "leaf=0x7 subleaf=0x0 register='ECX' source='0x1' destination='0x0'",
         "thread 'vmm' panicked at vmm/src/device_manager.rs:4756:14",
+        "thread '<unnamed>' panicked at a/b.rs:1:2: no such device",
         "command 'State' failed",
     ],
 )

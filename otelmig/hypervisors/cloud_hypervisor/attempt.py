@@ -201,7 +201,7 @@ class Attempt:
             return Result.FAILURE
         if self._has(RECEIVED) or (Command.COMPLETE in commands and Kind.DEVICE_RESUMING in self.by_kind):
             return Result.SUCCESS
-        return Result.FAILURE if _CALL_FAILED in self.by_kind else Result.UNKNOWN
+        return Result.FAILURE if self._has((_CALL_FAILED, _KILLED)) else Result.UNKNOWN
 
     def _mode(self) -> Mode:
         asked = self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)

@@ -270,6 +270,12 @@ class CloudHypervisorReader:
         """Yield everything that is not final yet, and what was but is not any more, by all that was read."""
         final = {process.key for process in self._remembered}
         logs = without_copies([*self._remembered, *self._held], self.report.notes)
+        stems = set()
         for process in processes_of(logs, beside):
+            stems.add(process.stem)
             if process.vmm.key not in final or process.is_joined:
                 yield from self._final(process)
+        for crash in beside.crashes:
+            if crash.stream.stem not in stems:
+                name = crash.stream.name
+                self.report.notes.append(f"{name}: a process that died, and no log of this name is here")

@@ -128,7 +128,7 @@ def _mark_failure(aligned: AlignedSides, side: Side, root: SpanDraft) -> None:
     failure, refusal = side.sent.failure, aligned.received.refusal
     description = (None if failure is None else failure.text) or "the migration failed"
     if refusal is not None:
-        description = f"the destination refused: {refusal.text}; the source: {description}"
+        description = f"the destination {refusal.did}: {refusal.text}; the source: {description}"
     root.fail(description, aligned.error_type)
     if aligned.failure is not None:
         root.events.append(

@@ -1,4 +1,4 @@
-"""What the handler of SIGSYS prints when a process is killed by its own seccomp filter, apart from the log.
+"""What a process prints of its own death, apart from the log: a panic, or the report of the SIGSYS handler.
 
 It goes to standard error: where that is a file of its own, its name (``source.stderr`` beside ``source.log``) says
 whose it is.
@@ -6,9 +6,11 @@ whose it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashReport
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP
 
 if TYPE_CHECKING:
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Crash", "CrashLines", "is_crash"]
 
-_HEAD: Final = SECCOMP.encode()
+_SECCOMP: Final = SECCOMP.encode()
+_PANIC: Final = re.compile(rb"thread '[^'\r\n]{1,64}'(?: \(\d{1,10}\))? panicked at ")
+_MOST_LINES_BEFORE: Final = 10
+"""At most this many lines stand before a panic in a file that is no log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +31,15 @@ class Crash:
 
     stream: Stream
     where: Where
-    detail: str
+    report: CrashReport
 
 
 def is_crash(head: bytes) -> bool:
     """Return whether a file that begins like this holds such a report and no log."""
-    return _HEAD in head and b" -- " not in head
+    if b" -- " in head:
+        return False
+    panic = _PANIC.search(head)
+    return _SECCOMP in head or (panic is not None and head.count(b"\n", 0, panic.start()) <= _MOST_LINES_BEFORE)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,14 +49,16 @@ class CrashLines:
     stream: Stream
     crash: Crash | None = None
     """The first report."""
-    _awaited: bool = False
-    """Whether the next line says which call it was."""
+    _open: bool = False
+    """Whether the next line may belong to it."""
 
     def take(self, line: Line) -> None:
         """Read one line."""
-        if self._awaited and self.crash is not None:
-            self.crash = replace(self.crash, detail=line.text.rstrip("\r"))
-            self._awaited = False
-        elif self.crash is None and SECCOMP in line.text:
-            self.crash = Crash(stream=self.stream, where=line.where, detail="")
-            self._awaited = True
+        text = line.text.rstrip("\r")
+        if self.crash is None:
+            report = CrashReport.beginning(text)
+            if report is not None:
+                self.crash = Crash(stream=self.stream, where=line.where, report=report)
+                self._open = True
+        elif self._open:
+            self._open = self.crash.report.take(text, None)

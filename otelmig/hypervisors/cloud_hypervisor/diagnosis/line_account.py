@@ -10,11 +10,14 @@ from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import MonitorEven
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, is_progress
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
-from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of
+from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashReport
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, no_meaning, no_record
 from otelmig.hypervisors.diagnosis import LineAccount, Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
     from otelmig.inputs import InputLog, Line
     from otelmig.migration.stamp import Stamp
@@ -25,8 +28,8 @@ _CONTINUED: Final = "further lines of a record"
 _OTHER: Final = "records about other things"
 _FOREIGN: Final = "lines of other programs"
 _EMPTY: Final = "empty lines"
-_REPORT: Final = 3
-"""Lines of the SIGSYS handler's report, after its first."""
+_MOST_OF_REPORT: Final = 3
+"""Lines of a report about the death of a process, after its first."""
 
 
 @dataclass(slots=True)
@@ -48,7 +51,8 @@ def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
     samples: dict[tuple[str, str], Sample] = {}
     writers: set[str] = set()
     open_records: set[str] = set()
-    report = 0
+    report: CrashReport | None = None
+    left = 0
     for line in log.lines(None):
         if not line.text.strip():
             reading.account.irrelevant[_EMPTY] += 1
@@ -58,8 +62,12 @@ def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
             writers.add(line.writer)
             open_records.add(line.writer)
             _take(reading, line, record.message, record.level, record.stamp)
-        elif SECCOMP in line.text or report:
-            report = _REPORT if SECCOMP in line.text else report - 1
+            report = None
+        elif (begun := _crash(line, writers)) is not None:
+            report, left = begun, _MOST_OF_REPORT
+            reading.account.used += 1
+        elif report is not None and left and (report.take(line.text, None) or report.panic is None):
+            left -= 1
             reading.account.used += 1
         elif line.writer in open_records and not reader.impossible and not _looks_like_ours(line.text):
             reading.account.irrelevant[_CONTINUED] += 1
@@ -76,6 +84,12 @@ def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
         reading.account.not_understood(reason, samples[writer, reason])
         reading.account.unknown[reason] += number - 1
     return reading
+
+
+def _crash(line: Line, writers: Container[str]) -> CrashReport | None:
+    """Return the report of a death that begins with ``line``; a panic may be any program's."""
+    report = CrashReport.beginning(line.text)
+    return report if report is not None and (report.panic is None or line.writer in writers) else None
 
 
 def _looks_like_ours(text: str) -> bool:

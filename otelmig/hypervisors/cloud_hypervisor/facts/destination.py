@@ -146,7 +146,7 @@ def _refusal(attempt: AttemptLines) -> Refusal | None:
         return Refusal(at=aborted.instant, text=text, error_type=_error_type(aborted))
     mismatch = attempt.first(Kind.CPU_INCOMPATIBLE)
     if mismatch is None:
-        return _refused_call(attempt)
+        return _death(attempt) or _refused_call(attempt)
     text = f"Config failed: incompatible CPUID entry: {mismatch.word('error')}"
     return Refusal(at=mismatch.instant, text=text, error_type=_error_type(mismatch), of_request=False)
 
@@ -160,7 +160,22 @@ def _refused_call(attempt: AttemptLines) -> Refusal | None:
     if is_peer_gone(text):
         return None
     known = ErrorType.RECEIVE_FAILED if error_type is ErrorType.OTHER else error_type
-    return Refusal(at=answer.instant, text=text, error_type=known, of_request=False)
+    return Refusal(at=answer.instant, text=text, error_type=known, of_request=False, did="failed")
+
+
+def _death(attempt: AttemptLines) -> Refusal | None:
+    """Return what killed the destination before it had the guest."""
+    death = killed(attempt)
+    if death is None or attempt.result is not Result.FAILURE:
+        return None
+    restoring = _restore(attempt).arrived is not None
+    return Refusal(
+        at=death.at,
+        text=f"killed by {death.by}",
+        error_type=ErrorType.RESTORE_FAILED if restoring else ErrorType.RECEIVE_FAILED,
+        of_request=False,
+        did="died",
+    )
 
 
 def _error_type(seen: Observation) -> ErrorType:

@@ -47,7 +47,9 @@ def killed(attempt: AttemptLines) -> Killed | None:
     seen = attempt.first(Kind.PROCESS_KILLED)
     if seen is None:
         return None
-    return Killed(at=seen.instant, by=f"its {seen.word('by')} filter ({seen.word('detail')})")
+    detail = seen.word("detail")
+    panicked = seen.word("by") == "panic"
+    return Killed(at=seen.instant, by=f"a panic: {detail}" if panicked else f"its {seen.word('by')} filter ({detail})")
 
 
 def run_window(attempt: AttemptLines) -> Window | None:

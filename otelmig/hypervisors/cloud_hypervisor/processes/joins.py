@@ -62,14 +62,16 @@ def processes_of(logs: Sequence[LogProcess], beside: BesideLogs) -> Iterator[Pro
 
 
 def _with_crashes(processes: Iterable[Process], crashes: Iterable[Crash]) -> Iterator[Process]:
-    """Yield the processes, each with the crash report whose file is called like its log."""
+    """Yield the processes, each with the crash report whose file is called like its log, if it was the last in that."""
     by_stem = {crash.stream.stem: crash for crash in crashes}
-    for process in processes:
-        crash = by_stem.get(process.stem)
+    all_processes = list(processes)
+    last = {process.stem: process.vmm.key for process in all_processes}
+    for process in all_processes:
+        crash = by_stem.get(process.stem) if process.vmm.key == last[process.stem] else None
         if crash is None or not process.observations:
             yield process
         else:
-            killed = killed_after(process.observations[-1], crash.where, crash.detail)
+            killed = killed_after(process.observations[-1], crash.where, crash.report)
             yield process.joined(crash.stream, (*process.observations, killed))
 
 

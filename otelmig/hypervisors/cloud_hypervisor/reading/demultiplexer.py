@@ -18,6 +18,7 @@ from otelmig.migration.stamp import ClockDomain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashReport
     from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord
@@ -187,12 +188,12 @@ class LogWriters:
             self.current = None
         return over
 
-    def killed(self, line: Line, detail: str) -> LogProcess | None:
+    def killed(self, line: Line, report: CrashReport) -> LogProcess | None:
         """Return the current process, which was killed: no time is printed, so it was at its last line or after."""
         track = self.current
         if track is None or not track.process.observations:
             return None
-        for each in track.tables.add(killed_after(track.process.observations[-1], line.where, detail)):
+        for each in track.tables.add(killed_after(track.process.observations[-1], line.where, report)):
             track.process.add(each)
         track.process.ended = True
         return track.process

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
-from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_values
+from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashReport
 from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogWriters
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import MOST_LINES, RecordTexts
-from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, meaning_of, wanted
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of, wanted
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import no_meaning, no_record
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ class _OpenRecord:
 
     process: LogProcess
     observation: Observation
-    texts: RecordTexts | None
-    """None for the report of a SIGSYS handler, of which one more line says something."""
+    texts: RecordTexts | CrashReport
     lines: int = 0
 
 
@@ -112,7 +111,7 @@ class LogLines:
         attempts = (process.attempts.current for process in self.under_way())
         return [attempt for attempt in attempts if attempt is not None]
 
-    def _leave_open(self, line: Line, process: LogProcess, texts: RecordTexts | None) -> None:
+    def _leave_open(self, line: Line, process: LogProcess, texts: RecordTexts | CrashReport) -> None:
         """Remember that the record which began with ``line`` may go on with the next one."""
         seen = process.observations[-1]
         if seen.where == line.where:  # else the line was a copy of another
@@ -169,8 +168,9 @@ class LogLines:
 
     def _no_record(self, line: Line) -> Sequence[LogProcess]:
         """Read a line that has no known form: the end of a process, the middle of a record, or anything."""
-        if SECCOMP in line.text:
-            process = self._killed(line)
+        report = CrashReport.beginning(line.text)
+        if report is not None:
+            process = self._killed(line, report)
             return _NOBODY if process is None else (process,)
         # a line that no scan would have looked at is a stranger's; one that comes from a scan may have been shortened
         looked_at = line.lookahead is not None or self.line_filter.matches(line.text.encode("utf-8", "surrogatepass"))
@@ -178,15 +178,18 @@ class LogLines:
             self.not_understood[no_record(self.reader)] += 1
         return _NOBODY
 
-    def _killed(self, line: Line) -> LogProcess | None:
-        """Take the report of a SIGSYS handler, which is no record: it is the last thing that its process printed."""
-        writer = next((writer for (name, _), writer in self.writers.items() if name == line.writer), self._last)
+    def _killed(self, line: Line, report: CrashReport) -> LogProcess | None:
+        """Take what a process prints of its own death, which is no record: it comes after what that process logged."""
+        writer = next((writer for (name, _), writer in self.writers.items() if name == line.writer), None)
+        if writer is None and report.panic is None:  # any program may panic
+            writer = self._last
         if writer is None:
             return None
-        detail = " ".join(islice(line.lookahead(), 1)) if line.lookahead is not None else ""
-        process = writer.killed(line, detail)
+        if line.lookahead is not None:
+            report.read((text, self.reader.record(text)) for text in islice(line.lookahead(), MOST_LINES))
+        process = writer.killed(line, report)
         if process is not None and line.lookahead is None:
-            self._leave_open(line, process, None)
+            self._leave_open(line, process, report)
         return process
 
     def _go_on(self, line: Line, record: Record | None) -> None:
@@ -195,9 +198,7 @@ class LogLines:
         if whole is None:
             return
         whole.lines += 1
-        if whole.texts is None:
-            whole.observation = whole.process.amend(whole.observation, killed_values(line.text))
-        elif whole.lines <= MOST_LINES and whole.texts.take(line.text, record):
+        if whole.lines <= MOST_LINES and whole.texts.take(line.text, record):
             whole.observation = whole.process.amend(whole.observation, whole.texts.values())
             return
         del self._open_records[line.writer]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
     from otelmig.migration.observation import Value
 
-__all__ = ["SECCOMP", "Meaning", "is_family", "meaning_of", "wanted", "written_by"]
+__all__ = ["PANICKED", "SECCOMP", "Meaning", "is_family", "meaning_of", "wanted", "written_by"]
 
 _V50: Final = since("v50.0")
 _KEY: Final = 5
@@ -32,6 +32,8 @@ _LONG: Final = 1024
 _EVENT: Final = re.compile(r"Event: source = (\S{1,64}) event = (\S{1,64}) ?(.{0,4096})", re.DOTALL)
 SECCOMP: Final = "==== Possible seccomp violation ===="
 """What the SIGSYS handler prints; no record, so nothing stands before it."""
+PANICKED: Final = " panicked at "
+"""What Rust prints of a thread that panics, after its name; no record, either."""
 _PROPERTY: Final = re.compile(r"(\w{1,64}) = ([^,]{0,256})")
 
 
@@ -173,7 +175,8 @@ def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> L
     before = b"|".join(sorted(re.escape(text.encode()) for text in literals))
     head = before if len(literals) == 1 else b"(?:%b)" % before
     begins = b"(?=%b%b)" % (_any_of(shortest, 0, b"v"), _any_of(shortest, 1, b"0-9"))
-    return LineFilter(pattern=re.compile(head + begins + tree), marker=SECCOMP.encode(), run_pattern=_table_rows)
+    pattern = re.compile(head + begins + tree)
+    return LineFilter(pattern=pattern, markers=(SECCOMP.encode(), PANICKED.encode()), run_pattern=_table_rows)
 
 
 def written_by(role: Role) -> frozenset[Kind]:
