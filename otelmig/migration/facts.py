@@ -320,6 +320,8 @@ class Restore:
     """The line that prints how long receiving and restoring took."""
     receive: Printed | None = None
     restore: Printed | None = None
+    with_wait: Printed | None = None
+    """How long both took together with the wait for the request, where only that is printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

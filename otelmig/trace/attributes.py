@@ -421,6 +421,12 @@ VM_MIGRATION_STATE_TRANSFER_MAX: Final = _attribute(
     "root",
     "proved upper bound",
 )
+VM_MIGRATION_RESTORE_WITH_WAIT: Final = _attribute(
+    "vm.migration.restore.with_wait",
+    "bool",
+    "restore",
+    "true where the printed length begins with the wait for the state, so that it is no part of `send`",
+)
 VM_DEVICE_TYPE: Final = _attribute(
     "vm.device.type",
     "string",

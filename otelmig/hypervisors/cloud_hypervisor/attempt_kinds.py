@@ -33,7 +33,14 @@ BEGINS: Final = {
 """How an attempt begins, in order: a kind that cannot follow what is there already begins a new attempt."""
 
 _BEGUN: Final = {
-    Role.SOURCE: (Kind.ITERATION_SENT, Kind.FINAL_DELTA_SENT, Kind.COMPLETED, Kind.DIRTY_ROUND, Kind.SEND_FAILED),
+    Role.SOURCE: (
+        Kind.ITERATION_SENT,
+        Kind.FINAL_DELTA_SENT,
+        Kind.COMPLETED,
+        Kind.DOWNTIME_BREAKDOWN,
+        Kind.DIRTY_ROUND,
+        Kind.SEND_FAILED,
+    ),
     Role.DESTINATION: (
         Kind.COMMAND_RECEIVED,
         Kind.STATE_RECEIVED,

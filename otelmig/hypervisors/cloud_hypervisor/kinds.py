@@ -111,7 +111,7 @@ class Kind(StrEnum):
     RESTORING = auto()
     RESTORED = auto()
     STATE_RECEIVED = auto()
-    """The state was restored, its acknowledgement not yet written; ``receive_ns``, ``restore_ns``."""
+    """The state was restored, its acknowledgement not yet written; ``receive_ns``, ``restore_ns`` or ``waiting_ns``."""
     RESUME_TIMED = auto()
     """The guest was resumed, its acknowledgement not yet written; ``resume_ns``."""
     FINAL_STATE_TIMED = auto()

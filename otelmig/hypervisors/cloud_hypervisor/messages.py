@@ -323,7 +323,7 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         Kind.STATE_RECEIVED,
         _V52_ONLY,
-        "Migration (incoming): receiving state took {restore_ns:ms}ms",
+        "Migration (incoming): receiving state took {waiting_ns:ms}ms",
         variant=DRAFT,
     ),
     _row(Kind.RESUME_TIMED, _V52, "Migration (incoming): resume:{resume_ns:ms}ms"),

@@ -32,7 +32,7 @@ def nest_answers(root: SpanDraft, received: SpanDraft) -> None:
     by_name = {draft.name: draft for draft in root.walk()}
     for answer_name, request_name in _ANSWERS:
         answer, request = by_name.get(answer_name), by_name.get(request_name)
-        if answer is None or request is None:
+        if answer is None or request is None or names.VM_MIGRATION_RESTORE_WITH_WAIT in answer.attributes:
             continue
         if _fitted(answer, request):
             received.children.remove(answer)

@@ -94,7 +94,8 @@ def _restore(aligned: AlignedSides, side: Side, span: SpanDraft) -> SpanDraft | 
     restored = aligned.on_destination(facts.restored)
     if facts.printed_at is not None:
         end = aligned.timeline.at(Role.DESTINATION, facts.printed_at)
-        printed = [duration for duration in (facts.receive, facts.restore) if duration is not None]
+        lengths = (facts.receive, facts.restore, facts.with_wait)
+        printed = [duration for duration in lengths if duration is not None]
         took_ns = sum(duration.ns for duration in printed)
         start = end.plus(-took_ns, 2 * max((duration.error_ns for duration in printed), default=0))
     elif facts.arrived is not None:
@@ -103,6 +104,8 @@ def _restore(aligned: AlignedSides, side: Side, span: SpanDraft) -> SpanDraft | 
     else:
         return None
     part = SpanDraft(SpanName.RESTORE, start, end, role=Role.DESTINATION)
+    if facts.with_wait is not None:
+        part.attributes[names.VM_MIGRATION_RESTORE_WITH_WAIT] = True
     if facts.printed_at is None:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = (
             names.Completeness.INFERRED if restored else names.Completeness.PARTIAL

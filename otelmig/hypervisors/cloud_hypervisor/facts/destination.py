@@ -108,6 +108,7 @@ def _restore(attempt: AttemptLines) -> Restore:
         printed_at=at(timed),
         receive=printed(timed, "receive_ns"),
         restore=printed(timed, "restore_ns"),
+        with_wait=printed(timed, "waiting_ns"),
     )
 
 
