@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import sys
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,7 +22,7 @@ from otelmig.errors import ExitCode, OtelmigError, UsageError, suggestion
 from otelmig.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Command", "build_parser", "main"]
 
@@ -32,6 +34,8 @@ _MORE: Final = "otelmig help COMMAND shows the options of a command."
 _ANSWERS: Final = ("help", "--version", "--help")
 """What may stand in place of a command."""
 _COMMAND_MODULES: Final = "otelmig.cli.commands"
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+"""How a service manager, a container runtime or a closed terminal ends a process."""
 _COLLECT: Final = (50_000, 20, 100)
 """Thresholds of the garbage collector: reading makes many small objects and few cycles, so looking for cycles less
 often saves a third of the time."""
@@ -59,6 +63,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command with ``argv`` (default: the arguments of the process); return the exit code."""
     open_missing()
     prepare_stdout()
+    with _signals_as_interrupts():
+        return _main(argv)
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """Have the signals that end a process by default interrupt the run, so that it says how far it came."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup has the first of them ignored
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     gc.set_threshold(*_COLLECT)
     envelope: Envelope | None = None
     usage = f"usage: {_USAGE}"

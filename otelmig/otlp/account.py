@@ -76,6 +76,9 @@ class Account:
     """Traces that earlier runs left in the spool and that the receiver accepted in this run."""
     re_sent: Tally = field(default_factory=Tally)
     """Sends that followed a send with an unknown result: at most this many duplicates are possible."""
+    without_receipt: Tally = field(default_factory=Tally)
+    """Traces that the receiver has, or may have, and of which the spool does not know: a later run would send them
+    again and not count the copies."""
     evicted: Tally = field(default_factory=Tally)
     """Traces that left the spool undelivered, because it is bounded or they were damaged."""
     waiting: Tally = field(default_factory=Tally)
@@ -123,6 +126,7 @@ class Account:
             (self.already_delivered, "already delivered"),
             (self.spooled, "spooled"),
             (self.not_exported, "not exported"),
+            (self.without_receipt, "without a receipt"),
             (self.evicted, "evicted from the spool"),
         ]
         counts = [f"{self.exported.traces} exported"]
@@ -142,6 +146,7 @@ class Account:
             "not_exported": self.not_exported.document(),
             "from_spool": self.from_spool.document(),
             "re_sent": self.re_sent.document(),
+            "without_receipt": self.without_receipt.document(),
             "evicted": self.evicted.document(),
             "waiting_in_spool": self.waiting.document(),
             "reasons": {str(reason): tally.document() for reason, tally in sorted(self.reasons.items())},

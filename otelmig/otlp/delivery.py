@@ -100,6 +100,7 @@ class Delivery:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ledger.settle()
         for entry in self._ledger.spool.close():
             self.account.waiting.add(entry.spans)
         self._sender.close()
@@ -258,7 +259,7 @@ class Delivery:
         # a large payload takes several requests: `answer` is that of the last one, `arrived` says whether any of them
         # may have been accepted, and `repeats` counts by ident the sends of one request that may have made duplicates
         for body in self._bodies(group):
-            result = self._sender.send(body)
+            result = self._sender.send(body, on_repeat=lambda: self._ledger.store_repeat(group))
             arrived |= result.arrivals > 0
             for ident, doubt in uncertain.items():
                 repeats[ident] = max(repeats[ident], result.arrivals if doubt else result.repeats)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from otelmig.otlp.account import Account, Reason
+from otelmig.otlp.spool.format import ACKNOWLEDGED, SENDING, Record, copies_text
 from otelmig.otlp.spool.session import SpoolSession
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ class Ledger:
         self._spooled: dict[str, Reason] = {}  # why a payload was stored instead of exported
         self._final: set[str] = set()  # payloads whose failure no further attempt can mend
         self._superseded: set[tuple[str, str]] = set()  # with a digest: the receiver has an equally good version
+        self._sending: dict[str, int] = {}  # by payload of which the spool knows that it is being sent: its copies
+        self._unsynced: dict[str, Payload] = {}  # payloads whose receipts are written, and not surely durable
+        self._unrecorded: dict[str, Record] = {}  # receipts and sends that the spool could not record
         self._reported: set[Reason] = set()
 
     def report(self, text: str, reason: Reason) -> None:
@@ -51,9 +56,9 @@ class Ledger:
 
     def acknowledged(self, ident: str) -> str | None:
         """Return the digest of the content that the receiver acknowledged under ``ident``; None if it never did."""
-        spool = self.spool.get()
+        known = self.spool.known()
         digest = self._acknowledged.get(ident)
-        return spool.delivered(ident, self._spool_key) if digest is None and spool is not None else digest
+        return known.delivered(ident, self._spool_key) if digest is None and known is not None else digest
 
     def is_uncertain(self, payload: Payload) -> bool:
         """Return whether the receiver may have ``payload`` already, so that sending it may make a duplicate."""
@@ -87,12 +92,57 @@ class Ledger:
         return elsewhere or (entry.ident, entry.digest) in self._superseded
 
     def store(self, batch: Sequence[Payload], *, lines: bool, sending: bool) -> None:
-        """Record a batch before it is sent; see :meth:`otelmig.otlp.spool.spool.Spool.store`."""
-        self.spool.attempt(lambda spool: spool.store(batch, self._spool_key, lines=lines, sending=sending))
+        """Record a batch before it is sent; see :meth:`otelmig.otlp.spool.spool.Spool.store`.
+
+        Copies that killed runs may have made of it are counted: this run is the first that lives to tell of them.
+        """
+        copies = {payload.ident: int(self.is_uncertain(payload)) for payload in batch}
+        for payload in batch:
+            entry = self._entry(payload)
+            if entry is not None and entry.copies:
+                self._count_copies(entry)
+                copies[payload.ident] += entry.copies
+        self._store(batch, copies, lines=lines, sending=sending)
+
+    def store_repeat(self, group: Sequence[Payload]) -> None:
+        """Record that a request that may have arrived is about to be sent again, in case that this run is killed."""
+        if all(payload.ident in self._sending for payload in group):
+            self._store(group, {payload.ident: self._sending[payload.ident] + 1 for payload in group})
+
+    def _store(
+        self, batch: Sequence[Payload], copies: dict[str, int], *, lines: bool = False, sending: bool = True
+    ) -> None:
+        stored = self.spool.attempt(
+            lambda spool: spool.store(batch, self._spool_key, lines=lines, sending=sending, copies=copies)
+        )
+        for payload in batch:
+            self._sending.pop(payload.ident, None)
+        if stored and sending:
+            self._sending |= copies
 
     def sync(self) -> None:
         """Make the receipts durable."""
-        self.spool.attempt(lambda spool: spool.sync_receipts())
+        if self._unsynced and not self.spool.attempt(lambda spool: spool.sync_receipts()):
+            for payload in self._unsynced.values():
+                self._miss(ACKNOWLEDGED, payload)
+        self._unsynced.clear()
+
+    def settle(self) -> None:
+        """Record what could not be recorded at its time; count what still cannot be."""
+        self.sync()
+        spool = self.spool.opened
+        for entry in spool.count_copies(self._spool_key) if spool is not None else ():
+            self._count_copies(entry)
+        if self._unrecorded and not self.spool.record_late(list(self._unrecorded.values())):
+            for record in self._unrecorded.values():
+                self.account.without_receipt.add(record.spans)
+        self._unrecorded.clear()
+
+    def _miss(self, kind: str, payload: Payload, copies: int = 0) -> None:
+        """Remember what the spool could not record: a receipt, or a send that may have arrived."""
+        if self.spool.directory is not None:
+            record = Record.of(kind, payload, self._spool_key, int(time.time()), copies_text(copies))
+            self._unrecorded[payload.ident] = record
 
     def count_known(self, payload: Payload) -> None:
         """Count a payload that is not sent, because the receiver has it."""
@@ -127,13 +177,20 @@ class Ledger:
                 self.account.remove_reason(reason, payload.spans)
             of_this_run = not leftover or reason is not None
             (self.account.exported if of_this_run else self.account.from_spool).add(payload.spans)
-        self.spool.attempt(lambda spool: spool.acknowledge(group, self._spool_key))
+        if self.spool.attempt(lambda spool: spool.acknowledge(group, self._spool_key)):
+            self._unsynced |= {payload.ident: payload for payload in group}
+        else:
+            for payload in group:
+                self._miss(ACKNOWLEDGED, payload)
 
     def record_failed(self, group: Sequence[Payload], answer: Answer, uncertain: Mapping[str, bool]) -> None:
         """Report and record payloads that were not exported; ``uncertain`` says by ident which may have arrived."""
         self.report(f"not exported: {answer.failure}", answer.reason)
         doubts = [uncertain[payload.ident] for payload in group]
         self.spool.attempt(lambda spool: spool.fail(group, self._spool_key, answer.reason, uncertain=doubts))
+        for payload, doubt in zip(group, doubts, strict=True):
+            if doubt and payload.ident not in self._sending:
+                self._miss(SENDING, payload)
 
     def count_failed(self, group: Sequence[Payload], answer: Answer, *, archived: bool) -> None:
         """Count payloads that were not exported: as spooled, unless they are ``archived`` or there is no spool."""
@@ -152,8 +209,12 @@ class Ledger:
 
     def _entry(self, payload: Payload) -> Entry | None:
         """Return what the spool knows of a payload that the receiver has not acknowledged; None if nothing."""
-        spool = self.spool.get()
-        return None if spool is None else spool.entry(payload.ident, self._spool_key)
+        known = self.spool.known()
+        return None if known is None else known.entry(payload.ident, self._spool_key)
+
+    def _count_copies(self, entry: Entry) -> None:
+        for _ in range(entry.copies):
+            self.account.re_sent.add(entry.spans)
 
     def _count_evicted(self, entry: Entry, reason: Reason) -> None:
         """Report a damaged entry, and count one that left the spool undelivered."""

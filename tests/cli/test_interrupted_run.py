@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle: the last line says what was found, written, sent and kept, and the exit code is 130."""
+"""Ctrl-C, or another signal that ends a process: the last line says what was found and sent; the exit code is 130."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _start(folder: Path, *arguments: str, stdin: int | None = None) -> subproces
     )
 
 
-def _interrupted(process: subprocess.Popen[str]) -> list[str]:
-    process.send_signal(signal.SIGINT)
+def _interrupted(process: subprocess.Popen[str], number: int = signal.SIGINT) -> list[str]:
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     return said.splitlines()
@@ -68,7 +68,8 @@ def _unread(pipe: IO[str] | None) -> int:
         (["send", "-", "--no-spool", "--otlp"], "interrupted: 0 lines found, 0 exported"),
     ],
 )
-def test_while_reading(command: list[str], says: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_while_reading(command: list[str], says: str, number: int, tmp_path: Path) -> None:
     """Nothing is made of half an input, and nothing is left behind."""
     url = [f"http://127.0.0.1:{free_port()}"] if command[-1] == "--otlp" else []
     with _start(tmp_path, *command, *url, stdin=subprocess.PIPE) as process:
@@ -77,12 +78,13 @@ def test_while_reading(command: list[str], says: str, tmp_path: Path) -> None:
         process.stdin.flush()
         _until(lambda: not _unread(process.stdin))
         time.sleep(0.2)
-        *_, last = _interrupted(process)
+        *_, last = _interrupted(process, number)
     assert last == says
     assert not list(tmp_path.iterdir())
 
 
-def test_while_sending(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_while_sending(number: int, tmp_path: Path) -> None:
     """The request that is under way arrives; what was found, what the receiver has and what is not sent add up."""
     (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
     with http_receiver() as receiver:
@@ -91,7 +93,7 @@ def test_while_sending(tmp_path: Path) -> None:
         with _start(tmp_path, *command, "--timeout", "60") as process:
             _until(lambda: len(receiver.requests) == 2)
             time.sleep(0.5)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             time.sleep(0.2)
             receiver.go_on.set()
             _, said = process.communicate(timeout=60)

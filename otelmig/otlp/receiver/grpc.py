@@ -80,6 +80,8 @@ _BUSY: Final = (
 """Words of receivers and gateways that accept nothing at the moment."""
 _HTTP_STATUS: Final = re.compile(r"received http2? (?:header with )?status:? ?(429|502|503|504)\b")
 """Words of gRPC about a gateway's plain HTTP answer; the receiver behind the gateway may answer later."""
+_LARGER: Final = re.compile(r"larger than max \(([0-9]{1,18})\b")
+"""Words of gRPC about a message that is too large, with its size in bytes."""
 _HTTP_REFUSALS: Final = frozenset({"429", "503"})
 """Those of these statuses that mean that nothing was accepted."""
 _TLS_MEANINGS: Final = {
@@ -128,7 +130,7 @@ class GrpcTransport:
         try:
             response = self._export(body, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
-            return self._failure(error, timeout_s)
+            return self._failure(error, timeout_s, len(body))
         if response is None:  # the status is OK and no message came with it, as from a proxy: gRPC raises nothing
             failure = f"{self._settings.display_url} answered OK without a message: this is no OTLP receiver"
             return Answer(failure=failure, reason=Reason.NOT_OTLP, maybe_accepted=True)
@@ -138,8 +140,8 @@ class GrpcTransport:
         """Close the channel."""
         self._channel.close()
 
-    def _failure(self, error: grpc.RpcError, timeout_s: float) -> Answer:
-        """Return the answer for a call that failed."""
+    def _failure(self, error: grpc.RpcError, timeout_s: float, size: int) -> Answer:
+        """Return the answer for a call that failed, with a request of ``size`` bytes."""
         url = self._settings.display_url
         code = getattr(error, "code", lambda: grpc.StatusCode.UNKNOWN)()
         details = self._settings.redacted(getattr(error, "details", lambda: None)() or "")
@@ -160,6 +162,9 @@ class GrpcTransport:
         retry_after_s = _retry_after_s(error)
         exhausted = code is grpc.StatusCode.RESOURCE_EXHAUSTED
         too_large = exhausted and retry_after_s is None and "larger than max" in words
+        if too_large and _is_answer_too_large(words, size):
+            failure = f"{url} answered with more than an answer can be: this is no OTLP receiver"
+            return Answer(failure=failure, reason=Reason.NOT_OTLP, maybe_accepted=True)
         failure = f"{url}: {code.name} {details}".rstrip()
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             failure = f"{url} did not answer within {timeout_s:.1f} s"
@@ -207,6 +212,18 @@ class GrpcTransport:
 def _has_any(words: str, parts: tuple[str, ...]) -> bool:
     """Return whether any of ``parts`` occurs in ``words``."""
     return any(part in words for part in parts)
+
+
+def _is_answer_too_large(words: str, size: int) -> bool:
+    """Return whether the message that gRPC calls too large is the answer and not the request of ``size`` bytes.
+
+    Then it is our own library that says so, and the receiver may have accepted the request. Newer versions say whose
+    words these are; with the others, a message that is larger than the request is another one.
+    """
+    if "sent message" in words or "server:" in words:
+        return False
+    match = _LARGER.search(words)
+    return "client:" in words or (match is not None and int(match[1]) > size)
 
 
 def _trailers(error: grpc.RpcError) -> tuple[tuple[str, bytes], ...]:

@@ -95,8 +95,11 @@ class Sender:
         self._refusal = None
         return None
 
-    def send(self, body: bytes) -> SendResult:
-        """Send one request until it is accepted, cannot be accepted, or the timeout of the settings has passed."""
+    def send(self, body: bytes, *, on_repeat: Callable[[], None] = lambda: None) -> SendResult:
+        """Send one request until it is accepted, cannot be accepted, or the timeout of the settings has passed.
+
+        ``on_repeat`` is called before each retry of a request that may have been accepted already.
+        """
         deadline_s = self._clock() + self._settings.timeout_s
         pause_s, arrivals, repeats = _FIRST_PAUSE_S, 0, 0
         # every round sends once: `arrivals` counts the sends that may have been accepted, `repeats` those of them that
@@ -110,6 +113,8 @@ class Sender:
             if answer.failure is None or not answer.retryable or self._clock() + wait_s >= deadline_s:
                 break
             self._sleep(wait_s)
+            if arrivals:
+                on_repeat()
             pause_s *= 2
         if answer.failure is not None and not answer.concerns_request:
             self._refuse(answer)

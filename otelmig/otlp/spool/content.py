@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from otelmig.errors import SpoolError
 from otelmig.otlp.spool.directory import check_spool
 from otelmig.otlp.spool.entries import Entries, Entry
+from otelmig.otlp.spool.format import ACKNOWLEDGED, SENDING
+from otelmig.otlp.spool.late import LateRecords
 from otelmig.otlp.spool.receipts import Receipts
 from otelmig.otlp.spool.segment import Segments, open_plain, spool_error
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from otelmig.otlp.payload import Payload
 
 __all__ = ["SpoolContent", "may_hold_payloads"]
 
@@ -34,6 +38,12 @@ class SpoolContent:
             self._segments = Segments(directory)
             for record, path in self._segments.records():
                 self._entries.learn(record, path)
+            self._late = LateRecords(directory)
+            for record in self._late.records:
+                if record.kind == ACKNOWLEDGED:
+                    self._receipts.learn(record)
+                elif record.kind == SENDING:
+                    self._entries.learn(record, directory)
         except OSError as error:
             raise spool_error(directory, error) from error
         for entry in list(self._entries):
@@ -45,6 +55,16 @@ class SpoolContent:
     def lost(self) -> int:
         """The number of damaged lines that kept a trace; which trace is not known."""
         return len(self._entries.lost)
+
+    @property
+    def exists(self) -> bool:
+        """Whether every file with an entry is still where it was found or written."""
+        return self._segments.exist
+
+    def has_line(self, payload: Payload, endpoint: str) -> bool:
+        """Return whether the line of ``payload`` is stored for ``endpoint``."""
+        entry = self.entry(payload.ident, endpoint)
+        return entry is not None and entry.path is not None and entry.digest == payload.digest
 
     def delivered(self, ident: str, endpoint: str) -> str | None:
         """Return the digest of the content that ``endpoint`` acknowledged under ``ident``; None if it never did."""

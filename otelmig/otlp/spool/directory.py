@@ -110,10 +110,11 @@ def _names(directory: Path) -> set[str]:
         raise spool_error(directory, error) from error
 
 
-def open_directory(directory: Path, on_wait: Callable[[str], None]) -> int:
+def open_directory(directory: Path, on_wait: Callable[[str], None], wait_s: float | None = None) -> int:
     """Make ``directory`` a spool if it is none yet, lock it, and return the descriptor that holds the lock.
 
-    If another process has the lock, ``on_wait`` is called once, with one line for a person.
+    If another process has the lock, ``on_wait`` is called once, with one line for a person, and ``wait_s`` seconds
+    (None: a minute) are waited at most.
 
     Raises:
         SpoolError: the directory cannot be used, or another process did not release it in time.
@@ -125,7 +126,7 @@ def open_directory(directory: Path, on_wait: Callable[[str], None]) -> int:
     except OSError as error:
         raise spool_error(directory, error) from error
     try:
-        _acquire(lock, directory, on_wait)
+        _acquire(lock, directory, on_wait, _LOCK_WAIT_S if wait_s is None else wait_s)
         if not existed:
             partial = directory / "format.partial"
             with open_plain(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
@@ -140,14 +141,14 @@ def open_directory(directory: Path, on_wait: Callable[[str], None]) -> int:
     return lock
 
 
-def _acquire(lock: int, directory: Path, on_wait: Callable[[str], None]) -> None:
+def _acquire(lock: int, directory: Path, on_wait: Callable[[str], None], wait_s: float) -> None:
     """Lock the file behind ``lock``, and write the id of this process into it.
 
     Raises:
         SpoolError: another process did not release it in time.
         OSError: the file cannot be locked or written.
     """
-    deadline_s = time.monotonic() + _LOCK_WAIT_S
+    deadline_s = time.monotonic() + wait_s
     told = False
     while True:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from otelmig.otlp.spool.format import DROPPED, FAILED, KEPT, LOST, SENDING, Record
+from otelmig.otlp.spool.format import DROPPED, FAILED, KEPT, LOST, SENDING, Record, copies_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,8 @@ class Entry:
     """When it came into the spool, in seconds since the Unix epoch."""
     uncertain: bool = False
     """Whether it was sent, and may or may not have been accepted."""
+    copies: int = 0
+    """How many of its sends may have made copies and are in no account, because their runs were killed."""
     reason: str = ""
     """Why the last send failed; empty if none did."""
     path: Path | None = None
@@ -38,6 +40,19 @@ class Entry:
     def record(self, kind: str, rest: bytes = b"") -> Record:
         """Return a new record about this entry; it keeps the time of the entry."""
         return Record(kind, self.time_s, self.ident, self.digest, self.spans, self.endpoint, rest)
+
+    def sending(self) -> Record:
+        """Return the record of a send that is about to begin, or of which nobody knows how it ended."""
+        return self.record(SENDING, copies_text(self.copies))
+
+    def records(self, line: bytes | None) -> list[Record]:
+        """Return the records that state everything known of this entry; ``line`` is that of its payload, if kept."""
+        records = [] if line is None else [self.record(KEPT, line)]
+        if self.reason:
+            records.append(self.record(FAILED, f"{int(self.uncertain)} {self.reason}".encode()))
+        if self.uncertain:
+            records.append(self.sending())
+        return records
 
 
 class Entries:
@@ -83,9 +98,9 @@ class Entries:
         if record.kind == KEPT:
             entry.path, entry.offset, entry.size = path, record.offset, len(record.rest)
         elif record.kind == SENDING:
-            entry.uncertain = True
+            entry.uncertain, entry.copies = True, record.copies
         elif record.kind == FAILED:
             accepted, _, reason = record.rest.decode("ascii", "replace").partition(" ")
-            entry.uncertain, entry.reason = accepted != "0", reason
+            entry.uncertain, entry.copies, entry.reason = accepted != "0", 0, reason
             if entry.path is None and not entry.uncertain:
                 del self._entries[key]

@@ -12,19 +12,25 @@ the first span; the beginning of the SHA-256 of the protobuf form; the number of
 CRC-32 of all that and, unless the rest is a LINE, of the rest.
 
 - ``T ... LINE``: the OTLP/JSON line, as it was made or found, waits for the endpoint;
-- ``S``: the payload is about to be sent (durable before the first byte leaves), or is to be sent again;
-- ``F ... 0|1 REASON``: that send failed; 1 if the receiver may have accepted the payload, then or earlier;
+- ``S ... COPIES``: the payload is about to be sent (durable before the first byte leaves), or is to be sent again;
+  this may make so many copies that no account speaks of (none, if the number is missing);
+- ``F ... 0|1 REASON``: that send failed; 1 if the receiver may have accepted the payload, then or earlier; its run
+  lived on to count the copies;
 - ``A``: the endpoint accepted the payload, as its answer proves: a receipt;
 - ``D``: the payload is not kept any longer (evicted, or delivered to another endpoint).
 
 A receipt overrides whatever the segments say of its payload, even what they say later. So when a payload that has a
 receipt is to be sent again (on request, or because the receipt expired), its new records are written first, after a
-``D`` that ends the earlier ones. Then every ``A`` of it is struck out in place (``X``), and only then is it sent. If
-the process is killed before the stroke, nothing has changed; after it, the next run delivers the payload. Every version
-skips what is struck out.
+``D`` that ends the earlier ones. Then every ``A`` of it is struck out in place (``X``), then comes an ``S`` with the
+copies that are possible, and only then is it sent. If the process is killed before the stroke, nothing has changed;
+after it, the next run delivers the payload. Every version skips what is struck out.
 
 An ``S`` without a later record means that its process died in between: the next send may make a duplicate, which is
-identical to the first copy and counted. Without a ``T``, the line is in an archive.
+identical to the first copy and counted. Without a ``T``, the line is in an archive. Copies of an ``S`` that no ``F``
+follows are those of a process that died: the next run counts them, whether or not the payload has a receipt, and at its
+end a ``D`` says that they were counted.
+
+``late-...`` holds records ``A`` and ``S`` of a run that could not use the spool.
 
 A line without a line feed was being written when its process died, and is not read. No process appends to the segment
 of another one; among the receipts, such a line is ended first. A line that changed on the disk does not fit its
@@ -53,6 +59,7 @@ __all__ = [
     "STRUCK",
     "VERSION",
     "Record",
+    "copies_text",
     "parsed_record",
     "version_of",
 ]
@@ -96,6 +103,16 @@ class Record(NamedTuple):
         """Return a new record about ``payload``, written ``time_s`` seconds after the Unix epoch."""
         return cls(kind, time_s, payload.ident, payload.digest, payload.spans, endpoint, rest)
 
+    @classmethod
+    def sending(cls, payload: Payload, endpoint: str, time_s: int, copies: int = 0) -> Record:
+        """Return the record that ``payload`` is about to be sent, which may make so many copies."""
+        return cls.of(SENDING, payload, endpoint, time_s, copies_text(copies))
+
+    @property
+    def copies(self) -> int:
+        """How many copies a record of kind ``S`` says that its send may make."""
+        return int(self.rest) if self.rest.isdigit() else 0
+
     def encoded(self) -> bytes:
         """Return the line of this record, with its line feed."""
         head = f"{self.kind} {self.time_s} {self.ident} {self.digest} {self.spans} {_quoted(self.endpoint)}".encode()
@@ -125,6 +142,11 @@ def parsed_record(line: bytes, offset: int) -> Record | None:
     if line.startswith(STRUCK) or _KEPT_MARK not in line:
         return None
     return Record(kind=LOST, time_s=0, ident="", digest="", spans=0, endpoint="", line_offset=offset)
+
+
+def copies_text(copies: int) -> bytes:
+    """Return the number of copies as a record of kind ``S`` says it."""
+    return str(copies).encode() if copies else b""
 
 
 def version_of(headline: str) -> int | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.otlp.spool.format import ACKNOWLEDGED, Record
 from otelmig.otlp.spool.segment import AppendFile, read_records, spool_error, strike_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from otelmig.otlp.payload import Payload
+    from otelmig.otlp.spool.format import Record
 
 __all__ = ["Receipts"]
 
@@ -40,12 +39,16 @@ class Receipts:
         if self._path.exists():
             self.size = self._path.stat().st_size
             for record in read_records(self._path):
-                key = (record.ident, record.endpoint)
-                self._offsets.setdefault(key, []).append(record.line_offset)
-                if record.time_s >= self._since_s:
-                    self._digests[key] = record.digest
-                else:
-                    self._expired.setdefault(key, set()).add(record.digest)
+                self._offsets.setdefault((record.ident, record.endpoint), []).append(record.line_offset)
+                self.learn(record)
+
+    def learn(self, record: Record) -> None:
+        """Take in one receipt, wherever it is written."""
+        key = (record.ident, record.endpoint)
+        if record.time_s >= self._since_s:
+            self._digests[key] = record.digest
+        else:
+            self._expired.setdefault(key, set()).add(record.digest)
 
     def digest(self, ident: str, endpoint: str) -> str | None:
         """Return the digest of the content that the endpoint acknowledged under ``ident``; None if it never did."""
@@ -72,8 +75,8 @@ class Receipts:
             self._digests.pop(key, None)
             self._expired.pop(key, None)
 
-    def add(self, payloads: Iterable[Payload], endpoint: str, now_s: int) -> None:
-        """Append receipts, written ``now_s`` seconds after the Unix epoch; durable once synced.
+    def add(self, records: Iterable[Record]) -> None:
+        """Append receipts; durable once synced.
 
         A payload whose receipt is lost is sent again, and that is counted.
 
@@ -83,13 +86,16 @@ class Receipts:
         if self._file is None:
             self._file = AppendFile(self._path)
         data = b""
-        for payload in payloads:
-            key = (payload.ident, endpoint)
-            self._digests[key] = payload.digest
-            self._offsets.setdefault(key, []).append(self._file.size + len(data))
-            data += Record.of(ACKNOWLEDGED, payload, endpoint, now_s).encoded()
+        offsets: list[tuple[tuple[str, str], int]] = []
+        known = list(records)
+        for record in known:
+            offsets.append(((record.ident, record.endpoint), self._file.size + len(data)))
+            data += record.encoded()
         self._file.append(data, durable=False)
         self.size = self._file.size
+        for record, (key, offset) in zip(known, offsets, strict=True):
+            self._offsets.setdefault(key, []).append(offset)
+            self.learn(record)
 
     def sync(self) -> None:
         """Fsync the receipts.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["AppendFile", "Segments", "open_plain", "read_records", "spool_error", "strike_out"]
+__all__ = ["AppendFile", "Segments", "open_plain", "read_records", "spool_error", "strike_out", "sync_directory"]
 
 _NAME: Final = re.compile(r"segment-\d{8,}")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -80,7 +80,7 @@ class AppendFile:
             self._descriptor = os.open(path, flags, 0o600)
             self.size = os.fstat(self._descriptor).st_size
             if not self.size:
-                _sync_directory(path.parent)  # the file is new: its name must be durable before its content
+                sync_directory(path.parent)  # the file is new: its name must be durable before its content
             if self.size and os.pread(self._descriptor, 1, self.size - 1) != b"\n":
                 self.append(b"\n", durable=False)
         except OSError as error:
@@ -238,7 +238,7 @@ class Segments:
         return self._current
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Fsync a directory as far as its file system can: some refuse it, and most do it along with the file."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

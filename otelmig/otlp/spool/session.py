@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from otelmig.errors import InputError, SpoolError, SpoolFullError, SpoolVersionError
 from otelmig.otlp.account import Reason
 from otelmig.otlp.payload import Payload
+from otelmig.otlp.spool.content import SpoolContent
 from otelmig.otlp.spool.directory import check_spool
+from otelmig.otlp.spool.late import write_late
 from otelmig.otlp.spool.spool import Bounds, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from otelmig.otlp.spool.content import SpoolContent
     from otelmig.otlp.spool.entries import Entry
+    from otelmig.otlp.spool.format import Record
 
 __all__ = ["SpoolSession", "stored_payload"]
 
@@ -48,6 +51,9 @@ class SpoolSession:
         self._on_evicted = on_evicted
         self._on_gone = on_gone
         self._spool: Spool | None = None
+        self._last_known: SpoolContent | None = None
+        """What the spool held when it was given up."""
+        self._is_gone = False
 
     def check(self) -> None:
         """Find out whether a newer otelmig wrote the spool; any other failure is reported when the spool is used."""
@@ -71,14 +77,48 @@ class SpoolSession:
                 self._give_up(error)
         return self._spool
 
-    def attempt(self, action: Callable[[Spool], None]) -> None:
-        """Call ``action`` with the spool, if there is one; give the spool up if that fails."""
+    @property
+    def opened(self) -> Spool | None:
+        """The spool, if it is open."""
+        return self._spool
+
+    def known(self) -> SpoolContent | None:
+        """Return what is known of the spool, whether or not it can be used: what it held when it was given up."""
+        return self.get() or self._last_known
+
+    def attempt(self, action: Callable[[Spool], None]) -> bool:
+        """Call ``action`` with the spool; give the spool up if that fails. False if that failed, or there is none."""
         spool = self.get()
-        if spool is not None:
+        if spool is None:
+            return False
+        try:
+            action(spool)
+        except SpoolError as error:
+            self._give_up(error)
+            return False
+        return True
+
+    def record_late(self, records: Sequence[Record]) -> bool:
+        """Write what could not be written at its time: into the spool, or beside it if another process has the lock.
+
+        False if there is no way.
+        """
+        if self.directory is None or self.blocked_by is not None or self._is_gone:
+            return False
+        if self._spool is not None:
+            return self.attempt(lambda spool: spool.take_in(records))
+        with suppress(SpoolError):
+            spool = Spool(self.directory, self._bounds, wait_s=0.0)
             try:
-                action(spool)
-            except SpoolError as error:
-                self._give_up(error)
+                spool.take_in(records)
+            finally:
+                spool.close()
+            return True
+        with suppress(SpoolError):
+            if check_spool(self.directory):
+                write_late(self.directory, records)
+                return True
+        return False
 
     def payloads(self, entries: Iterable[Entry]) -> Iterator[Payload]:
         """Yield the stored payloads of ``entries``; a damaged one is reported as evicted and dropped."""
@@ -115,8 +155,14 @@ class SpoolSession:
         """Report ``error``, and use the spool no longer."""
         self.failure = Reason.SPOOL_FULL if isinstance(error, SpoolFullError) else Reason.SPOOL_UNAVAILABLE
         self._say(f"{error}; what is not delivered now is not kept")
-        if self._spool is not None:
+        if self._spool is None:
+            with suppress(SpoolError):
+                if self.directory is not None and check_spool(self.directory):
+                    self._last_known = SpoolContent(self.directory, since_s=self._bounds.since_s(time.time()))
+        else:
+            self._last_known = self._spool
             if not self._spool.exists:
+                self._is_gone = True
                 self._on_gone()
             with suppress(SpoolError):  # the failure has been reported already
                 self._spool.close()

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import SpoolError, SpoolFullError
 from otelmig.otlp.account import Reason
+from otelmig.otlp.spool.bounds import Bounds
 from otelmig.otlp.spool.content import SpoolContent
 from otelmig.otlp.spool.directory import open_directory
 from otelmig.otlp.spool.entries import Entry
-from otelmig.otlp.spool.format import DROPPED, FAILED, KEPT, SENDING, Record
+from otelmig.otlp.spool.format import ACKNOWLEDGED, DROPPED, FAILED, KEPT, SENDING, Record
 from otelmig.otlp.spool.segment import strike_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from otelmig.otlp.payload import Payload
@@ -34,20 +34,6 @@ _SHARE: Final = 8
 """One eighth of the bound is the most that one segment, or the file of receipts, may take."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How much a spool may hold, and for how long; the oldest entries are dropped first."""
-
-    size: int = 1 << 30
-    """Bytes on the disk."""
-    age_s: int = 30 * 86_400
-    """Seconds that an entry or a receipt is kept."""
-
-    def since_s(self, now_s: float) -> int:
-        """Return the time before which nothing is kept, in whole seconds since the Unix epoch, as ``now_s`` is."""
-        return int(now_s) - self.age_s
-
-
 class Spool(SpoolContent):
     """An open spool, locked against other processes."""
 
@@ -58,12 +44,14 @@ class Spool(SpoolContent):
         *,
         on_evicted: Callable[[Entry, Reason], None] = lambda _entry, _reason: None,
         on_wait: Callable[[str], None] = lambda _text: None,
+        wait_s: float | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Open the spool in ``directory``, making it if necessary.
 
         ``on_evicted`` is called for each entry that leaves the spool undelivered, ``on_wait`` once, with one line for a
-        person, if another process has the lock. ``now_s`` returns seconds since the Unix epoch.
+        person, if another process has the lock, for which ``wait_s`` seconds (None: a minute) are waited at most.
+        ``now_s`` returns seconds since the Unix epoch.
 
         Raises:
             SpoolError: the spool cannot be used.
@@ -72,50 +60,54 @@ class Spool(SpoolContent):
         self._on_evicted = on_evicted
         self._now_s = now_s
         self._segment_size = min(_SEGMENT, bounds.size // _SHARE)
-        self._lock = open_directory(directory, on_wait)
+        self._counted: list[Entry] = []  # those of the uncounted ones that are in the account of this run
+        self._lock = open_directory(directory, on_wait, wait_s)
         try:
             super().__init__(directory, since_s=bounds.since_s(now_s()))
         except SpoolError:
             os.close(self._lock)
             raise
+        self._uncounted = [entry for entry in self._delivered if entry.copies]  # delivered, maybe with copies
 
-    @property
-    def exists(self) -> bool:
-        """Whether every file with an entry is still where it was written."""
-        return self._segments.exist
-
-    def store(self, payloads: Sequence[Payload], endpoint: str, *, lines: bool, sending: bool) -> None:
+    def store(
+        self,
+        payloads: Sequence[Payload],
+        endpoint: str,
+        *,
+        lines: bool,
+        sending: bool,
+        copies: Mapping[str, int] | None = None,
+    ) -> None:
         """Write the payloads that are not stored yet, and a record that they are being sent; durable on return.
 
-        Without ``lines``, an archive keeps the payloads; without ``sending``, they are not being sent yet. Earlier
-        receipts of the endpoint for them are revoked: the caller wants them sent.
+        Without ``lines``, an archive keeps the payloads; without ``sending``, they are not being sent yet. ``copies``
+        says by ident how many copies the send may make that no account speaks of, unless this run lives to count them.
+        Earlier receipts of the endpoint for them are revoked: the caller wants them sent.
 
         Raises:
             SpoolError: not everything was written.
         """
         now_s = int(self._now_s())
         revoked = {payload.ident for payload in payloads if self._receipts.has_any(payload.ident, endpoint)}
-        records = [
-            Record.of(DROPPED, payload, endpoint, now_s)
-            for payload in payloads
-            if payload.ident in revoked and self.entry(payload.ident, endpoint) is None
-        ]
+        counts, again = copies or {}, [payload for payload in payloads if payload.ident in revoked]
+        ended = [payload for payload in again if self.entry(payload.ident, endpoint) is None]
+        records = [Record.of(DROPPED, payload, endpoint, now_s) for payload in ended]
         records += [
             Record.of(KEPT, payload, endpoint, now_s, payload.line)
             for payload in payloads
-            if lines and not self._has_line(payload, endpoint)
+            if lines and not self.has_line(payload, endpoint)
         ]
         records += [
-            Record.of(SENDING, payload, endpoint, now_s) for payload in payloads if sending or payload.ident in revoked
+            Record.sending(payload, endpoint, now_s, counts.get(payload.ident, 0))
+            for payload in payloads
+            if sending and payload.ident not in revoked
         ]
+        records += [Record.sending(payload, endpoint, now_s) for payload in again]
         self._append(records, durable=True)
-        if revoked:
+        if again:
             self._receipts.revoke(revoked, endpoint)
-
-    def _has_line(self, payload: Payload, endpoint: str) -> bool:
-        """Return whether the line of ``payload`` is stored for ``endpoint``."""
-        entry = self.entry(payload.ident, endpoint)
-        return entry is not None and entry.path is not None and entry.digest == payload.digest
+            again = [payload for payload in again if payload.ident in counts]
+            self._append([Record.sending(each, endpoint, now_s, counts[each.ident]) for each in again], durable=True)
 
     def acknowledge(self, payloads: Sequence[Payload], endpoint: str) -> None:
         """Write receipts: the endpoint acknowledged ``payloads``. They are durable once synced.
@@ -123,8 +115,13 @@ class Spool(SpoolContent):
         Raises:
             SpoolError: the receipts could not be written.
         """
-        self._receipts.add(payloads, endpoint, int(self._now_s()))
+        now_s = int(self._now_s())
+        self._receipts.add(Record.of(ACKNOWLEDGED, payload, endpoint, now_s) for payload in payloads)
         for payload in payloads:
+            entry = self.entry(payload.ident, endpoint)
+            if entry is not None and entry.copies:
+                self._uncounted.append(entry)
+                self._counted.append(entry)
             self._entries.remove(payload.ident, endpoint)
 
     def sync_receipts(self) -> None:
@@ -158,6 +155,30 @@ class Spool(SpoolContent):
         """
         self._append([entry.record(DROPPED) for entry in entries], durable=True)
 
+    def take_in(self, records: Iterable[Record]) -> None:
+        """Write receipts and records of sends that could not be written at their time; durable on return.
+
+        Raises:
+            SpoolError: not everything was written.
+        """
+        given = list(records)
+        self._append([record for record in given if record.kind == SENDING], durable=True)
+        receipts = [record for record in given if record.kind == ACKNOWLEDGED]
+        if receipts:
+            self._receipts.add(receipts)
+            self._receipts.sync()
+        for record in receipts:
+            self._entries.remove(record.ident, record.endpoint)
+
+    def count_copies(self, endpoint: str) -> list[Entry]:
+        """Return entries delivered to ``endpoint`` of which killed runs may have made copies; the caller counts them.
+
+        They are returned once: when the spool is closed, it says that they were counted.
+        """
+        entries = [entry for entry in self._uncounted if entry.endpoint == endpoint and entry not in self._counted]
+        self._counted += entries
+        return entries
+
     def _append(self, records: Sequence[Record], *, durable: bool) -> None:
         """Write ``records``, and make room for them if necessary.
 
@@ -188,6 +209,8 @@ class Spool(SpoolContent):
         Raises:
             SpoolError: a file could not be written or removed.
         """
+        self.take_in(self._late.records)
+        self._late.remove()
         for record, path in self._entries.lost:
             strike_out(path, [record.line_offset])
             self._on_evicted(Entry(ident="", digest="", spans=0, endpoint="", time_s=0), Reason.BROKEN_LINE)
@@ -245,32 +268,28 @@ class Spool(SpoolContent):
         """
         live = sum(entry.size for entry in self._entries)
         worth = self._segment_size if least is None else least
-        if self._segments.size <= 2 * live + (worth if self._entries else 0):
+        if self._segments.size <= 2 * live + (worth if self._entries or self._uncounted else 0):
             return
         self._receipts.sync()
         old = list(self._segments.paths)
         for entry in list(self._entries):
-            self._write(list(self._records_of(entry)), durable=False)
+            self._write(entry.records(None if entry.path is None else self.line(entry)), durable=False)
+        if self._uncounted:
+            self._segments.append([entry.sending() for entry in self._uncounted], durable=False)
         self._segments.sync()
         self._segments.close()
         self._segments.remove(old)
 
-    def _records_of(self, entry: Entry) -> Iterator[Record]:
-        """Yield the records that state everything known of ``entry``."""
-        if entry.path is not None:
-            yield entry.record(KEPT, self.line(entry))
-        if entry.uncertain:
-            yield entry.record(SENDING)
-        if entry.reason:
-            yield entry.record(FAILED, f"{int(entry.uncertain)} {entry.reason}".encode())
-
     def close(self) -> None:
-        """Close the files, remove what was delivered, and release the lock.
+        """Close the files, remove what was delivered, and release the lock; the caller counted every copy.
 
         Raises:
             SpoolError: not everything could be written or removed; the spool is closed all the same.
         """
         try:
+            if self._counted:
+                self._segments.append([entry.record(DROPPED) for entry in self._counted], durable=False)
+                self._uncounted = [entry for entry in self._uncounted if entry not in self._counted]
             self._segments.close()
             self._compact()
         finally:

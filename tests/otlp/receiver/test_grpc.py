@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from delivery_cases import Clock, delivered, payloads
+from delivery_cases import Clock, delivered, delivery_to, payloads
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # generated code has no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
 from listener import listening
-from otlp_receiver import Reply, grpc_receiver
+from otlp_receiver import Reply, grpc_receiver, rejection
 from tls_receiver import TRUSTED, server_context
 from trace_invariants import inputs
 
@@ -114,6 +114,39 @@ def test_grpc_behind_a_gateway(status: str, copies: int, tmp_path: Path) -> None
         account = delivered(payloads(1), url, tmp_path, said, protocol="grpc", timeout_s=0.4)
     assert account.words() == f"0 exported, {'1 re-sent, ' * copies}1 spooled (1 receiver busy)"
     assert f"answered {status}" in said[0]
+
+
+def test_grpc_answer_that_is_too_large(tmp_path: Path) -> None:
+    """Our own library refuses to read it; the receiver has the spans, so that a second send makes a copy: counted."""
+    with grpc_receiver() as receiver:
+        receiver.replies = [Reply(body=rejection(1, "x" * (5 << 20)))]
+        account = delivered(payloads(1), receiver.url, tmp_path, protocol="grpc")
+        assert account.words() == "0 exported, 1 spooled (1 not otlp)"
+        again = delivered(payloads(1), receiver.url, tmp_path, protocol="grpc")
+        assert again.words() == "1 exported, 1 re-sent"
+        assert receiver.copies().total() == 1
+
+
+@pytest.mark.parametrize(
+    ("details", "copies"),
+    [
+        ("Received message larger than max (99999999 vs. 4194304)", 1),
+        ("CLIENT: Received message larger than max (10 vs. 4)", 1),
+        ("grpc: received message larger than max (700 vs. 600)", 0),
+        ("SERVER: Received message larger than max (99999999 vs. 4194304)", 0),
+        ("CLIENT: Sent message larger than max (700 vs. 600)", 0),
+    ],
+)
+def test_grpc_whose_message_is_too_large(details: str, copies: int, tmp_path: Path) -> None:
+    """Of a request that is too large nothing was taken; the words of releases that do not say whose message it was."""
+    reply = Reply(code=grpc.StatusCode.RESOURCE_EXHAUSTED, details=details, takes=False)
+    with grpc_receiver() as receiver:
+        receiver.replies = [reply]
+        account = delivered(payloads(1), receiver.url, tmp_path, protocol="grpc")
+        assert set(account.reasons) == {Reason.NOT_OTLP if copies else Reason.TOO_LARGE}
+        with delivery_to(receiver.url, tmp_path, [], protocol="grpc") as delivery:
+            delivery.deliver_spool()
+        assert (delivery.account.exported.traces, delivery.account.re_sent.traces) == (1, copies)
 
 
 def test_grpc_answer_of_trailers_only(tmp_path: Path) -> None:

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import os
 import resource
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_cases import delivered, payloads
+from delivery_cases import delivered, delivery_to, payloads
 from open_spool import open_spool
 from otlp_receiver import Reply, free_port, http_receiver
 from trace_invariants import inputs
 
 from otelmig.otlp.account import Reason
+from otelmig.otlp.delivery import Origin
+from otelmig.otlp.spool import directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import Otelmig
+    from otlp_receiver import Receiver
+
+    from otelmig.otlp.payload import Payload
 
 _LOGS = inputs("v53.0-retry")
 
@@ -40,7 +47,7 @@ def test_read_only_file_system(tmp_path: Path) -> None:
         assert ctypes.CDLL(None).mount(b"tmpfs", os.fsencode(directory), b"tmpfs", 0x21, b"size=512k") == 0
         with http_receiver() as receiver:
             account = delivered(payloads(3), receiver.url, directory / "spool", said)
-        assert account.words() == "3 exported"
+        assert account.words() == "3 exported, 3 without a receipt"
         assert len([text for text in said if "read-only file system" in text]) == len(said) == 1
 
 
@@ -66,7 +73,7 @@ def test_spool_that_cannot_be_made(otelmig: Otelmig, tmp_path: Path) -> None:
         done = otelmig("trace", "-q", *_LOGS, "--otlp", receiver.url, "--spool", "file/spool")
         assert done.stderr.splitlines() == [
             "otelmig: cannot use the spool file/spool: not a directory; what is not delivered now is not kept",
-            "2 migrations found, 2 exported; 0 lines not understood",
+            "2 migrations found, 2 exported, 2 without a receipt; 0 lines not understood",
         ]
         assert done.returncode == 0
         kernel = otelmig("trace", "-q", *_LOGS, "--otlp", receiver.url, "--spool", "/proc/spool")
@@ -112,10 +119,11 @@ def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
         assert run() == last
         assert len(list(directory.glob("segment-*"))) == 1
         said = f"cannot use the spool {directory}: permission denied; what is not delivered now is not kept"
-        assert run() == f"otelmig: {said}\n{last}"
+        known = "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
+        assert run() == f"otelmig: {said}\n{known}", "what was recorded before can be read"
         directory.chmod(0o700)
         receiver.take = take  # type: ignore[method-assign] # this receiver alone
-        assert run() == "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
+        assert run() == known
         assert not list(directory.glob("segment-*"))
 
 
@@ -171,7 +179,8 @@ def test_no_room_for_the_spool(room: int, tmp_path: Path) -> None:
         )
         assert done.returncode == 0
         lines = done.stderr.splitlines()
-        assert lines[-1] == "2 migrations found, 2 exported; 0 lines not understood"
+        missing = ", 2 without a receipt" * (room == 5)
+        assert lines[-1] == f"2 migrations found, 2 exported{missing}; 0 lines not understood"
         assert len([line for line in lines if "cannot use the spool" in line]) == (room < 30_000)
         again = delivered([], receiver.url, tmp_path / "spool")
         assert again.words() == "0 exported"
@@ -210,3 +219,121 @@ def _small_file_system(directory: Path) -> Iterator[bool]:
     finally:
         if mounted:
             libc.umount(os.fsencode(directory))
+
+
+def test_lock_that_is_held_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was delivered is known all the same; receipts are left beside the spool, and the next run takes them in."""
+    monkeypatch.setattr(directory, "_LOCK_WAIT_S", 0.1)
+    old, new = payloads(2), payloads(3, 10)
+    said: list[str] = []
+    with http_receiver() as receiver:
+        delivered(old, receiver.url, tmp_path)
+        with open_spool(tmp_path):
+            account = delivered([*old, *new], receiver.url, tmp_path, said)
+            assert account.words() == "3 exported, 2 already delivered"
+            assert len([path for path in tmp_path.iterdir() if path.name.startswith("late-")]) == 1
+            again = delivered([*old, *new], receiver.url, tmp_path)
+            assert again.words() == "0 exported, 5 already delivered"
+        assert delivered([*old, *new], receiver.url, tmp_path).words() == "0 exported, 5 already delivered"
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith("late-")]
+        assert delivered([*old, *new], receiver.url, tmp_path).words() == "0 exported, 5 already delivered"
+        assert not receiver.copies()
+    assert any("waited in vain" in text for text in said)
+
+
+def test_send_that_may_have_arrived_while_the_lock_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run knows that its send may make a copy, and counts it."""
+    monkeypatch.setattr(directory, "_LOCK_WAIT_S", 0.1)
+    with http_receiver() as receiver:
+        with open_spool(tmp_path):
+            receiver.replies = [Reply(status=500)]
+            account = delivered(payloads(1), receiver.url, tmp_path)
+            assert account.words() == "0 exported, 1 not exported (1 receiver error, 1 spool unavailable)"
+        assert delivered(payloads(1), receiver.url, tmp_path).words() == "1 exported, 1 re-sent"
+        assert receiver.copies().total() == 1
+
+
+@pytest.mark.parametrize("call", ["fsync", "write", "flock", "replace"])
+@pytest.mark.parametrize("number", range(1, 7))
+def test_failure_that_passes(call: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call fails, as on a disk that is full for a moment: what it kept from being recorded is recorded later."""
+    module = fcntl if call == "flock" else os
+    real, calls = getattr(module, call), 0
+
+    def failing(*arguments: object, **more: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise OSError(errno.ENOSPC, "no space")
+        return real(*arguments, **more)
+
+    accounts = []
+    with http_receiver() as receiver:
+        monkeypatch.setattr(module, call, failing)
+        accounts.append(delivered(payloads(3), receiver.url, tmp_path))
+        monkeypatch.setattr(module, call, real)
+        accounts.append(delivered(payloads(3), receiver.url, tmp_path))
+        accounts.append(delivered(payloads(3), receiver.url, tmp_path))
+        copies = receiver.copies().total()
+    assert copies <= sum(account.re_sent.traces + account.without_receipt.traces for account in accounts)
+    assert accounts[0].words() == "3 exported"
+    assert [account.words() for account in accounts[1:]] == ["0 exported, 3 already delivered"] * 2
+
+
+def test_failure_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be recorded: the account says how many went without a receipt."""
+
+    def failing(*_: object) -> object:
+        raise OSError(errno.EIO, "broken")
+
+    with http_receiver() as receiver:
+        delivered(payloads(1), receiver.url, tmp_path)
+        monkeypatch.setattr(os, "fsync", failing)
+        account = delivered(payloads(3), receiver.url, tmp_path)
+    assert account.words() == "2 exported, 1 already delivered, 2 without a receipt"
+    assert account.document()["without_receipt"] == account.exported.document()
+
+
+def test_copies_of_runs_that_were_killed_one_after_the_other(tmp_path: Path) -> None:
+    """A second run that is killed while it sends again tells of no copy: the next one counts them all."""
+    trace = payloads(1)
+    with http_receiver() as receiver:
+        for _ in range(3):
+            _killed_while_sending(trace, receiver, tmp_path)
+        account = delivered(trace, receiver.url, tmp_path)
+        assert receiver.copies().total() == 3 == account.re_sent.traces
+        assert account.exported.traces == 1
+        assert delivered(trace, receiver.url, tmp_path).words() == "0 exported, 1 already delivered"
+
+
+def test_copies_of_a_run_that_was_killed_after_its_receipt(tmp_path: Path) -> None:
+    """It has no account either: the next run, which has nothing to send, counts them; the one after it does not."""
+    trace, others = payloads(1), payloads(1, 5)
+    with http_receiver() as receiver:
+        receiver.replies = [Reply(status=400, takes=False)]
+        delivered(others, receiver.url, tmp_path)  # something waits, so that segments stay
+        _killed_while_sending(trace, receiver, tmp_path)
+        _killed_while_sending(trace, receiver, tmp_path, acknowledged=True)
+        account = delivered(trace, receiver.url, tmp_path)
+        assert account.words() == "0 exported, 1 re-sent, 1 already delivered"
+        assert receiver.copies().total() == 1
+        assert delivered(trace, receiver.url, tmp_path).words() == "0 exported, 1 already delivered"
+
+
+def _killed_while_sending(
+    trace: list[Payload], receiver: Receiver, folder: Path, *, acknowledged: bool = False
+) -> None:
+    """A run that sends, and dies before it says what became of it."""
+    child = os.fork()
+    if not child:
+        with suppress(BaseException), delivery_to(receiver.url, folder, []) as delivery:
+            if acknowledged:
+                delivery.deliver(trace, Origin.TRACED)
+            else:
+                ledger = delivery._ledger  # noqa: SLF001 - the state of a run in the middle
+                ledger.record_exported = lambda *_, **__: os._exit(9)  # type: ignore[method-assign]
+                delivery.deliver(trace, Origin.TRACED)
+            os._exit(9)
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 9

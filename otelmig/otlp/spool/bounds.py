@@ -1,0 +1,21 @@
+"""How much a spool may hold, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Bounds"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much a spool may hold, and for how long; the oldest entries are dropped first."""
+
+    size: int = 1 << 30
+    """Bytes on the disk."""
+    age_s: int = 30 * 86_400
+    """Seconds that an entry or a receipt is kept."""
+
+    def since_s(self, now_s: float) -> int:
+        """Return the time before which nothing is kept, in whole seconds since the Unix epoch, as ``now_s`` is."""
+        return int(now_s) - self.age_s
