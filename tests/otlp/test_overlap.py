@@ -37,11 +37,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_the_next_batch_is_read_while_one_waits_for_its_answer(protocol: str, log: Path, tmp_path: Path) -> None:
     """The archive grows beyond the batch that is not answered yet, and not by more than the one after it."""
-    archive = tmp_path / "archive.jsonl.partial"
     with receiver_of(protocol)() as receiver:
         receiver.replies = [Reply(hangs=True)]
         with _tracing(log, receiver, protocol, tmp_path) as process:
             _wait_for(lambda: len(receiver.requests) == 1)
+            (archive,) = _partial(tmp_path)
             _wait_for(lambda: archive.read_bytes().count(b"\n") > PER_BATCH + PER_BATCH // 2)
             assert len(receiver.requests) == 1
             assert archive.read_bytes().count(b"\n") <= 2 * PER_BATCH
@@ -82,7 +82,7 @@ def test_interrupted_while_another_process_has_the_spool(log: Path, tmp_path: Pa
         with (tmp_path / "spool" / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with _tracing(log, receiver, "http/protobuf", tmp_path) as process:
-                _wait_for((tmp_path / "archive.jsonl.partial").exists)
+                _wait_for(lambda: bool(_partial(tmp_path)))
                 time.sleep(1)
                 process.send_signal(signal.SIGINT)
                 assert process.wait(30) == _INTERRUPTED
@@ -93,6 +93,11 @@ def _tracing(log: Path, receiver: Receiver, protocol: str, folder: Path) -> fork
     command = ["trace", "-q", str(log), "-o", str(folder / "archive.jsonl"), "--otlp", receiver.url]
     command += ["--protocol", protocol, "--spool", str(folder / "spool"), "--timeout", "60"]
     return fork_server.start(*command, cwd=folder, environ={}, stdout=None, stderr=None)
+
+
+def _partial(folder: Path) -> list[Path]:
+    """The file of traces that is being written."""
+    return list(folder.glob("*.partial"))
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
