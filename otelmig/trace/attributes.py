@@ -245,32 +245,32 @@ VM_MIGRATION_DOWNTIME_ESTIMATED: Final = _attribute(
     "memory iteration, precopy",
     "the hypervisor's estimate at that point",
 )
-VM_MIGRATION_DOWNTIME_FINAL_DELTA: Final = _attribute(
-    "vm.migration.downtime.final_delta",
+VM_MIGRATION_DOWNTIME_FINAL_DELTA_DURATION: Final = _attribute(
+    "vm.migration.downtime.final_delta.duration",
     "double, s",
     "downtime",
     "printed part, truncated to ms",
 )
-VM_MIGRATION_DOWNTIME_SNAPSHOT: Final = _attribute(
-    "vm.migration.downtime.snapshot",
+VM_MIGRATION_DOWNTIME_SNAPSHOT_DURATION: Final = _attribute(
+    "vm.migration.downtime.snapshot.duration",
     "double, s",
     "downtime",
     "printed part, truncated to ms",
 )
-VM_MIGRATION_DOWNTIME_SEND: Final = _attribute(
-    "vm.migration.downtime.send",
+VM_MIGRATION_DOWNTIME_SEND_DURATION: Final = _attribute(
+    "vm.migration.downtime.send.duration",
     "double, s",
     "downtime",
     "printed part, truncated to ms",
 )
-VM_MIGRATION_DOWNTIME_COMPLETE: Final = _attribute(
-    "vm.migration.downtime.complete",
+VM_MIGRATION_DOWNTIME_COMPLETE_DURATION: Final = _attribute(
+    "vm.migration.downtime.complete.duration",
     "double, s",
     "downtime",
     "printed part, truncated to ms",
 )
-VM_MIGRATION_DOWNTIME_UNACCOUNTED: Final = _attribute(
-    "vm.migration.downtime.unaccounted",
+VM_MIGRATION_DOWNTIME_UNACCOUNTED_DURATION: Final = _attribute(
+    "vm.migration.downtime.unaccounted.duration",
     "double, s",
     "downtime",
     "sum of its `unaccounted` children",
@@ -472,8 +472,8 @@ OTELMIG_CLOCK_DRIFT_REQUIRED: Final = _attribute(
     "receive",
     "smallest drift at which nothing contradicts, if that is more than was to be assumed",
 )
-OTELMIG_CLOCK_CONSTRAINTS: Final = _attribute(
-    "otelmig.clock.constraints",
+OTELMIG_CLOCK_CONSTRAINT_COUNT: Final = _attribute(
+    "otelmig.clock.constraint.count",
     "int",
     "receive",
     "how many happens-before pairs the bounds rest on",
@@ -502,14 +502,14 @@ OTELMIG_CLOCK_CONFLICT_EXCESS: Final = _attribute(
     "receive",
     "by how much the worst two exclude each other",
 )
-OTELMIG_CLOCK_CONFLICT_CONSTRAINTS: Final = _attribute(
-    "otelmig.clock.conflict.constraints",
+OTELMIG_CLOCK_CONFLICT_CONSTRAINT_COUNT: Final = _attribute(
+    "otelmig.clock.conflict.constraint.count",
     "int",
     "receive",
     "how many exclude at least one other",
 )
-OTELMIG_CLOCK_EVIDENCE_CONFLICT: Final = _attribute(
-    "otelmig.clock.evidence.conflict",
+OTELMIG_CLOCK_EVIDENCE_CONFLICTS: Final = _attribute(
+    "otelmig.clock.evidence.conflicts",
     "string[]",
     "receive",
     "the worst two, with their lines",
@@ -532,8 +532,8 @@ OTELMIG_CLOCK_STEP_MAX: Final = _attribute(
     "receive",
     "proved upper bound of that step",
 )
-OTELMIG_CLOCK_EVIDENCE_STEP: Final = _attribute(
-    "otelmig.clock.evidence.step",
+OTELMIG_CLOCK_EVIDENCE_STEPS: Final = _attribute(
+    "otelmig.clock.evidence.steps",
     "string[]",
     "receive",
     "the two lines between which it lies",

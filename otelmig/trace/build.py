@@ -116,7 +116,7 @@ def _count_unaccounted(root: SpanDraft) -> None:
     span = phase(root, SpanName.DOWNTIME)
     if span is not None:
         total = sum(child.end_ns - child.start_ns for child in span.children if child.name == SpanName.UNACCOUNTED)
-        span.attributes[names.VM_MIGRATION_DOWNTIME_UNACCOUNTED] = seconds(total)
+        span.attributes[names.VM_MIGRATION_DOWNTIME_UNACCOUNTED_DURATION] = seconds(total)
 
 
 def _spans(root: SpanDraft, identity: Identity, epoch: Epoch, options: TraceOptions) -> tuple[Span, ...]:

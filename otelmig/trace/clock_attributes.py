@@ -31,7 +31,7 @@ def clock_attributes(
         names.OTELMIG_CLOCK_STATUS: str(placement.status),
         names.OTELMIG_CLOCK_DOMAIN: str(next(iter(domains))) if len(domains) == 1 else names.MIXED_CLOCKS,
         names.OTELMIG_CLOCK_SHIFT: str(epoch.ns - placement.applied_ns),
-        names.OTELMIG_CLOCK_CONSTRAINTS: len(proof.constraints),
+        names.OTELMIG_CLOCK_CONSTRAINT_COUNT: len(proof.constraints),
     }
     if placement.lo_ns is not None or placement.hi_ns is not None:
         attributes[names.OTELMIG_CLOCK_OFFSET_ESTIMATE] = seconds(placement.estimate_ns)
@@ -43,7 +43,7 @@ def clock_attributes(
         attributes[names.OTELMIG_CLOCK_DRIFT_REQUIRED] = proof.required_ppb / PPB
     if proof.conflict is not None:
         attributes |= _conflict(proof.conflict)
-    if proof.steps and names.OTELMIG_CLOCK_EVIDENCE_STEP not in attributes:
+    if proof.steps and names.OTELMIG_CLOCK_EVIDENCE_STEPS not in attributes:
         step = proof.steps[0]
         lines = (str(step.first.where), str(step.second.where))
         attributes |= _step_attributes(lines, *step.offset_growth_ns)
@@ -75,8 +75,8 @@ def _conflict(conflict: Conflict) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {
         names.OTELMIG_CLOCK_CONFLICT_DURATION: seconds(conflict.widening_ns),
         names.OTELMIG_CLOCK_CONFLICT_EXCESS: seconds(worst.excess_ns),
-        names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS: conflict.contradicting,
-        names.OTELMIG_CLOCK_EVIDENCE_CONFLICT: (_named(worst.upper), _named(worst.lower)),
+        names.OTELMIG_CLOCK_CONFLICT_CONSTRAINT_COUNT: conflict.contradicting,
+        names.OTELMIG_CLOCK_EVIDENCE_CONFLICTS: (_named(worst.upper), _named(worst.lower)),
     }
     return attributes if conflict.step is None else attributes | _step(conflict.step)
 
@@ -87,7 +87,7 @@ def _step(step: OffsetStep) -> dict[str, AttributeValue]:
 
 
 def _step_attributes(lines: tuple[str, str], lo_ns: int | None, hi_ns: int | None) -> dict[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {names.OTELMIG_CLOCK_EVIDENCE_STEP: lines}
+    attributes: dict[str, AttributeValue] = {names.OTELMIG_CLOCK_EVIDENCE_STEPS: lines}
     if lo_ns is not None:
         attributes[names.OTELMIG_CLOCK_STEP_MIN] = seconds(lo_ns)
     if hi_ns is not None:

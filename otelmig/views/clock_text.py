@@ -113,7 +113,7 @@ def _how(clock: Mapping[str, AttributeValue]) -> str:
 
 
 def _conflict(clock: Mapping[str, AttributeValue]) -> Iterator[str]:
-    worst = clock.get(names.OTELMIG_CLOCK_EVIDENCE_CONFLICT)
+    worst = clock.get(names.OTELMIG_CLOCK_EVIDENCE_CONFLICTS)
     if worst is None:
         yield "CONFLICT: a wall clock was set while it was read, so no offset holds throughout"
         yield _step_text(clock) or ""
@@ -121,7 +121,10 @@ def _conflict(clock: Mapping[str, AttributeValue]) -> Iterator[str]:
     one, other = worst if isinstance(worst, tuple) else ("", "")
     excess = duration(number(clock.get(names.OTELMIG_CLOCK_CONFLICT_EXCESS)) * 1e9)
     yield f"CONFLICT: no offset fits. {one} and {other} exclude each other by {excess}"
-    count, total = clock.get(names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS), clock.get(names.OTELMIG_CLOCK_CONSTRAINTS)
+    count, total = (
+        clock.get(names.OTELMIG_CLOCK_CONFLICT_CONSTRAINT_COUNT),
+        clock.get(names.OTELMIG_CLOCK_CONSTRAINT_COUNT),
+    )
     widening = duration(number(clock.get(names.OTELMIG_CLOCK_CONFLICT_DURATION)) * 1e9)
     yield f"{count} of {total} constraints exclude another; all would hold if each were {widening} looser"
     step = _step_text(clock)
@@ -134,7 +137,7 @@ def _conflict(clock: Mapping[str, AttributeValue]) -> Iterator[str]:
 
 def _step_text(clock: Mapping[str, AttributeValue]) -> str | None:
     """Return the step of a clock that explains a conflict, if one does."""
-    lines = clock.get(names.OTELMIG_CLOCK_EVIDENCE_STEP)
+    lines = clock.get(names.OTELMIG_CLOCK_EVIDENCE_STEPS)
     if not isinstance(lines, tuple):
         return None
     lo, hi = clock.get(names.OTELMIG_CLOCK_STEP_MIN), clock.get(names.OTELMIG_CLOCK_STEP_MAX)

@@ -79,7 +79,7 @@ def summary(trace: Trace) -> dict[str, object]:
             "domain": clock.get(names.OTELMIG_CLOCK_DOMAIN),
             "drift_assumed": clock.get(names.OTELMIG_CLOCK_DRIFT_ASSUMED),
             "drift_required": clock.get(names.OTELMIG_CLOCK_DRIFT_REQUIRED),
-            "constraints": clock.get(names.OTELMIG_CLOCK_CONSTRAINTS),
+            "constraints": clock.get(names.OTELMIG_CLOCK_CONSTRAINT_COUNT),
             "conflict": _conflict(clock),
         },
         "state_transfer": _interval(
@@ -124,12 +124,12 @@ def _interval(attributes: Mapping[str, AttributeValue], estimate: str, low: str,
 def _conflict(clock: Mapping[str, AttributeValue]) -> dict[str, object] | None:
     if names.OTELMIG_CLOCK_CONFLICT_DURATION not in clock:
         return None
-    step = texts(clock.get(names.OTELMIG_CLOCK_EVIDENCE_STEP))
+    step = texts(clock.get(names.OTELMIG_CLOCK_EVIDENCE_STEPS))
     return {
         "duration_s": clock[names.OTELMIG_CLOCK_CONFLICT_DURATION],
         "excess_s": clock[names.OTELMIG_CLOCK_CONFLICT_EXCESS],
-        "constraints": clock[names.OTELMIG_CLOCK_CONFLICT_CONSTRAINTS],
-        "evidence": list(texts(clock[names.OTELMIG_CLOCK_EVIDENCE_CONFLICT])),
+        "constraints": clock[names.OTELMIG_CLOCK_CONFLICT_CONSTRAINT_COUNT],
+        "evidence": list(texts(clock[names.OTELMIG_CLOCK_EVIDENCE_CONFLICTS])),
         "step": None
         if not step
         else {

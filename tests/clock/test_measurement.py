@@ -282,7 +282,7 @@ def test_probes_that_contradict_the_logs_are_a_conflict(name: str, by_ms: int, t
         files += ["--probes", str(path)]
     found = _receive(*_logs(name), *files)
     assert found["otelmig.clock.status"] == "conflict"
-    evidence = " ".join(each["stringValue"] for each in found["otelmig.clock.evidence.conflict"]["values"])
+    evidence = " ".join(each["stringValue"] for each in found["otelmig.clock.evidence.conflicts"]["values"])
     assert re.search(r"ping\.(before|after)\.txt:\d+", evidence)
     assert re.search(r"(source|destination)\.log:\d+", evidence)
     assert not [key for key in found if key.startswith("otelmig.clock.offset.")]
@@ -332,7 +332,7 @@ def test_clock_status_narrows_or_contradicts(tmp_path: Path) -> None:
     good = _Tracking(reference=f"{began / _S:.9f}")
     caught = _receive(*_logs(two_hosts), *_status_files(tmp_path, good, good))
     assert caught["otelmig.clock.status"] == "conflict"
-    evidence = str(caught["otelmig.clock.evidence.conflict"])
+    evidence = str(caught["otelmig.clock.evidence.conflicts"])
     assert "source.csv:1" in evidence
     assert "destination.csv:1" in evidence
 

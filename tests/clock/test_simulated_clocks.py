@@ -142,12 +142,12 @@ def test_a_clock_that_is_set_is_found_out(name: str, tmp_path: Path) -> None:
         received = _received(trace)
         assert received.attributes["otelmig.clock.status"] == "conflict"
         assert trace.root.attributes["otelmig.clock.status"] == "conflict"
-        assert len(_texts(received.attributes["otelmig.clock.evidence.conflict"])) == 2
-        if "otelmig.clock.evidence.step" in received.attributes:
+        assert len(_texts(received.attributes["otelmig.clock.evidence.conflicts"])) == 2
+        if "otelmig.clock.evidence.steps" in received.attributes:
             found += 1
             assert _inside(received, "otelmig.clock.step", grown_ns)
             before, after = (
-                _true_time(run, text) for text in _texts(received.attributes["otelmig.clock.evidence.step"])
+                _true_time(run, text) for text in _texts(received.attributes["otelmig.clock.evidence.steps"])
             )
             assert before <= run.stepped_at <= after
         for span, claim, true_ns in (

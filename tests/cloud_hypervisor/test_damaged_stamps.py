@@ -77,12 +77,12 @@ def _outcome(findings: Findings, true: tuple[float, float], where: str) -> str:
     (trace,) = findings.traces(TraceOptions())
     check_traces([trace])
     root, received = trace.root.attributes, _receive(trace)
-    if root["otelmig.clock.status"] == "conflict" and "otelmig.clock.evidence.conflict" not in received.attributes:
+    if root["otelmig.clock.status"] == "conflict" and "otelmig.clock.evidence.conflicts" not in received.attributes:
         assert "otelmig.evidence.doubts" in root
         assert not {key for key in received.attributes if key.startswith("otelmig.clock.offset.")}
         return "doubted"
     if root["otelmig.clock.status"] == "conflict":
-        named = str(received.attributes["otelmig.clock.evidence.conflict"])
+        named = str(received.attributes["otelmig.clock.evidence.conflicts"])
         assert re.search(rf"\b{re.escape(where)}\b", named), named
         return "conflict"
     lo, hi = _interval(received)

@@ -67,10 +67,10 @@ def target_missed(ended: Downtime) -> bool | None:
 def _printed_parts(parts: DowntimeParts) -> Iterator[tuple[SpanName, str, Printed]]:
     """Yield the parts of the downtime that were printed, in their order: span, attribute, duration."""
     for name, attribute, printed in (
-        (SpanName.FINAL_DELTA, names.VM_MIGRATION_DOWNTIME_FINAL_DELTA, parts.final_delta),
-        (SpanName.SNAPSHOT, names.VM_MIGRATION_DOWNTIME_SNAPSHOT, parts.snapshot),
-        (SpanName.SEND, names.VM_MIGRATION_DOWNTIME_SEND, parts.send),
-        (SpanName.COMPLETE, names.VM_MIGRATION_DOWNTIME_COMPLETE, parts.complete),
+        (SpanName.FINAL_DELTA, names.VM_MIGRATION_DOWNTIME_FINAL_DELTA_DURATION, parts.final_delta),
+        (SpanName.SNAPSHOT, names.VM_MIGRATION_DOWNTIME_SNAPSHOT_DURATION, parts.snapshot),
+        (SpanName.SEND, names.VM_MIGRATION_DOWNTIME_SEND_DURATION, parts.send),
+        (SpanName.COMPLETE, names.VM_MIGRATION_DOWNTIME_COMPLETE_DURATION, parts.complete),
     ):
         if printed is not None:
             yield name, attribute, printed
