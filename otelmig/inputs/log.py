@@ -8,9 +8,12 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from otelmig.inputs.framing.entries import in_json, one_a_line
 from otelmig.inputs.framing.journal import export_lines, is_export, is_json, json_lines
 from otelmig.inputs.framing.margin import margin_of
+from otelmig.inputs.framing.otlp_logs import is_otlp, otlp_lines
 from otelmig.inputs.framing.prefixes import DEEPEST, framings_of
+from otelmig.inputs.framing.stores import entry_line, is_json_lines
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class InputLog:
     parts: Sequence[InputFile]
     margin: Framing | None = None
     """What stands before its lines and is known by these alone."""
+    is_json: bool = False
+    """Whether its lines are objects of a log store, of which a field is the line."""
 
     @property
     def key(self) -> str:
@@ -63,21 +68,34 @@ class InputLog:
     @property
     def framing(self) -> str | None:
         """What carried the lines, in words; None for a plain log."""
-        if is_json(self.head):
-            return "journalctl -o json"
-        if is_export(self.head):
-            return "journalctl -o export"
-        return " in ".join(each.name for each in self._framings(self.parts[0])) or None
+        part = self.parts[0]
+        names = [each.name for each in self._framings(part)]
+        outer = self._entries_of(part)
+        return " in ".join([*names, *([] if outer is None else [outer])]) or None
 
     def readings(self, begins: Iterable[re.Pattern[str]]) -> Iterator[InputLog]:
-        """Yield the ways in which the log can be read: as it stands, then behind a margin, if it has one.
+        """Yield the ways in which the log can be read: as it stands, as what a store gave back, behind a margin.
 
         ``begins`` match where a line of each hypervisor begins that can be told by itself.
         """
         yield self
-        margin = margin_of(self.stream.head.lines, begins)
+        inner = self
+        if self._entries_of(self.parts[0]) is None and is_json_lines(self.head):
+            inner = replace(self, is_json=True)
+            yield inner
+        margin = margin_of(inner.stream.head.lines, begins)
         if margin is not None:
-            yield replace(self, margin=margin)
+            yield replace(inner, margin=margin)
+
+    def _entries_of(self, part: InputFile) -> str | None:
+        """Return what gave the entries that ``part`` consists of; None if it consists of lines."""
+        if is_json(part.head):
+            return "journalctl -o json"
+        if is_export(part.head):
+            return "journalctl -o export"
+        if is_otlp(part.head):
+            return "OTLP logs"
+        return "JSON lines" if self.is_json else None
 
     @cached_property
     def stream(self) -> Stream:
@@ -91,7 +109,7 @@ class InputLog:
     def _head_lines(self) -> Iterable[str]:
         """Return the lines of the beginning, unwrapped."""
         part = self.parts[0]
-        if is_json(part.head) or is_export(part.head):
+        if self._entries_of(part) is not None:
             return (line.text for line in islice(self._part_lines(part, None, NO_STREAM), _FIRST))
         framings = self._framings(part)
         texts = part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
@@ -138,7 +156,7 @@ class InputLog:
     def tail(self) -> Iterator[Line]:
         """Yield the last lines, the last one first, where they can be had without reading everything before them."""
         part = self.parts[-1]
-        if part.compression is None and not is_export(part.head) and not is_json(part.head):
+        if part.compression is None and self._entries_of(part) is None:
             for line in part.tail():
                 yield _unwrapped(line, self._framings(part))
 
@@ -150,20 +168,30 @@ class InputLog:
         begun: bytes = b"",
         rest: list[bytes] | None = None,
     ) -> Iterator[Line]:
-        if is_json(part.head):
-            either = None
-            if wanted is not None:
-                either = replace(
-                    wanted, pattern=re.compile(_BYTES.pattern + b"|" + wanted.pattern.pattern), run_pattern=None
-                )
-            return json_lines(part.lines(either, begun=begun, rest=rest, stream=stream), wanted)
+        framings = self._framings(part)
+        if self._entries_of(part) is not None:
+            lines = self._entries(part, wanted, stream, begun, rest)
+        elif framings:
+            single = None if wanted is None else replace(wanted, run_pattern=None)
+            lines = part.lines(single, begun=begun, rest=rest, stream=stream)
+        else:
+            return part.lines(wanted, begun=begun, rest=rest, stream=stream)
+        return (_unwrapped(line, framings) for line in lines) if framings else lines
+
+    def _entries(
+        self,
+        part: InputFile,
+        wanted: LineFilter | None,
+        stream: Stream,
+        begun: bytes = b"",
+        rest: list[bytes] | None = None,
+    ) -> Iterator[Line]:
         if is_export(part.head):
             return export_lines(part.chunks(), part.name, wanted, stream)
-        framings = self._framings(part)
-        if not framings:
-            return part.lines(wanted, begun=begun, rest=rest, stream=stream)
-        single = None if wanted is None else replace(wanted, run_pattern=None)
-        return (_unwrapped(line, framings) for line in part.lines(single, begun=begun, rest=rest, stream=stream))
+        if is_otlp(part.head):
+            return otlp_lines(part.chunks(), part.name, wanted, stream)
+        lines = part.lines(in_json(wanted, _BYTES), begun=begun, rest=rest, stream=stream)
+        return one_a_line(lines, wanted, entry_line) if self.is_json else json_lines(lines, wanted)
 
     def _framings(self, part: InputFile) -> tuple[Framing, ...]:
         return self._framings_of_parts[id(part)]
@@ -171,8 +199,12 @@ class InputLog:
     @cached_property
     def _framings_of_parts(self) -> dict[int, tuple[Framing, ...]]:
         innermost = () if self.margin is None else (self.margin,)
-        heads = ((id(part), part.head.decode("utf-8", "backslashreplace")) for part in self.parts)
-        return {key: (*framings_of(head), *innermost) for key, head in heads}
+        return {id(part): (*self._prefixes(part), *innermost) for part in self.parts}
+
+    def _prefixes(self, part: InputFile) -> tuple[Framing, ...]:
+        if self.is_json:
+            return framings_of("\n".join(line.text for line in islice(self._entries(part, None, NO_STREAM), _FIRST)))
+        return framings_of(part.head.decode("utf-8", "backslashreplace")) if self._entries_of(part) is None else ()
 
 
 _NOWHERE: Final = Where(file="", line=0)
@@ -180,7 +212,8 @@ _NOWHERE: Final = Where(file="", line=0)
 
 def _unwrapped(line: Line, framings: Sequence[Framing]) -> Line:
     """Return ``line`` without what its framings put around it; as it is, if it has none of them."""
-    text, writers, received_ns, host = line.text, [], line.received_ns, line.host
+    text, received_ns, host = line.text, line.received_ns, line.host
+    writers: list[str] = []
     innermost: Framed | None = None
     # what is known so far of the line, from the outermost framing inwards: an inner one that says more wins
     for _ in range(DEEPEST):
@@ -201,14 +234,14 @@ def _unwrapped(line: Line, framings: Sequence[Framing]) -> Line:
     def lookahead() -> Iterator[str]:
         for raw in line.lookahead() if line.lookahead is not None else ():
             after = _unwrapped(Line(text=raw, where=line.where), framings)
-            if after.writer == writer:
+            if after.writer == inner:
                 yield after.text
 
-    writer = "/".join(writers)
+    inner = "/".join(writers)
     return Line(
         text=text.removesuffix("#015").rstrip("\r\n"),  # how rsyslog writes the CR of a record's end
         where=line.where,
-        writer=writer,
+        writer="/".join(part for part in (line.writer, inner) if part),
         received_ns=received_ns,
         host=host,
         lookahead=lookahead,

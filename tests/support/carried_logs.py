@@ -70,6 +70,39 @@ def _carriers() -> dict[str, Callable[[bytes, str], bytes]]:
         "grep -n": lambda log, _: b"".join(
             b"%d:%b\n" % (number, line) for number, line in enumerate(framings.lf_only(log).split(b"\n")[:-1], 1)
         ),
+        "vector": lambda log, _: _objects(
+            log, lambda text: {"timestamp": "2026-05-21T06:02:15.542701Z", "host": "a", "message": text}
+        ),
+        "fluent bit": lambda log, _: _objects(
+            log, lambda text: {"date": 1779343335.542701, "log": text + "\n", "x": 1}
+        ),
+        "fluent bit, systemd": lambda log, _: _objects(
+            log, lambda text: {"date": 1779343335.542701, "_HOSTNAME": "a", "_PID": "12", "MESSAGE": text}
+        ),
+        "logcli, jsonl": lambda log, _: _objects(
+            log, lambda text: {"labels": {"host": "a"}, "line": text, "timestamp": "2026-05-21T06:02:15.5Z"}
+        ),
+        "elasticsearch": lambda log, _: _objects(
+            log,
+            lambda text: {
+                "_index": "x",
+                "_source": {"@timestamp": "2026-05-21T06:02:15.542Z", "message": text, "host": {"name": "a"}},
+            },
+        ),
+        "cloud logging": lambda log, _: _objects(
+            log, lambda text: {"textPayload": text, "timestamp": "2026-05-21T06:02:15.542701Z", "labels": {"a": "b"}}
+        ),
+        "vector of syslog": lambda log, _: _objects(
+            prefixed(log, _FORWARDED), lambda text: {"message": text, "timestamp": "2026-05-21T06:02:15.542701Z"}
+        ),
+        "json lines, html escaped": lambda log, _: (
+            _objects(log, lambda text: {"message": text})
+            .replace(b"<", rb"\u003c")
+            .replace(b">", rb"\u003e")
+            .replace(b"'", rb"\u0027")
+        ),
+        "otlp logs": lambda log, _: _otlp(log, 1),
+        "otlp logs in batches": lambda log, _: _otlp(log, 50),
         "syslog with priority": lambda log, _: prefixed(log, b"<30>May 21 06:02:15 host-a ch[12]: "),
     }
 
@@ -87,6 +120,26 @@ def _in_docker(lines: bytes) -> bytes:
     """Each line as Docker's json-file driver writes it."""
     entries = [{"log": f"{line}\n", "stream": "stdout"} for line in lines.decode().split("\n")[:-1]]
     return "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()
+
+
+def _objects(log: bytes, entry: Callable[[str], object]) -> bytes:
+    """Each line as an object on a line of its own."""
+    texts = framings.lf_only(log).decode().split("\n")[:-1]
+    return "".join(f"{json.dumps(entry(text))}\n" for text in texts).encode()
+
+
+def _otlp(log: bytes, size: int) -> bytes:
+    """Requests of so many lines, as the Collector's file exporter writes them."""
+    texts = framings.lf_only(log).decode().split("\n")[:-1]
+    requests = []
+    for at in range(0, len(texts), size):
+        records = [
+            {"observedTimeUnixNano": "1779343335542701000", "body": {"stringValue": text}, "attributes": []}
+            for text in texts[at : at + size]
+        ]
+        resource = {"attributes": [{"key": "host.name", "value": {"stringValue": "a"}}]}
+        requests.append({"resourceLogs": [{"resource": resource, "scopeLogs": [{"scope": {}, "logRecords": records}]}]})
+    return "".join(f"{json.dumps(request)}\n" for request in requests).encode()
 
 
 CARRIERS = _carriers()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from otelmig.inputs.line import Line, Where
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["json_object", "one_a_line", "windowed"]
+__all__ = ["in_json", "json_object", "one_a_line", "windowed"]
 
 _WINDOW: Final = 64
 """At most this many entries are looked ahead for what a record goes on with."""
@@ -24,6 +26,17 @@ def json_object(text: str | bytes) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
+
+
+def in_json(wanted: LineFilter | None, *also: re.Pattern[bytes]) -> LineFilter | None:
+    r"""Return a filter for JSON in which lines that are ``wanted`` may be, or what ``also`` matches.
+
+    Escaped characters may hide what is looked for, but for ``<``, ``>`` and ``&``, which some always escape.
+    """
+    if wanted is None:
+        return None
+    either = b"|".join((*(each.pattern for each in also), wanted.pattern.pattern, rb"\\u(?!003[ceCE]|0026)"))
+    return replace(wanted, pattern=re.compile(either), run_pattern=None)
 
 
 def one_a_line(

@@ -1,0 +1,116 @@
+"""Logs as OTLP/JSON, one request a line: what a Collector's file exporter writes.
+
+A request holds the records of many sources in batches; each batch says by attributes which host and process it is of.
+A record's body is the line, or a map with a field for it (as the journal's receiver gives it).
+(OpenTelemetry Protocol, ``opentelemetry/proto/logs/v1/logs.proto``.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.inputs.framing.entries import in_json, json_object, windowed
+from otelmig.inputs.framing.stores import line_of
+from otelmig.inputs.line import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from otelmig.inputs.line import Line, Stream
+    from otelmig.inputs.line_filter import LineFilter
+
+__all__ = ["is_otlp", "otlp_lines"]
+
+_LONGEST: Final = 1 << 26
+"""Bytes of a request; what is longer is passed over. (A Collector's receivers take 4 MiB, unless told otherwise.)"""
+_DEEPEST: Final = 4
+_BODY: Final = "message"
+"""The field that a body without fields is."""
+
+
+def is_otlp(head: bytes) -> bool:
+    """Return whether a file that begins like this holds requests with logs, one a line."""
+    return head.lstrip()[:64].replace(b" ", b"").startswith(b'{"resourceLogs":')
+
+
+def otlp_lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
+    """Yield the lines of the records that are ``wanted``; their places are the lines of the requests."""
+    return windowed(_lines(chunks, name, wanted, stream), wanted)
+
+
+def _lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
+    """Yield the lines of all records of requests in which something is ``wanted``, and of the request after each."""
+    near, likely = False, in_json(wanted)
+    for number, raw in enumerate(_requests(chunks), start=1):
+        matches = likely is None or likely.matches(raw)
+        if matches or near:
+            request = json_object(raw)
+            for line in _records(request or {}, Where(name, number)):
+                yield line._replace(stream=stream)
+        near = matches
+
+
+def _requests(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    begun: list[bytes] = []
+    size = 0
+    # begun: the pieces of a request that is not whole yet; size: their bytes, of which those beyond the limit are gone
+    for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        for end in whole:
+            yield b"".join((*begun, end)) if size + len(end) <= _LONGEST else b""
+            begun, size = [], 0
+        size += len(rest)
+        if size <= _LONGEST:
+            begun.append(rest)
+    if any(begun):
+        yield b"".join(begun)
+
+
+def _records(request: Mapping[str, object], where: Where) -> Iterator[Line]:
+    for resource_logs in _objects(request.get("resourceLogs")):
+        resource = resource_logs.get("resource")
+        common = _attributes(resource.get("attributes")) if isinstance(resource, dict) else {}
+        for scope_logs in _objects(resource_logs.get("scopeLogs")):
+            for record in _objects(scope_logs.get("logRecords")):
+                fields = {**common, **_attributes(record.get("attributes")), **_body(record.get("body"))}
+                fields |= _times(record)
+                line = line_of(fields, where)
+                if line is not None:
+                    yield line
+
+
+def _objects(value: object) -> Iterator[dict[str, object]]:
+    if isinstance(value, list):
+        yield from (each for each in value if isinstance(each, dict))
+
+
+def _attributes(value: object, depth: int = 1) -> dict[str, object]:
+    """Return a list of keys with values as fields; names of those that lie deeper are joined by dots."""
+    fields: dict[str, object] = {}
+    for each in _objects(value):
+        key, held = each.get("key"), each.get("value")
+        if not isinstance(key, str) or not isinstance(held, dict):
+            continue
+        nested = held.get("kvlistValue")
+        if isinstance(nested, dict):
+            if depth < _DEEPEST:
+                inner = _attributes(nested.get("values"), depth + 1)
+                fields |= {f"{key}.{name}": given for name, given in inner.items()}
+        else:
+            fields[key] = next(iter(held.values()), None)
+    return fields
+
+
+def _body(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        return {}
+    nested = value.get("kvlistValue")
+    if isinstance(nested, dict):
+        return _attributes(nested.get("values"))
+    return {_BODY: value.get("stringValue")}
+
+
+def _times(record: Mapping[str, object]) -> dict[str, object]:
+    """Return when a record came about, by whoever made it or, if that is not known, by the Collector."""
+    times = (record.get(name) for name in ("timeUnixNano", "observedTimeUnixNano"))
+    return {"timestamp": next((str(each) for each in times if each not in (None, "", 0, "0")), None)}
