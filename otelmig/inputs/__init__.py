@@ -1,7 +1,7 @@
 """Bytes in, lines out: files, compressed or not, their rotations, and what carried them, become :class:`Line` objects.
 
-``opening`` (paths) -> ``files`` (bytes, ``compression``) -> ``rotation`` (which files are one log) -> ``log``
-(``framing`` and the ``journal``'s own formats taken off).
+``opening`` (paths) -> ``files`` (bytes, ``compression``, the members of an ``archive``) -> ``rotation`` (which
+files are one log) -> ``log`` (``framing`` taken off).
 """
 
 from __future__ import annotations

@@ -13,25 +13,28 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from otelmig.errors import InputError
 from otelmig.inputs.block_scan import BlockScan, every_line, line_feeds
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.line import NO_STREAM, Line, Where
 from otelmig.inputs.read_once import open_stream, temporary_copy
+from otelmig.inputs.section import Section
 from otelmig.inputs.shown_name import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from io import RawIOBase
+    from typing import BinaryIO
 
     from otelmig.inputs.line import Stream
     from otelmig.inputs.line_filter import LineFilter
-    from otelmig.inputs.read_once import TemporaryCopy
+    from otelmig.inputs.read_once import TemporaryFile
 
-__all__ = ["STDIN", "InputFile", "open_input"]
+__all__ = ["LATEST_NS", "STDIN", "InputFile", "open_input", "with_head"]
 
-_LATEST_NS: Final = 7_258_118_400 * 10**9
+LATEST_NS: Final = 7_258_118_400 * 10**9
 """The beginning of the year 2200: OTLP has no times after 2554, and no log was written so late."""
 
 STDIN: Final = Path("-")
@@ -62,6 +65,10 @@ class InputFile:
     """Where it was found: what tells it from every other input; never leaves the machine."""
     name: str
     size: int
+    begin: int = 0
+    """The place of its first byte in ``path``."""
+    is_member: bool = False
+    """Whether only ``size`` bytes from ``begin`` on are its own: it lies in an archive."""
     mtime_ns: int
     head: bytes = b""
     compression: str | None = None
@@ -107,10 +114,15 @@ class InputFile:
                     yield Line(_text(block, begin, end), where, "", None, None, following, (), "", stream)
             number += line_feeds(block, counted, until)
 
+    def opened(self) -> BinaryIO:
+        """Open the file, or the part of one that it is, without a buffer."""
+        file = self.path.open("rb", buffering=0)
+        return cast("BinaryIO", Section(file, self.begin, self.size) if self.is_member else file)
+
     def tail(self) -> Iterator[Line]:
         """Yield the last lines of an uncompressed file, the last one first; their line numbers are not known."""
         try:
-            with self.path.open("rb") as file:
+            with self.opened() as file:
                 file.seek(max(self.size - _HEAD, 0))
                 data = file.read(_HEAD)
         except OSError as error:
@@ -122,7 +134,7 @@ class InputFile:
     def chunks(self) -> Generator[bytes]:
         """Yield the bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with self.opened() as file:
                 read = file.read if self.compression is None else decompressed(file, self.compression)
                 before = 0
                 while chunk := read(_BLOCK):
@@ -179,7 +191,7 @@ class InputFile:
 
             return unpack
         try:
-            file = stack.enter_context(self.path.open("rb", buffering=0))
+            file = cast("RawIOBase", stack.enter_context(self.opened()))
         except OSError as error:
             self._end_early(error)
             return lambda _: 0
@@ -192,7 +204,7 @@ class InputFile:
                 buffer.extend(bytes(_BLOCK))  # a long line, or the file grows
             try:
                 with memoryview(buffer) as view:
-                    count: int = file.readinto(view[at : at + _BLOCK])
+                    count = file.readinto(view[at : at + _BLOCK])
             except OSError as error:
                 self._end_early(error)
                 return 0
@@ -253,23 +265,23 @@ def open_input(
         file = InputFile(
             path=path, place=path, name=shown_name(path.name), size=status.st_size, mtime_ns=status.st_mtime_ns
         )
-        if not 0 <= file.mtime_ns < _LATEST_NS:
-            file = replace(file, mtime_ns=min(max(status.st_ctime_ns, 0), _LATEST_NS), is_misdated=True)
-        return replace(_with_head(file), progress=progress)
+        if not 0 <= file.mtime_ns < LATEST_NS:
+            file = replace(file, mtime_ns=min(max(status.st_ctime_ns, 0), LATEST_NS), is_misdated=True)
+        return replace(with_head(file), progress=progress)
     except OSError as error:
         raise InputError(f"{shown_name(path)}: {os.strerror(error.errno or 0)}") from error
 
 
-def _copied(place: Path, name: str, copy: TemporaryCopy) -> InputFile:
+def _copied(place: Path, name: str, copy: TemporaryFile) -> InputFile:
     """Return an input for a temporary file, which is gone when the input is."""
-    size = os.fstat(copy.fileno()).st_size
-    file = InputFile(path=Path(copy.name), place=place, name=name, size=size, mtime_ns=time.time_ns(), keeps_alive=copy)
-    return _with_head(file)
+    return with_head(
+        InputFile(path=copy.path, place=place, name=name, size=copy.size, mtime_ns=time.time_ns(), keeps_alive=copy)
+    )
 
 
-def _with_head(file: InputFile) -> InputFile:
+def with_head(file: InputFile) -> InputFile:
     """Return ``file`` with its beginning read."""
-    with file.path.open("rb") as stream:
+    with file.opened() as stream:
         magic = stream.read(_HEAD)
     compression = compression_of(magic)
     if compression is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
+from otelmig.inputs.archive import members_of
 from otelmig.inputs.files import STDIN, open_input
 from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import distinctly_named, rotations
@@ -51,7 +52,14 @@ def open_inputs(
         if real in opened:
             continue
         opened.add(real)
-        files.append(file)
+        try:
+            members = members_of(file, notes)
+        except InputError as error:
+            errors.append(error)
+            continue
+        if members is not None and not members:
+            errors.append(InputError(f"{file.name}: an archive without files (hidden files are not read)"))
+        files += [file] if members is None else members
     logs = []
     files = distinctly_named(files)
     notes += [f"{file.name}: empty" for file in files if _is_blank(file) and file.folder is None]

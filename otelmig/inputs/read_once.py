@@ -6,25 +6,17 @@ import os
 import select
 import stat
 import tempfile
+import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-    from typing import BinaryIO, Protocol
+    from typing import BinaryIO, Self
 
-    class TemporaryCopy(Protocol):
-        """A file that is gone when it is closed."""
-
-        name: str
-
-        def fileno(self) -> int:
-            """Return its descriptor."""
-
-
-__all__ = ["open_stream", "temporary_copy"]
+__all__ = ["TemporaryFile", "open_stream", "temporary_copy"]
 
 _BLOCK: Final = 1 << 19
 """Bytes read at once."""
@@ -32,6 +24,30 @@ _MOST: Final = 1 << 26
 """Bytes of a device that are read, and bytes of anything within which its first line must end."""
 _PATIENCE_MS: Final = 1000
 """Milliseconds of silence after which it is said what is waited for."""
+
+
+class TemporaryFile:
+    """A file to write to once; it lives as long as this object does."""
+
+    def __init__(self) -> None:
+        """Create it, empty."""
+        handle, name = tempfile.mkstemp(prefix="otelmig-")
+        self._file = os.fdopen(handle, "wb")
+        self.path, self.size = Path(name), 0
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
+
+    def __enter__(self) -> Self:
+        """Write to it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End writing; from now on it can be read."""
+        self._file.close()
+
+    def write(self, block: bytes) -> None:
+        """Add ``block``."""
+        self.size += len(block)
+        self._file.write(block)
 
 
 def open_stream(path: Path) -> BinaryIO:
@@ -46,7 +62,7 @@ def open_stream(path: Path) -> BinaryIO:
 
 def temporary_copy(
     stream: BinaryIO, name: str, progress: Callable[[int], None] | None, on_wait: Callable[[str], None] | None
-) -> TemporaryCopy:
+) -> TemporaryFile:
     """Return a temporary file with everything in ``stream``, which is called ``name``.
 
     ``progress`` is told of each block how many bytes it has; ``on_wait`` is called, once, with one line for a person if
@@ -59,20 +75,17 @@ def temporary_copy(
     _await(stream, name, on_wait)
     mode = os.fstat(stream.fileno()).st_mode
     is_device = (stat.S_ISCHR(mode) and not stream.isatty()) or stat.S_ISBLK(mode)
-    spool = tempfile.NamedTemporaryFile(prefix="otelmig-")  # noqa: SIM115 - lives as long as its reader does
-    size, has_line = 0, False
-    while block := stream.read(_BLOCK):
-        spool.write(block)
-        size += len(block)
-        has_line = has_line or b"\n" in block
-        if progress is not None:
-            progress(len(block))
-        if size >= _MOST and (is_device or not has_line):
-            spool.close()
-            what = "a device with more than" if is_device else "no line ends within its first"
-            raise InputError(f"{name}: {what} {_MOST >> 20} MiB: this is no log")
-    spool.flush()
-    return spool
+    has_line = False
+    with TemporaryFile() as copy:
+        while block := stream.read(_BLOCK):
+            copy.write(block)
+            has_line = has_line or b"\n" in block
+            if progress is not None:
+                progress(len(block))
+            if copy.size >= _MOST and (is_device or not has_line):
+                what = "a device with more than" if is_device else "no line ends within its first"
+                raise InputError(f"{name}: {what} {_MOST >> 20} MiB: this is no log")
+    return copy
 
 
 def _await(stream: BinaryIO, name: str, on_wait: Callable[[str], None] | None) -> None:

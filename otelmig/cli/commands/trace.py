@@ -48,8 +48,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FILE",
         help="logs and event-monitor streams of sources and destinations, or directories of them, in any number and "
-        "order, compressed or not, as written by the hypervisor, the journal, syslog or a container runtime "
-        "(-: standard input)",
+        "order, compressed, archived or not, as written by the hypervisor, the journal, syslog, a container runtime or "
+        "a log store (-: standard input)",
     )
     add_log_arguments(parser)
     add_trace_output_arguments(parser)
