@@ -273,6 +273,7 @@ def _recognised(log: InputLog, options: LogOptions) -> tuple[str | None, InputLo
     """
     known = hypervisors()
     first: InputError | None = None
+    log = replace(log, year=options.year, zone=options.zone)
     for reading in log.readings([each.line_begin for each in known]):
         try:
             system = next((each.system for each in known if each.recognises(reading.stream.head, options)), None)

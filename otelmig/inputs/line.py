@@ -98,3 +98,5 @@ class Line(NamedTuple):
 
     Whoever feeds says so; it is never inferred from line numbers, because a filter skips lines.
     """
+    assumed: tuple[str, ...] = ()
+    """What ``received_ns`` lacked and had to be assumed (a year, a zone), in words."""

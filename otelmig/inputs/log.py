@@ -8,26 +8,28 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from otelmig.inputs.framing.dates import Dating
 from otelmig.inputs.framing.entries import in_json, one_a_line
 from otelmig.inputs.framing.journal import export_lines, is_export, is_json, json_lines
 from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.otlp_logs import is_otlp, otlp_lines
-from otelmig.inputs.framing.prefixes import DEEPEST, framings_of
+from otelmig.inputs.framing.prefixes import framings_of
 from otelmig.inputs.framing.stores import entry_line, is_json_lines
+from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import tzinfo
 
     from otelmig.inputs.files import InputFile
-    from otelmig.inputs.framing.prefixes import Framed, Framing
+    from otelmig.inputs.framing.prefixes import Framing
     from otelmig.inputs.line_filter import LineFilter
 
 __all__ = ["InputLog"]
 
 _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 """A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
-_PIECES: Final = 64
 _LONGEST: Final = 1 << 20
 """Bytes of a line of what is no log, about; no event and no statistics are longer."""
 _FIRST: Final = 100
@@ -42,6 +44,9 @@ class InputLog:
     parts: Sequence[InputFile]
     margin: Framing | None = None
     """What stands before its lines and is known by these alone."""
+    year: int | None = None
+    zone: tzinfo | None = None
+    """What the dates of a transport are known to be of, where they do not say so."""
     is_json: bool = False
     """Whether its lines are objects of a log store, of which a field is the line."""
 
@@ -72,6 +77,10 @@ class InputLog:
         names = [each.name for each in self._framings(part)]
         outer = self._entries_of(part)
         return " in ".join([*names, *([] if outer is None else [outer])]) or None
+
+    @cached_property
+    def _dating(self) -> Dating:
+        return Dating(latest_ns=self.mtime_ns, year=self.year, zone=self.zone)
 
     def readings(self, begins: Iterable[re.Pattern[str]]) -> Iterator[InputLog]:
         """Yield the ways in which the log can be read: as it stands, as what a store gave back, behind a margin.
@@ -115,7 +124,7 @@ class InputLog:
         texts = part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
         if not framings:
             return texts
-        return (_unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts)
+        return (unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts)
 
     def lines(self, wanted: LineFilter | None, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
@@ -134,7 +143,7 @@ class InputLog:
         framings = self._framings(self.parts[0])
         for number, text in enumerate(self._texts(), start=1):
             line = Line(text, Where(self.name, number), "", None, None, None, (), "", stream)
-            yield _unwrapped(line, framings) if framings else line
+            yield unwrapped(line, framings, self._dating) if framings else line
 
     def _texts(self) -> Iterator[str]:
         """Yield the text of each line, without its line feed; what is longer than any event is cut."""
@@ -158,7 +167,7 @@ class InputLog:
         part = self.parts[-1]
         if part.compression is None and self._entries_of(part) is None:
             for line in part.tail():
-                yield _unwrapped(line, self._framings(part))
+                yield unwrapped(line, self._framings(part), self._dating)
 
     def _part_lines(
         self,
@@ -176,7 +185,7 @@ class InputLog:
             lines = part.lines(single, begun=begun, rest=rest, stream=stream)
         else:
             return part.lines(wanted, begun=begun, rest=rest, stream=stream)
-        return (_unwrapped(line, framings) for line in lines) if framings else lines
+        return (unwrapped(line, framings, self._dating) for line in lines) if framings else lines
 
     def _entries(
         self,
@@ -208,59 +217,3 @@ class InputLog:
 
 
 _NOWHERE: Final = Where(file="", line=0)
-
-
-def _unwrapped(line: Line, framings: Sequence[Framing]) -> Line:
-    """Return ``line`` without what its framings put around it; as it is, if it has none of them."""
-    text, received_ns, host = line.text, line.received_ns, line.host
-    writers: list[str] = []
-    innermost: Framed | None = None
-    # what is known so far of the line, from the outermost framing inwards: an inner one that says more wins
-    for _ in range(DEEPEST):
-        framing, wrapped = _wrapped(text, framings)
-        if wrapped is None:
-            break
-        text, innermost = wrapped.text, wrapped
-        if wrapped.writer:
-            writers.append(wrapped.writer)
-        received_ns, host = wrapped.received_ns or received_ns, wrapped.host or host
-        if framing is not None and framing.innermost:
-            break
-    if innermost is None:
-        return line
-    if innermost.partial:
-        text += _rest(line, framings)
-
-    def lookahead() -> Iterator[str]:
-        for raw in line.lookahead() if line.lookahead is not None else ():
-            after = _unwrapped(Line(text=raw, where=line.where), framings)
-            if after.writer == inner:
-                yield after.text
-
-    inner = "/".join(writers)
-    return Line(
-        text=text.removesuffix("#015").rstrip("\r\n"),  # how rsyslog writes the CR of a record's end
-        where=line.where,
-        writer="/".join(part for part in (line.writer, inner) if part),
-        received_ns=received_ns,
-        host=host,
-        lookahead=lookahead,
-        stream=line.stream,
-    )
-
-
-def _wrapped(text: str, framings: Iterable[Framing]) -> tuple[Framing | None, Framed | None]:
-    return next(((each, wrapped) for each in framings if (wrapped := each.unwrap(text)) is not None), (None, None))
-
-
-def _rest(line: Line, framings: Sequence[Framing]) -> str:
-    """Return the other pieces of a line that its framing cut because it was long."""
-    rest = ""
-    for raw in islice(line.lookahead() if line.lookahead is not None else (), _PIECES):
-        _, piece = _wrapped(raw, framings)
-        if piece is None:
-            break
-        rest += piece.text
-        if not piece.partial:
-            break
-    return rest

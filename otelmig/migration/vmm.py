@@ -46,7 +46,7 @@ class Vmm:
     event_stream: str | None = None
     """The key of the event stream among its inputs."""
     assumed: tuple[str, ...] = ()
-    """What its stamps leave out and had to be assumed (a year, a zone)."""
+    """What its stamps, or those of its transport, leave out and had to be assumed (a year, a zone)."""
     doubts: tuple[str, ...] = ()
     """What its inputs do not agree on, in sentences: something of one of them is missing, say."""
     notes: tuple[str, ...] = ()

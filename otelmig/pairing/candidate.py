@@ -161,9 +161,12 @@ def in_spite_of_clocks(source: Side, destination: Side, hypervisors: Mapping[str
 def _zero_ns(side: Side) -> int | None:
     """Return when a side's clock read zero (Unix epoch); None if nothing tells what time it was.
 
-    A wall clock does, and so does whatever stamped the lines of a boot clock when it took them over.
+    A wall clock does, and so does whatever stamped the lines of a boot clock when it took them over, unless a part of
+    the date had to be assumed.
     """
-    return 0 if side.vmm.domain is ClockDomain.REALTIME else side.vmm.latest_zero_ns
+    if side.vmm.domain is ClockDomain.REALTIME:
+        return 0
+    return None if side.vmm.assumed else side.vmm.latest_zero_ns
 
 
 def _clocks_agree(source: Side, destination: Side, lo_ns: int | None, hi_ns: int | None) -> bool:

@@ -30,13 +30,16 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
         help="the --log-format that the hypervisor was started with, unless it is a common one (repeatable)",
     )
     written.add_argument(
-        "--log-year", type=_year, metavar="YEAR", help="year to assume for timestamps without one ({glog})"
+        "--log-year",
+        type=_year,
+        metavar="YEAR",
+        help="year to assume for dates without one ({glog}, the journal, syslog)",
     )
     written.add_argument(
         "--log-zone",
         metavar="ZONE",
-        help="time zone to assume for timestamps without one ({localglog}): +02:00, or a name such as Europe/Berlin "
-        "(default: UTC)",
+        help="time zone to assume for dates without one ({localglog}, the journal, syslog): +02:00, or a name such "
+        "as Europe/Berlin (default: UTC)",
     )
 
 

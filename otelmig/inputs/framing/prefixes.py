@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from otelmig.inputs.framing.dates import local_time
 from otelmig.inputs.line import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from otelmig.inputs.framing.dates import LocalTime
 
 __all__ = ["DEEPEST", "RFC3339", "Framed", "Framing", "framings_of", "rfc3339_ns"]
 
@@ -29,6 +32,7 @@ _SAMPLE: Final = 200
 _GLANCE: Final = 12
 """Lines of which one must be framed, or none of the file is."""
 _TAG: Final = r"(?P<tag>[^\s:\[\]]{1,128})(?:\[(?P<pid>\d{1,10})\])?: ?"
+_CLOCK: Final = r"(?P<clock>\d\d:\d\d:\d\d(?:\.\d{1,6})?)"
 RFC3339: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
 
 _SEVEN_DIGITS: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z"
@@ -50,6 +54,8 @@ class Framed:
     """What the hypervisor wrote."""
     writer: str = ""
     received_ns: int | None = None
+    local: LocalTime | None = None
+    """The same, where it lacks its year or its zone."""
     host: Host | None = None
     partial: bool = False
     """Whether the line goes on in the next framed one."""
@@ -128,6 +134,7 @@ def _pattern(name: str, pattern: str) -> Framing:
             text=text[match.end() :],
             writer="/".join(part for part in (host, writer) if part),
             received_ns=rfc3339_ns(given.get("time") or ""),
+            local=local_time(given["date"] or "", given["clock"] or "") if "date" in given else None,
             host=None if host is None else Host(name=host),
             partial=given.get("partial") == "P",
         )
@@ -154,13 +161,13 @@ _FRAMINGS: Final[Sequence[Framing]] = (
     ),
     _pattern(
         "syslog short",
-        rf"(?:<\d{{1,3}}>)?[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{{1,6}})? (?P<host>[\w.-]{{1,255}}) {_TAG}",
+        rf"(?:<\d{{1,3}}>)?(?P<date>[A-Z][a-z]{{2}} [ \d]\d) {_CLOCK} (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
     _pattern("syslog iso", rf"(?P<time>{RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern("journald monotonic", rf"\[ {{0,10}}\d{{1,10}}\.\d{{6}}\] (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern(
         "journald full",
-        rf"[A-Z][a-z]{{2}} \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{{1,6}})? \S{{1,8}} (?P<host>[\w.-]{{1,255}}) {_TAG}",
+        rf"[A-Z][a-z]{{2}} (?P<date>\d{{4}}-\d\d-\d\d) {_CLOCK} \S{{1,8}} (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
     _pattern("journald unix", rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
 )

@@ -117,6 +117,16 @@ def _wall_clock(log: DiagnosedLog) -> Iterator[Gap]:
         )
 
 
+def _dates(log: DiagnosedLog) -> Iterator[Gap]:
+    assumed = () if log.wall else sorted({each for side in log.sides for each in side.vmm.assumed})
+    if assumed:
+        yield Gap(
+            missing=f"absolute time to better than a second: the dates of the transport have {'; '.join(assumed)}",
+            remedy="journalctl -o short-iso-precise (or -o json), of the journal that is there",
+            cost="nothing",
+        )
+
+
 def _events(log: DiagnosedLog) -> Iterator[Gap]:
     if log.event_stream or log.with_stream or not log.sides or log.has(Kind.VM_PAUSING, Kind.VM_RESUMED):
         return
@@ -188,6 +198,7 @@ GAPS: Final = (
     _events,
     _commands,
     _wall_clock,
+    _dates,
     _beginning,
     _stream_alone,
 )

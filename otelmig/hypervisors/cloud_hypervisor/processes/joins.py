@@ -144,7 +144,7 @@ def _corrected(log: LogProcess) -> Sequence[Observation]:
 
 def process_of_log(log: LogProcess, observations: Sequence[Observation] | None = None) -> Process:
     """Return the process that wrote ``log``, as it is known by now; ``observations`` are its own, corrected."""
-    assumed = log.assumed if log.domain is ClockDomain.REALTIME else ()
+    assumed = log.assumed if log.domain is ClockDomain.REALTIME else log.dates_assumed
     notes = []
     if log.taken_in_turns:
         notes.append(f"{log.name}: several processes write to this log; their lines were told apart by their times")

@@ -70,6 +70,8 @@ class LogProcess:
     last_ns: int = 0
     latest_zero_ns: int | None = None
     """The latest Unix time at which the process's clock can have read zero, by its framing."""
+    dates_assumed: tuple[str, ...] = ()
+    """What the times of its framing left out and had to be assumed."""
     begun: bool = False
     """Whether anything but the process's own start was seen."""
     started: bool = False
@@ -109,6 +111,7 @@ class LogProcess:
             self.host = line.host
         if line.received_ns is not None and stamp.domain is ClockDomain.BOOTTIME:
             latest_zero_ns = line.received_ns - stamp.lo_ns
+            self.dates_assumed = line.assumed
             self.latest_zero_ns = (
                 latest_zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, latest_zero_ns)
             )
