@@ -11,7 +11,7 @@ from otelmig.errors import InputError, UsageError
 from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Basis, Constraint
 from otelmig.migration.side import Role
-from otelmig.units import PPB, SECOND_NS
+from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, PPB, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +20,9 @@ __all__ = ["ClockStatusReport", "Measurement", "clock_status", "measured_constra
 
 _STAMPS: Final = 4
 _LARGEST_NS: Final = 1 << 63
+_EARLIEST_NS: Final = 10**17
+"""1973: no exchange between hosts with these programs is older."""
+_OTHER_UNITS: Final = (("seconds", SECOND_NS), ("milliseconds", MILLISECOND_NS), ("microseconds", MICROSECOND_NS))
 _TRACKING_FIELDS: Final = 14
 """Fields of ``chronyc -c tracking`` (chrony 3 and 4): reference id, its name or address, stratum, reference time,
 system time offset, last offset, RMS offset, frequency, residual frequency, skew, root delay, root dispersion, update
@@ -64,7 +67,9 @@ def measured_constraints(
         UsageError: the status of one host is given without that of the other.
     """
     for exchange in exchanges:
-        constraints = list(probes(exchange.name, exchange.text.splitlines()))
+        lines = exchange.text.splitlines()
+        _check_unit(exchange.name, lines)
+        constraints = list(probes(exchange.name, lines))
         if not constraints:
             raise InputError(f"{exchange.name}: no probe in it")
         yield from constraints
@@ -77,6 +82,34 @@ def measured_constraints(
     source, destination = (clock_status(statuses[role].name, statuses[role].text) for role in Role)
     # the logs may demand more drift than was asked for: the time between the reports is paid for at that
     yield from prior(source, destination, drift_ppb=max(drift_ppb, SLEWED_PPB))
+
+
+def _check_unit(name: str, lines: Iterable[str]) -> None:
+    """Look at the first exchange: times in another unit would be of 1970, and would prove nothing.
+
+    Raises:
+        InputError: its times are in another unit, or of another clock; it says in which.
+    """
+    number, fields = next(
+        ((number, each) for number, line in enumerate(lines, 1) if (each := line.split()) and each[0][0] != "#"),
+        (0, []),
+    )
+    try:
+        times = [Decimal(field) for field in fields]
+    except InvalidOperation:
+        return
+    if len(times) != _STAMPS or not all(time.is_finite() and 0 <= time < _LARGEST_NS for time in times):
+        return
+    if min(times) >= _EARLIEST_NS:
+        return
+    digits = ", whole numbers" if not "".join(fields).isdecimal() else ""
+    for unit, size_ns in _OTHER_UNITS:
+        if all(_EARLIEST_NS <= time * size_ns < _LARGEST_NS for time in times):
+            raise InputError(f"{name}:{number}: these look like {unit}: want four times in ns{digits}, t1 t2 t3 t4")
+    raise InputError(
+        f"{name}:{number}: these are no times since 1970 (of a clock that began with the host, perhaps): want four "
+        "times of CLOCK_REALTIME in ns, t1 t2 t3 t4"
+    )
 
 
 def probes(name: str, lines: Iterable[str]) -> Iterator[Constraint]:

@@ -301,6 +301,27 @@ def test_a_file_without_probes_is_no_help(tmp_path: Path) -> None:
     assert run.stderr == f"otelmig: {empty.name}: no probe in it\n"
 
 
+@pytest.mark.parametrize(
+    ("unit", "guess"),
+    [
+        ("{0:.6f}", "p.txt:2: these look like seconds: want four times in ns, whole numbers, t1 t2 t3 t4"),
+        ("{0:.0f}", "p.txt:2: these look like seconds: want four times in ns, t1 t2 t3 t4"),
+        ("{1}", "p.txt:2: these look like milliseconds"),
+        ("{2}", "p.txt:2: these look like microseconds"),
+        ("{2}.5", "p.txt:2: these look like microseconds: want four times in ns, whole numbers"),
+        ("93784000000000", "p.txt:2: these are no times since 1970"),
+        ("0", "p.txt:2: these are no times since 1970"),
+    ],
+)
+def test_probes_in_another_unit(unit: str, guess: str, tmp_path: Path) -> None:
+    """They would be of 1970, and prove nothing of these logs: which unit they look like is said, and nothing traced."""
+    time = unit.format(_NOW / _S, _NOW // _MS, _NOW // 1_000)
+    (tmp_path / "p.txt").write_text(f"# t1 t2 t3 t4\n{time} {time} {time} {time}\n")
+    run = run_command(["trace", "-q", *_logs("v53.0-twohosts"), "--probes", str(tmp_path / "p.txt")])
+    assert run.code == 2
+    assert guess in run.stderr
+
+
 def test_probes_say_nothing_of_other_clocks() -> None:
     """Logs that count from the start of their processes are not on the clocks that were probed."""
     name = "v53.0-twohosts-boottime"
@@ -359,7 +380,7 @@ def test_bad_measurements_end_with_one_line(
 ) -> None:
     """Exit code 2, the mistake on one line, nothing on stdout."""
     (tmp_path / "s.csv").write_text(_Tracking().line())
-    (tmp_path / "bad.txt").write_text("1 2 3 4\n1 2 3\n")
+    (tmp_path / "bad.txt").write_text(f"{_NOW} {_NOW} {_NOW} {_NOW}\n1 2 3\n")
     monkeypatch.chdir(tmp_path)
     run = run_command(["trace", *_logs("v53.0-twohosts"), *arguments])
     assert run.code == 2, run
