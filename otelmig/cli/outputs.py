@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from otelmig.cli.atomic_file import STDOUT, AtomicFile, is_stdout
 from otelmig.cli.envelope import RunReport
+from otelmig.cli.links import say_links
 from otelmig.cli.options.export import check_export_arguments, open_delivery, say_waiting
 from otelmig.cli.sink import Sink
 from otelmig.errors import FaultError, OtelmigError, UsageError
@@ -113,6 +114,9 @@ class Outputs:
         self._archive: AtomicFile | None = None
         self._background: BackgroundDelivery | None = None
         self._stack = ExitStack()
+        self._link_template: str | None = arguments.link_template
+        self._idents: list[str] = []
+        """Of what is delivered, in order."""
         if arguments.output is not None:
             report.archive = Sink(arguments.output)
             if is_stdout(arguments.output):
@@ -174,7 +178,9 @@ class Outputs:
         if self._background is not None:
             from otelmig.otlp.payload import Payload  # noqa: PLC0415 - only where there is an export
 
-            self._background.add(Payload.of_trace(trace))
+            payload = Payload.of_trace(trace)
+            self._background.add(payload)
+            self._idents.append(payload.ident)
 
     def _show_progress(self) -> None:
         found, findings = self._report.found, self._report.findings
@@ -196,6 +202,13 @@ class Outputs:
             self._report.is_whole = sink.alive
         if self._background is not None:
             self._background.finish()
+            self._say_links()
+
+    def _say_links(self) -> None:
+        delivery = self._report.delivery
+        if delivery is not None and self._waterfall:
+            here = [ident[:32] for ident in self._idents if delivery.has_settled(ident)]
+            say_links(self._link_template, delivery.display_url, here)
 
     def _write(self, trace: Trace) -> None:
         sink = self._report.archive

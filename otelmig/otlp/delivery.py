@@ -170,6 +170,10 @@ class Delivery:
         if waiting and self._sender.refusal(last_chance=True) is None:
             self.deliver(self._ledger.spool.payloads(waiting), Origin.LEFTOVER)
 
+    def has_settled(self, ident: str) -> bool:
+        """Return whether the receiver has a payload: delivered by this run, or known to have been there before."""
+        return self._ledger.has_settled(ident)
+
     def document(self) -> dict[str, object]:
         """Return the delivery as a JSON object."""
         spool = None if self.directory is None else str(self.directory)

@@ -40,6 +40,7 @@ class Ledger:
         self._say = say
         # all of this is about the present run, by the payload's ident
         self._acknowledged: dict[str, str] = {}  # digests of what the receiver acknowledged
+        self._not_sent: set[str] = set()  # payloads that the receiver has, or has as good a version of
         self._spooled: dict[str, Reason] = {}  # why a payload was stored instead of exported
         self._final: set[str] = set()  # payloads whose failure no further attempt can mend
         self._superseded: set[tuple[str, str]] = set()  # with a digest: the receiver has an equally good version
@@ -59,6 +60,10 @@ class Ledger:
         known = self.spool.known()
         digest = self._acknowledged.get(ident)
         return known.delivered(ident, self._spool_key) if digest is None and known is not None else digest
+
+    def has_settled(self, ident: str) -> bool:
+        """Return whether this run has delivered a payload, or found that the receiver has it."""
+        return ident in self._acknowledged or ident in self._not_sent
 
     def is_uncertain(self, payload: Payload) -> bool:
         """Return whether the receiver may have ``payload`` already, so that sending it may make a duplicate."""
@@ -146,11 +151,13 @@ class Ledger:
 
     def count_known(self, payload: Payload) -> None:
         """Count a payload that is not sent, because the receiver has it."""
+        self._not_sent.add(payload.ident)
         self.account.already_delivered.add(payload.spans)
 
     def count_superseded(self, payload: Payload) -> None:
         """Count a payload that is not sent, because the receiver has another version that is as good."""
         self._superseded.add((payload.ident, payload.digest))
+        self._not_sent.add(payload.ident)
         self.account.already_delivered.add(payload.spans)
 
     def count_different(self, payload: Payload) -> None:

@@ -34,5 +34,7 @@ class TraceOptions:
     """The orchestrator's id of the migration: it becomes an attribute and decides the trace id."""
     hosts: Mapping[Role, str] = field(default_factory=dict)
     """The name of each host, where it is known."""
+    resource: Mapping[str, str] = field(default_factory=dict)
+    """Attributes that the resources of both sides get; what is known of a side itself is not replaced."""
     addresses: bool = True
     """Whether network addresses may leave the machine."""

@@ -22,6 +22,7 @@ def resource_of(side: Side, migration: Migration, options: TraceOptions) -> dict
     """Return who speaks; nothing of it changes from one migration of a host to its next."""
     process = side.vmm
     resource: dict[str, AttributeValue] = {
+        **options.resource,
         names.SERVICE_NAME: f"migration-{side.role}",
         names.SERVICE_NAMESPACE: names.NAMESPACE,
         names.VM_MIGRATION_ROLE: str(side.role),

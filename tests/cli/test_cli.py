@@ -176,7 +176,7 @@ _EXPORTED = "1 migration found, 1 exported; 0 lines not understood"
 def test_output_that_cannot_be_written(otelmig: Otelmig) -> None:
     """A file that cannot be written is one line and exit code 3; the waterfall and the export go on."""
     with http_receiver() as receiver:
-        done = otelmig("trace", *_LOGS, "-o", "no/such/folder/x.jsonl", "--otlp", receiver.url)
+        done = otelmig("trace", *_LOGS, "-o", "no/such/folder/x.jsonl", "--otlp", receiver.url, "--link-template=")
         assert receiver.requests
     assert done.returncode == 3
     assert "downtime" in done.stdout
@@ -203,7 +203,8 @@ def test_dead_output_loses_no_export(options: str, shell: str, code: int, said: 
     limit = "ulimit -f 8;" if "x.jsonl" in options else ""
     logs = " ".join(map(str, _LOGS))
     with http_receiver() as receiver:
-        command = f"{sys.executable} -m otelmig trace {logs} {options} --otlp {receiver.url}; echo $? >code"
+        target = f"--otlp {receiver.url} --link-template="
+        command = f"{sys.executable} -m otelmig trace {logs} {options} {target}; echo $? >code"
         done = subprocess.run(
             ["sh", "-c", f"{limit} {{ {command}; }} {shell}"],
             cwd=tmp_path,

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.commands.trace import add_trace_output_arguments, trace_files
+from otelmig.cli.options.environment import resource_attributes
 
 if TYPE_CHECKING:
     import argparse
@@ -39,4 +40,5 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     with as_file(files("otelmig") / "recordings") as folder:
         logs = [folder / "source.log", folder / "destination.log"]
         environ = {} if arguments.otlp is None else os.environ  # a recording is exported where that was asked for
-        trace_files(logs, arguments, envelope, options=TraceOptions(), pairs=[], anchors={}, environ=environ)
+        options = TraceOptions(resource=resource_attributes(environ))
+        trace_files(logs, arguments, envelope, options=options, pairs=[], anchors={}, environ=environ)

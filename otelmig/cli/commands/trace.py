@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.console import say
+from otelmig.cli.links import add_link_arguments
 from otelmig.cli.options.clock import add_clock_arguments, clock_options
+from otelmig.cli.options.environment import resource_attributes
 from otelmig.cli.options.evidence import add_evidence_arguments, anchors, hosts, pairs
 from otelmig.cli.options.export import add_export_arguments, files_to_read
 from otelmig.cli.options.log import add_log_arguments, log_options
@@ -78,6 +80,7 @@ def add_trace_output_arguments(parser: argparse.ArgumentParser) -> None:
         traces=True,
     )
     add_export_arguments(parser)
+    add_link_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
@@ -163,5 +166,6 @@ def _options(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Trace
         parent=parent,
         migration_id=arguments.migration_id,
         hosts=hosts(arguments),
+        resource=resource_attributes(environ),
         addresses=not arguments.no_addresses,
     )

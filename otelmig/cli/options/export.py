@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.console import say
+from otelmig.cli.options.environment import say_not_followed
 from otelmig.views.units import plural
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     settings = _settings(arguments, environ)
     for warning in settings.warnings:
         say(warning)
+    say_not_followed(environ)
     if settings.protocol == GRPC:  # gRPC knows the names in small letters only
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
             if name in environ and name.lower() not in environ:
