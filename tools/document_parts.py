@@ -41,7 +41,7 @@ REPOSITORY: Final = Path(__file__).parents[1]
 DOCUMENTS: Final = (
     *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
     *sorted((REPOSITORY / "docs").glob("*.md")),
-    *(REPOSITORY / folder / "README.md" for folder in ("collector-config", "benchmarks", "tests/corpus")),
+    *(REPOSITORY / folder / "README.md" for folder in ("collector-config", "dashboards", "benchmarks", "tests/corpus")),
 )
 """Every page that a person reads."""
 _PART: Final = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -36,6 +36,11 @@ class Tempo:
             for series in found["series"]
         }
 
+    def spans(self, trace_id: str) -> int:
+        """How many spans it has of a trace."""
+        found = self._get(f"/api/v2/traces/{trace_id}", {})["trace"]["resourceSpans"]
+        return sum(len(scope["spans"]) for group in found for scope in group["scopeSpans"])
+
     def _get(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         url = f"{self._url}{path}?{urlencode(query | self._times)}"
         with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - a URL of our own

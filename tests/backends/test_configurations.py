@@ -56,6 +56,17 @@ def test_collector_takes_the_files(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("binary", "shipped"), [("otelcol", "gateway.yaml"), ("jaeger", "jaeger_server.yaml")])
+def test_the_example_is_taken(binary: str, shipped: str, binaries: dict[str, Path]) -> None:
+    """What examples/compose.yaml puts on top of a shipped file, for the Collector and for Jaeger."""
+    examples = CONFIGURATIONS.parent / "examples"
+    top = examples / ("collector.yaml" if binary == "otelcol" else "jaeger.yaml")
+    command = [str(binaries[binary]), "validate", f"--config={CONFIGURATIONS / shipped}", f"--config={top}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert f"/{shipped}" in (examples / "compose.yaml").read_text()
+
+
 def test_collector_refuses_a_typo(binaries: dict[str, Path], tmp_path: Path) -> None:
     """The test above is not blind."""
     text = (CONFIGURATIONS / "agent.yaml").read_text()

@@ -1,12 +1,15 @@
-"""Every TraceQL query of the documents, asked of a real Tempo that has all recordings."""
+"""Every TraceQL query of the documents and the dashboards, asked of a real Tempo that has all recordings."""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from delivery_cases import delivered
+from grafana_dashboards import FOLDER
 from queries import TRACEQL
 from trace_invariants import RECORDINGS, inputs
 
@@ -142,3 +145,84 @@ def test_the_worst_host_is_told(sent: Sent) -> None:
 def test_every_query_is_asked() -> None:
     """No query of the documents is left out here."""
     assert set(_QUERIES) == set(_FOUND) | {"all", "all missed", "worst host"}
+
+
+# --- the dashboards -----------------------------------------------------------------------------------------------
+
+
+def _panels(file: str) -> dict[str, str]:
+    """The queries of a shipped dashboard to Tempo, by the title of the panel, and a letter where it has several."""
+    panels = json.loads((FOLDER / file).read_text())["panels"]
+    return {
+        f"{panel['title']} {target['refId']}".removesuffix(" A"): target["query"]
+        for panel in panels
+        for target in panel["targets"]
+        if target["datasource"]["type"] == "tempo"
+    }
+
+
+_SELECTED: Final = re.compile(r"(?:span|resource)\.([\w.]+)(?=[,)])")
+_OVERVIEW: Final = _panels("overview.json")
+_MIGRATION: Final = _panels("migration.json")
+
+
+@pytest.mark.parametrize("title", [title for title in _OVERVIEW if "select(" in _OVERVIEW[title]])
+def test_tables_of_the_overview(title: str, sent: Sent) -> None:
+    """They have a row for each migration that their title means, and every column has something in it."""
+    wanted = {
+        "Migrations that missed their target": {t.trace_id for t in sent.traces if any(map(_missed, t.spans))},
+        "Migrations that did not succeed": {
+            trace.trace_id for trace in sent.traces if trace.root.attributes["vm.migration.result"] != "success"
+        },
+        "Blackouts with their bounds": {trace.trace_id for trace in sent.traces if trace.named("blackout")},
+    }[title]
+    found = sent.tempo.search(_OVERVIEW[title])
+    assert found.keys() == wanted
+    columns = {item["key"] for spans in found.values() for span in spans for item in span["attributes"]}
+    assert set(_SELECTED.findall(_OVERVIEW[title])) <= columns
+
+
+@pytest.mark.parametrize(("letter", "name", "reduce"), [("", "min", min), (" B", "duration", None), (" C", "max", max)])
+def test_blackouts_over_time(letter: str, name: str, reduce: Callable[[list[float]], float] | None, sent: Sent) -> None:
+    """The least lower bound, a mean between, the greatest upper bound, in seconds."""
+    values = [
+        float(str(span.attributes[f"vm.migration.blackout.{name}"]))
+        for trace in sent.traces
+        for span in trace.named("blackout")
+        if f"vm.migration.blackout.{name}" in span.attributes
+    ]
+    (found,) = sent.tempo.series(_OVERVIEW[f"Blackout: estimates between their bounds{letter}"]).values()
+    if reduce is None:
+        assert all(min(values) <= value <= max(values) for value in found)
+    else:
+        assert reduce(found) == pytest.approx(reduce(values))
+
+
+@pytest.mark.parametrize("title", [title for title in _MIGRATION if title != "The trace"])
+def test_panels_of_one_migration(title: str, sent: Sent) -> None:
+    """They show the spans of that trace alone, and every column has something in it."""
+    (trace,) = [trace for trace in sent.traces if trace.trace_id.startswith("b5cc7a2b980a")]
+    query = _MIGRATION[title].replace("$trace", trace.trace_id)
+    found = sent.tempo.search(query)
+    name = re.findall(r'name = "([\w ]+)"', query)[0]
+    assert {ident: {span["spanID"] for span in spans} for ident, spans in found.items()} == {
+        trace.trace_id: {span.span_id for span in trace.named(name)}
+    }
+    columns = {item["key"] for spans in found.values() for span in spans for item in span["attributes"]}
+    assert set(_SELECTED.findall(query)) <= columns
+
+
+def test_the_trace_of_one_migration(sent: Sent) -> None:
+    """The panel asks for the trace by its id, which is all of its query."""
+    assert _MIGRATION["The trace"] == "$trace"
+    trace = sent.traces[0]
+    assert sent.tempo.spans(trace.trace_id) == len(trace.spans)
+
+
+def test_every_panel_is_asked() -> None:
+    """No query to Tempo is left out here."""
+    tables = {title for title in _OVERVIEW if "select(" in _OVERVIEW[title]}
+    assert len(tables) == 3
+    assert {title for title in _OVERVIEW if title not in tables} == {
+        f"Blackout: estimates between their bounds{letter}" for letter in ("", " B", " C")
+    }
