@@ -48,6 +48,7 @@ golden: $(VENV)/.test
 	PYTHONPATH=tests/support $(BIN)/python tools/document_parts.py
 	PYTHONPATH=tests/support $(BIN)/python tools/allow_list.py
 	PYTHONPATH=tests/support $(BIN)/python tools/grafana_dashboards.py
+	PYTHONPATH=tests/support $(BIN)/python tools/weaver_registry.py
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py
