@@ -43,6 +43,8 @@ _MOST_NAMED: Final = 5
 """At most this many files of a directory that were left out are named."""
 _HELD: Final = 200
 """At most this many processes are read before it is asked whether any of them can have a partner at all."""
+_ATTEMPTED: Final = 64
+"""Of at most so many processes the trace of their last attempt is kept, for the next one to link to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +78,18 @@ class Findings:
     def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
         """Yield the traces like :meth:`traces`, each with the migration that it shows."""
         known = ((migration, self.epochs[migration.reference.vmm.key]) for migration in self.migrations)
+        latest: dict[str, Trace] = {}
         for migration, epoch in chain(known, self.later()):
+            reference = migration.reference
+            previous = latest.pop(reference.vmm.key, None)
             try:
-                trace = build_trace(migration, epoch, options)
+                trace = build_trace(migration, epoch, options, previous if reference.attempt > 1 else None)
             except Exception as error:  # noqa: BLE001 - the edge of one migration: the others have their traces
                 self.errors.append(FaultError.of(f"the migration of {migration.reference.name}", error))
                 continue
+            latest[reference.vmm.key] = trace
+            while len(latest) > _ATTEMPTED:
+                del latest[next(iter(latest))]
             yield migration, trace
 
 

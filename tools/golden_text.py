@@ -48,7 +48,10 @@ def _span(span: Span, trace: Trace, names: Mapping[str, str], indent: str) -> li
     for event in span.events:
         at = (event.time_ns - trace.root.start_ns) // 1000
         lines += _wrapped(f"{indent}    * {event.name} +{at} us", event.attributes, indent + "      ")
-    lines += [f"{indent}    -> {names[link.span_id]} {link.attributes['otelmig.link.kind']}" for link in span.links]
+    lines += [
+        f"{indent}    -> {names.get(link.span_id, link.trace_id)} {link.attributes['otelmig.link.kind']}"
+        for link in span.links
+    ]
     return lines
 
 

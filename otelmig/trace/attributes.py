@@ -86,6 +86,7 @@ class LinkKind(StrEnum):
     REQUEST = "request"
     RESPONSE = "response"
     PART = "part"
+    PREVIOUS_ATTEMPT = "previous attempt"
 
 
 MIXED_CLOCKS: Final = "mixed"
@@ -124,11 +125,23 @@ SERVICE_VERSION: Final = _attribute(
     "resources",
     "the hypervisor's version, if its log prints it",
 )
+SERVICE_INSTANCE_ID: Final = _attribute(
+    "service.instance.id",
+    "string",
+    "resources",
+    "a UUID of the service's name and the host's id (else its name); only where a host is known",
+)
 HOST_NAME: Final = _attribute(
     "host.name",
     "string",
     "resources",
     "only where it is known: from the caller, the journal or syslog",
+)
+VM_MIGRATION_SOURCE_HOST_NAME: Final = _attribute(
+    "vm.migration.source.host.name", "string", "root", "`host.name` of the source, where it is known"
+)
+VM_MIGRATION_DESTINATION_HOST_NAME: Final = _attribute(
+    "vm.migration.destination.host.name", "string", "root", "`host.name` of the destination, where it is known"
 )
 HOST_ID: Final = _attribute("host.id", "string", "resources", "the machine id, where the journal carries it")
 HOST_IP: Final = _attribute(
@@ -195,9 +208,9 @@ VM_MIGRATION_PHASE: Final = _attribute(
     "every span",
     "the span's name, for queries that need no name match",
 )
-NETWORK_TRANSPORT: Final = _attribute("network.transport", "string", "root", "`tcp`, `unix`")
-SERVER_ADDRESS: Final = _attribute("server.address", "string", "root", "the destination, from its URL")
-SERVER_PORT: Final = _attribute("server.port", "int", "root", "from the destination URL")
+NETWORK_TRANSPORT: Final = _attribute("network.transport", "string", "root, receive", "`tcp`, `unix`")
+SERVER_ADDRESS: Final = _attribute("server.address", "string", "root, receive", "the destination, from its URL")
+SERVER_PORT: Final = _attribute("server.port", "int", "root, receive", "from the destination URL")
 TLS_ESTABLISHED: Final = _attribute("tls.established", "bool", "root", "whether the connection is encrypted")
 VM_MIGRATION_CONNECTION_COUNT: Final = _attribute(
     "vm.migration.connection.count",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.redaction import redact
@@ -40,9 +40,17 @@ if TYPE_CHECKING:
 
 __all__ = ["build_trace"]
 
+_HOST_NAMES: Final = (
+    (Role.SOURCE, names.VM_MIGRATION_SOURCE_HOST_NAME),
+    (Role.DESTINATION, names.VM_MIGRATION_DESTINATION_HOST_NAME),
+)
 
-def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions) -> Trace:
-    """Return the trace of one migration; ``epoch`` is that of the clock of its reference side."""
+
+def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions, previous: Trace | None = None) -> Trace:
+    """Return the trace of one migration; ``epoch`` is that of the clock of its reference side.
+
+    ``previous`` is the trace of the attempt before this one, which the root links to.
+    """
     aligned = AlignedSides(
         source=migration.source, destination=migration.destination, timeline=Timeline(placement=migration.placement)
     )
@@ -66,12 +74,17 @@ def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions) -> Tr
     _count_unaccounted(root)
     if received is not None:
         nest_answers(root, received)
+    resources = {side.role: _printable(resource_of(side, migration, options)) for side in migration.sides}
+    for role, name in _HOST_NAMES:
+        host = resources.get(role, {}).get(names.HOST_NAME)
+        if host is not None:
+            root.attributes[name] = host
     reference = migration.reference
     identity = identity_of(reference, parent=options.parent, name=_attempt_name(options, reference))
     return Trace(
         trace_id=identity.trace_id,
-        resources={side.role: _printable(resource_of(side, migration, options)) for side in migration.sides},
-        spans=_spans(root, identity, epoch, options),
+        resources=resources,
+        spans=_with_link(_spans(root, identity, epoch, options), previous),
         notes=tuple(printable(note) for side in migration.sides for note in side.vmm.notes),
     )
 
@@ -86,6 +99,19 @@ def _printable(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeV
         else value
         for name, value in attributes.items()
     }
+
+
+def _with_link(spans: tuple[Span, ...], previous: Trace | None) -> tuple[Span, ...]:
+    """Return the spans of an attempt whose root links to the attempt before it: later ones know of earlier ones."""
+    if previous is None:
+        return spans
+    link = Link(
+        span_id=previous.root.span_id,
+        attributes={names.OTELMIG_LINK_KIND: names.LinkKind.PREVIOUS_ATTEMPT},
+        remote=False,
+        trace_id=previous.trace_id,
+    )
+    return (spans[0]._replace(links=(*spans[0].links, link)), *spans[1:])
 
 
 def _attempt_name(options: TraceOptions, side: Side) -> str | None:

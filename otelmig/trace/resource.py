@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid5
 
 from otelmig.migration.side import Mode, Role
 from otelmig.trace import attributes as names
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from otelmig.trace.span import AttributeValue
 
 __all__ = ["resource_of"]
+
+_INSTANCES: Final = UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
+"""The namespace that OpenTelemetry's conventions give for ``service.instance.id``."""
 
 
 def resource_of(side: Side, migration: Migration, options: TraceOptions) -> dict[str, AttributeValue]:
@@ -44,6 +48,9 @@ def resource_of(side: Side, migration: Migration, options: TraceOptions) -> dict
     elif side.role is Role.DESTINATION and (address := _destination_ip(migration, options)) is not None:
         resource[names.HOST_IP] = (address,)
         resource[names.OTELMIG_HOST_ORIGIN] = names.HostOrigin.DESTINATION_URL
+    host = resource.get(names.HOST_ID) or resource.get(names.HOST_NAME)
+    if host is not None:  # never of the process: a series for each would be too many
+        resource[names.SERVICE_INSTANCE_ID] = str(uuid5(_INSTANCES, f"{resource[names.SERVICE_NAME]}.{host}"))
     return resource
 
 

@@ -51,6 +51,10 @@ def add_top_attributes(root: SpanDraft, aligned: AlignedSides, migration: Migrat
     attributes |= _source_attributes(aligned, options)
     root.attributes |= {name: value for name, value in attributes.items() if value is not None}
     received = phase(root, SpanName.RECEIVE)
+    if received is not None and (url := aligned.sent.terms.url) is not None:
+        received.attributes |= {
+            name: value for name, value in _url_attributes(url, options).items() if value is not None
+        }
     for own_side, draft in ((side, root), (migration.destination, received)):
         if own_side is not None and draft is not None:
             draft.attributes |= _vm_attributes(own_side)

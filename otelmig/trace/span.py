@@ -35,12 +35,14 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A causal relation to a span of the same trace that is neither parent nor child."""
+    """A causal relation to a span that is neither parent nor child."""
 
     span_id: str
     attributes: Mapping[str, AttributeValue]
     remote: bool
     """Whether the other span was recorded on another host."""
+    trace_id: str | None = None
+    """The trace of the other span; None for the same one."""
 
 
 class Span(NamedTuple):  # cheaper to make than a frozen dataclass, and there are many

@@ -140,8 +140,9 @@ def _link(link: Link, trace: Trace) -> _Encoded:
     """Return a link, in protobuf without the field around it."""
     attributes, attributes_body = _attributes(0x22, link.attributes)
     flags = _flags(remote=link.remote)
-    text = f'{{"traceId":"{trace.trace_id}","spanId":"{link.span_id}","attributes":{attributes},"flags":{flags}}}'
-    return text, _ids(trace.trace_id, link.span_id) + attributes_body + b"\x35" + flags.to_bytes(4, "little")
+    trace_id = link.trace_id or trace.trace_id
+    text = f'{{"traceId":"{trace_id}","spanId":"{link.span_id}","attributes":{attributes},"flags":{flags}}}'
+    return text, _ids(trace_id, link.span_id) + attributes_body + b"\x35" + flags.to_bytes(4, "little")
 
 
 def _ids(trace_id: str, span_id: str) -> bytes:

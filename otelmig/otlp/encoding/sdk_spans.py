@@ -58,12 +58,15 @@ def _readable(span: Span, trace: Trace, resource: Resource) -> ReadableSpan:
     """Return one span with its resource."""
     return ReadableSpan(
         name=span.name,
-        context=_context(trace, span.span_id, remote=False),
-        parent=None if span.parent_id is None else _context(trace, span.parent_id, remote=span.parent_remote),
+        context=_context(trace.trace_id, span.span_id, remote=False),
+        parent=None if span.parent_id is None else _context(trace.trace_id, span.parent_id, remote=span.parent_remote),
         resource=resource,
         attributes=dict(span.attributes),
         events=[Event(event.name, dict(event.attributes), event.time_ns) for event in span.events],
-        links=[Link(_context(trace, link.span_id, remote=link.remote), dict(link.attributes)) for link in span.links],
+        links=[
+            Link(_context(link.trace_id or trace.trace_id, link.span_id, remote=link.remote), dict(link.attributes))
+            for link in span.links
+        ],
         kind=_KINDS[span.kind],
         status=Status(StatusCode.UNSET) if span.error is None else Status(StatusCode.ERROR, span.error),
         start_time=span.start_ns,
@@ -72,6 +75,6 @@ def _readable(span: Span, trace: Trace, resource: Resource) -> ReadableSpan:
     )
 
 
-def _context(trace: Trace, span_id: str, *, remote: bool) -> SpanContext:
-    """Return the context of a span of ``trace``."""
-    return SpanContext(int(trace.trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=_SAMPLED)
+def _context(trace_id: str, span_id: str, *, remote: bool) -> SpanContext:
+    """Return the context of a span."""
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=_SAMPLED)

@@ -37,7 +37,7 @@ def receive(aligned: AlignedSides, side: Side) -> SpanDraft:
         span.events.append(DraftEvent(name=EventName.VM_RESUMED, at=at))
     if (prefault := _prefault(aligned, side)) is not None:
         span.children.append(prefault)
-    _mark_failure(side, span, restore)
+    _mark_failure(aligned, side, span, restore)
     return span
 
 
@@ -174,7 +174,7 @@ def _prefault(aligned: AlignedSides, side: Side) -> SpanDraft | None:
     return part
 
 
-def _mark_failure(side: Side, span: SpanDraft, restore: SpanDraft | None) -> None:
+def _mark_failure(aligned: AlignedSides, side: Side, span: SpanDraft, restore: SpanDraft | None) -> None:
     """Mark what the destination itself saw go wrong."""
     refusal = side.received.refusal
     if refusal is not None:
@@ -188,3 +188,22 @@ def _mark_failure(side: Side, span: SpanDraft, restore: SpanDraft | None) -> Non
             span.fail(words, ErrorType.PEER_ABORTED)
         else:
             span.fail("the destination reports a failure", ErrorType.RECEIVE_FAILED)
+    elif side.result is Result.UNKNOWN:
+        _mark_lost(aligned, side, span)
+
+
+def _mark_lost(aligned: AlignedSides, side: Side, span: SpanDraft) -> None:
+    """Mark a destination that stops without a word as ERROR if something saw it go: its peer, or what killed it."""
+    failure, killed = aligned.sent.failure, side.received.killed
+    broken = failure is not None and failure.error_type is ErrorType.SOCKET_ERROR
+    description = f"the destination's log stops at {side.last.where}"
+    if killed is not None:
+        description = f"the destination was killed by {killed.by}"
+    if broken:
+        description += "; the source saw the connection break"
+    elif killed is None:
+        return
+    span.fail(description, ErrorType.PEER_ABORTED)
+    open_phase = next((child for child in reversed(span.children) if child.end.ns >= span.end.ns), None)
+    if open_phase is not None:
+        open_phase.fail(description, ErrorType.PEER_ABORTED)
