@@ -13,6 +13,7 @@ from grafana_dashboards import FOLDER
 from queries import TRACEQL
 from trace_invariants import RECORDINGS, inputs
 
+from backends.remote_write import remote_write_receiver
 from backends.retry import eventually
 from backends.tempo_api import Tempo
 from otelmig.migration.side import Role
@@ -226,3 +227,30 @@ def test_every_panel_is_asked() -> None:
     assert {title for title in _OVERVIEW if title not in tables} == {
         f"Blackout: estimates between their bounds{letter}" for letter in ("", " B", " C")
     }
+
+
+def test_pairs_of_hosts_are_counted(stack: BackendStack) -> None:
+    """The generator of tempo_metrics.yaml counts migrations by both hosts, and downtimes by whether they were over."""
+    runs = (("alpha", "beta", "v53.0-twohosts"), ("alpha", "beta", "v53.0-basicv"), ("beta", "alpha", "v53.0-local"))
+    with remote_write_receiver(stack.port(9090)) as series:
+        stack.tempo({"registry: {": "registry: {collection_interval: 1s, "})
+        for source, destination, name in runs:
+            hosts = TraceOptions(hosts={Role.SOURCE: source, Role.DESTINATION: destination})
+            for trace in read_findings(inputs(name)).traces(hosts):
+                assert delivered([Payload.of_trace(trace)], stack.url(14318), None).complete
+
+        def counted(metric: str, *labels: str, **chosen: str) -> dict[tuple[str, ...], float]:
+            wanted = {"__name__": metric, **chosen}.items()
+            found = [(dict(key), value) for key, value in series.copy().items() if wanted <= set(key)]
+            return {tuple(key.get(label, "") for label in labels): value for key, value in found}
+
+        def pairs() -> dict[tuple[str, ...], float]:
+            graph = "traces_service_graph_request_total"
+            return counted(graph, "client_host_name", "server_host_name", client="migration-source")
+
+        wanted = {("alpha", "beta"): 2.0, ("beta", "alpha"): 1.0}
+        assert eventually(pairs, wanted.__eq__) == wanted
+        over = counted(
+            "traces_spanmetrics_calls_total", "host_name", "vm_migration_downtime_target_missed", span_name="downtime"
+        )
+        assert over == {("alpha", "true"): 2.0, ("beta", "false"): 1.0}
