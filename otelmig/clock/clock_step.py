@@ -80,8 +80,12 @@ def _by_monotonic_time(side: Side) -> Iterator[ClockStep]:
 
 
 def _by_going_back(side: Side) -> Iterator[ClockStep]:
-    """Yield the largest step back between lines of one thread, which are written in order."""
-    worst = max(side.going_back(), key=lambda pair: pair[0], default=None)
+    """Yield the largest step back between lines of one thread, which are written in order, if what follows stays back.
+
+    A single line may stand out of order, or its stamp may be damaged.
+    """
+    staying = (each for each in side.going_back() if side.stays_back(each[1], each[2]))
+    worst = max(staying, key=lambda pair: pair[0], default=None)
     if worst is not None:
         back_ns, before, seen = worst
         yield ClockStep(role=side.role, first=before.instant, second=seen.instant, lo_ns=None, hi_ns=-back_ns)

@@ -119,3 +119,8 @@ class Side:
             back_ns = before.stamp.lo_ns - (seen.since or seen.stamp).hi_ns
             if back_ns > 0:
                 yield back_ns, before, seen
+
+    def stays_back(self, before: Observation, seen: Observation) -> bool:
+        """Return whether the line after ``seen`` is stamped earlier than ``before``, as ``seen`` is."""
+        at = next(at for at, each in enumerate(self.observations) if each is seen)
+        return at + 1 < len(self.observations) and self.observations[at + 1].stamp.hi_ns < before.stamp.lo_ns

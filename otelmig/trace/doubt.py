@@ -51,10 +51,10 @@ def _size(step: ClockStep) -> str:
 
 
 def _backward(side: Side) -> Iterator[str]:
-    """Yield a doubt if a thread's time goes back on a monotonic clock: it writes in order, so a line is damaged."""
-    if side.vmm.domain is ClockDomain.REALTIME:
-        return
-    worst = max(side.going_back(), key=lambda pair: pair[0], default=None)
+    """Yield a doubt if a thread's time goes back and no clock was set: it writes in order, so a line is damaged."""
+    wallclock = side.vmm.domain is ClockDomain.REALTIME
+    alone = (each for each in side.going_back() if not (wallclock and side.stays_back(each[1], each[2])))
+    worst = max(alone, key=lambda pair: pair[0], default=None)
     if worst is not None:
         back_ns, _, seen = worst
         yield f"times go back by {back_ns / MILLISECOND_NS:.3f} ms at {seen.where}: lines are damaged or mixed"

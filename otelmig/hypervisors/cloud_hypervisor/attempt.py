@@ -6,7 +6,7 @@ What happens between two attempts (the operator pauses, resumes, shuts down) bel
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
@@ -119,10 +119,17 @@ class Attempt:
         return SideState.OPEN if fetching else self.last_word.state
 
     def amend(self, seen: Observation, whole: Observation) -> None:
-        """Put ``whole`` in the place of ``seen``, if that is the last line of this attempt."""
-        if self.observations and self.observations[-1] is seen:
-            self.observations[-1] = whole
-            self.by_kind[seen.kind][-1] = whole
+        """Put ``whole`` in the place of ``seen``, if that is a line of this attempt."""
+        for items in (self.observations, self.by_kind.get(seen.kind, [])):
+            at = next((at for at in reversed(range(len(items))) if items[at] is seen), None)
+            if at is not None:
+                items[at] = whole
+
+    def become(self, other: Attempt) -> None:
+        """Take everything from ``other``, but for what is known to be missing."""
+        for each in fields(self):
+            if each.name != "lines_lost":
+                setattr(self, each.name, getattr(other, each.name))
 
     def _has(self, kinds: Iterable[Kind]) -> bool:
         return not self.by_kind.keys().isdisjoint(kinds)

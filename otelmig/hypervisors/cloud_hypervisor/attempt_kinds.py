@@ -18,6 +18,7 @@ __all__ = [
     "ENDINGS",
     "FAILED",
     "NOT_RECEIVED",
+    "OF_MIGRATIONS",
     "OF_NO_ATTEMPT",
     "POSTCOPY",
     "PREFAULT_ENDED",
@@ -51,6 +52,10 @@ _BEGUN: Final = {
 """What only an attempt does: a log that begins in its middle still shows it."""
 
 ROLES: Final[dict[str, Role]] = {kind: role for role in Role for kind in (*BEGINS[role], *_BEGUN[role])}
+OF_MIGRATIONS: Final = frozenset(
+    {*ROLES, Kind.CONNECTING, Kind.TLS_ESTABLISHED, Kind.START_ACKNOWLEDGED, Kind.PROTOCOL_AGREED}
+)
+"""What a VMM does in migrations only; anything else an operator may ask for, too."""
 FAILED: Final = frozenset(
     {Kind.SEND_FAILED, Kind.SEND_FAILURE_ANNOUNCED, Kind.SEND_CANCELLED, Kind.PEER_REPORTED_ERROR}
 )

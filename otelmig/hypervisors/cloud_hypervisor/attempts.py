@@ -83,9 +83,28 @@ class Attempts:
             self._guest.follow(seen)
 
     def amend(self, seen: Observation, whole: Observation) -> None:
-        """Put ``whole`` in the place of ``seen``, the last observation, whose record went on."""
-        if self.begun:
-            self.begun[-1].amend(seen, whole)
+        """Put ``whole`` in the place of ``seen``, one of the last observations, whose record went on."""
+        for attempt in self.begun[-2:]:
+            attempt.amend(seen, whole)
+
+    def repeat(self, observations: Iterable[Observation], words: Iterable[LastWord | None], releases: Releases) -> None:
+        """Take everything again, since the order of the last observations changed; attempts stay the same objects."""
+        again = Attempts()
+        for seen, word in zip(observations, words, strict=True):
+            again.take(seen, word, releases)
+        before = {(attempt.role, attempt.number): attempt for attempt in self.begun}
+        for at, attempt in enumerate(again.begun):
+            own = before.get((attempt.role, attempt.number))
+            if own is None:
+                own = attempt
+                changed = attempt.known
+            else:
+                changed = attempt.known and attempt.observations != own.observations
+                own.become(attempt)
+            again.begun[at] = own
+            if changed:
+                self.changed.append(own)
+        self.begun, self._guest, self._counts = again.begun, again._guest, again._counts
 
     def end(self) -> list[Attempt]:
         """Return all attempts: nothing more will come."""

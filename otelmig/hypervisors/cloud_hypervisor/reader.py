@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
     from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import NoLog
     from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
-    from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
     from otelmig.hypervisors.cloud_hypervisor.reading.reasons import UnparsedLine
     from otelmig.hypervisors.log_options import LogOptions
     from otelmig.inputs import Line, Stream

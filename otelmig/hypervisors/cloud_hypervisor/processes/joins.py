@@ -15,6 +15,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_aft
 from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM, Releases, until
 from otelmig.migration.stamp import ClockDomain
 from otelmig.migration.vmm import Vmm, fingerprint
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventProcess
     from otelmig.hypervisors.cloud_hypervisor.beside.progress import Progress
     from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import Fit
-    from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
     from otelmig.migration.observation import Observation
 
 __all__ = [
@@ -164,6 +165,7 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         latest_zero_ns=log.latest_zero_ns,
         host=log.host,
         assumed=assumed,
+        doubts=tuple(_out_of_order(log)),
         notes=tuple(notes),
     )
     return Process(
@@ -173,6 +175,14 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         releases=releases,
         log=log,
     )
+
+
+def _out_of_order(log: LogProcess) -> Iterator[str]:
+    late_ns, seen = log.order.most_late
+    if seen is not None:
+        number = f"{log.order.moved} lines stand" if log.order.moved > 1 else "a line stands"
+        by = f"by {late_ns / MILLISECOND_NS:.3f} ms ({seen.where})"
+        yield f"{number} out of order, {by}: it is taken where its stamp places it, unless the stamp is wrong"
 
 
 def _releases(log: LogProcess) -> Releases:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
-    from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
     from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.inputs import Stream
     from otelmig.migration.observation import Observation

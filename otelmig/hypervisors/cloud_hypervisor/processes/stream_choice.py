@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventProcess
     from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import Fit
-    from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
     from otelmig.migration.observation import Observation
 
 __all__ = ["Joins", "joins_of"]

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
 from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables
-from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact, observation_of
-from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
+from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import observation_of
+from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashReport
     from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord
-    from otelmig.inputs import Host, Line, Stream
-    from otelmig.migration.observation import Observation, Value
+    from otelmig.inputs import Line, Stream
+    from otelmig.migration.observation import Observation
     from otelmig.migration.stamp import Stamp
 
-__all__ = ["LogProcess", "LogWriters"]
+__all__ = ["LogWriters"]
 
 # looked at for every line; as attributes of their enumerations they take four times as long to look up
 _STARTED: Final = Kind.PROCESS_STARTED
@@ -45,95 +45,9 @@ _REMEMBERED: Final = 64
 """Lines among which a copy of a line is looked for: some collectors deliver a line again."""
 _EXACT_NS: Final = 10_000
 """Only stamps that are at least so exact tell a copy from another line of the same text."""
+_MOST_BEFORE_START: Final = 4
+"""At most this many lines stand before one that says that their process started."""
 _NOBODY: Final = ()
-_LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
-
-
-@dataclass(slots=True, kw_only=True)
-class LogProcess:
-    """What one process wrote to a log, as it is being read."""
-
-    key: str
-    """Tells it from every other process."""
-    stream: Stream
-    writer: str = ""
-    name: str = ""
-    """What a person calls it; set when it is over."""
-    observations: list[Observation] = field(default_factory=list)
-    attempts: Attempts = field(default_factory=Attempts)
-    assumed: tuple[str, ...] = ()
-    """What its times left out and had to be assumed; set when it is over."""
-    releases: Releases = ALL
-    variants: set[str] = field(default_factory=set)
-    version: str | None = None
-    host: Host | None = None
-    last_ns: int = 0
-    latest_zero_ns: int | None = None
-    """The latest Unix time at which the process's clock can have read zero, by its framing."""
-    dates_assumed: tuple[str, ...] = ()
-    """What the times of its framing left out and had to be assumed."""
-    begun: bool = False
-    """Whether anything but the process's own start was seen."""
-    started: bool = False
-    """Whether its start was seen."""
-    ended: bool = False
-    over: bool = False
-    """Whether all of it was read."""
-    incomplete: bool = False
-    """Whether its earliest observations were forgotten: then nothing can be joined with it any more."""
-    taken_in_turns: bool = False
-    """Whether its lines had to be told from those of another process by their times alone."""
-    domain: ClockDomain = ClockDomain.BOOTTIME
-    """The clock that the process's lines are stamped with."""
-
-    def add(self, seen: Observation, word: LastWord | None = None) -> None:
-        """Add what it did next; ``word`` says whose last word that is, if it is one."""
-        self.observations.append(seen)
-        self.attempts.take(seen, word, self.releases)
-
-    def amend(self, seen: Observation, values: Mapping[str, Value]) -> Observation:
-        """Give the last observation other ``values``, since its record went on; return it as it is now."""
-        whole = seen._replace(values=values)
-        if self.observations and self.observations[-1] is seen:
-            self.observations[-1] = whole
-            self.attempts.amend(seen, whole)
-        return whole
-
-    def forget(self, number: int) -> None:
-        """Forget the first ``number`` observations, and every attempt but the current one."""
-        del self.observations[:number]
-        del self.attempts.begun[:-1]
-        self.incomplete = True
-
-    def carried(self, line: Line, stamp: Stamp) -> None:
-        """Take what a framing says besides: the host, and a time after the line was written."""
-        if line.host is not None:
-            self.host = line.host
-        if line.received_ns is not None and stamp.domain is ClockDomain.BOOTTIME:
-            latest_zero_ns = line.received_ns - stamp.lo_ns
-            self.dates_assumed = line.assumed
-            self.latest_zero_ns = (
-                latest_zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, latest_zero_ns)
-            )
-
-    @property
-    def corrected(self) -> Callable[[Observation], Observation] | None:
-        """What to do to the observations once it is known which release wrote them; None for nothing."""
-        return exact if self.releases.last <= _LAST_ADAPTIVE else None
-
-    def narrow(self, meaning: Meaning, record: Record) -> None:
-        """Note that only some releases print this, unless that leaves none (a patched build)."""
-        if meaning.releases is not ALL:
-            self._narrow(meaning.releases)
-        if record.releases is not ALL:
-            self._narrow(record.releases)
-        if meaning.variant is not None:
-            self.variants.add(meaning.variant)
-
-    def _narrow(self, releases: Releases) -> None:
-        known = self.releases
-        if releases.first > known.first or releases.last < known.last:
-            self.releases = known & releases or known
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,6 +58,34 @@ class _OneProcess:
     tables: DirtyTables
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    starts: set[str | None] = field(default_factory=set)
+    """The events, and None for the line with the version, that said that it started."""
+
+    def add(self, seen: Observation, word: LastWord | None, *, late: bool) -> None:
+        """Add a row of a table, or what comes while one is open, or a line that is stamped before another."""
+        process = self.process
+        row = seen.kind is _TABLE
+        if late and row and seen.thread not in self.tables.open and not process.incomplete:
+            process.order.insert_row(seen, process.releases)
+            return
+        for each in self.tables.add_late(seen) if late and not row else self.tables.add(seen):
+            if each is not seen:
+                process.add(each)
+            elif late and not process.incomplete:
+                process.order.insert(seen, word, process.releases)
+            else:
+                process.add(seen, word)
+
+    def is_own_start(self, stamp: Stamp, meaning: Meaning) -> bool:
+        """Return whether a line that says that a process started says it of this one, and merely stands too late."""
+        return (
+            meaning.event not in self.starts
+            and all(
+                stamp.ns <= seen.stamp.ns or seen.kind is _STARTED
+                for seen in islice(self.process.observations, _MOST_BEFORE_START + 1)
+            )
+            and len(self.process.observations) <= _MOST_BEFORE_START
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,8 +106,10 @@ class LogWriters:
         stamp = record.stamp
         track, over = self._track(stamp, meaning)
         process = track.process
+        late = stamp.ns < process.last_ns
         if stamp.ns > process.last_ns:
             process.last_ns = stamp.ns
+            track.process.order.in_order()
         elif stamp.error_ns <= _EXACT_NS and record.text in track.recent:
             return over
         track.recent.append(record.text)
@@ -176,14 +120,15 @@ class LogWriters:
         kind = seen.kind
         if kind is _STARTED:
             process.started = True
+            track.starts.add(meaning.event)
             process.version = seen.word("version") or process.version
         else:
             process.begun = True
-        if kind is _TABLE or track.tables.open:
-            for each in track.tables.add(seen):
-                process.add(each, meaning.last_word if each is seen else None)
+        if late or kind is _TABLE or track.tables.open:
+            track.add(seen, meaning.last_word, late=late)
         else:  # as `add` does; this is the place that every line comes by
             process.observations.append(seen)
+            process.words.append(meaning.last_word)
             process.attempts.take(seen, meaning.last_word, process.releases)
         if kind is _EXITED:
             over = (*over, _finished(track))
@@ -215,12 +160,14 @@ class LogWriters:
             self.current = None if starts else self._other(stamp, -1)
             return self.current or self._new(stamp), _NOBODY
         process = track.process
-        begins = starts and process.begun
+        begins = starts and process.begun and not track.is_own_start(stamp, meaning)
         gap = stamp.ns - process.last_ns
         if stamp.domain is not process.domain:
             begins = True
         elif stamp.domain is _BOOTTIME and not begins:
             if -_RESTART_NS <= gap <= _NEAR_NS:
+                return track, _NOBODY
+            if gap < 0 and not process.taken_in_turns and track.process.order.is_late(stamp, meaning.kind):
                 return track, _NOBODY
             other = self._other(stamp, gap)
             if other is not None:

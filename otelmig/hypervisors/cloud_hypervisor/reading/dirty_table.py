@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -12,12 +13,26 @@ if TYPE_CHECKING:
 
     from otelmig.migration.observation import Observation
 
-__all__ = ["DirtyTables", "dirty_bytes"]
+__all__ = ["DirtyTables", "dirty_bytes", "table_of"]
+
+
+def table_of(*rows: Observation) -> Observation:
+    """Return the table that consists of these rows, or of a table and more of its rows."""
+    reading = _Reading(first=rows[0], last=rows[0])
+    for row in rows:
+        reading.take(row)
+    return reading.whole()
 
 
 def dirty_bytes(sizes: Iterable[bytes]) -> int:
     """Return the sum of what rows print in KiB, in bytes."""
     return sum(map(_KIB.__getitem__, sizes)) << 10
+
+
+def _size_of(row: Observation) -> tuple[int, int]:
+    """Return the bytes and the number of ranges of a row, or of several that were taken together."""
+    size, ranges = row.number("dirty_bytes"), row.number("ranges")
+    return size or 0, int(row.word("part") == "range") if ranges is None else ranges
 
 
 class _Numbers(dict[bytes, int]):
@@ -30,6 +45,8 @@ class _Numbers(dict[bytes, int]):
         return number
 
 
+_MOST_LATE: Final = 4
+"""At most this many rows of a table stand before a line that ends the table before them."""
 _MOST_NUMBERS: Final = 1 << 14
 """At most this many numbers are remembered."""
 _KIB: Final = _Numbers()
@@ -54,11 +71,21 @@ class DirtyTables:
             return [reading.whole(), seen]
         if reading is None:
             reading = self.open[seen.thread] = _Reading(first=seen, last=seen)
-        size, ranges = seen.number("dirty_bytes"), seen.number("ranges")
-        reading.last = seen
-        reading.size += size or 0
-        reading.ranges += (seen.word("part") == "range") if ranges is None else ranges
+        reading.take(seen)
         return []
+
+    def add_late(self, seen: Observation) -> list[Observation]:
+        """Return what is complete once ``seen`` is known, no row of a table: it may stand after rows of a later one."""
+        reading = self.open.get(seen.thread)
+        if reading is None or seen.stamp.ns >= reading.last.stamp.ns:
+            return self.add(seen)
+        if seen.stamp.ns < (reading.first.since or reading.first.stamp).ns:
+            return [seen]
+        later = reading.without_later(seen.stamp.ns)
+        complete = self.add(seen)
+        for row in later:
+            self.add(row)
+        return complete
 
     def flush(self) -> list[Observation]:
         """Return whatever is still open."""
@@ -75,6 +102,30 @@ class _Reading:
     last: Observation
     size: int = 0
     ranges: int = 0
+    recent: deque[Observation] = field(default_factory=lambda: deque(maxlen=_MOST_LATE))
+
+    def take(self, seen: Observation) -> None:
+        """Add a row, or several that were taken together."""
+        size, ranges = _size_of(seen)
+        if seen.stamp.ns >= self.last.stamp.ns:
+            self.last = seen
+        self.size += size
+        self.ranges += ranges
+        self.recent.append(seen)
+
+    def without_later(self, ns: int) -> list[Observation]:
+        """Take out the latest rows that are stamped after ``ns``: what stands there in truth ends the table."""
+        later = [row for row in self.recent if row.stamp.ns > ns]
+        rows = [row for row in self.recent if row.stamp.ns <= ns]
+        if not rows:
+            return []
+        self.recent = deque(rows, maxlen=_MOST_LATE)
+        self.last = rows[-1]
+        for row in later:
+            size, ranges = _size_of(row)
+            self.size -= size
+            self.ranges -= ranges
+        return later
 
     def whole(self) -> Observation:
         """Return all of it as one observation, at its last line's time, in its first line's place."""

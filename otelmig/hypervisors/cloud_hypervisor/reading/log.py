@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
-    from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogProcess
+    from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
     from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record, RecordReader
     from otelmig.inputs import Line, LineFilter, Stream
@@ -113,8 +113,8 @@ class LogLines:
 
     def _leave_open(self, line: Line, process: LogProcess, texts: RecordTexts | CrashReport) -> None:
         """Remember that the record which began with ``line`` may go on with the next one."""
-        seen = process.observations[-1]
-        if seen.where == line.where:  # else the line was a copy of another
+        seen = process.latest(line.where)
+        if seen is not None:  # else the line was a copy of another
             self._open_records[line.writer] = _OpenRecord(process=process, observation=seen, texts=texts)
 
     def _writer(self, line: Line, record: Record) -> LogWriters:

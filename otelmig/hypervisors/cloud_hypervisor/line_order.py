@@ -1,0 +1,173 @@
+"""Lines that stand out of order, put where their own stamps place them.
+
+Threads race for the lock of the log with their stamps already taken, and what ships a log may reorder lines. A line is
+taken at once, wherever it belongs: what it changes of the lines before it is done again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, OF_MIGRATIONS
+from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import table_of
+from otelmig.migration.stamp import ClockDomain
+from otelmig.units import MILLISECOND_NS, SECOND_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
+    from otelmig.migration.observation import Observation
+    from otelmig.migration.stamp import Stamp
+
+__all__ = ["Order"]
+
+_WINDOW_NS: Final = 50 * MILLISECOND_NS
+"""A line stands out of order by at most this (12 ms is the most seen), or by few lines."""
+_MOST_PASSED: Final = 4
+"""A line that stands at most so many lines too late may be stamped longer before them."""
+_LONGEST_NS: Final = 120 * SECOND_NS
+"""At most this long before them: two processes that write to one log usually started longer apart."""
+_MOST_IN_WINDOW: Final = 1 << 10
+"""At most this many lines are passed in the window."""
+_ONE_STAMP_NS: Final = MILLISECOND_NS
+"""What ships a log gives lines this close one stamp, and may give them in any order."""
+_MOST_REPEATED: Final = 1 << 16
+"""At most this many lines, and four for each line of the process, are taken again."""
+_BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
+
+
+@dataclass(slots=True)
+class Order:
+    """The order of one process's lines."""
+
+    observations: list[Observation]
+    words: list[LastWord | None]
+    """Whose last word each observation is."""
+    attempts: Attempts
+    moved: int = 0
+    """How many lines stood after later lines of their own thread, or by more than threads race for."""
+    most_late: tuple[int, Observation | None] = (0, None)
+    """The latest of them, after the time by which it stood too late."""
+    _moved: Observation | None = None
+    """The line that was put back since the last one that stood in order."""
+    _set_back: bool = False
+    """Whether the lines since then stay back, by a wall clock: it was set."""
+    _repeated: int = 0
+    """How many lines were taken again."""
+
+    def in_order(self) -> None:
+        """Note that a line is not stamped before any that stands before it."""
+        self._moved = None
+        self._set_back = False
+
+    def is_late(self, stamp: Stamp, kind: str) -> bool:
+        """Return whether a line that is stamped long before the last one is of the same process all the same.
+
+        It stands few lines too late, and fits between lines that are there; or it begins what they go on with.
+        """
+        at = self._place(stamp)
+        if at is None:
+            return False
+        return at > 0 or (kind in _BEGINS and not any(seen.kind in _BEGINS for seen in self.observations))
+
+    def insert(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
+        """Add a line that is stamped before one that is there: where it belongs, or at the end if it stays back."""
+        at = self._place(seen.stamp)
+        if at is not None and seen.stamp.domain is ClockDomain.REALTIME and self._shows_setting(seen.stamp, at):
+            at = None
+        if at is None or self._contradicts(seen, word, at, releases):
+            self.observations.append(seen)
+            self.words.append(word)
+            self.attempts.take(seen, word, releases)
+            return
+        passed = self.observations[at:]
+        late_ns = max((other.stamp.ns for other in passed), default=seen.stamp.ns) - seen.stamp.ns
+        if late_ns > _WINDOW_NS or any(other.thread == seen.thread for other in passed):
+            self.moved += 1
+            self.most_late = max(self.most_late, (late_ns, seen), key=lambda item: item[0])
+        self._moved = seen
+        self.observations.insert(at, seen)
+        self.words.insert(at, word)
+        self._repeat(releases)
+
+    def insert_row(self, row: Observation, releases: Releases) -> None:
+        """Add a row of a dirty table that comes after a later line: to its table, if that is there."""
+        at = self._place(row.stamp)
+        table = self.observations[at - 1] if at else None
+        if at is None or table is None or table.kind is not Kind.DIRTY_TABLE or table.thread != row.thread:
+            self.insert(table_of(row), None, releases)
+        else:
+            self.observations[at - 1] = table_of(table, row)
+            self._repeat(releases)
+
+    def _contradicts(self, seen: Observation, word: LastWord | None, at: int, releases: Releases) -> bool:
+        """Return whether the order of the log makes more sense than that of the stamps: then this stamp is wrong."""
+        if at == len(self.observations):
+            return False
+        self._repeated += 2 * len(self.observations)
+        by_stamps, as_logged = (
+            _sense(
+                [*self.observations[:place], seen, *self.observations[place:]],
+                [*self.words[:place], word, *self.words[place:]],
+                releases,
+            )
+            for place in (at, len(self.observations))
+        )
+        return as_logged > by_stamps
+
+    def _place(self, stamp: Stamp) -> int | None:
+        """Return where a line that is stamped so belongs; None if that is too far from the end."""
+        observations, end = self.observations, len(self.observations)
+        if self._repeated + end > _MOST_REPEATED + 4 * end:
+            return None
+        at, latest_ns = end, stamp.ns
+        while at and observations[at - 1].stamp.ns > stamp.ns:
+            at -= 1
+            latest_ns = max(latest_ns, observations[at].stamp.ns)
+            if end - at > _MOST_IN_WINDOW:
+                return None
+        late_ns = latest_ns - stamp.ns
+        near = late_ns <= _WINDOW_NS or (end - at <= _MOST_PASSED and late_ns <= _LONGEST_NS)
+        return at if near else None
+
+    def _shows_setting(self, stamp: Stamp, at: int) -> bool:
+        """Return whether a wall clock was set back, rather than a line put out of order."""
+        if at == len(self.observations):
+            return False
+        elapsed, later = stamp.elapsed, self.observations[at].stamp
+        if elapsed is not None and later.elapsed is not None:
+            if elapsed.lo_ns > later.elapsed.hi_ns:
+                return True
+            if elapsed.hi_ns < later.elapsed.lo_ns:
+                return False
+        moved = self._moved
+        if moved is not None and stamp.ns >= moved.stamp.ns and later.ns - stamp.ns > _ONE_STAMP_NS:
+            self._set_back = True
+            self._put_at_end(moved)
+        return self._set_back
+
+    def _put_at_end(self, seen: Observation) -> None:
+        """Undo that a line was put back: what follows it stays back, too."""
+        self._moved = None
+        at = next(at for at in reversed(range(len(self.observations))) if self.observations[at] is seen)
+        self.observations.append(self.observations.pop(at))
+        self.words.append(self.words.pop(at))
+
+    def _repeat(self, releases: Releases) -> None:
+        self._repeated += len(self.observations)
+        self.attempts.repeat(self.observations, self.words, releases)
+
+
+def _sense(
+    observations: Sequence[Observation], words: Sequence[LastWord | None], releases: Releases
+) -> tuple[int, int]:
+    """Return how much sense an order makes: by fewer attempts, then by more lines of migrations that belong to one."""
+    attempts = Attempts()
+    for seen, word in zip(observations, words, strict=True):
+        attempts.take(seen, word, releases)
+    own = sum(seen.kind in OF_MIGRATIONS for attempt in attempts.begun for seen in attempt.observations)
+    return -len(attempts.begun), own
