@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import Fit
     from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
     from otelmig.migration.observation import Observation
+    from otelmig.migration.stamp import Stamp
 
 __all__ = [
     "BesideLogs",
@@ -145,8 +146,17 @@ def _corrected(log: LogProcess) -> Sequence[Observation]:
 
 def process_of_log(log: LogProcess, observations: Sequence[Observation] | None = None) -> Process:
     """Return the process that wrote ``log``, as it is known by now; ``observations`` are its own, corrected."""
-    assumed = log.assumed if log.domain is ClockDomain.REALTIME else log.dates_assumed
+    stamped = log.stamped
+    domain = ClockDomain.BOOTTIME if stamped.by_another else log.domain
+    # times of receipt that the lines themselves have lack nothing
+    no_wall_clock = () if stamped.by_another else log.dates_assumed
+    assumed = log.assumed if domain is ClockDomain.REALTIME else no_wall_clock
     notes = []
+    if stamped.by_another:
+        notes.append(
+            f"{log.name}: the wall-clock times of its lines are not the hypervisor's, whose own time on "
+            f"{stamped.contradicted} lines contradicts them: they say when a line was received, at most"
+        )
     if log.taken_in_turns:
         notes.append(f"{log.name}: several processes write to this log; their lines were told apart by their times")
     notes += [f"{log.name}: its times have {each}" for each in assumed]
@@ -156,13 +166,13 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         system=SYSTEM,
         name=log.name,
         inputs=(log.stream.key,),
-        domain=log.domain,
+        domain=domain,
         version=log.version,
         releases_text=", ".join([str(releases), *sorted(log.variants)]),
-        last_ns=log.last_ns,
+        last_ns=log.last_ns if stamped.last is None or not stamped.by_another else _elapsed_ns(stamped.last),
         last_written_ns=log.stream.mtime_ns,
         shared_log=None if log.taken_in_turns else f"{log.stream.key}\n{log.writer}",
-        latest_zero_ns=log.latest_zero_ns,
+        latest_zero_ns=stamped.latest_zero_ns if stamped.by_another else log.latest_zero_ns,
         host=log.host,
         assumed=assumed,
         doubts=tuple(_out_of_order(log)),
@@ -175,6 +185,10 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         releases=releases,
         log=log,
     )
+
+
+def _elapsed_ns(stamp: Stamp) -> int:
+    return stamp.ns if stamp.elapsed is None else stamp.elapsed.ns
 
 
 def _out_of_order(log: LogProcess) -> Iterator[str]:

@@ -114,6 +114,8 @@ class LogWriters:
             return over
         track.recent.append(record.text)
         process.narrow(meaning, record)
+        if stamp.domain is not _BOOTTIME:
+            process.stamped.take(stamp)
         if line.host is not None or line.received_ns is not None:
             process.carried(line, stamp)
         seen = observation_of(line, record, meaning, track.vocabulary, reader)

@@ -11,6 +11,7 @@ from otelmig.hypervisors.cloud_hypervisor.line_order import Order
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,11 +24,67 @@ if TYPE_CHECKING:
     from otelmig.migration.observation import Observation, Value
     from otelmig.migration.stamp import Stamp
 
-__all__ = ["LogProcess"]
+__all__ = ["LogProcess", "StampedTwice"]
 
 _RECENT: Final = 64
 """Observations among which one that changes is looked for."""
+_LONGEST_WAIT_NS: Final = 20 * MILLISECOND_NS
+"""The wall clock is read at most so much later than the time since start (12 ms is the most seen)."""
+_FASTEST_SLEW: Final = 5
+"""A clock is slewed by less than one part of so many."""
 _LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
+
+
+@dataclass(slots=True)
+class StampedTwice:
+    """Whether the wall-clock times of a process's lines are its own, by its time since start on the same lines.
+
+    A clock that is set leaves the two apart once. Whoever puts times in front of lines that were written long before,
+    or come in bursts, leaves them apart throughout.
+    """
+
+    telling: int = 0
+    """Lines that were written so long after the one before that both times must show it."""
+    contradicted: int = 0
+    """Those of which the wall-clock time does not."""
+    once: int = 0
+    """Lines with one time only."""
+    last: Stamp | None = None
+    """The last stamp with both."""
+    latest_zero_ns: int | None = None
+    """When the process can have started at the latest, if the wall-clock times say when its lines were received."""
+
+    @property
+    def by_another(self) -> bool:
+        """Whether they are another's: whoever carried the lines put them there."""
+        return self.contradicted > 1 and 2 * self.contradicted > self.telling and not self.once
+
+    def take(self, stamp: Stamp) -> None:
+        """Compare the times of the next line with those of the one before."""
+        elapsed = stamp.elapsed
+        if elapsed is None:
+            self.once += 1
+            return
+        zero_ns = stamp.hi_ns - elapsed.lo_ns
+        self.latest_zero_ns = zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, zero_ns)
+        last, self.last = self.last, stamp
+        if last is None or last.elapsed is None:
+            return
+        between_ns, apart_ns = elapsed.ns - last.elapsed.ns, stamp.ns - last.ns
+        blur_ns = elapsed.error_ns + last.elapsed.error_ns + stamp.error_ns + last.error_ns
+        allowed_ns = _LONGEST_WAIT_NS + blur_ns + max(between_ns, 0) // _FASTEST_SLEW
+        apart = abs(apart_ns - between_ns) > allowed_ns
+        if apart or between_ns > allowed_ns:
+            self.telling += 1
+            self.contradicted += apart
+
+
+def by_own_time(seen: Observation) -> Observation:
+    """Return ``seen`` at the time since start that its line prints."""
+    own, since = seen.stamp.elapsed, seen.since
+    if own is None:
+        return seen
+    return seen._replace(stamp=own, since=None if since is None else since.elapsed)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +123,7 @@ class LogProcess:
     incomplete: bool = False
     """Whether its earliest observations were forgotten: then nothing can be joined with it any more."""
     order: Order = field(init=False)
+    stamped: StampedTwice = field(default_factory=StampedTwice)
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
     domain: ClockDomain = ClockDomain.BOOTTIME
@@ -115,7 +173,9 @@ class LogProcess:
 
     @property
     def corrected(self) -> Callable[[Observation], Observation] | None:
-        """What to do to the observations once it is known which release wrote them; None for nothing."""
+        """What to do to the observations once it is known who stamped them, and of which release; None for nothing."""
+        if self.stamped.by_another:
+            return by_own_time
         return exact if self.releases.last <= _LAST_ADAPTIVE else None
 
     def narrow(self, meaning: Meaning, record: Record) -> None:
