@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import OF_EVENTS
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, ENDINGS
+from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import LATEST_WRITE_NS, OF_EVENTS
 from otelmig.migration.stamp import COARSE_NS, ClockDomain, Stamp
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from otelmig.migration.observation import Observation
 
 __all__ = ["merged"]
+
+_BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 
 
 def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit) -> tuple[Observation, ...]:
@@ -32,11 +35,37 @@ def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit
         else:
             result.append(seen)
     for event in on_clock.values():
-        at = len(result)
-        while at and result[at - 1].stamp.ns > event.stamp.ns:
-            at -= 1
-        result.insert(at, event)
+        at = _place(result, event)
+        result.insert(at, event if not (shift.same and at) else _with_its_line(event, result[at - 1]))
     return tuple(result)
+
+
+def _with_its_line(event: Observation, before: Observation) -> Observation:
+    """Return an event whose line is missing from a log that has such lines: its time includes when the line was.
+
+    What is missing must not make anything narrower: a line is written before its event is stamped.
+    """
+    hi_ns = event.stamp.hi_ns
+    lo_ns = min(event.stamp.lo_ns, max(event.stamp.lo_ns - LATEST_WRITE_NS, before.stamp.lo_ns))
+    error_ns = (hi_ns - lo_ns + 1) // 2
+    return event._replace(stamp=event.stamp._replace(ns=hi_ns - error_ns, error_ns=error_ns))
+
+
+def _place(log: Sequence[Observation], event: Observation) -> int:
+    """Return where an event belongs by its time; the first of an attempt as early, its last as late as that may be.
+
+    Its time is known to within the shift only, so it may seem to lie after what it must come before.
+    """
+    at = len(log)
+    while at and log[at - 1].stamp.ns > event.stamp.ns:
+        at -= 1
+    if event.kind in _BEGINS:
+        while at and log[at - 1].stamp.hi_ns >= event.stamp.lo_ns and log[at - 1].kind not in _BEGINS | ENDINGS:
+            at -= 1
+    elif event.kind in ENDINGS:
+        while at < len(log) and log[at].stamp.lo_ns <= event.stamp.hi_ns and log[at].kind not in _BEGINS:
+            at += 1
+    return at
 
 
 def _on_log_clock(event: Observation, shift: Fit, domain: ClockDomain) -> Observation:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from otelmig.migration.observation import Observation, Value
 
-__all__ = ["OF_EVENTS", "Fit", "fit", "fit_what_is_there"]
+__all__ = ["LATEST_WRITE_NS", "OF_EVENTS", "Fit", "fit", "fit_what_is_there"]
 
-_LATEST_WRITE_NS: Final = 100 * 10**6
+LATEST_WRITE_NS: Final = 100 * 10**6
 """An event is stamped within this time after its line was (31 ms is the most seen)."""
 _LATEST_MONITOR_NS: Final = 10 * 10**9
 """The monitor is installed within this time after the logger (some milliseconds are usual)."""
@@ -112,8 +112,8 @@ def fit_what_is_there(log: Sequence[Observation], events: Sequence[Observation],
     same = {pair.line: pair.event for pair in (*found.certain, *found.uncertain)}
     middle = (found.lo_ns + found.hi_ns) // 2
     # what lies before the beginning of either, or after its end, is not to be expected in it
-    first = max(log[0].stamp.ns, events[0].stamp.ns + middle) + _LATEST_WRITE_NS
-    last = min(log[-1].stamp.ns, events[-1].stamp.ns + middle) - _LATEST_WRITE_NS
+    first = max(log[0].stamp.ns, events[0].stamp.ns + middle) + LATEST_WRITE_NS
+    last = min(log[-1].stamp.ns, events[-1].stamp.ns + middle) - LATEST_WRITE_NS
     told = set(same.values())
     whole = Fit(
         lo_ns=found.lo_ns,
@@ -183,7 +183,7 @@ def _pair(
 ) -> Pair:
     """Return the shifts by which an event is stamped after its line, and before the next line of its thread."""
     own, stamp = log[line].stamp, events[event].stamp
-    latest_ns = own.hi_ns + _LATEST_WRITE_NS
+    latest_ns = own.hi_ns + LATEST_WRITE_NS
     after = following.get(id(log[line]))
     if after is not None:
         latest_ns = min(after.stamp.hi_ns, latest_ns)
