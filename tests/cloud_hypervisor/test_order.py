@@ -7,7 +7,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from feeding import feed, inputs_of, new_reader, unfiltered
+from feeding import feed, finished_sides, inputs_of, new_reader, unfiltered
+from trace_invariants import CORPUS
 
 from otelmig.clock.clock_step import steps_seen_in
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
@@ -15,16 +16,19 @@ from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.line_order import Order
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.inputs.line import Head, Line, Stream, Where
+from otelmig.inputs.opening import open_inputs
 from otelmig.migration.observation import Observation
 from otelmig.migration.stamp import ClockDomain, Stamp
 from otelmig.trace.doubt import doubts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from feeding import Fed
 
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord
+    from otelmig.inputs import InputLog
     from otelmig.migration.side import Side
 
 _RECORDINGS: Final = ("v48.0-basic", "v51.1-basicv", "v52.0-twohosts-connections", "v53.0-retry", "v53.0-wallclock")
@@ -165,3 +169,22 @@ def test_reordering_costs_a_bounded_number_of_steps() -> None:
         order.insert(seen, None, ALL)
     assert order._repeated <= (1 << 16) + 4 * len(observations)  # noqa: SLF001 - what is counted is nobody's business
     assert len(observations) == 40_000
+
+
+def test_events_out_of_order(tmp_path: Path) -> None:
+    """Objects of an event stream that changed places: the same attempt, by the stream alone."""
+    data = (CORPUS / "v53.0-basicv" / "source.events.json").read_bytes()
+    events = [event for event in data.split(b"\n\n") if event.strip()]
+    path = tmp_path / "source.events.json"
+    path.write_bytes(data)
+    whole = _told(finished_sides(_inputs(path)))
+    for at in range(len(events) - 1):
+        changed = [*events[:at], events[at + 1], events[at], *events[at + 2 :]]
+        path.write_bytes(b"".join(event + b"\n\n" for event in changed))
+        assert _told(finished_sides(_inputs(path))) == whole, at
+
+
+def _inputs(path: Path) -> list[InputLog]:
+    inputs, errors, _ = open_inputs([path])
+    assert not errors
+    return inputs

@@ -75,11 +75,15 @@ class Order:
         return at > 0 or (kind in _BEGINS and not any(seen.kind in _BEGINS for seen in self.observations))
 
     def insert(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
-        """Add a line that is stamped before one that is there: where it belongs, or at the end if it stays back."""
+        """Add a line where its stamp places it, be it at the end; at the end, too, if it stays back."""
         at = self._place(seen.stamp)
-        if at is not None and seen.stamp.domain is ClockDomain.REALTIME and self._shows_setting(seen.stamp, at):
+        if (
+            at is not None
+            and seen.stamp.domain is ClockDomain.REALTIME
+            and self._shows_setting(seen.stamp, at, releases)
+        ):
             at = None
-        if at is None or self._contradicts(seen, word, at, releases):
+        if at is None or at == len(self.observations) or self._contradicts(seen, word, at, releases):
             self.observations.append(seen)
             self.words.append(word)
             self.attempts.take(seen, word, releases)
@@ -106,8 +110,6 @@ class Order:
 
     def _contradicts(self, seen: Observation, word: LastWord | None, at: int, releases: Releases) -> bool:
         """Return whether the order of the log makes more sense than that of the stamps: then this stamp is wrong."""
-        if at == len(self.observations):
-            return False
         self._repeated += 2 * len(self.observations)
         by_stamps, as_logged = (
             _sense(
@@ -134,7 +136,7 @@ class Order:
         near = late_ns <= _WINDOW_NS or (end - at <= _MOST_PASSED and late_ns <= _LONGEST_NS)
         return at if near else None
 
-    def _shows_setting(self, stamp: Stamp, at: int) -> bool:
+    def _shows_setting(self, stamp: Stamp, at: int, releases: Releases) -> bool:
         """Return whether a wall clock was set back, rather than a line put out of order."""
         if at == len(self.observations):
             return False
@@ -148,6 +150,7 @@ class Order:
         if moved is not None and stamp.ns >= moved.stamp.ns and later.ns - stamp.ns > _ONE_STAMP_NS:
             self._set_back = True
             self._put_at_end(moved)
+            self._repeat(releases)
         return self._set_back
 
     def _put_at_end(self, seen: Observation) -> None:

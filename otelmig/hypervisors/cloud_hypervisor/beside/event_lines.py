@@ -9,6 +9,7 @@ from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import EventParser, MonitorEvent
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.line_order import Order
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT
 from otelmig.hypervisors.cloud_hypervisor.releases import since
 from otelmig.migration.observation import Observation
@@ -37,12 +38,17 @@ class EventProcess:
     key: str
     stream: Stream
     observations: list[Observation] = field(default_factory=list)
+    """In the order of their stamps, as far as events stand out of order by little."""
     attempts: Attempts = field(default_factory=Attempts)
+    order: Order = field(init=False)
     begun: bool = False
     """Whether any event was read, whatever it says."""
     incomplete: bool = False
     """Whether its earliest events were forgotten: then it can be joined with no log any more."""
     _vocabulary: Vocabulary = field(default_factory=Vocabulary)
+
+    def __post_init__(self) -> None:
+        self.order = Order(self.observations, [], self.attempts)
 
     def take(self, event: MonitorEvent) -> None:
         """Add what ``event`` says, if it says anything."""
@@ -58,8 +64,11 @@ class EventProcess:
             text=event.text,
             values=form.values(event.properties),
         )
-        self.observations.append(seen)
-        self.attempts.take(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
+        if self.incomplete:
+            self.observations.append(seen)
+            self.attempts.take(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
+        else:
+            self.order.insert(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
 
 
 @dataclass(slots=True, kw_only=True)
