@@ -60,6 +60,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/export.py
 
 # the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
+# (lost lines, control characters, halves of surrogate pairs and prefixes among them)
 fuzz: $(VENV)/.test
 	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/cloud_hypervisor/test_cuts.py tests/cloud_hypervisor/test_damaged_stamps.py \
 		tests/cloud_hypervisor/test_stamps.py tests/clock/test_bounds.py tests/clock/test_conflict.py \

@@ -22,6 +22,9 @@ __all__ = ["Run", "check_run", "run_command", "within"]
 
 _EXIT_CODES: Final = {"trace": (0, 2, 4), "doctor": (0, 2, 4)}
 _ACCOUNT: Final = re.compile(r"\d+ migrations? found\b.*\blines? not understood\b")
+_CONTROLS: Final = re.compile(
+    r"[^\n -~\xa0-\u061b\u061d-\u200d\u2010-\u2027\u2030-\u2065\u206a-\ud7ff\ue000-\U0010ffff]"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ def check_run(run: Run, command: str) -> None:
     assert not run.raised, run.raised
     assert "Traceback" not in run.stderr, run.stderr[-500:]
     assert "internal error" not in run.stderr, run.stderr[-500:]
+    controls = set(_CONTROLS.findall(run.stdout + run.stderr))
+    assert not controls, f"what a terminal may obey is printed: {sorted(map(ascii, controls))}"
     assert run.code in _EXIT_CODES[command], f"exit code {run.code}: {run.stderr[-300:]}"
     if command == "trace":
         last = run.stderr.removesuffix("\n").rpartition("\n")[2]

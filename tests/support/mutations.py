@@ -28,6 +28,24 @@ _NUMBER: Final = re.compile(rb"\d+(?:\.\d+)?")
 _STAMP: Final = re.compile(
     rb"\d+\.\d{6}(?=(?:ns|\xc2\xb5s|ms|s): )|(?<=T)\d\d:\d\d:\d\d\.\d{6}(?=Z)|(?<=: )\d+(?=,?\n)"
 )
+_INSIDE: Final = re.compile(rb"(?<=[A-Za-z] )(?=[A-Za-z])")
+_CONTROLS: Final = (
+    *(
+        b"\x1b[2J",
+        b"\x1b]0;title\x07",
+        b"\x1b[31mred",
+        b"\x00",
+        b"\x08\x08",
+        b"\x7f",
+        b"\x0b",
+        b"\x0c",
+        b"\x1c\x1d\x1e",
+    ),
+    *(
+        text.encode()
+        for text in ("\x9b2J", "\x9d0;x\x9c", "\x85", "\u202egnol", "\u2066", "\u2028", "\u200f", "\ufeff")
+    ),
+)
 _WORD: Final = re.compile(rb"[A-Za-z]{2,}")
 _RECORD: Final = re.compile(
     rb"cloud-hypervisor: +(?P<boot>[\d.]+)s: <(?P<thread>[^>]+)> (?P<level>[A-Z]+):(?P<location>\S+) -- (?P<msg>.*)"
@@ -64,6 +82,8 @@ _PREFIXES: Final = tuple(
         *("Nov 23 15:30:06 host cloud-hypervisor[12]:", "<30>Nov 23 15:30:06 host ch[1]:", "[  12.000001] host ch[1]:"),
         *("2026-11-23T15:30:06.123456789Z stderr F", "2026-11-23T15:30:06.123456789+01:00 stdout P", "[pod/vm-0/vmm]"),
         *("<30>1 2026-11-23T15:30:06.000001Z host ch 12 - -", "2026-11-23T15:30:06.000001+01:00 host ch[12]:", "vm  |"),
+        *("2026-11-23T15:30:06.1234567Z", "[2026-11-23T15:30:06.123Z]", "build\tRun tests\t2026-11-23T15:30:06.1Z"),
+        *("   ", ">", ">>", "|", "12:", "\x1b[32mINFO\x1b[0m", "\u202e"),
         *("Feb 30 25:61:61 host ch[12]:", "9999-99-99T99:99:99.999999999Z stderr F", '{"log":"', "-- Journal begins"),
     )
 )
@@ -90,6 +110,10 @@ _CARRIERS: Final[tuple[Callable[[bytes], bytes], ...]] = (
     partial(framings.journal_short, **_PROCESS),
     partial(framings.journal_json, **_JOURNAL),
     partial(framings.journal_export, **_JOURNAL),
+)
+_JSON_CARRIERS: Final[tuple[Callable[[bytes], bytes], ...]] = (
+    partial(framings.docker_json, began_ns=_BEGAN_NS),
+    partial(framings.journal_json, **_JOURNAL),
 )
 
 Recording = dict[str, bytes]
@@ -136,6 +160,29 @@ class Mutations:
         for _ in self._some(40) if data else ():
             changed[self._pick.randrange(len(data))] = self._pick.randrange(256)
         return bytes(changed)
+
+    def lost(self, data: bytes) -> bytes:
+        """A few lines that are missing, one by one: what a shipper or a full pipe loses."""
+        lines = _lines(data)
+        for _ in self._some(3) if lines else ():
+            del lines[self._pick.randrange(len(lines))]
+            if not lines:
+                break
+        return b"".join(lines)
+
+    def controls(self, data: bytes) -> bytes:
+        """What a terminal or a viewer would obey, inside the words of lines."""
+        return self._replaced(_WORD, data, _CONTROLS, self._pick.choice((0.002, 0.02, 0.2)))
+
+    def surrogates(self, data: bytes) -> bytes:
+        """Lines in JSON that say halves of surrogate pairs, which UTF-8 cannot, inside their texts."""
+        carry = self._pick.choice(_JSON_CARRIERS)
+        halves = (b"\\ud800", b"\\udc80", b"\\udfff\\ud800", b"\\u0000", b"\\u001b[31m", b"\\u202e")
+        try:
+            carried = carry(data[:LARGEST])
+        except (ValueError, OverflowError):
+            return data  # the times in it are none that could be carried
+        return self._replaced(_INSIDE, carried, halves, self._pick.choice((0.01, 0.2, 1.0)))
 
     def dropped(self, data: bytes) -> bytes:
         """Lines that are missing."""

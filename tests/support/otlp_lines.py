@@ -63,6 +63,7 @@ def _check_tree(spans: Mapping[str, dict[str, Any]]) -> None:
             assert elsewhere or link["spanId"] in spans, f"a link of {name} leads nowhere"
         for attribute in span["attributes"]:
             _check_value(attribute)
+        _check_texts(span)
         _check_ancestors(span, spans)
 
 
@@ -75,6 +76,18 @@ def _check_value(attribute: Mapping[str, Any]) -> None:
     assert len(value) == 1, f"{attribute['key']} has one value"
     if "intValue" in value:
         assert -(1 << 63) <= int(value["intValue"]) < 1 << 63, f"{attribute['key']} is no 64-bit number"
+
+
+def _check_texts(value: object) -> None:
+    """Assert that no text in a span controls a viewer."""
+    if isinstance(value, str):
+        assert value.isprintable(), f"{value!a} controls a viewer"
+    elif isinstance(value, dict):
+        for item in value.values():
+            _check_texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_texts(item)
 
 
 def _check_ancestors(span: dict[str, Any], spans: Mapping[str, dict[str, Any]]) -> None:
