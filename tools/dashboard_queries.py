@@ -194,11 +194,11 @@ MIGRATION: Final = (
         question="The parts of the downtime",
         text=_of_trace(
             SpanName.DOWNTIME,
-            names.VM_MIGRATION_DOWNTIME_FINAL_DELTA,
-            names.VM_MIGRATION_DOWNTIME_SNAPSHOT,
-            names.VM_MIGRATION_DOWNTIME_SEND,
-            names.VM_MIGRATION_DOWNTIME_COMPLETE,
-            names.VM_MIGRATION_DOWNTIME_UNACCOUNTED,
+            names.VM_MIGRATION_DOWNTIME_FINAL_DELTA_DURATION,
+            names.VM_MIGRATION_DOWNTIME_SNAPSHOT_DURATION,
+            names.VM_MIGRATION_DOWNTIME_SEND_DURATION,
+            names.VM_MIGRATION_DOWNTIME_COMPLETE_DURATION,
+            names.VM_MIGRATION_DOWNTIME_UNACCOUNTED_DURATION,
         ),
     ),
     Query(

@@ -39,17 +39,19 @@ _TYPES: Final = {"bool": "boolean"}
 _ENUMS: Final = (Role, Mode, Result, GuestLocation, ConvergenceReason, HostOrigin, LinkKind, Completeness)
 _EXAMPLES: Final = {
     names.HOST_NAME: "node-a",
+    names.VM_MIGRATION_SOURCE_HOST_NAME: "node-a",
+    names.VM_MIGRATION_DESTINATION_HOST_NAME: "node-b",
     names.VM_ID: "8f2b1c1e-7c1d-4a0e-9b43-2f4c7d1a9e10",
     names.VM_MIGRATION_ID: "job-4711",
     names.VM_MIGRATION_TIMEOUT_STRATEGY: "cancel",
     names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: "printed",
     names.VM_DEVICE_TYPE: "virtio-net",
-    names.OTELMIG_CLOCK_EVIDENCE_CONFLICT: ["source.log:12 before destination.log:9"],
-    names.OTELMIG_CLOCK_EVIDENCE_STEP: ["source.log:12", "source.log:13"],
+    names.OTELMIG_CLOCK_EVIDENCE_CONFLICTS: ["source.log:12 before destination.log:9"],
+    names.OTELMIG_CLOCK_EVIDENCE_STEPS: ["source.log:12", "source.log:13"],
     names.OTELMIG_PAIRING_DOUBT: "nothing names this pair",
     names.OTELMIG_EVIDENCE_DOUBTS: ["times go back by 12.000 ms at source.log:40: lines are damaged or mixed"],
 }
-"""Of texts that the recording does not have."""
+"""Values of texts that the recording does not have; a test names those that have none."""
 _EVENTS: Final = {
     EventName.VM_PAUSED: "The guest is said to be paused.",
     EventName.VM_RESUMED: "The guest is said to run again.",
