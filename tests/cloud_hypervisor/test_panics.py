@@ -138,6 +138,16 @@ def test_after_the_guest_ran(tmp_path: Path) -> None:
     assert received.error is None
 
 
+def test_while_the_guest_was_being_resumed(tmp_path: Path) -> None:
+    """A line that says that it ran may be lost: that the process died later is no proof that receiving failed."""
+    lines = "".join(line for line in _RESUMED.splitlines(keepends=True) if "resumed" not in line)
+    lines = "".join(line for line in lines.splitlines(keepends=True) if "finished" not in line)
+    trace = _one(tmp_path, destination_log=lines + _PANIC)
+    assert trace.root.attributes[names.VM_MIGRATION_RESULT] == Result.UNKNOWN
+    assert trace.root.attributes[names.ERROR_TYPE] == ErrorType.RESUME_FAILED
+    assert trace.root.error == _WORDS
+
+
 def test_a_panic_is_whole_either_way(tmp_path: Path) -> None:
     """Its message is the same whether a scan looks ahead or the lines come one by one."""
     (tmp_path / "destination.log").write_text(_RESTORING + _PANIC + _line(4.6, "VM exit event", "main"), newline="")

@@ -208,6 +208,8 @@ class Attempt:
             return Result.FAILURE
         if self._has(RECEIVED) or (Command.COMPLETE in commands and Kind.DEVICE_RESUMING in self.by_kind):
             return Result.SUCCESS
+        if Command.COMPLETE in commands or self._has((Kind.VM_RESUMING, Kind.DEVICE_RESUMING)):
+            return Result.UNKNOWN  # it was about to run the guest, and may have done so
         return Result.FAILURE if self._has((_CALL_FAILED, _KILLED)) else Result.UNKNOWN
 
     def _mode(self) -> Mode:

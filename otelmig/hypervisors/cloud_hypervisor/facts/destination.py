@@ -165,18 +165,17 @@ def _refused_call(attempt: AttemptLines) -> Refusal | None:
 
 
 def _death(attempt: AttemptLines) -> Refusal | None:
-    """Return what killed the destination before it had the guest."""
+    """Return what killed the destination before it was known to have the guest."""
     death = killed(attempt)
-    if death is None or attempt.result is not Result.FAILURE:
+    if death is None or attempt.result is Result.SUCCESS:
         return None
-    restoring = _restore(attempt).arrived is not None
-    return Refusal(
-        at=death.at,
-        text=f"killed by {death.by}",
-        error_type=ErrorType.RESTORE_FAILED if restoring else ErrorType.RECEIVE_FAILED,
-        of_request=False,
-        did="died",
-    )
+    error_type = ErrorType.RECEIVE_FAILED
+    if attempt.first(Kind.VM_RESUMING, Kind.DEVICE_RESUMING) is not None:
+        error_type = ErrorType.RESUME_FAILED
+    elif _restore(attempt).arrived is not None:
+        error_type = ErrorType.RESTORE_FAILED
+    text = f"killed by {death.by}"
+    return Refusal(at=death.at, text=text, error_type=error_type, of_request=False, did="died")
 
 
 def _error_type(seen: Observation) -> ErrorType:
