@@ -42,17 +42,19 @@ class BlockScan:
         """Yield the wanted lines of the next block, which ends at ``until``, in order."""
         search, markers = self._wanted.pattern.search, self._wanted.markers
         near, self._near = self._near, False
-        # three cursors: what is before ``position`` is done; the pattern matches next at ``start``, and a marker may
-        # stand between the two, at ``mark``
-        position = 0
+        # three cursors: what is before ``position`` is done; the pattern matches next at ``start``, and the next marker
+        # stands at ``mark``: at ``until`` if there is none in this block, before ``position`` if it is to be looked for
+        position, mark = 0, -1
         match = search(block, position, until)
         while True:
             start = until
             if match is not None:
                 start = match.start()
                 near = self._near = True
-            mark = _first(block, markers, position, start) if near else -1
-            if mark >= 0:
+            if near and mark < position:
+                mark = _first(block, markers, position, until)
+            marked = position <= mark < start
+            if marked:
                 at = stop = mark
             elif match is not None:
                 at, stop = match.span()
@@ -61,7 +63,7 @@ class BlockScan:
             begin = block.rfind(b"\n", position, at) + 1 or position
             end = block.find(b"\n", stop, until)
             end = until if end < 0 else end
-            if mark < 0 and match is not None and match.lastgroup is not None:
+            if not marked and match is not None and match.lastgroup is not None:
                 span = self._run(block, (begin, end, end + 1, _ALONE, begin), match, until)
                 position = span[2]
                 yield span
@@ -93,13 +95,12 @@ class BlockScan:
 
 
 def _first(block: bytearray, markers: Iterable[bytes], begin: int, end: int) -> int:
-    """Return where the first of ``markers`` stands in a part of ``block``; -1 if none does."""
-    first = -1
+    """Return where the first of ``markers`` stands in a part of ``block``; ``end`` if none does."""
     for marker in markers:
         at = block.find(marker, begin, end)
         if at >= 0:
-            first, end = at, at
-    return first
+            end = at
+    return end
 
 
 def every_line(block: bytearray, until: int) -> Iterator[Span]:
