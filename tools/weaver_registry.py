@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from document_parts import REPOSITORY
 from trace_invariants import CORPUS, traced
 
-from otelmig.migration.facts import ConvergenceReason
+from otelmig.migration.facts import ConvergenceReason, Fate
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import ATTRIBUTES, SCHEMA_URL, Completeness, GuestLocation, HostOrigin, LinkKind
@@ -36,7 +36,7 @@ _NOWHERE: Final = "https://otelmig.invalid/schemas"
 """Weaver wants to know where schemas are published: ours are not."""
 _STABILITY: Final = "development"
 _TYPES: Final = {"bool": "boolean"}
-_ENUMS: Final = (Role, Mode, Result, GuestLocation, ConvergenceReason, HostOrigin, LinkKind, Completeness)
+_ENUMS: Final = (Role, Mode, Result, GuestLocation, Fate, ConvergenceReason, HostOrigin, LinkKind, Completeness)
 _EXAMPLES: Final = {
     names.HOST_NAME: "node-a",
     names.VM_MIGRATION_SOURCE_HOST_NAME: "node-a",
@@ -46,6 +46,9 @@ _EXAMPLES: Final = {
     names.VM_MIGRATION_TIMEOUT_STRATEGY: "cancel",
     names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: "printed",
     names.VM_DEVICE_TYPE: "virtio-net",
+    names.VM_DEVICE_STATE: "StopCopy",
+    names.VM_MIGRATION_GUEST_CAUSE: "Guest likely triple-faulted",
+    names.OTELMIG_EVIDENCE_FATE: "destination.log:15",
     names.OTELMIG_CLOCK_EVIDENCE_CONFLICTS: ["source.log:12 before destination.log:9"],
     names.OTELMIG_CLOCK_EVIDENCE_STEPS: ["source.log:12", "source.log:13"],
     names.OTELMIG_PAIRING_DOUBT: "nothing names this pair",
@@ -59,6 +62,20 @@ _EVENTS: Final = {
     EventName.DEVICE_RESUMED: "A device of the guest is resumed.",
     EventName.CONVERGED: "The memory that is left can be sent with the guest paused.",
     EventName.FAILED: "The attempt failed.",
+    EventName.VCPU_WAITED_FOR: "The pause waits for the thread of a vCPU.",
+    EventName.DEVICE_STATE: "A passed-through device is told to change its state for the migration.",
+    EventName.DEVICE_RESET: "A passed-through device cannot say in which state it is, and is reset.",
+    EventName.DEVICE_LEFT: "A device is not resumed with the others.",
+    EventName.DISK_LOCKED: "A disk cannot be locked: somebody else still holds it.",
+    EventName.PAGER_FAILED: "Pages that the guest lacks cannot be fetched any more.",
+    EventName.NETWORK_NOT_TOLD: "The network was not told that the guest is on another host.",
+    EventName.CLOCK_NOT_SET: "The clock of a vCPU could not be set as it was on the source.",
+}
+_EVENT_ATTRIBUTES: Final = {
+    EventName.DEVICE_PAUSED: (names.VM_DEVICE_TYPE,),
+    EventName.DEVICE_RESUMED: (names.VM_DEVICE_TYPE,),
+    EventName.DEVICE_STATE: (names.VM_DEVICE_STATE,),
+    EventName.VCPU_WAITED_FOR: (names.VM_VCPU_WAIT_DURATION, names.VM_VCPU_WAIT_COUNT),
 }
 
 
@@ -147,11 +164,11 @@ def groups() -> Iterator[dict[str, Any]]:
             "attributes": [{"ref": row.name} for row in ATTRIBUTES if _stands_on(row, span.name)],
         }
     for event in EventName:
-        device = event in (EventName.DEVICE_PAUSED, EventName.DEVICE_RESUMED)
+        refs = _EVENT_ATTRIBUTES.get(event, ())
         group: dict[str, Any] = {"id": f"event.{event}", "type": "event", "name": str(event), "stability": _STABILITY}
         group["brief"] = _EVENTS[event]
-        if device:
-            group["attributes"] = [{"ref": names.VM_DEVICE_TYPE}]
+        if refs:
+            group["attributes"] = [{"ref": name} for name in refs]
         yield group
 
 

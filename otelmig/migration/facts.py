@@ -27,6 +27,8 @@ __all__ = [
     "DowntimeParts",
     "ErrorType",
     "Failure",
+    "Fate",
+    "GuestFate",
     "Instant",
     "Killed",
     "MemoryCopy",
@@ -44,6 +46,7 @@ __all__ = [
     "SourceFacts",
     "Stretch",
     "Terms",
+    "VcpuWait",
     "VmConfig",
     "Window",
 ]
@@ -67,6 +70,10 @@ class ErrorType(StrEnum):
     DIRTY_LOG_FAILED = "dirty_log_failed"
     POSTCOPY_FAILED = "postcopy_failed"
     PEER_ABORTED = "peer_aborted"
+    GUEST_RESET = "guest_reset"
+    """The guest was reset while it migrated, and its VMM ended with that."""
+    GUEST_SHUT_DOWN = "guest_shut_down"
+    """The guest powered itself off while it migrated."""
     OTHER = "_OTHER"
 
 
@@ -105,6 +112,19 @@ class RequestKind(StrEnum):
     COMPLETE = "complete"
     """Resume the guest."""
     OTHER = "other"
+
+
+class Fate(StrEnum):
+    """What happened to a guest by itself, rather than because somebody asked for it."""
+
+    RESET = "reset"
+    """It was reset: what runs is another boot, and what it had in memory is lost."""
+    PANICKED = "panicked"
+    """It reported that it crashed, and stands still."""
+    SHUT_DOWN = "shut_down"
+    """It powered itself off."""
+    KILLED = "killed"
+    """Its VMM died, and the guest with it."""
 
 
 class Instant(NamedTuple):
@@ -286,6 +306,28 @@ class Killed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuestFate:
+    """What became of the guest, and the first line that says so."""
+
+    fate: Fate
+    at: Instant
+    """The first sign of it."""
+    text: str
+    """What the hypervisor says of it, as printed."""
+    ran_since: Instant | None = None
+    """When the guest was said to run on this side; None if it has run there all the time, or that is not known."""
+    timed: bool = True
+    """Whether the first sign has a time of its own; if not, it came after the last line that has one."""
+    vmm_gone: bool = False
+    """Whether the guest's VMM is gone, too."""
+
+    @property
+    def uptime_ns(self) -> int | None:
+        """How long the guest had run by then, in ns of its side's clock; None if that is not known."""
+        return max(self.at.ns - self.ran_since.ns, 0) if self.timed and self.ran_since is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request of the source, read by the destination."""
 
@@ -384,6 +426,18 @@ class MemoryCopy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VcpuWait:
+    """The hypervisor waited for a vCPU's thread, and said so."""
+
+    at: Instant
+    """The last time that it said so."""
+    waited_ns: int
+    """How long it had waited by then, as printed."""
+    count: int
+    """How often it said so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """The migration stops the guest."""
 
@@ -398,6 +452,10 @@ class Pause:
     devices: tuple[DeviceInstant, ...] = ()
     stop: Window | None = None
     """When the vCPUs stopped."""
+    broken_off: bool = False
+    """Whether it is the pause that failed, or in which the log stops: the guest was never said to be paused."""
+    waited: VcpuWait | None = None
+    """That the pause waited for a vCPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -451,7 +509,11 @@ class SourceFacts:
     resume_failed: Instant | None = None
     run: Window | None = None
     """When the vCPUs ran again on the source, after a failure."""
+    never_paused: bool = False
+    """Whether the migration is known to have ended without stopping the guest: a line would say it."""
     killed: Killed | None = None
+    fate: GuestFate | None = None
+    """What became of the guest while it migrated, or once it ran here again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -486,8 +548,8 @@ class DestinationFacts:
     peer_gone: Instant | None = None
     """The first sign that the source has gone, a page that cannot be fetched included."""
     killed: Killed | None = None
-    panicked: Instant | None = None
-    """When the guest reported that it crashed."""
+    fate: GuestFate | None = None
+    """What became of the guest once it ran here."""
 
     def first(self, kind: RequestKind) -> Instant | None:
         """Return when a request of this kind was read first."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otelmig.migration.facts import Instant, VmConfig
+    from otelmig.migration.incident import Incident
     from otelmig.migration.observation import Observation
     from otelmig.migration.vmm import Vmm
 
@@ -80,6 +81,8 @@ class Side:
     """What it says as the source; empty on a destination."""
     received: DestinationFacts = _NOTHING_RECEIVED
     """What it says as the destination; empty on a source."""
+    incidents: tuple[Incident, ...] = ()
+    """What went on besides, in the order in which it was logged."""
     vm: VmConfig | None = None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
     state: SideState = SideState.OVER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from otelmig.migration.facts import RequestKind
+from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result
 from otelmig.units import MILLISECOND_NS
 
@@ -21,6 +21,8 @@ __all__ = [
     "contradiction",
     "doubt_of",
     "indications",
+    "may_be_on_both",
+    "outcomes_differ",
     "same_endpoint",
     "same_vm",
     "was_answered",
@@ -59,9 +61,43 @@ def _failed_after_completion(source: Side, destination: Side) -> bool:
     return completed and destination.result is Result.FAILURE and not _lost_later(destination)
 
 
-def _completed_after_failure(source: Side, destination: Side) -> bool:
+def outcomes_differ(source: Side, destination: Side) -> bool:
+    """Return whether the source says that the migration failed, and the destination that it succeeded."""
     failed = source.result in (Result.FAILURE, Result.TIMEOUT) and source.sent.downtime is None
     return failed and destination.result is Result.SUCCESS
+
+
+def may_be_on_both(source: Side, destination: Side) -> bool:
+    """Return whether the source can have given up without knowing that the destination had the guest already.
+
+    It had stopped the guest, and what it met does not say that it had not come to the last request yet.
+    """
+    stopped = source.paused_before or source.sent.pause.sign is not None or source.sent.snapshot.sign is not None
+    failure = source.sent.failure
+    if not stopped or failure is None or failure.timed_out or failure.error_type in _BEFORE_THE_LAST_REQUEST:
+        return False
+    return outcomes_differ(source, destination)
+
+
+_BEFORE_THE_LAST_REQUEST: Final = frozenset(
+    {
+        ErrorType.CONVERGENCE_TIMEOUT,
+        ErrorType.CONNECTION_FAILED,
+        ErrorType.TLS_ERROR,
+        ErrorType.CONFIG_REJECTED,
+        ErrorType.PAUSE_FAILED,
+        ErrorType.SNAPSHOT_FAILED,
+        ErrorType.RESTORE_FAILED,
+        ErrorType.GUEST_RESET,
+        ErrorType.GUEST_SHUT_DOWN,
+    }
+)
+
+
+def _completed_after_failure(source: Side, destination: Side) -> bool:
+    """Return whether the outcomes exclude the pair: only one that is named can be a guest on both hosts."""
+    named = same_endpoint(source, destination) is not None or same_vm(source, destination) is True
+    return outcomes_differ(source, destination) and not (named and may_be_on_both(source, destination))
 
 
 def _ends_too_early(source: Side, destination: Side) -> bool:

@@ -17,6 +17,8 @@ from otelmig.clock.proof import prove_between
 from otelmig.errors import UsageError
 from otelmig.migration.side import Role
 from otelmig.pairing.agreement import (
+    may_be_on_both,
+    outcomes_differ,
     same_endpoint,
     same_vm,
     was_answered,
@@ -74,11 +76,25 @@ def pair_sides(
         verdicts[i, j] = _asserted(sources[i], destinations[j], hypervisors, clock)
     candidates = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, Candidate)}
     refusals = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, Mismatch)}
+    possible_edges = {
+        edge for edge in candidates if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())
+    }
+    # a guest on both hosts is what is left once nothing else can be: who has another partner takes that one
+    on_both = {
+        edge
+        for edge in possible_edges
+        if forced.get(edge[0]) != edge[1] and outcomes_differ(sources[edge[0]], destinations[edge[1]])
+    }
     accepted, ambiguous = unique_matching(
-        {edge for edge in candidates if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())},
+        possible_edges - on_both,
         tuple({edge for edge, candidate in candidates.items() if candidate.prefers[k]} for k in range(2)),
     )
     settled = set(accepted.items()) | ambiguous
+    on_both = {(i, j) for i, j in on_both if not any(i == edge[0] or j == edge[1] for edge in settled)}
+    more, undecided = unique_matching(on_both, ())
+    accepted |= more
+    ambiguous |= undecided
+    settled |= on_both
     rows, columns = {i for i, _ in settled}, {j for _, j in settled}
     left = [edge for edge, why in refusals.items() if why.by_clocks and edge[0] not in rows and edge[1] not in columns]
     stepped = _stepped((sources, destinations), left, hypervisors, clock)
@@ -108,7 +124,7 @@ def _asserted(source: Side, destination: Side, hypervisors: Mapping[str, Hypervi
     verdict = compare(source, destination, hypervisors, clock, asserted=True)
     if isinstance(verdict, Candidate):
         return verdict
-    if not verdict.by_clocks:
+    if not verdict.by_clocks and not may_be_on_both(source, destination):
         raise UsageError(f"`pairs` {source.name}={destination.name}: {verdict.reason}")
     return in_spite_of_clocks(source, destination, hypervisors)
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.epoch import EpochOrigin
-from otelmig.migration.facts import ConvergenceReason, ErrorType
+from otelmig.migration.facts import ConvergenceReason, ErrorType, Fate
 from otelmig.migration.side import Mode, Result, Role
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class GuestLocation(StrEnum):
 
     SOURCE = "source"
     DESTINATION = "destination"
+    BOTH = "both"
+    """The source runs it again, and so does the destination: each has a guest that takes itself for the only one."""
     NONE = "none"
     """It is gone."""
     UNKNOWN = "unknown"
@@ -201,6 +203,24 @@ VM_MIGRATION_GUEST_RUNNING: Final = _attribute(
     "bool",
     "root",
     "whether it runs there; absent if that is not known",
+)
+VM_MIGRATION_GUEST_UNDISTURBED: Final = _attribute(
+    "vm.migration.guest.undisturbed",
+    "bool",
+    "root",
+    "true if the migration is known to have ended without stopping the guest; else absent",
+)
+VM_MIGRATION_GUEST_FATE: Final = _attribute(
+    "vm.migration.guest.fate",
+    "string",
+    "root",
+    f"what became of it there, unasked, within a minute: {_values(Fate)}; absent if nothing did, or no line says so",
+)
+VM_MIGRATION_GUEST_CAUSE: Final = _attribute(
+    "vm.migration.guest.cause", "string", "root", "what the hypervisor says of that, redacted"
+)
+VM_MIGRATION_GUEST_UPTIME: Final = _attribute(
+    "vm.migration.guest.uptime.duration", "double, s", "root", "how long it had run there by then"
 )
 VM_MIGRATION_PHASE: Final = _attribute(
     "vm.migration.phase",
@@ -440,6 +460,16 @@ VM_MIGRATION_RESTORE_WITH_WAIT: Final = _attribute(
     "restore",
     "true where the printed length begins with the wait for the state, so that it is no part of `send`",
 )
+VM_DEVICE_STATE: Final = _attribute(
+    "vm.device.state", "string", "events", "the state that a passed-through device was told to take on"
+)
+VM_VCPU_WAIT_DURATION: Final = _attribute(
+    "vm.vcpu.wait.duration",
+    "double, s",
+    "pause, events",
+    "how long the pause waited for a vCPU, as printed last",
+)
+VM_VCPU_WAIT_COUNT: Final = _attribute("vm.vcpu.wait.count", "int", "pause, events", "how often it said so")
 VM_DEVICE_TYPE: Final = _attribute(
     "vm.device.type",
     "string",
@@ -606,7 +636,13 @@ OTELMIG_EVIDENCE_GUEST: Final = _attribute(
     "otelmig.evidence.guest",
     "string",
     "root",
-    "`FILE:LINE` that the guest's whereabouts rest on",
+    "`FILE:LINE` that the guest's whereabouts rest on; two of them if it is on both hosts",
+)
+OTELMIG_EVIDENCE_FATE: Final = _attribute(
+    "otelmig.evidence.fate",
+    "string",
+    "root",
+    "`FILE:LINE` that the guest's fate rests on",
 )
 OTELMIG_EVIDENCE_COMPLETENESS: Final = _attribute(
     "otelmig.evidence.completeness",

@@ -19,6 +19,7 @@ from otelmig.trace.drafting.timeline import Timeline
 from otelmig.trace.identity import identity_of
 from otelmig.trace.phases.blackout import blackout_attributes, blackout_draft, blackout_of
 from otelmig.trace.phases.destination import receive
+from otelmig.trace.phases.incidents import add_incidents
 from otelmig.trace.phases.source import add_wait, phase, source_tree
 from otelmig.trace.phases.state_transfer import state_transfer_attributes
 from otelmig.trace.resource import resource_of
@@ -56,6 +57,7 @@ def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions, previ
     )
     blackout = blackout_of(aligned, migration.proof)
     root = _tree(aligned, migration, blackout)
+    add_incidents(root, aligned)
     add_top_attributes(root, aligned, migration, options)
     received = phase(root, SpanName.RECEIVE)
     if blackout is not None:

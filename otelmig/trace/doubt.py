@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.clock.clock_step import steps_seen_in
 from otelmig.migration.stamp import ClockDomain
+from otelmig.trace.phases.incidents import incident_doubts
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def doubts(side: Side) -> Iterator[str]:
     yield from side.vmm.doubts
     yield from _steps(side)
     yield from _backward(side)
+    if side.paused_before and side.sent.resumed is not None:
+        yield f"the failure resumed a guest that had been paused before the migration ({side.sent.resumed.where})"
+    yield from incident_doubts(side)
     downtime, parts = side.sent.downtime, side.sent.downtime_parts
     if downtime is not None and downtime.duration is not None and impossible_downtime(side):
         printed_ms = downtime.duration.ns // MILLISECOND_NS

@@ -16,6 +16,7 @@ from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
     from otelmig.clock.epoch import Epoch
+    from otelmig.migration.facts import GuestFate
     from otelmig.migration.side import Side
     from otelmig.migration.url import MigrationUrl
     from otelmig.pairing.migration import Migration
@@ -37,9 +38,12 @@ def add_top_attributes(root: SpanDraft, aligned: AlignedSides, migration: Migrat
         names.VM_MIGRATION_MODE: str(side.mode),
         names.VM_MIGRATION_RESULT: str(side.result),
         names.VM_MIGRATION_ATTEMPT: side.attempt,
+        names.VM_MIGRATION_VM_WAS_PAUSED: True if aligned.received.left_paused is not None else None,
         names.VM_MIGRATION_GUEST_LOCATION: str(guest.location),
         names.VM_MIGRATION_GUEST_RUNNING: guest.running,
-        names.OTELMIG_EVIDENCE_GUEST: None if guest.evidence is None else str(guest.evidence.where),
+        names.OTELMIG_EVIDENCE_GUEST: ", ".join(str(line.where) for line in guest.evidence) or None,
+        names.VM_MIGRATION_GUEST_UNDISTURBED: aligned.sent.never_paused or None,
+        **_fate_attributes(guest.fate, options),
         names.OTELMIG_EVIDENCE_COMPLETENESS: _completeness(root, migration),
         names.OTELMIG_EVIDENCE_DOUBTS: tuple(doubt for each_side in migration.sides for doubt in doubts(each_side))
         or None,
@@ -61,6 +65,18 @@ def add_top_attributes(root: SpanDraft, aligned: AlignedSides, migration: Migrat
             draft.attributes[names.OTELMIG_CLOCK_RESOLUTION] = seconds(
                 2 * max(line.stamp.error_ns for line in own_side.observations)
             )
+
+
+def _fate_attributes(fate: GuestFate | None, options: TraceOptions) -> dict[str, AttributeValue | None]:
+    """Return what became of the guest, and the line that says so."""
+    if fate is None:
+        return {}
+    return {
+        names.VM_MIGRATION_GUEST_FATE: str(fate.fate),
+        names.VM_MIGRATION_GUEST_CAUSE: redact(fate.text, addresses=not options.addresses),
+        names.VM_MIGRATION_GUEST_UPTIME: _seconds(fate.uptime_ns),
+        names.OTELMIG_EVIDENCE_FATE: str(fate.at.where),
+    }
 
 
 def _completeness(root: SpanDraft, migration: Migration) -> str:

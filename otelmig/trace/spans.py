@@ -53,6 +53,14 @@ class EventName(StrEnum):
     DEVICE_RESUMED = "vm.device.resumed"
     CONVERGED = "vm.migration.converged"
     FAILED = "vm.migration.failed"
+    VCPU_WAITED_FOR = "vm.vcpu.waited_for"
+    DEVICE_STATE = "vm.device.state_changed"
+    DEVICE_RESET = "vm.device.reset"
+    DEVICE_LEFT = "vm.device.not_resumed"
+    DISK_LOCKED = "vm.disk.locked"
+    PAGER_FAILED = "vm.memory.pager_failed"
+    NETWORK_NOT_TOLD = "vm.network.not_told"
+    CLOCK_NOT_SET = "vm.clock.not_set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
+from otelmig.trace.attributes import GuestLocation
 from otelmig.trace.spans import SpanName
 from otelmig.views.units import duration, number
 
@@ -166,6 +167,16 @@ def blackout_text(trace: Trace) -> str:
         return "unknown: the clocks contradict each other"
     if len(trace.resources) > 1 and root.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.UNSYNCED:
         return "unknown without the offset between the clocks"
+    return _open_end(root)
+
+
+def _open_end(root: Mapping[str, AttributeValue]) -> str:
+    """Return what a trace says whose guest was stopped, if the blackout has no end or no beginning."""
+    location, running = root.get(names.VM_MIGRATION_GUEST_LOCATION), root.get(names.VM_MIGRATION_GUEST_RUNNING)
+    if location == GuestLocation.NONE:
+        return "without end: the guest is gone"
+    if location == GuestLocation.SOURCE and running:
+        return "unknown: these logs do not say when the vCPUs stopped"
     return "unknown: these logs do not say when the guest ran again"
 
 
@@ -173,9 +184,14 @@ def _no_pause(trace: Trace) -> str:
     """Return what a trace without a pause of the guest says about the blackout."""
     if trace.root.role is not Role.SOURCE:
         return "unknown without the source"
-    if trace.root.attributes.get(names.VM_MIGRATION_RESULT) == "unknown":
+    root = trace.root.attributes
+    if root.get(names.VM_MIGRATION_RESULT) == "unknown":
         return "unknown: the source's log stops before any pause"
-    return "none: the guest was not stopped"
+    if root.get(names.VM_MIGRATION_GUEST_LOCATION) == GuestLocation.NONE:
+        return "without end: the guest is gone"
+    if root.get(names.VM_MIGRATION_GUEST_UNDISTURBED):
+        return "none: the guest was not stopped"
+    return "unknown: these logs do not say whether the guest was stopped"
 
 
 def _excess(root: Mapping[str, AttributeValue]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otelmig.migration.facts import Fate
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
-from otelmig.trace.attributes import dialect_attribute
+from otelmig.trace.attributes import GuestLocation, dialect_attribute
 from otelmig.trace.spans import SpanName
 from otelmig.views.clock_text import blackout_text, clock_lines, missing_side
 from otelmig.views.summary import start_time
-from otelmig.views.units import duration, number, size, texts
+from otelmig.views.units import duration, number, plural, size, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,12 @@ _LOUD: Final = {
     "timeout": "TIMED OUT",
     "cancellation": "cancelled",
     "unknown": "UNKNOWN: the evidence stops",
+}
+_FATES: Final = {
+    Fate.RESET: "was RESET",
+    Fate.PANICKED: "PANICKED",
+    Fate.SHUT_DOWN: "SHUT DOWN",
+    Fate.KILLED: "was KILLED",
 }
 _REASONS: Final = {
     "no_dirty_memory": "converged: no dirty memory was left",
@@ -41,6 +48,7 @@ def headline(trace: Trace, *, width: int) -> Iterator[tuple[str, str]]:
     A line may be longer than ``width`` columns, but the id of the trace is never apart from its label.
     """
     root = trace.root.attributes
+    yield from _alarm(trace)
     if names.OTELMIG_PAIRING_DOUBT in root:
         named = root.get(names.OTELMIG_PAIRING_BASIS) in ("endpoint", "clocks")
         yield f"{'pair':<11}{root[names.OTELMIG_PAIRING_DOUBT]}", "strong" if named else "error"
@@ -70,6 +78,17 @@ def headline(trace: Trace, *, width: int) -> Iterator[tuple[str, str]]:
         yield f"{'trace':<11}{trace.trace_id}", "dim"
 
 
+def _alarm(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Yield what must be known before anything else: the guest runs twice, or it did not stay as it was."""
+    root = trace.root.attributes
+    if root.get(names.VM_MIGRATION_GUEST_LOCATION) == GuestLocation.BOTH:
+        lines = str(root.get(names.OTELMIG_EVIDENCE_GUEST, "")).replace(", ", " and ")
+        does = "RUNS" if root.get(names.VM_MIGRATION_GUEST_RUNNING) else "IS"
+        yield f"guest      {does} ON BOTH HOSTS: the source took it back, and the destination has it ({lines})", "error"
+    if names.VM_MIGRATION_GUEST_FATE in root:
+        yield f"guest      {_fate(trace)}", "error"
+
+
 def _destination(trace: Trace) -> str:
     root = trace.root.attributes
     if root.get(names.NETWORK_TRANSPORT) == "unix":
@@ -87,13 +106,26 @@ def _guest(trace: Trace) -> str:
     if location == "unknown" and root.get(names.VM_MIGRATION_RESULT) == "success":
         return f"destination unknown: it may run the guest, or have stored it{line}"
     if location == "unknown":
-        return f"nothing says where the guest is{line}"
+        died = "; if the source died, its guest died with it" if root.get(names.ERROR_TYPE) == "peer_aborted" else ""
+        return f"nothing says where the guest is{line}{died}"
     if location == "none":
         return f"the guest is gone{line}"
-    state = {True: "guest runs", False: "guest is paused", None: "guest is"}[
-        running if isinstance(running, bool) else None
-    ]
-    return f"{state} on the {location}{line}"
+    paused = "guest is paused" if root.get(names.VM_MIGRATION_VM_WAS_PAUSED) else "guest does not run"
+    state = {True: "guest runs", False: paused, None: "guest is"}[running if isinstance(running, bool) else None]
+    again = ", another boot" if root.get(names.VM_MIGRATION_GUEST_FATE) == Fate.RESET else ""
+    where = "both hosts" if location == GuestLocation.BOTH else f"the {location}"
+    return f"{state} on {where}{again}{line}"
+
+
+def _fate(trace: Trace) -> str:
+    """Return what became of the guest, when, and the line that says so."""
+    root = trace.root.attributes
+    fate, uptime = root[names.VM_MIGRATION_GUEST_FATE], root.get(names.VM_MIGRATION_GUEST_UPTIME)
+    location = root.get(names.VM_MIGRATION_GUEST_LOCATION)
+    place = f" on the {location}" if location in (GuestLocation.SOURCE, GuestLocation.DESTINATION) else ""
+    after = "" if uptime is None else f" {duration(number(uptime) * 1e9)} after it ran"
+    cause = f"{root.get(names.OTELMIG_EVIDENCE_FATE)}: {root.get(names.VM_MIGRATION_GUEST_CAUSE)}"
+    return f"{_FATES[Fate(str(fate))]}{after}{place} ({cause})"
 
 
 def _figures(trace: Trace) -> str:
@@ -137,6 +169,10 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     if stopped is not None and logging >= stopped.duration_ns / 20:
         cost = f"{duration(logging)} of these {duration(stopped.duration_ns)}"
         yield f"writing the log cost {cost}: less verbosity avoids it", "plain"
+    paused = trace.first(SpanName.PAUSE)
+    if paused is not None and (waited := number(paused.attributes.get(names.VM_VCPU_WAIT_DURATION))):
+        times = plural(int(number(paused.attributes[names.VM_VCPU_WAIT_COUNT])), "time")
+        yield f"the pause waited for a vCPU that did not respond: {duration(waited * 1e9)} (said {times})", "plain"
     completeness = root.get(names.OTELMIG_EVIDENCE_COMPLETENESS)
     if completeness == "partial":
         what = missing_side(trace) if len(trace.resources) == 1 else "a log stops before the end"

@@ -14,11 +14,15 @@ from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
     AFTER_COMPLETION,
     AFTER_FAILURE,
     AFTER_RECEIVE,
+    BEFORE_FATE,
     BEGINS,
+    BESIDES,
     COMPLETED,
     DRAINED,
     ENDINGS,
     FAILED,
+    FATES,
+    HAS_GUEST,
     NOT_RECEIVED,
     OF_NO_ATTEMPT,
     POSTCOPY,
@@ -31,6 +35,7 @@ from otelmig.hypervisors.cloud_hypervisor.facts.side import side_of
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode, Result, Role, SideState
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,6 +50,14 @@ __all__ = ["Attempt"]
 # looked at for every line: as attributes of their enumeration they take four times as long to look up
 _KILLED: Final = Kind.PROCESS_KILLED
 _CALL_FAILED: Final = Kind.CALL_TO_RECEIVE_FAILED
+_ENDS_PROCESS: Final = frozenset({Kind.PROCESS_KILLED, Kind.PROCESS_FAILED})
+_APART: Final = OF_NO_ATTEMPT | BESIDES | {Kind.CALL_TO_RECEIVE_FAILED}
+"""Kinds that are asked by themselves whether they belong to an attempt."""
+_PAUSED_ALREADY: Final = "InvalidStateTransition(Paused, Paused)"
+_WORKER: Final = "migration-worker"
+"""The thread of a migration from v53.0 on; until v52 the one that serves the API migrates."""
+_WATCHED_NS: Final = 60 * SECOND_NS
+"""What becomes of the guest within this time after it ran is told with the migration."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +80,8 @@ class Attempt:
     """Something that may be its end was taken: not everything belongs to it any more."""
     closed: bool = False
     """An API call was served after the end: what follows is the operator's."""
+    fated: bool = False
+    """Something became of the guest that the destination had: what follows is another boot, or none."""
     last_word: LastWord | None = None
     """The last of the last words that were read."""
 
@@ -81,30 +96,27 @@ class Attempt:
     def is_attempt(self) -> bool:
         """Whether it is an attempt: a request that was turned down, or a destination that only listens, is none."""
         begins = BEGINS[self.role]
-        return not self.by_kind.keys() <= set(begins[:1] if self.role is Role.SOURCE else begins[:3])
+        return not self.by_kind.keys() - BESIDES <= set(begins[:1] if self.role is Role.SOURCE else begins[:3])
 
     def add(self, seen: Observation, word: LastWord | None, releases: Releases) -> bool:
         """Take ``seen`` if it belongs to this attempt; return whether the state changed, or this is a last word."""
         kind = seen.kind
-        if kind in OF_NO_ATTEMPT:
-            if kind is Kind.API_REQUEST:
-                self.closed = self.closed or self.ended or self.role is Role.DESTINATION
-            return False
-        if kind is _CALL_FAILED and (self.role is Role.SOURCE or self.ended):
-            return False  # it says no more than what ended the attempt
-        if (self.ending or self.closed) and not self._takes(kind):
+        if kind in _APART:
+            if not self._takes_apart(seen):
+                return False
+        elif (self.ending or self.closed or self.fated) and not self._takes(kind):
             return False
         if kind in ENDINGS:
             self.ending = True
         self.observations.append(seen)
         self.by_kind[kind].append(seen)
-        changed = False
+        changed = self.state is SideState.OVER and kind in BESIDES
         if not self.known and self.is_attempt:
             self.known = changed = True
         if word is not None and word.role is self.role and word.releases.meet(releases):
             self.last_word = word
             changed = True
-        if self.last_word is not None or kind is _KILLED:
+        if self.last_word is not None or kind in _ENDS_PROCESS:
             state = self._state_after(kind)
             changed = changed or state is not self.state
             self.state = state
@@ -112,7 +124,7 @@ class Attempt:
 
     def _state_after(self, kind: str) -> SideState:
         """Return how far the attempt has come with a line of ``kind``."""
-        if kind is _KILLED or self.last_word is None:
+        if kind in _ENDS_PROCESS or self.last_word is None:
             return SideState.OVER
         # postcopy: the guest runs, and its memory is still being fetched
         fetching = Kind.PREFAULT_STARTED in self.by_kind and not self._has(PREFAULT_ENDED)
@@ -134,18 +146,44 @@ class Attempt:
     def _has(self, kinds: Iterable[Kind]) -> bool:
         return not self.by_kind.keys().isdisjoint(kinds)
 
+    def _takes_apart(self, seen: Observation) -> bool:
+        """Return whether a line that neither begins an attempt nor goes on with it belongs to this one."""
+        if seen.kind is Kind.API_REQUEST:
+            self.closed = self.closed or self.ended or self.role is Role.DESTINATION
+        if seen.kind is _CALL_FAILED:  # once the attempt has ended it says no more than what ended it
+            return self.role is Role.DESTINATION and not self.ended
+        return seen.kind in BESIDES and self._concerns_guest(seen)
+
+    def _concerns_guest(self, seen: Observation) -> bool:
+        """Return whether what went on besides is about this attempt's guest, and soon enough after it ran."""
+        if self.closed:
+            return False
+        if self.role is Role.SOURCE:
+            if self._has(COMPLETED):
+                return False
+            since = self._of(Kind.VM_RESUMED, Kind.RESUMED_AFTER_FAILURE, *FAILED) if self._has(FAILED) else []
+        else:
+            since = self._of(*HAS_GUEST)
+            if not since and self.ended:
+                return False
+            # a fate that comes later than the window is not told, but ends the attempt's lines, too
+            self.fated = self.fated or (bool(since) and seen.kind in FATES)
+        return not since or seen.stamp.lo_ns - since[0].stamp.hi_ns <= _WATCHED_NS
+
     def _takes(self, kind: str) -> bool:
         """Return whether a line of ``kind`` belongs to this attempt after something that may be its end."""
         if self.role is Role.DESTINATION:
             if self.closed:
                 return kind in AFTER_CLOSING
+            if self.fated:
+                return kind in AFTER_RECEIVE or (kind in BEFORE_FATE and Kind.VM_RESUMED not in self.by_kind)
             return not self.ended or kind in AFTER_RECEIVE
         if self._has(COMPLETED):
             return kind in AFTER_COMPLETION
         if self._has(FAILED):
             if self.closed or Kind.RESUMED_AFTER_FAILURE in self.by_kind:
                 return kind in FAILED
-            was_paused = self._has((Kind.VM_PAUSING, Kind.DEVICE_PAUSING))
+            was_paused = self._has((Kind.VM_PAUSING, Kind.DEVICE_PAUSING)) or self._found_paused()
             return kind in AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or was_paused)
         return True
 
@@ -170,7 +208,7 @@ class Attempt:
             by_kind={kind: tuple(items) for kind, items in self.by_kind.items()},
             result=self._source_result(mode) if self.role is Role.SOURCE else self._destination_result(),
             mode=mode,
-            paused_before=self.paused_before,
+            paused_before=self.paused_before or self._found_paused(),
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
             releases=releases,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
@@ -200,7 +238,9 @@ class Attempt:
             return Result.TIMEOUT if timed_out else Result.FAILURE
         # postcopy is complete only once the pages that were left behind are there
         done = DRAINED if mode is Mode.POSTCOPY else COMPLETED
-        return Result.SUCCESS if self._has(done) else Result.UNKNOWN
+        if self._has(done):
+            return Result.SUCCESS
+        return Result.FAILURE if self._ended_by_fate() else Result.UNKNOWN
 
     def _destination_result(self) -> Result:
         commands = self._commands()
@@ -210,7 +250,26 @@ class Attempt:
             return Result.SUCCESS
         if Command.COMPLETE in commands or self._has((Kind.VM_RESUMING, Kind.DEVICE_RESUMING)):
             return Result.UNKNOWN  # it was about to run the guest, and may have done so
-        return Result.FAILURE if self._has((_CALL_FAILED, _KILLED)) else Result.UNKNOWN
+        return Result.FAILURE if self._has((_CALL_FAILED, *_ENDS_PROCESS)) else Result.UNKNOWN
+
+    def _ended_by_fate(self) -> bool:
+        """Return whether a source that has no other end ended with its guest.
+
+        A source whose migration has a thread of its own (v53.0 on) does not survive what its guest does to itself,
+        unless that is put off.
+        """
+        if self._has(COMPLETED):
+            return False
+        if Kind.PROCESS_FAILED in self.by_kind:
+            return True
+        fates = (Kind.GUEST_RESET, Kind.GUEST_SHUT_DOWN, Kind.VCPU_FAILED)
+        if Kind.LIFECYCLE_POSTPONED in self.by_kind or not self._has(fates):
+            return False
+        return any(seen.thread == _WORKER for seen in self.observations)
+
+    def _found_paused(self) -> bool:
+        """Return whether a source failed because its guest was paused already (until v51)."""
+        return any(_PAUSED_ALREADY in (seen.word("error") or "") for seen in self._of(Kind.SEND_FAILED))
 
     def _mode(self) -> Mode:
         asked = self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)

@@ -12,11 +12,15 @@ __all__ = [
     "AFTER_COMPLETION",
     "AFTER_FAILURE",
     "AFTER_RECEIVE",
+    "BEFORE_FATE",
     "BEGINS",
+    "BESIDES",
     "COMPLETED",
     "DRAINED",
     "ENDINGS",
     "FAILED",
+    "FATES",
+    "HAS_GUEST",
     "NOT_RECEIVED",
     "OF_MIGRATIONS",
     "OF_NO_ATTEMPT",
@@ -81,10 +85,33 @@ RECEIVE_ENDED: Final = frozenset(
     {Kind.RECEIVE_FINISHED, Kind.RECEIVE_FAILED, Kind.RECEIVE_ABORTED, Kind.PEER_LOST, Kind.CALL_TO_RECEIVE_FAILED}
 )
 _PREFAULT: Final = frozenset({Kind.PREFAULT_STARTED, Kind.PREFAULT_DONE, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED})
-PREFAULT_ENDED: Final = frozenset({Kind.PREFAULT_DONE, Kind.PREFAULT_FAILED})
-_DEATH: Final = frozenset({Kind.PROCESS_KILLED, Kind.GUEST_PANICKED})
-AFTER_CLOSING: Final = _PREFAULT | _DEATH
-AFTER_RECEIVE: Final = RECEIVE_ENDED | AFTER_CLOSING
+PREFAULT_ENDED: Final = frozenset({Kind.PREFAULT_DONE, Kind.PREFAULT_FAILED, Kind.UFFD_ENDED})
+FATES: Final = frozenset(
+    {
+        Kind.GUEST_PANICKED,
+        Kind.GUEST_RESET,
+        Kind.VM_REBOOTING,
+        Kind.GUEST_SHUT_DOWN,
+        Kind.VCPU_FAILED,
+        Kind.PROCESS_FAILED,
+    }
+)
+"""Signs of what becomes of the guest: they belong to the attempt as long as the guest does."""
+BESIDES: Final = FATES | {Kind.INCIDENT, Kind.UFFD_ENDED}
+"""What neither begins an attempt nor ends it, and belongs to it for a while after its end."""
+AFTER_CLOSING: Final = _PREFAULT
+AFTER_RECEIVE: Final = RECEIVE_ENDED | _PREFAULT | {Kind.PROCESS_KILLED}
+HAS_GUEST: Final = (
+    Kind.VM_RESUMED,
+    Kind.PAUSED_STATE_RECEIVED,
+    Kind.RESUME_TIMED,
+    Kind.RECEIVE_FINISHED,
+    Kind.DEVICE_RESUMING,
+    Kind.VM_RESUMING,
+)
+"""Lines by which a destination has the guest, the one that tells it best first."""
+BEFORE_FATE: Final = frozenset({Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.FINAL_STATE_TIMED, Kind.DEVICE_RESUMING})
+"""What a destination may log after the guest's fate, because other threads are faster: it still resumes the guest."""
 ENDINGS: Final = FAILED | COMPLETED | RECEIVE_ENDED
 RECEIVED: Final = (Kind.RECEIVE_FINISHED, Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED)
 NOT_RECEIVED: Final = (Kind.CPU_INCOMPATIBLE, Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED, Kind.PEER_LOST)

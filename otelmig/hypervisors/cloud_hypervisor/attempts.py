@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, ROLES
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, BESIDES, ROLES
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.migration.side import SideState
@@ -143,4 +143,4 @@ def _begins(kind: str, role: Role, attempt: Attempt | None) -> bool:
         return kind in order or attempt.ended
     if kind not in order:
         return False
-    return not attempt.by_kind.keys() <= {*order[: order.index(kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}
+    return not attempt.by_kind.keys() - BESIDES <= {*order[: order.index(kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}

@@ -80,6 +80,7 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("vm", "migration-receive-failed"): _event(Kind.RECEIVE_FAILED, _V52, last_word=_DESTINATION_LAST),
     ("vm", "postcopy-migration-completed"): _event(Kind.POSTCOPY_FINISHED, _V53),
     ("guest", "panic"): _event(Kind.GUEST_PANICKED),
+    ("vm", "rebooting"): _event(Kind.VM_REBOOTING, _V39),
     # what a VM does besides: known, needed by no trace
     ("vmm", "started"): _event(Kind.IRRELEVANT, _HEAD, variant=AFTER_HEAD),
     ("vmm", "shutdown"): _event(Kind.IRRELEVANT),
@@ -90,7 +91,6 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("vm", "resizing"): _event(Kind.IRRELEVANT),
     ("vm", "resized"): _event(Kind.IRRELEVANT),
     ("vm", "coredumping"): _event(Kind.IRRELEVANT),
-    ("vm", "rebooting"): _event(Kind.IRRELEVANT, _V39),
     ("vm", "rebooted"): _event(Kind.IRRELEVANT, _V39),
     ("vm", "device-removed"): _event(Kind.IRRELEVANT),
     ("virtio-device", "activated"): _event(Kind.IRRELEVANT),

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     """Somebody asked the VMM to change the VM's state."""
     PROCESS_KILLED = auto()
     """What killed the process says so; ``by``."""
+    PROCESS_FAILED = auto()
+    """The process says why it ends; ``sign``, ``error``."""
     IRRELEVANT = auto()
     """Understood, and nothing that a trace is made of."""
     VM_CONFIG = auto()
@@ -91,6 +93,24 @@ class Kind(StrEnum):
     DEVICE_RESUMING = auto()
     VM_RESUMING = auto()
     VM_RESUMED = auto()
+    VCPU_SLOW = auto()
+    """A vCPU's thread has not answered yet; ``waited_ns``."""
+    INCIDENT = auto()
+    """Something that explains time or failure; ``incident``, ``sign``, ``rest``, ``detail``."""
+
+    # the guest, by itself
+    GUEST_PANICKED = auto()
+    """It reported that it crashed."""
+    GUEST_RESET = auto()
+    """It was reset: by itself, by a watchdog, or because it cannot go on; ``sign``."""
+    VM_REBOOTING = auto()
+    """The event of the same."""
+    GUEST_SHUT_DOWN = auto()
+    """It powered itself off; ``sign``."""
+    VCPU_FAILED = auto()
+    """One of its vCPUs cannot run any longer; ``sign``, ``error``."""
+    LIFECYCLE_POSTPONED = auto()
+    """What the guest did to itself is put off until the migration is over."""
 
     # the destination
     RECEIVE_REQUESTED = auto()
@@ -133,8 +153,8 @@ class Kind(StrEnum):
     """A page could not be fetched; ``error``."""
     PREFAULT_FAILED = auto()
     """Fetching in the background was given up."""
-    GUEST_PANICKED = auto()
-    """The guest reported that it crashed."""
+    UFFD_ENDED = auto()
+    """What fetches missing pages ended, and should not have; as :attr:`INCIDENT`."""
 
 
 class Command(StrEnum):

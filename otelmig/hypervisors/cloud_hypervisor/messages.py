@@ -16,6 +16,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.message_form import COMMANDS, 
 from otelmig.hypervisors.cloud_hypervisor.reading.vm_config import vm_config_values
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DRAFT, FORK, LastWord, Releases, since, until
 from otelmig.migration.facts import ErrorType
+from otelmig.migration.incident import IncidentKind
 from otelmig.migration.side import Role, SideState
 
 if TYPE_CHECKING:
@@ -87,6 +88,18 @@ def _row(kind: Kind, releases: Releases, form: str, **rest: Any) -> Row:  # noqa
 def _known(releases: Releases, *forms: str) -> tuple[Row, ...]:
     """Return rows for messages that occur around a migration and that no trace needs."""
     return tuple(_row(Kind.IRRELEVANT, releases, form) for form in forms)
+
+
+def _sign(kind: Kind, text: str, releases: Releases = ALL) -> Row:
+    """Return the row of a line that is a sign of what becomes of the guest."""
+    return _row(kind, releases, text, constants={"sign": text})
+
+
+def _incident(
+    what: IncidentKind, releases: Releases, form: str, kind: Kind = Kind.INCIDENT, *, sign: str | None = None
+) -> Row:
+    """Return the row of a line that explains time or failure; it is told as ``sign`` and the value ``rest``."""
+    return _row(kind, releases, form, constants={"incident": what, "sign": sign or form.partition("{")[0]})
 
 
 def _refused(text: str, kind: str, releases: Releases = _V36_40) -> Row:
@@ -381,6 +394,44 @@ TABLE: Final[tuple[Row, ...]] = (
     # both sides
     _row(Kind.DEVICE_PAUSING, ALL, "Pausing virtio-{device:device}"),
     _row(Kind.DEVICE_RESUMING, ALL, "Resuming virtio-{device:device}", last_word=_DESTINATION_MAYBE_LAST),
+    _row(Kind.VCPU_SLOW, _V50, "vCPU thread did not respond in {waited_ns:ms}ms to signal - retrying"),
+    # either side: what explains time or failure
+    _incident(IncidentKind.DEVICE_STATE, _V53, "VFIO migration transition -> {detail:word}"),
+    _incident(IncidentKind.DEVICE_RESET, _V53, "VFIO device {rest:bdf} in indeterminate migration state, resetting"),
+    _incident(IncidentKind.DEVICE_LEFT, _V52, "Skipping resume for disconnected device {rest:rest}"),
+    _incident(
+        IncidentKind.DISK_LOCKED, ALL, "Can't get {detail:word} lock for {rest:rest}", sign="Can't get a lock for "
+    ),
+    _incident(IncidentKind.PAGER_FAILED, _V52, "UFFDIO_WAKE failed at {rest:rest}"),
+    _incident(IncidentKind.PAGER_FAILED, _V52, "UFFD handler terminated with error: {rest:any}", Kind.UFFD_ENDED),
+    _incident(IncidentKind.PAGER_FAILED, _V52, "UFFD handler terminated unexpectedly{rest:rest}", Kind.UFFD_ENDED),
+    _incident(IncidentKind.PAGER_FAILED, _V52, "uffd-handler thread panicked{rest:rest}", Kind.UFFD_ENDED),
+    _incident(IncidentKind.NETWORK_NOT_TOLD, _V53, "Host RARP write to TAP failed{rest:rest}"),
+    _incident(IncidentKind.NETWORK_NOT_TOLD, _V53, "Could not write to announce EventFd{rest:rest}"),
+    _incident(IncidentKind.CLOCK_NOT_SET, _V53, "Could not read vCPU TSC offset{rest:rest}"),
+    _incident(IncidentKind.CLOCK_NOT_SET, _V53, "Could not synchronize vCPU TSC offset{rest:rest}"),
+    # the guest, by itself
+    _sign(Kind.GUEST_RESET, "Guest likely triple-faulted"),
+    _row(Kind.GUEST_RESET, ALL, "Watchdog triggered: {:rest}", constants={"sign": "Watchdog triggered"}),
+    _sign(Kind.GUEST_RESET, "VmExit::Reset"),
+    _sign(Kind.GUEST_RESET, "ACPI Reboot signalled"),
+    _sign(Kind.GUEST_RESET, "i8042 reset signalled"),
+    _sign(Kind.GUEST_RESET, "VM reset event"),
+    _sign(Kind.GUEST_SHUT_DOWN, "VmExit::Shutdown"),
+    _sign(Kind.GUEST_SHUT_DOWN, "ACPI Shutdown signalled"),
+    _sign(Kind.GUEST_SHUT_DOWN, "VM guest exit event", _V52),
+    _row(Kind.GUEST_PANICKED, ALL, "pvpanic got guest event {event:word}"),
+    _row(Kind.PROCESS_FAILED, ALL, "Fatal error: {error:any}", constants={"sign": "Fatal error"}, multiline=True),
+    _row(
+        Kind.VCPU_FAILED,
+        ALL,
+        "VCPU generated error: {error:any}",
+        constants={"sign": "VCPU generated error"},
+        multiline=True,
+    ),
+    _row(Kind.LIFECYCLE_POSTPONED, _HEAD, "Stop sending memory: there is a pending lifecycle action"),
+    _row(Kind.LIFECYCLE_POSTPONED, _V50, "Postponed post-migration lifecycle event: {:any}", variant=FORK),
+    _row(Kind.LIFECYCLE_POSTPONED, _V50, "Lifecycle event postponed during migration {:any}", variant=FORK),
     # known; no trace needs them
     *_known(
         ALL,
@@ -435,6 +486,7 @@ TABLE: Final[tuple[Row, ...]] = (
         "UFFD handler: received stop event, exiting",
         "UFFD handler: fd closed (EPOLLHUP), exiting",
         "UFFD handler: EOF on fd, exiting",
+        "VFIO device {:bdf} supports migration v2 {:any}",
     ),
     *(
         _row(Kind.IRRELEVANT, _V50, form, variant=FORK)
@@ -447,8 +499,6 @@ TABLE: Final[tuple[Row, ...]] = (
             "stopped vcpu throttling thread",
             "VM migration check event",
             "Keeping VMM alive as requested",
-            "Postponed post-migration lifecycle event: {:any}",
-            "Lifecycle event postponed during migration {:any}",
             "Live Migration will be encrypted using TLS.",
             "Sent {:int} MiB via additional connection.",
             "Sending disconnect message to channels",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.trace.drafting.aligned_sides import AlignedSides
     from otelmig.trace.drafting.timeline import Moment
+    from otelmig.trace.span import AttributeValue
 
 __all__ = ["downtime", "target_missed"]
 
@@ -131,18 +132,32 @@ def _packed(aligned: AlignedSides, span: SpanDraft, printed: DowntimeParts) -> l
 
 
 def _pause(aligned: AlignedSides, span: SpanDraft) -> list[SpanDraft]:
-    """Return the span ``pause``, where both of its ends were said."""
+    """Return the span ``pause``, where both of its ends were said, or it is what failed."""
     pause = aligned.sent.pause
-    if pause.stretch is None:
+    if pause.broken_off:
+        part = SpanDraft(SpanName.PAUSE, span.start, span.end)
+    elif pause.stretch is not None:
+        begin = aligned.timeline.at(Role.SOURCE, pause.stretch.begin)
+        end = aligned.timeline.at(Role.SOURCE, pause.stretch.end)
+        part = SpanDraft(SpanName.PAUSE, begin.not_before(span.start), end)
+    else:
         return []
-    begin = aligned.timeline.at(Role.SOURCE, pause.stretch.begin)
-    part = SpanDraft(SpanName.PAUSE, begin.not_before(span.start), aligned.timeline.at(Role.SOURCE, pause.stretch.end))
+    if pause.waited is not None:
+        waited: dict[str, AttributeValue] = {
+            names.VM_VCPU_WAIT_DURATION: seconds(pause.waited.waited_ns),
+            names.VM_VCPU_WAIT_COUNT: pause.waited.count,
+        }
+        at = aligned.timeline.at(Role.SOURCE, pause.waited.at)
+        part.attributes |= waited
+        part.events.append(DraftEvent(name=EventName.VCPU_WAITED_FOR, at=at, attributes=waited))
     for instant, device in pause.devices:
         at = aligned.timeline.at(Role.SOURCE, instant)
         part.events.append(DraftEvent(name=EventName.DEVICE_PAUSED, at=at, attributes={names.VM_DEVICE_TYPE: device}))
     if pause.paused is not None:
         part.events.append(DraftEvent(name=EventName.VM_PAUSED, at=part.end))
-    if pause.stretch.inferred:
+    if pause.broken_off:
+        part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
+    elif pause.stretch is not None and pause.stretch.inferred:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
     return [part]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from otelmig.migration.facts import Fate
 from otelmig.migration.side import Result
 from otelmig.trace.attributes import GuestLocation
 
 if TYPE_CHECKING:
-    from otelmig.migration.facts import Instant
+    from otelmig.migration.facts import GuestFate, Instant
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
@@ -23,21 +24,63 @@ class Guest:
     location: GuestLocation
     running: bool | None
     """None if no line says."""
-    evidence: Instant | None
+    evidence: tuple[Instant, ...]
+    """At most one, but for a guest on both hosts."""
+    fate: GuestFate | None = None
+    """What became of it there."""
 
 
 def guest_after(migration: Migration) -> Guest:
-    """Return what the two sides say of the guest's whereabouts."""
+    """Return what the two sides say of the guest's whereabouts, and of its fate."""
     source, destination = migration.source, migration.destination
     if source is None:
-        return _by_destination(migration.reference)
+        return _met(_by_destination(migration.reference), migration.reference.received.fate)
     if source.sent.handed_over is not None:
-        return _handed_over(source, destination, source.sent.handed_over)
+        fate = None if destination is None else destination.received.fate
+        return _met(_handed_over(source, destination, source.sent.handed_over), fate)
+    gone = source.result is Result.UNKNOWN or (source.sent.fate is not None and source.sent.fate.vmm_gone)
+    if gone and destination is not None and destination.received.took_over is not None:
+        return _met(_by_destination(destination), destination.received.fate)
     if source.result is Result.UNKNOWN:
-        if destination is not None and destination.received.took_over is not None:
-            return _by_destination(destination)
-        return _unknown(source, destination)
-    return _failed(source)
+        guest = _unknown(source, destination)
+        return replace(guest, fate=source.sent.fate) if guest.location is GuestLocation.NONE else guest
+    guest = _met(_failed(source), source.sent.fate)
+    return guest if destination is None else _taken_over(guest, source, destination)
+
+
+def _taken_over(on_source: Guest, source: Side, destination: Side) -> Guest:
+    """Return where the guest is if the source gave up, and the destination may have had it by then."""
+    received = destination.received
+    took_over = received.took_over
+    died = received.killed is not None or (received.fate is not None and received.fate.vmm_gone)
+    if took_over is None or died:
+        return on_source
+    if source.sent.resumed is None and not source.paused_before:
+        return _met(_by_destination(destination), received.fate) if destination.result is Result.SUCCESS else on_source
+    return Guest(
+        location=GuestLocation.BOTH,
+        running=on_source.running or received.left_paused is None,
+        evidence=(*on_source.evidence, took_over),
+        fate=on_source.fate or received.fate,
+    )
+
+
+def _met(guest: Guest, fate: GuestFate | None) -> Guest:
+    """Return ``guest`` after what became of it where it was."""
+    if fate is None:
+        return guest
+    match fate.fate:
+        case Fate.RESET:
+            return replace(guest, running=True, fate=fate)
+        case Fate.KILLED:
+            return Guest(location=GuestLocation.NONE, running=False, evidence=_lines(fate.at), fate=fate)
+        case Fate.PANICKED | Fate.SHUT_DOWN:
+            location = GuestLocation.NONE if fate.vmm_gone else guest.location
+            return Guest(location=location, running=False, evidence=_lines(fate.at), fate=fate)
+
+
+def _lines(*instants: Instant | None) -> tuple[Instant, ...]:
+    return tuple(instant for instant in instants if instant is not None)
 
 
 def _failed(source: Side) -> Guest:
@@ -45,39 +88,37 @@ def _failed(source: Side) -> Guest:
     sent = source.sent
     failed_at = None if sent.failure is None else sent.failure.at
     if sent.resume_failed is not None:
-        return Guest(location=GuestLocation.SOURCE, running=False, evidence=sent.resume_failed)
+        return Guest(location=GuestLocation.SOURCE, running=False, evidence=_lines(sent.resume_failed))
     if sent.resumed is not None:  # a failure may resume a guest that the operator had paused, too
-        return Guest(location=GuestLocation.SOURCE, running=True, evidence=sent.resumed)
+        return Guest(location=GuestLocation.SOURCE, running=True, evidence=_lines(sent.resumed))
     if source.paused_before:
-        return Guest(location=GuestLocation.SOURCE, running=False, evidence=failed_at)
-    running = True if sent.pause.sign is None else None
-    return Guest(location=GuestLocation.SOURCE, running=running, evidence=failed_at)
+        return Guest(location=GuestLocation.SOURCE, running=False, evidence=_lines(failed_at))
+    running = True if sent.never_paused else None
+    return Guest(location=GuestLocation.SOURCE, running=running, evidence=_lines(failed_at))
 
 
 def _handed_over(source: Side, destination: Side | None, handed_over: Instant) -> Guest:
     """Return where the guest is once Complete was acknowledged: on the destination, resumed unless it was paused."""
     if destination is None and source.sent.perhaps_stored:
-        return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=handed_over)
+        return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=_lines(handed_over))
     said, paused = None, source.paused_before
     if destination is not None:
         received = destination.received
         paused = paused or received.left_paused is not None
         if received.killed is not None:
-            return Guest(location=GuestLocation.NONE, running=False, evidence=received.killed.at)
-        if received.panicked is not None:
-            return Guest(location=GuestLocation.DESTINATION, running=False, evidence=received.panicked)
+            return Guest(location=GuestLocation.NONE, running=False, evidence=_lines(received.killed.at))
         said = received.left_paused if paused else received.resume.resumed
-    return Guest(location=GuestLocation.DESTINATION, running=not paused, evidence=said or handed_over)
+    return Guest(location=GuestLocation.DESTINATION, running=not paused, evidence=_lines(said or handed_over))
 
 
 def _by_destination(destination: Side) -> Guest:
     """Return what the destination alone knows: whether it has the guest; if it has not, it cannot know who has."""
     received = destination.received
     if received.left_paused is not None:
-        return Guest(location=GuestLocation.DESTINATION, running=False, evidence=received.left_paused)
+        return Guest(location=GuestLocation.DESTINATION, running=False, evidence=_lines(received.left_paused))
     if destination.result is Result.SUCCESS:
-        return Guest(location=GuestLocation.DESTINATION, running=True, evidence=received.runs)
-    return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=destination.last)
+        return Guest(location=GuestLocation.DESTINATION, running=True, evidence=_lines(received.runs))
+    return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=_lines(destination.last))
 
 
 def _unknown(source: Side, destination: Side | None) -> Guest:
@@ -85,5 +126,5 @@ def _unknown(source: Side, destination: Side | None) -> Guest:
     killed = source.sent.killed
     stayed = source.sent.snapshot.end is None or (destination is not None and destination.result is Result.FAILURE)
     if killed is not None and stayed:
-        return Guest(location=GuestLocation.NONE, running=False, evidence=killed.at)
-    return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=source.last)
+        return Guest(location=GuestLocation.NONE, running=False, evidence=_lines(killed.at))
+    return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=_lines(source.last))

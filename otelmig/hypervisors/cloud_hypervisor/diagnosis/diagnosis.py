@@ -106,7 +106,7 @@ _TELLS: Final[tuple[tuple[Callable[[DiagnosedLog], bool], str], ...]] = (
         "the downtime, by the hypervisor's word",
     ),
     (lambda log: log.has(Kind.DOWNTIME_BREAKDOWN), "what the downtime was spent on, by the hypervisor's word"),
-    (lambda log: log.has(Kind.VM_PAUSING) and log.is_(Role.SOURCE), "when the vCPUs stopped"),
+    (lambda log: any(side.sent.pause.stop is not None for side in log.sides), "when the vCPUs stopped"),
     (lambda log: log.has(Kind.VM_RESUMED) and log.is_(Role.DESTINATION), "when the guest ran again"),
     (
         lambda log: log.has(Kind.COMMAND_RECEIVED),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otelmig.hypervisors.cloud_hypervisor.facts.fate import fate, fate_text
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, device_instants, killed, printed, run_window
 from otelmig.hypervisors.cloud_hypervisor.failures import is_peer_gone
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
@@ -73,7 +74,7 @@ def destination_facts(attempt: AttemptLines) -> DestinationFacts:
         peer_lost_text=None if lost is None else lost.word("error"),
         peer_gone=at(first(Kind.PEER_LOST, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED) or lost),
         killed=killed(attempt),
-        panicked=at(first(Kind.GUEST_PANICKED)),
+        fate=fate(attempt),
     )
 
 
@@ -130,7 +131,7 @@ def _prefault(attempt: AttemptLines) -> Prefault | None:
     return Prefault(
         begin=begin.instant,
         done=at(attempt.last(Kind.PREFAULT_DONE)),
-        abandoned=at(attempt.first(Kind.PREFAULT_FAILED)),
+        abandoned=at(attempt.first(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED)),
     )
 
 
@@ -166,16 +167,15 @@ def _refused_call(attempt: AttemptLines) -> Refusal | None:
 
 def _death(attempt: AttemptLines) -> Refusal | None:
     """Return what killed the destination before it was known to have the guest."""
-    death = killed(attempt)
-    if death is None or attempt.result is Result.SUCCESS:
+    seen = attempt.first(Kind.PROCESS_KILLED, Kind.PROCESS_FAILED)
+    if seen is None or attempt.result is Result.SUCCESS:
         return None
     error_type = ErrorType.RECEIVE_FAILED
     if attempt.first(Kind.VM_RESUMING, Kind.DEVICE_RESUMING) is not None:
         error_type = ErrorType.RESUME_FAILED
     elif _restore(attempt).arrived is not None:
         error_type = ErrorType.RESTORE_FAILED
-    text = f"killed by {death.by}"
-    return Refusal(at=death.at, text=text, error_type=error_type, of_request=False, did="died")
+    return Refusal(at=seen.instant, text=fate_text(seen), error_type=error_type, of_request=False, did="died")
 
 
 def _error_type(seen: Observation) -> ErrorType:

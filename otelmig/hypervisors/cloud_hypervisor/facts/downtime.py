@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, device_instants, printed
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
-from otelmig.migration.facts import Downtime, DowntimeParts, Pause, Snapshot, Stretch, Window
+from otelmig.migration.facts import (
+    Downtime,
+    DowntimeParts,
+    ErrorType,
+    Pause,
+    Snapshot,
+    Stretch,
+    VcpuWait,
+    Window,
+)
+from otelmig.migration.side import Result
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
     from otelmig.migration.facts import Instant
+    from otelmig.migration.observation import Observation
 
 __all__ = ["before_downtime", "downtime", "downtime_parts", "pause", "snapshot"]
+
+
+_AFTER_PAUSE: Final = (
+    Kind.FINAL_DELTA_SENT,
+    Kind.SNAPSHOTTING,
+    Kind.SNAPSHOTTED,
+    Kind.POSTCOPY_SERVING,
+    Kind.COMPLETED,
+    Kind.SEND_FINISHED,
+)
+"""What follows a pause that worked."""
 
 
 def before_downtime(attempt: AttemptLines) -> Instant | None:
@@ -35,7 +57,38 @@ def pause(attempt: AttemptLines) -> Pause:
         paused=at(paused),
         devices=device_instants(attempt.all(Kind.DEVICE_PAUSING)),
         stop=_stop(attempt),
+        broken_off=sign is not None and _broken_off(attempt, sign),
+        waited=None if sign is None else _waited(attempt, sign, paused or attempt.failure),
     )
+
+
+def _broken_off(attempt: AttemptLines, sign: Observation) -> bool:
+    """Return whether the pause that began with ``sign`` is what failed, or where the log stops.
+
+    A missing ``paused`` alone does not say so, for its line may be lost: nothing that follows a pause may be there,
+    and the error must be one of pausing.
+    """
+    if attempt.first(Kind.VM_PAUSED, *_AFTER_PAUSE) is not None or attempt.first(Kind.VM_PAUSING) is None:
+        return False
+    if len([seen for seen in attempt.all(Kind.CPUID_GENERATED) if seen.stamp.ns >= sign.stamp.ns]) > 0:
+        return False
+    if attempt.failure is None:
+        return attempt.result is Result.UNKNOWN
+    types = {seen.word("error_type") for seen in attempt.all(Kind.SEND_FAILED)}
+    return ErrorType.PAUSE_FAILED in types
+
+
+def _waited(attempt: AttemptLines, begin: Observation, end: Observation | None) -> VcpuWait | None:
+    """Return that the pause waited for a vCPU, between ``begin`` and ``end`` (None: the end of the log)."""
+    lines = [
+        seen
+        for seen in attempt.all(Kind.VCPU_SLOW)
+        if begin.stamp.ns <= seen.stamp.ns and (end is None or seen.stamp.ns <= end.stamp.ns)
+    ]
+    if not lines:
+        return None
+    longest = max(seen.number("waited_ns") or 0 for seen in lines)
+    return VcpuWait(at=lines[-1].instant, waited_ns=longest, count=len(lines))
 
 
 def _stop(attempt: AttemptLines) -> Window | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from otelmig.migration.facts import Instant
     from otelmig.migration.observation import Observation
 
-__all__ = ["at", "device_instants", "killed", "printed", "run_window"]
+__all__ = ["at", "device_instants", "killed", "killer", "printed", "run_window"]
 
 _TRUNCATED_NS: Final = MILLISECOND_NS
 """Cloud Hypervisor truncates the durations that it prints in ms: the true one is up to this much longer."""
@@ -45,11 +45,13 @@ def device_instants(observations: Iterable[Observation]) -> tuple[DeviceInstant,
 def killed(attempt: AttemptLines) -> Killed | None:
     """Return what killed the process, where something says so."""
     seen = attempt.first(Kind.PROCESS_KILLED)
-    if seen is None:
-        return None
+    return None if seen is None else Killed(at=seen.instant, by=killer(seen))
+
+
+def killer(seen: Observation) -> str:
+    """Return what killed a process, as a phrase that follows "killed by"."""
     detail = seen.word("detail")
-    panicked = seen.word("by") == "panic"
-    return Killed(at=seen.instant, by=f"a panic: {detail}" if panicked else f"its {seen.word('by')} filter ({detail})")
+    return f"a panic: {detail}" if seen.word("by") == "panic" else f"its {seen.word('by')} filter ({detail})"
 
 
 def run_window(attempt: AttemptLines) -> Window | None:

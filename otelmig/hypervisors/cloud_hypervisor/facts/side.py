@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.facts.destination import destination_facts
+from otelmig.hypervisors.cloud_hypervisor.facts.incidents import incidents
 from otelmig.hypervisors.cloud_hypervisor.facts.source import source_facts
 from otelmig.migration.facts import DestinationFacts, SourceFacts, VmConfig
 from otelmig.migration.identity import digest_of
@@ -36,6 +37,7 @@ def side_of(attempt: AttemptLines, vmm: Vmm, number: int, *, state: SideState, f
         observations=attempt.observations,
         sent=source_facts(attempt) if on_source else SourceFacts(),
         received=DestinationFacts() if on_source else destination_facts(attempt),
+        incidents=incidents(attempt),
         vm=_vm_config(attempt.config),
         state=state,
         final=final,

@@ -11,6 +11,7 @@ from otelmig.hypervisors.cloud_hypervisor.facts.downtime import (
     pause,
     snapshot,
 )
+from otelmig.hypervisors.cloud_hypervisor.facts.fate import ended_by_fate, fate, fate_text
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, killed, run_window
 from otelmig.hypervisors.cloud_hypervisor.facts.memory import memory_copy
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -41,6 +42,36 @@ _ANSWERED: Final = (
 """Lines that follow Start's acknowledgement."""
 
 
+_STOPPED: Final = (
+    Kind.VM_PAUSING,
+    Kind.DEVICE_PAUSING,
+    Kind.VM_PAUSED,
+    Kind.SNAPSHOTTING,
+    Kind.SNAPSHOTTED,
+    Kind.FINAL_DELTA_SENT,
+    Kind.VM_RESUMING,
+    Kind.VM_RESUMED,
+    Kind.DEVICE_RESUMING,
+    Kind.RESUMED_AFTER_FAILURE,
+    Kind.COMPLETED,
+)
+"""Lines that show that the guest was stopped by the migration."""
+_BEFORE_PAUSE: Final = frozenset({ErrorType.CONFIG_REJECTED, ErrorType.CONVERGENCE_TIMEOUT})
+"""Errors that a migration meets while its guest runs."""
+_IN_PAUSE: Final = frozenset(
+    {
+        ErrorType.PAUSE_FAILED,
+        ErrorType.SNAPSHOT_FAILED,
+        ErrorType.RESTORE_FAILED,
+        ErrorType.RESUME_FAILED,
+        ErrorType.COMPLETE_FAILED,
+        ErrorType.POSTCOPY_FAILED,
+    }
+)
+"""Errors that it meets while the guest stands still, or as it stops it."""
+_OLD_CONNECT: Final = "MigrateSend(Error connecting to "
+
+
 def source_facts(attempt: AttemptLines) -> SourceFacts:
     """Return the facts of an attempt on its source."""
     first = attempt.first
@@ -67,13 +98,30 @@ def source_facts(attempt: AttemptLines) -> SourceFacts:
         resumed=at(attempt.resumed),
         resume_failed=at(first(Kind.RESUME_FAILED)),
         run=run_window(attempt),
+        never_paused=_never_paused(attempt),
         killed=killed(attempt),
+        fate=fate(attempt),
     )
 
 
 def _perhaps_stored(attempt: AttemptLines) -> bool:
     """Return whether the other side may be ``offload_daemon``, which takes a local migration as a snapshot."""
     return attempt.mode is Mode.LOCAL and attempt.releases.meet(_WITH_OFFLOAD_DAEMON)
+
+
+def _never_paused(attempt: AttemptLines) -> bool:
+    """Return whether the migration failed before it stopped the guest, in a log that would say if it had."""
+    if attempt.failure is None or attempt.first(*_STOPPED) is not None:
+        return False
+    if any(seen.word("error_type") in _IN_PAUSE for seen in attempt.all(Kind.SEND_FAILED)):
+        return False  # then the lines of the pause are lost
+    if attempt.first(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED) is not None:
+        return True
+    failed = attempt.first(Kind.SEND_FAILED)
+    if failed is None:
+        return False
+    # from v53.0 on, which words errors without parentheses, a postcopy connects once more with its guest paused
+    return failed.word("error_type") in _BEFORE_PAUSE or (failed.word("error") or "").startswith(_OLD_CONNECT)
 
 
 def _terms(attempt: AttemptLines) -> Terms:
@@ -125,7 +173,7 @@ def _failure(attempt: AttemptLines) -> Failure | None:
     """
     sign = attempt.failure
     if sign is None:
-        return None
+        return _end_of_process(attempt) if ended_by_fate(attempt) else None
     text = attempt.first(Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
     timed_out = attempt.first(Kind.TIMED_OUT) is not None
     words = [
@@ -140,3 +188,21 @@ def _failure(attempt: AttemptLines) -> Failure | None:
         text=None if text is None else text.word("error"),
         timed_out=timed_out,
     )
+
+
+def _end_of_process(attempt: AttemptLines) -> Failure:
+    """Return the failure of a source whose process did not survive what its guest did, or failed by itself."""
+    reset, shut_down = attempt.first(Kind.GUEST_RESET, Kind.VM_REBOOTING), attempt.first(Kind.GUEST_SHUT_DOWN)
+    failed = attempt.last(Kind.PROCESS_FAILED, Kind.VCPU_FAILED)
+    said = reset or shut_down
+    end = failed or said or attempt.observations[-1]
+    texts = [] if said is None else [f"{fate_text(said)} ({said.where})"]
+    if failed is not None:
+        texts.append(fate_text(failed))
+    if reset is not None:
+        what, kind = "the guest was reset while it migrated, which ended its VMM", ErrorType.GUEST_RESET
+    elif shut_down is not None:
+        what, kind = "the guest shut down while it migrated, which ended its VMM", ErrorType.GUEST_SHUT_DOWN
+    else:
+        what, kind = "the source's process ended by itself", ErrorType.OTHER
+    return Failure(at=end.instant, error_type=kind, text=f"{what}: {'; '.join(texts)}")

@@ -29,8 +29,10 @@ _PAGE: Final = 4096
 
 VM_CALLS: Final = (
     "VmBoot",
+    "VmCoredump",
     "VmCreate",
     "VmDelete",
+    "VmNmi",
     "VmPause",
     "VmPowerButton",
     "VmReboot",
@@ -75,6 +77,7 @@ _TYPES: Final[dict[str, tuple[str, Callable[[str], Value | None]]]] = {
     "word": (r"\w{1,64}", str),
     "lower": (r"\w{1,64}", str.lower),
     "device": (r"[\w-]{1,64}", str),
+    "bdf": (r"[\w:.-]{1,64}", str),
     "url": (r"[^\r\n]{1,4096}?", str),
     "quoted": (r'"(?:[^"\\\r\n]|\\.){0,4096}"', lambda text: text[1:-1]),
     "option": (r'None|Some\("(?:[^"\\\r\n]|\\.){0,4096}"\)', lambda text: text != "None"),
