@@ -280,18 +280,18 @@ def _recognised(log: InputLog, options: LogOptions) -> tuple[str | None, InputLo
         InputError: a hypervisor wrote it, but its lines cannot be read in any way.
     """
     known = hypervisors()
-    first: InputError | None = None
+    last: InputError | None = None
     log = replace(log, year=options.year, zone=options.zone)
     for reading in log.readings([each.line_begin for each in known]):
         try:
             system = next((each.system for each in known if each.recognises(reading.stream.head, options)), None)
         except InputError as error:
-            first = first or error
+            last = error  # what was found behind more of what carries the log says more
             continue
         if system is not None:
             return system, reading
-    if first is not None:
-        raise first
+    if last is not None:
+        raise last
     return None, log
 
 

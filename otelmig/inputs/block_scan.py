@@ -1,17 +1,17 @@
-"""Where the wanted lines of a file are, block by block: nothing is done for the other lines."""
+"""Where the wanted lines of a file are, block by block, and their text: nothing is done for the other lines."""
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["BlockScan", "Span", "every_line", "line_feeds"]
+__all__ = ["BlockScan", "FollowingLines", "Span", "every_line", "line_feeds", "text_of"]
 
 _COLUMNS: Final = 512
 """At most this many columns are looked at for what makes a run of lines: each needs a pattern of its own."""
@@ -20,6 +20,11 @@ _FEW: Final = 1 << 12
 """Bytes up to which line feeds are counted one by one."""
 _PIECE: Final = 1 << 16
 """Bytes copied at once where line feeds are counted: for larger pieces the allocator asks the system each time."""
+
+_CR: Final = 0x0D
+_AFTER_HOLE: Final = re.compile(rb"\0*+")
+_GIVEN: Final = 1 << 16
+"""Bytes of a line that are looked at; no record that says something of a migration is longer."""
 
 
 Span: TypeAlias = "tuple[int, int, int, Sequence[bytes], int]"
@@ -125,3 +130,33 @@ def line_feeds(block: bytearray, begin: int, end: int) -> int:
     for at in range(begin, end, _PIECE):
         others += len(block[at : min(at + _PIECE, end)].replace(b"\n", b""))
     return end - begin - others
+
+
+def text_of(block: bytes | bytearray, begin: int, end: int) -> str:
+    """Return the text of a line, without what ends it, and without a hole before it; what is very long is cut."""
+    if end > begin and block[begin] == 0:
+        begin = _AFTER_HOLE.match(block, begin, end).end()  # type: ignore[union-attr] # it matches nothing, too
+    if end - begin > _GIVEN:
+        end = begin + _GIVEN
+    if end > begin and block[end - 1] == _CR:
+        end -= 1
+    return block[begin:end].decode("utf-8", "backslashreplace")
+
+
+class FollowingLines:
+    """The lines after the one that was given last: they can be had until the next one is asked for."""
+
+    __slots__ = ("block", "length", "position")
+
+    block: bytearray
+    length: int
+    position: int
+
+    def __call__(self) -> Iterator[str]:
+        """Yield their texts."""
+        position = self.position
+        while position < self.length:
+            end = self.block.find(b"\n", position, self.length)
+            end = self.length if end < 0 else end
+            yield text_of(self.block, position, end)
+            position = end + 1

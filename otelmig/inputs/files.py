@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from otelmig.errors import InputError
-from otelmig.inputs.block_scan import BlockScan, every_line, line_feeds
+from otelmig.inputs.block_scan import BlockScan, FollowingLines, every_line, line_feeds, text_of
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.line import NO_STREAM, Line, Where
 from otelmig.inputs.read_once import open_stream, temporary_copy
-from otelmig.inputs.section import Section
+from otelmig.inputs.section import Section, hole_of
 from otelmig.inputs.shown_name import shown_name
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ _AHEAD: Final = 1 << 14
 """A line is given out only once so many bytes after it are there too: what a record of several lines goes on with."""
 _LONGEST_LINE: Final = 1 << 22
 """A longer line is cut; its pieces are read like lines."""
-_CR: Final = 0x0D
-_GIVEN: Final = 1 << 16
-"""Bytes of a line that are looked at; no record that says something of a migration is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +65,9 @@ class InputFile:
     begin: int = 0
     """The place of its first byte in ``path``."""
     is_member: bool = False
-    """Whether only ``size`` bytes from ``begin`` on are its own: it lies in an archive."""
+    """Whether only ``size`` bytes from ``begin`` on are its own: it lies in an archive, or behind a hole."""
+    has_hole: bool = False
+    """Whether it began with NULs: a rotation made it empty while its writer went on where it was."""
     mtime_ns: int
     head: bytes = b""
     compression: str | None = None
@@ -98,7 +97,7 @@ class InputFile:
         """
         number = 1
         spans = every_line if wanted is None else BlockScan(wanted).spans
-        following = _Following()
+        following = FollowingLines()
         for block, until, length in self._blocks(begun, rest):
             following.block, following.length = block, length
             counted = 0
@@ -107,11 +106,11 @@ class InputFile:
                 counted = begin
                 where = Where(self.name, number)
                 if run:
-                    end_of_run = _text(block, last, after - 1)
-                    yield Line(_text(block, begin, end), where, run=run, last=end_of_run, stream=stream)
+                    end_of_run = text_of(block, last, after - 1)
+                    yield Line(text_of(block, begin, end), where, run=run, last=end_of_run, stream=stream)
                 else:
                     following.position = after
-                    yield Line(_text(block, begin, end), where, "", None, None, following, (), "", stream)
+                    yield Line(text_of(block, begin, end), where, "", None, None, following, (), "", stream)
             number += line_feeds(block, counted, until)
 
     def opened(self) -> BinaryIO:
@@ -129,7 +128,7 @@ class InputFile:
             self._end_early(error)
             return
         for raw in reversed(data.split(b"\n")):
-            yield Line(text=_text(raw, 0, len(raw)), where=Where(file=self.name, line=0))
+            yield Line(text=text_of(raw, 0, len(raw)), where=Where(file=self.name, line=0))
 
     def chunks(self) -> Generator[bytes]:
         """Yield the bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
@@ -216,32 +215,6 @@ class InputFile:
         return read
 
 
-def _text(block: bytes | bytearray, begin: int, end: int) -> str:
-    if end - begin > _GIVEN:
-        end = begin + _GIVEN
-    if end > begin and block[end - 1] == _CR:
-        end -= 1
-    return block[begin:end].decode("utf-8", "backslashreplace")
-
-
-class _Following:
-    """The lines after the one that was given last: they can be had until the next one is asked for."""
-
-    __slots__ = ("block", "length", "position")
-
-    block: bytearray
-    length: int
-    position: int
-
-    def __call__(self) -> Iterator[str]:
-        position = self.position
-        while position < self.length:
-            end = self.block.find(b"\n", position, self.length)
-            end = self.length if end < 0 else end
-            yield _text(self.block, position, end)
-            position = end + 1
-
-
 def open_input(
     path: Path, progress: Callable[[int], None] | None = None, on_wait: Callable[[str], None] | None = None
 ) -> InputFile:
@@ -283,6 +256,11 @@ def with_head(file: InputFile) -> InputFile:
     """Return ``file`` with its beginning read."""
     with file.opened() as stream:
         magic = stream.read(_HEAD)
+        if magic.startswith(b"\0"):
+            hole = hole_of(stream)
+            file = replace(file, begin=file.begin + hole, size=file.size - hole, is_member=True, has_hole=True)
+            stream.seek(hole)
+            magic = stream.read(_HEAD)
     compression = compression_of(magic)
     if compression is None:
         return replace(file, head=magic)

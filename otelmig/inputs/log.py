@@ -133,8 +133,8 @@ class InputLog:
         ``stream``.
         """
         begun = b""
-        for part in self.parts:
-            rest: list[bytes] | None = None if part is self.parts[-1] else []
+        for part, after in zip(self.parts, (*self.parts[1:], None), strict=True):
+            rest: list[bytes] | None = None if after is None or after.has_hole else []
             yield from self._part_lines(part, wanted, stream, begun, rest)
             begun = b"".join(rest or ())
 

@@ -18,13 +18,16 @@ from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DEFAULT_BEGIN", "DEFAULT_FORMAT", "KNOWN_FORMS", "Clock", "LineForm", "compile_log_format"]
+__all__ = ["BEFORE_V36", "DEFAULT_BEGIN", "DEFAULT_FORMAT", "KNOWN_FORMS", "Clock", "LineForm", "compile_log_format"]
 
 DEFAULT_FORMAT: Final = "cloud-hypervisor: {boottime}s: <{thread}> {level}:{location} -- {msg}"
 """What v49.0 on prints unless told otherwise."""
 
 DEFAULT_BEGIN: Final = re.compile(r"cloud-hypervisor: {1,10}[0-9]{1,12}(?:\.[0-9]{1,9})?(?:ns|µs|ms|s): <")
 """What a default line of any release begins with, the time included."""
+
+BEFORE_V36: Final = re.compile(r"cloud-hypervisor: [0-9]{1,12}(?:\.(?:[0-9]{1,5}|[0-9]{7,9}))?(?:ns|µs|ms|s): <")
+"""The same of a release before v36.0: nine digits of a second, without zeros at the end; later ones print six."""
 
 
 class Clock(StrEnum):

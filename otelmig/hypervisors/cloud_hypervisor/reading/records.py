@@ -6,6 +6,7 @@ upgrade, and several processes may write to one journal.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -13,9 +14,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.errors import InputError
-from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, Clock, LineForm, compile_log_format
+from otelmig.hypervisors.cloud_hypervisor.log_format import (
+    BEFORE_V36,
+    KNOWN_FORMS,
+    Clock,
+    LineForm,
+    compile_log_format,
+)
 from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
+from otelmig.hypervisors.cloud_hypervisor.reading.reasons import first_of_no_form
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import (
     boottime_stamp,
     calendar_stamp,
@@ -28,7 +36,6 @@ from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Sequence
     from datetime import tzinfo
 
@@ -165,6 +172,10 @@ def _record(form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Re
 
 
 _DEFAULT: Final = KNOWN_FORMS[0]
+_ADAPTIVE: Final = KNOWN_FORMS[1]
+_WIDEST: Final = 512
+"""Columns in which a line may begin that something stands before."""
+_SIX_DIGITS: Final = re.compile(r"cloud-hypervisor: [0-9]{1,12}\.[0-9]{6}s: <")
 _LITERAL: Final = 8
 """Characters before the message that are searched for."""
 
@@ -183,14 +194,34 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
     if not known and head.search is not None:  # a journal of everything on a host: the first line of ours may be late
         literals = tuple(sorted({form.before_message for form in forms}))
         known = _forms_of(islice(head.search(wanted(literals)), _TRIED), forms)
+    if _is_too_old(head, known):
+        why = "lines of Cloud Hypervisor before v36.0 (nine digits of a second): not supported"
+        raise InputError(f"{head.name}: {why}")
     if not known:
         if any(text.encode() in head.data for text in FAMILIES):
             why = "speaks of migrations in lines of no known form; give theirs with `LogOptions.log_formats`"
-            raise InputError(f"{head.name}: {why}")
+            raise InputError(f"{head.name}: {why}{first_of_no_form(head.lines)}")
         return None
     if all(form.clock is None for form in known):
         raise InputError(f"{head.name}: the lines of {known[0].text!r} do not say when they were written")
     return RecordReader(forms=_tried(known), options=options, latest_ns=mtime_ns)
+
+
+def _is_too_old(head: Head, known: Sequence[LineForm]) -> bool:
+    """Return whether a log begins with lines of a release before v36.0, more than of a later one.
+
+    Below a second both may print six digits, so lines from the first second on decide.
+    """
+    return all(form is _ADAPTIVE for form in known) and _has_old_lines(head.lines, head.data)
+
+
+@lru_cache(maxsize=16)
+def _has_old_lines(lines: tuple[str, ...], data: bytes) -> bool:
+    texts = (*lines, *data.decode("utf-8", "replace").splitlines())
+    old, later = (
+        sum(pattern.search(text, 0, _WIDEST) is not None for text in texts) for pattern in (BEFORE_V36, _SIX_DIGITS)
+    )
+    return old > later
 
 
 _TRIED: Final = 200
