@@ -74,7 +74,7 @@ def read_every_line(log: InputLog, reader: RecordReader) -> Reading:
         else:
             if reader.impossible:
                 writers.add(line.writer)
-            stranger = line.writer, no_record(reader, line.text)
+            stranger = line.writer, no_record(line.text, impossible=reader.impossible)
             strangers[stranger] += 1
             samples.setdefault(stranger, Sample(where=line.where, text=line.text))
     for (writer, reason), number in strangers.items():

@@ -175,7 +175,7 @@ class LogLines:
         # a line that no scan would have looked at is a stranger's; one that comes from a scan may have been shortened
         looked_at = line.lookahead is not None or self.line_filter.matches(line.text.encode("utf-8", "surrogatepass"))
         if looked_at:
-            self.not_understood[no_record(self.reader, line.text)] += 1
+            self.not_understood[no_record(line.text, impossible=self.reader.impossible)] += 1
         return _NOBODY
 
     def _killed(self, line: Line, report: CrashReport) -> LogProcess | None:

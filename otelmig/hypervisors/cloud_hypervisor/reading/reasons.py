@@ -14,7 +14,6 @@ from otelmig.migration.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader
     from otelmig.inputs.line import Where
 
 __all__ = ["NO_EVENT", "NO_STATISTICS", "UnparsedLine", "first_of_no_form", "no_meaning", "no_record"]
@@ -36,9 +35,9 @@ _NO_LINE_FORM: Final = "no known line form"
 _NO_MESSAGE_FORM: Final = "no known form of this message"
 
 
-def no_record(reader: RecordReader, text: str) -> str:
-    """Return why the line ``text`` is none in which ``reader`` found a record."""
-    if reader.impossible:
+def no_record(text: str, *, impossible: bool) -> str:
+    """Return why there is no record in ``text``; it may have a known form and an ``impossible`` time."""
+    if impossible:
         return _IMPOSSIBLE_TIME
     return _TOO_OLD if BEFORE_V36.match(text) else _NO_LINE_FORM
 
