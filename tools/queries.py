@@ -123,6 +123,13 @@ TRACEQL: Final = (
         text=f"{{ {_DOWNTIME} }} | max_over_time(duration) by (resource.{names.HOST_NAME})",
     ),
     Query(
+        name="pairs",
+        question="Who migrates to whom, and how often? (Both hosts have to be known.)",
+        text=f'{{ name = "{SpanName.MIGRATION}" }} | count_over_time() by ('
+        f"{span_attribute(names.VM_MIGRATION_SOURCE_HOST_NAME)}, "
+        f"{span_attribute(names.VM_MIGRATION_DESTINATION_HOST_NAME)})",
+    ),
+    Query(
         name="blackouts",
         question="How long did the guests stand still, with the bounds of each?",
         text=f'{{ name = "{SpanName.BLACKOUT}" }} | select({_BLACKOUT})',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -134,6 +135,18 @@ def test_counts_are_of_all(sent: Sent) -> None:
         assert sum(value for series in values for value in series) == len(wanted)
 
 
+def test_pairs_of_hosts_are_told(sent: Sent) -> None:
+    """How many migrations went from whom to whom; a host that is not known is no label."""
+    names = tuple(f"vm.migration.{side}.host.name" for side in ("source", "destination"))
+    wanted = Counter(
+        tuple((f"span.{name}", str(trace.root.attributes[name])) for name in names if name in trace.root.attributes)
+        for trace in sent.traces
+    )
+    assert max(map(len, wanted)) == len(names)
+    found = sent.tempo.series(_QUERIES["pairs"])
+    assert {labels: sum(values) for labels, values in found.items()} == wanted
+
+
 def test_the_worst_host_is_told(sent: Sent) -> None:
     """The longest downtime of each host, in seconds."""
     found = sent.tempo.series(_QUERIES["worst host"])
@@ -145,7 +158,7 @@ def test_the_worst_host_is_told(sent: Sent) -> None:
 
 def test_every_query_is_asked() -> None:
     """No query of the documents is left out here."""
-    assert set(_QUERIES) == set(_FOUND) | {"all", "all missed", "worst host"}
+    assert set(_QUERIES) == set(_FOUND) | {"all", "all missed", "worst host", "pairs"}
 
 
 # --- the dashboards -----------------------------------------------------------------------------------------------
