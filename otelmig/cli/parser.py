@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -54,6 +55,8 @@ class Parser(argparse.ArgumentParser):
     """The parser of ``otelmig`` or of one of its commands."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - those of argparse
+        if sys.version_info >= (3, 14):
+            settings["color"] = False  # help is read in files and pages, too, and nothing but views has colours
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid5
 
 from otelmig.migration.side import Mode, Role
+from otelmig.printable import printable
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import dialect_attribute, version_attribute
 
@@ -36,7 +37,7 @@ def resource_of(side: Side, migration: Migration, options: TraceOptions) -> dict
         resource[names.SERVICE_VERSION] = process.version
         resource[version_attribute(process.system)] = process.version
     if side.role in options.hosts:
-        resource[names.HOST_NAME] = options.hosts[side.role]
+        resource[names.HOST_NAME] = printable(options.hosts[side.role])
         resource[names.OTELMIG_HOST_ORIGIN] = names.HostOrigin.OPTION
     elif process.host is not None and (process.host.name or process.host.id):
         resource |= {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -22,7 +24,7 @@ from otelmig.printable import printable
 from otelmig.trace.build import build_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from otelmig.inputs import Line
     from otelmig.pairing.migration import Migration
@@ -108,12 +110,13 @@ def test_options_control_nothing(tmp_path: Path) -> None:
         assert not _controls(run.stderr)
 
 
-def test_halves_of_surrogate_pairs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("carry", ["docker", "journal", "store", "otlp"])
+def test_halves_of_surrogate_pairs(carry: str, tmp_path: Path) -> None:
     """JSON can say them and UTF-8 cannot: one log that does costs nothing, and its migration is there, too."""
     lines = (CORPUS / "v52.0-basic" / "source.log").read_text().splitlines()
-    log = tmp_path / "docker-json.log"
+    log = tmp_path / "carried.json"
     texts = [f"{line}\ud800x\udc80".replace("tcp:", "tcp:\udfff") for line in lines]
-    log.write_text("".join(json.dumps({"log": f"{text}\n", "time": "2026-11-23T15:30:06Z"}) + "\n" for text in texts))
+    log.write_text("".join(json.dumps(_CARRIED[carry](text, "h\ud800\x1b")) + "\n" for text in texts))
     for command in ("explain", "doctor", "trace --json", "trace"):
         run = run_command([*command.split(), *map(str, _LOGS), str(log)])
         assert (run.code, run.raised) == (0, "")
@@ -124,6 +127,27 @@ def test_halves_of_surrogate_pairs(tmp_path: Path) -> None:
     traces = out.read_text().splitlines()
     assert len(traces) > 1
     assert not _controls("".join(_texts([json.loads(line) for line in traces])))
+
+
+_CARRIED: Final[dict[str, Callable[[str, str], object]]] = {
+    "docker": lambda text, _: {"log": f"{text}\n", "time": "2026-11-23T15:30:06Z"},
+    "journal": lambda text, host: {
+        "__REALTIME_TIMESTAMP": "1780000000000001",
+        "MESSAGE": text,
+        "_PID": "1",
+        "_HOSTNAME": host,
+        "SYSLOG_IDENTIFIER": host,
+    },
+    "store": lambda text, host: {"message": text, "host": host, "timestamp": "2026-11-23T15:30:06Z", "file": host},
+    "otlp": lambda text, host: {
+        "resourceLogs": [
+            {
+                "resource": {"attributes": [{"key": "host.name", "value": {"stringValue": host}}]},
+                "scopeLogs": [{"logRecords": [{"timeUnixNano": "1764000000000000000", "body": {"stringValue": text}}]}],
+            }
+        ]
+    },
+}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "utf-8"])
@@ -217,3 +241,20 @@ def test_fault_over_one_migration_costs_that_one(tmp_path: Path, monkeypatch: py
     assert (run.code, run.raised) == (70, "")
     assert "the migration of poison.log: internal error: RuntimeError: a fault" in run.stderr
     assert len(out.read_text().splitlines()) == 1
+
+
+def test_names_in_archives_control_nothing(tmp_path: Path) -> None:
+    """Members are named by whoever made the archive."""
+    log = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()
+    archive = tmp_path / "logs.tar"
+    with tarfile.open(archive, "w") as file:
+        member = tarfile.TarInfo(os.fsdecode(b"a\x1b[31m\xff/so\nurce\xe2\x80\xae.log"))
+        member.size, member.mtime = len(log), 10**11
+        file.addfile(member, io.BytesIO(log))
+    for command in ("trace", "explain", "doctor", "trace --json"):
+        run = run_command([*command.split(), str(archive)])
+        assert (run.code, run.raised) == (0, "")
+        assert not _controls(run.stdout) | _controls(run.stderr)
+    run = run_command(["trace", str(archive), "-o", "-"])
+    assert run.code == 0
+    assert not _controls("".join(_texts(json.loads(run.stdout))))

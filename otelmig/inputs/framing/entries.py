@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from otelmig.inputs.framing.json_text import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +23,7 @@ _WINDOW: Final = 64
 def json_object(text: str | bytes) -> dict[str, object] | None:
     """Return the JSON object that ``text`` is; None if it is none."""
     try:
-        entry = json.loads(text)
+        entry = decoded(text)
     except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None

@@ -8,13 +8,13 @@ logs of GitHub Actions (downloaded, or by ``gh run view --log``), GitLab and Jen
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.framing.dates import local_time
+from otelmig.inputs.framing.json_text import decoded
 from otelmig.inputs.line import Host
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _docker_json(text: str) -> Framed | None:
     if not text.startswith('{"log":'):
         return None
     try:
-        entry = json.loads(text)
+        entry = decoded(text)
     except (ValueError, RecursionError):
         return None
     match entry:

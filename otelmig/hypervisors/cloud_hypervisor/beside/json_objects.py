@@ -9,6 +9,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otelmig.inputs.framing.json_text import sound
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -85,6 +87,7 @@ class JsonObjects:
             window = text[position : position + _LONGEST]  # an error message of the decoder counts all lines before it
             try:
                 value, size = _DECODER.raw_decode(window)
+                value = sound(value) if "\\u" in window else value
             except (ValueError, RecursionError) as error:
                 # an error where the text ends says that more must come; one before that will not go away
                 wanting = isinstance(error, json.JSONDecodeError) and error.pos >= len(window.rstrip())
