@@ -41,6 +41,7 @@ def _tempo(query: Query, number: int, table: str = "spans") -> _JSON:
         "datasource": _TEMPO,
         "query": query.text,
         "queryType": "traceql",
+        "metricsQueryType": "range",
         "tableType": table,
         "limit": _MOST,
         "spss": 100,
@@ -71,17 +72,21 @@ def _panel(
     }
 
 
-def _by_name(name: str, **properties: object) -> _JSON:
-    return {
-        "matcher": {"id": "byName", "options": name},
-        "properties": [{"id": key.replace("_", ".", 1), "value": value} for key, value in properties.items()],
-    }
-
-
-_LINK: Final = _by_name(
-    "Trace ID",
-    links=[{"title": "this migration", "url": "/d/otelmig-migration?var-trace=${__value.raw}&var-tempo=${tempo}"}],
-)
+_LINK: Final = {
+    "matcher": {"id": "byName", "options": "spanID"},
+    "properties": [
+        {
+            "id": "links",
+            "value": [
+                {
+                    "title": "this migration",
+                    "url": "/d/otelmig-migration?var-trace=${__data.fields.traceIdHidden}&var-tempo=${tempo}",
+                }
+            ],
+        }
+    ],
+}
+"""From a row of a table of spans, in which Grafana keeps the id of the trace in a field that it does not show."""
 
 
 def _placed(panels: Iterable[_JSON]) -> list[_JSON]:

@@ -57,7 +57,7 @@ def test_dashboards_lead_to_one_migration() -> None:
     """The link in the tables of the overview names the other dashboard and its variables."""
     (uid,) = {json.loads((FOLDER / "migration.json").read_text())["uid"]}
     links = re.findall(r'"url": "(/d/[^"]+)"', (FOLDER / "overview.json").read_text())
-    assert set(links) == {f"/d/{uid}?var-trace=${{__value.raw}}&var-tempo=${{tempo}}"}
+    assert set(links) == {f"/d/{uid}?var-trace=${{__data.fields.traceIdHidden}}&var-tempo=${{tempo}}"}
 
 
 def test_the_example_is_made_of_shipped_files() -> None:
