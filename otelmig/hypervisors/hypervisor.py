@@ -120,8 +120,11 @@ class Hypervisor(Protocol):
     def diagnose(self, log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagnosis:
         """Return what ``log`` is and tells, given the attempts found in it, and which flags would tell more."""
 
-    def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
-        """Return what causality says about the offset between the two sides' clocks, if they are one migration."""
+    def constraints(self, source: Side, destination: Side, drift_ppb: int) -> Sequence[Constraint]:
+        """Return what causality says about the offset between the two sides' clocks, if they are one migration.
+
+        Which lines belong together may depend on the offset, too: on clocks that drift by at most ``drift_ppb``.
+        """
 
     def incompatibility(self, source: Side, destination: Side) -> Incompatibility | None:
         """Return why these two, by their releases and what they use, do not speak to each other; None if they may."""

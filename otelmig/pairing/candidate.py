@@ -98,13 +98,14 @@ def compare(
     reason = _exclusion(source, destination, hypervisors, asserted=asserted)
     if reason is not None:
         return Mismatch(reason=reason)
-    constraints = hypervisors[source.vmm.system].constraints(source, destination)
+    drift_ppb = max(clock.drift_ppb, SLEWED_PPB)
+    constraints = hypervisors[source.vmm.system].constraints(source, destination, drift_ppb)
     agreed = indications(source, destination)
     same = same_vm(source, destination) is True
     if not constraints:
         wall = have_wall_clocks(source, destination)
         return Mismatch(reason="no line of one must come before a line of the other", by_clocks=wall)
-    bounds = clock_bounds(constraints, drift_ppb=max(clock.drift_ppb, SLEWED_PPB))
+    bounds = clock_bounds(constraints, drift_ppb=drift_ppb)
     if bounds.contradiction is not None:
         worst = bounds.contradiction
         reason = (
@@ -144,9 +145,12 @@ def _shared_endpoint(source: Side, destination: Side) -> bool:
     return same_endpoint(source, destination) is not None and _at_one_time(source, destination)
 
 
-def in_spite_of_clocks(source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor]) -> Candidate:
+def in_spite_of_clocks(
+    source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], clock: ClockOptions
+) -> Candidate:
     """Return the candidate that two sides are whose clocks contradict each other."""
-    constraints = hypervisors[source.vmm.system].constraints(source, destination)
+    drift_ppb = max(clock.drift_ppb, SLEWED_PPB)
+    constraints = hypervisors[source.vmm.system].constraints(source, destination, drift_ppb)
     return Candidate(
         source=source,
         destination=destination,

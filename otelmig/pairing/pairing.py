@@ -126,7 +126,7 @@ def _asserted(source: Side, destination: Side, hypervisors: Mapping[str, Hypervi
         return verdict
     if not verdict.by_clocks and not may_be_on_both(source, destination):
         raise UsageError(f"`pairs` {source.name}={destination.name}: {verdict.reason}")
-    return in_spite_of_clocks(source, destination, hypervisors)
+    return in_spite_of_clocks(source, destination, hypervisors, clock)
 
 
 def _stepped(
@@ -142,7 +142,7 @@ def _stepped(
         same = same_vm(source, destination) is True
         if not same and (not have_wall_clocks(source, destination) or same_endpoint(source, destination) is None):
             continue
-        candidate = in_spite_of_clocks(source, destination, hypervisors)
+        candidate = in_spite_of_clocks(source, destination, hypervisors, clock)
         proof = prove_between(source, destination, candidate.constraints, drift_ppb=clock.drift_ppb)
         step = None if proof.conflict is None else proof.conflict.step
         if step is not None and (same or step.least_ns <= AGREE_NS):

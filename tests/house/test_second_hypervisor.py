@@ -170,7 +170,7 @@ class _Qemu:
             recommendation="",
         )
 
-    def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
+    def constraints(self, source: Side, destination: Side, drift_ppb: int) -> Sequence[Constraint]:  # noqa: ARG002 - the protocol names it
         assert (source.vmm.system, destination.vmm.system) == (self.system, self.system)
         begun, active = source.observations[0], destination.observations[1]
         stopped = next(seen for seen in source.observations if seen.kind == "STOP")

@@ -68,9 +68,9 @@ class CloudHypervisor:
 
         return diagnose(log, sides, options)
 
-    def constraints(self, source: Side, destination: Side) -> Sequence[Constraint]:
+    def constraints(self, source: Side, destination: Side, drift_ppb: int) -> Sequence[Constraint]:
         """Return what must have happened before what, if these two sides are one migration."""
-        return constraints_between(source, destination)
+        return constraints_between(source, destination, drift_ppb)
 
     def incompatibility(self, source: Side, destination: Side) -> Incompatibility | None:
         """Return why these two, by their releases and what they use, do not speak to each other; None if they may."""

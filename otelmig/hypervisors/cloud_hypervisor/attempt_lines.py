@@ -167,7 +167,7 @@ class DirtyRound:
     @property
     def empty(self) -> bool:
         """Whether the dirty table is there and lists nothing: then nothing was sent."""
-        return self.table is not None and not self.table.number("ranges")
+        return self.table is not None and self.table.number("ranges") == 0
 
     @property
     def acknowledged(self) -> bool:

@@ -53,7 +53,10 @@ class Kind(StrEnum):
     DIRTY_ROUND = auto()
     """A numbered dirty round begins, the memory iteration before it was acknowledged; ``round``, ``rounds``."""
     DIRTY_TABLE = auto()
-    """One reading of the dirty log was written to the log: ``dirty_bytes``, ``ranges``; ``since`` is its first line."""
+    """One reading of the dirty log was written to the log: ``dirty_bytes``, ``ranges``; ``since`` is its first line.
+
+    Neither number is there if the lines of its ranges are missing.
+    """
     CONVERGENCE_DECIDED = auto()
     """The decision to stop iterating; ``reason``, and the estimate where printed."""
     PRECOPY_CONVERGED = auto()

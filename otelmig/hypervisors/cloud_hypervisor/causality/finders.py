@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.causality.handshake import snapshot_cpuid
+from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import counted_commands
+from otelmig.hypervisors.cloud_hypervisor.causality.passes import final_acknowledged, final_written, requests_of
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.constraint import Basis, Endpoint
 from otelmig.migration.facts import ErrorType
@@ -57,105 +59,39 @@ def _source_time(seen: Observation | None, plus_ns: int) -> Endpoint | None:
     return Endpoint(lo_ns=seen.stamp.lo_ns + plus_ns, hi_ns=seen.stamp.hi_ns + plus_ns, seen=seen, basis=Basis.DERIVED)
 
 
-def _after_iteration(source: AttemptLines, index: int) -> Observation | None:
-    """Return the first line after memory iteration ``index`` was acknowledged."""
-    for kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED):
-        for seen in source.all(kind):
-            if seen.number("iteration") == index:
-                return seen
-    if index == 0:
-        return source.first(Kind.DIRTY_ROUND)
-    rounds = source.dirty_rounds
-    if index <= len(rounds) and rounds[index - 1].acknowledged:
-        return rounds[index - 1].end
-    return None
-
-
-def _before_iteration(source: AttemptLines, index: int) -> Observation | None:
-    """Return the last line before iteration ``index`` (1 on) is written: its dirty table, else the iteration before."""
-    rounds = source.dirty_rounds
-    if rounds:
-        if index > len(rounds):
-            return None
-        return rounds[index - 1].table or rounds[index - 1].begin
-    previous = _after_iteration(source, index - 1)
-    if previous is None or _after_iteration(source, index) is None:
-        return None
-    last = previous
-    for seen in source.following(previous):
-        if seen.kind not in (Kind.DIRTY_TABLE, Kind.ITERATION_ANNOUNCED):
-            break
-        last = seen
-    return last
-
-
-def _memory_commands(source: AttemptLines, destination: AttemptLines) -> Sequence[Observation]:
-    """Return the receipts of Memory that can be counted: none if other connections carry memory, or counts disagree."""
-    if source.connections > 1 or source.mode is not Mode.PRECOPY:
-        return ()
-    received = destination.commands(Command.MEMORY)
-    if source.all(Kind.DIRTY_ROUND) and source.result is Result.SUCCESS:
-        running = source.iterations
-        final = _table_after_pause(source)
-        expected = running + (1 if final is None or final.number("ranges") else 0)
-        return received if len(received) == expected else received[:1]
-    return received
-
-
-def _table_after_pause(source: AttemptLines) -> Observation | None:
-    """Return the dirty table that was read once the guest was paused, before the snapshot."""
-    paused = False
-    for seen in source.observations:
-        if seen.kind in (Kind.VM_PAUSED, Kind.DEVICE_PAUSING):
-            paused = True
-        elif seen.kind is Kind.DIRTY_TABLE and paused:
-            return seen
-        elif seen.kind is Kind.SNAPSHOTTING:
-            return None
-    return None
-
-
 def memory_received(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
-    """Return the receipts of Memory that can be counted."""
-    return tuple(Endpoint.of(seen) for seen in _memory_commands(source, destination))
+    """Return the receipts of Memory that can be told apart."""
+    return tuple(Endpoint.of(seen) for seen in counted_commands(source, destination))
 
 
-def _iterations(source: AttemptLines, destination: AttemptLines) -> range:
-    """Return the memory iterations that can be told apart on both sides, whatever number the source's log claims."""
-    return range(min(source.iterations, len(_memory_commands(source, destination))))
+def iterations_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return, for each request for memory, the last line before it was written; no line says so of the first."""
+    return tuple(_endpoint(each.written_after) for each in requests_of(source).requests if not each.is_final)
 
 
-def iterations_acknowledged(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+def iterations_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return, for each memory iteration, the first line after it was acknowledged."""
-    return tuple(_endpoint(_after_iteration(source, index)) for index in _iterations(source, destination))
-
-
-def iterations_written(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
-    """Return, for each memory iteration, the last line before it was written; no line says so of the first."""
-    return (None, *(_endpoint(_before_iteration(source, index)) for index in _iterations(source, destination)[1:]))
+    return tuple(_endpoint(each.acknowledged_before) for each in requests_of(source).requests if not each.is_final)
 
 
 def final_memory(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
-    """Return the receipt of the transfer that was made with the guest paused, if there was one."""
-    commands = _memory_commands(source, destination)
-    index = source.iterations
-    final = source.first(Kind.FINAL_DELTA_SENT)
-    if final is not None:
-        sent = bool(final.number("size_bytes"))
-    else:
-        table = _table_after_pause(source)
-        sent = bool(source.all(Kind.DIRTY_ROUND)) and table is not None and bool(table.number("ranges"))
-    return (Endpoint.of(commands[index]),) if sent and index < len(commands) else (None,)
+    """Return the receipt of the transfer that was made with the guest paused, if none of the others is missing."""
+    commands, written = counted_commands(source, destination), requests_of(source)
+    if len(commands) != written.most:
+        return (None,)
+    return tuple(Endpoint.of(seen) for seen, each in zip(commands, written.requests, strict=True) if each.is_final) or (
+        None,
+    )
 
 
 def final_memory_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the last line before the transfer that was made with the guest paused."""
-    return (_endpoint(_table_after_pause(source) or source.first(Kind.VM_PAUSED)),)
+    return (_endpoint(final_written(source)),)
 
 
 def final_memory_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the first line after the transfer that was made with the guest paused was acknowledged."""
-    return (_endpoint(source.first(Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING) or snapshot_cpuid(source)),)
+    return (_endpoint(final_acknowledged(source)),)
 
 
 def snapshot_done(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempt_lines import lines_of
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, InstantKind, LogFlags
+from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import memory_constraints
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases
 from otelmig.migration.constraint import destination_first, source_first
 
@@ -30,10 +31,22 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "Rule", "constraints_between", "rule_table"]
 
+_OF_MEMORY: Final = frozenset(
+    {
+        "pass-written",
+        "pass-acknowledged",
+        "final-pass-written",
+        "final-pass-acknowledged",
+        "memory-received",
+        "final-memory-received",
+    }
+)
+"""Instants that occur several times, of which any may be missing: which belong together is found by more than order."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """The n-th instant of one kind happens before the n-th of another, on the other host."""
+    """An instant of one kind happens before one of another, on the other host."""
 
     id: str
     source_first: bool
@@ -54,19 +67,28 @@ class Rule:
         return None if first is None or second is None else first | second
 
 
-def constraints_between(source: Side, destination: Side) -> Sequence[Constraint]:
-    """Return every constraint that the rules give for these two sides."""
+def constraints_between(source: Side, destination: Side, drift_ppb: int) -> Sequence[Constraint]:
+    """Return every constraint that the rules give for these two sides.
+
+    Receipts of Memory are told apart as far as everything else, and clocks that drift by at most ``drift_ppb``, allow.
+    """
     constraints: list[Constraint] = []
     sent, received = lines_of(source), lines_of(destination)
-    instants = {each.key: each.find(sent, received) for each in (*SOURCE.values(), *DESTINATION.values())}
+    instants = {
+        each.key: each.find(sent, received)
+        for each in (*SOURCE.values(), *DESTINATION.values())
+        if each.key not in _OF_MEMORY
+    }
     for rule in RULES:
+        if rule.destination.key in _OF_MEMORY:
+            continue
         for one, other in zip(instants[rule.source.key], instants[rule.destination.key], strict=False):
             if one is None or other is None:
                 continue
             constraints.append(
                 source_first(rule.id, one, other) if rule.source_first else destination_first(rule.id, other, one)
             )
-    return constraints
+    return [*constraints, *memory_constraints(sent, received, constraints, drift_ppb)]
 
 
 def _forward(source: str, destinations: Sequence[str], why: str) -> Iterator[Rule]:

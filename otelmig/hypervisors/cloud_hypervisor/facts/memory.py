@@ -137,8 +137,9 @@ def _dirty(
     if line.kind in _BEFORE_TABLE:
         rest = attempt.following(line)
         after = next((seen for seen in rest if seen.kind not in _ITERATION or seen.number("iteration") != index), None)
-        if after is not None and after.kind is Kind.DIRTY_TABLE:
-            return None, after.number("dirty_bytes") or 0, DirtyRateMethod.DIRTY_TABLE
+        dirtied = None if after is None or after.kind is not Kind.DIRTY_TABLE else after.number("dirty_bytes")
+        if dirtied is not None:
+            return None, dirtied, DirtyRateMethod.DIRTY_TABLE
     following = lines[index + 1] if index + 1 < len(lines) else attempt.first(Kind.PRECOPY_CONVERGED)
     size = None if following is None else following.number("size_bytes")
     return (None, None, None) if size is None else (None, size, DirtyRateMethod.NEXT_ITERATION_SIZE)
@@ -149,7 +150,7 @@ def _pass_under_way(attempt: AttemptLines) -> bool:
     if attempt.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED) is not None:
         return False
     rounds, tables = attempt.all(Kind.DIRTY_ROUND), attempt.all(Kind.DIRTY_TABLE)
-    empty = bool(rounds and tables) and tables[-1].stamp.ns >= rounds[-1].stamp.ns and not tables[-1].number("ranges")
+    empty = bool(rounds and tables) and tables[-1].stamp.ns >= rounds[-1].stamp.ns and tables[-1].number("ranges") == 0
     return not empty
 
 

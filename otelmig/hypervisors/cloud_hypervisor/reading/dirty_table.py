@@ -102,6 +102,8 @@ class _Reading:
     last: Observation
     size: int = 0
     ranges: int = 0
+    has_begun: bool = False
+    """Whether a line says that ranges follow."""
     recent: deque[Observation] = field(default_factory=lambda: deque(maxlen=_MOST_LATE))
 
     def take(self, seen: Observation) -> None:
@@ -111,6 +113,7 @@ class _Reading:
             self.last = seen
         self.size += size
         self.ranges += ranges
+        self.has_begun = self.has_begun or seen.word("part") == "begin"
         self.recent.append(seen)
 
     def without_later(self, ns: int) -> list[Observation]:
@@ -128,9 +131,13 @@ class _Reading:
         return later
 
     def whole(self) -> Observation:
-        """Return all of it as one observation, at its last line's time, in its first line's place."""
+        """Return all of it as one observation, at its last line's time, in its first line's place.
+
+        A table whose lines are missing says nothing of what is dirty: it is not empty.
+        """
+        are_missing = self.has_begun and not self.ranges
         return self.last._replace(
-            values={"dirty_bytes": self.size, "ranges": self.ranges},
+            values={} if are_missing else {"dirty_bytes": self.size, "ranges": self.ranges},
             since=self.first.since or self.first.stamp,
             where=self.first.where,
         )

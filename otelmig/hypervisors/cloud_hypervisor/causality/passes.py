@@ -1,0 +1,175 @@
+"""The requests for memory that a source wrote: in which order, and between which of its lines each lies.
+
+The source numbers its passes, so a line that is missing leaves the others where they are. What is known of a request is
+the last line that must lie before it was written, and the first one that must lie after it was acknowledged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from otelmig.hypervisors.cloud_hypervisor.causality.handshake import snapshot_cpuid
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.releases import since
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
+    from otelmig.migration.observation import Observation
+
+__all__ = ["MemoryRequest", "MemoryRequests", "final_acknowledged", "final_written", "requests_of", "table_after_pause"]
+
+_SECOND_SNAPSHOT_PASS: Final = since("v53.0")
+"""Releases that read the dirty log once more after the snapshot, and send what it lists."""
+_NUMBERED: Final = (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED, Kind.DIRTY_ROUND)
+"""Lines after a pass was acknowledged, with its number: a round's is that of the pass before it."""
+_AFTER_FINAL: Final = (Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryRequest:
+    """One request for memory, by the lines around it; None where no line bounds it."""
+
+    written_after: Observation | None = None
+    acknowledged_before: Observation | None = None
+    is_final: bool = False
+    """Whether the guest was paused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryRequests:
+    """Every request for memory that may have been written, in order."""
+
+    requests: tuple[MemoryRequest, ...]
+    most: int | None
+    """At most so many were written; None if that is not known, as the last request of all may stand for more."""
+
+
+def requests_of(source: AttemptLines) -> MemoryRequests:
+    """Return the requests for memory of an attempt that copies it over one connection."""
+    after = _numbered(source)
+    before = _written_after(source, after)
+    stopping = source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING, Kind.VM_PAUSED)
+    table = _last_table(source, after, stopping)
+    running, most = _running(source, after, table)
+    if table is not None:  # until v51 the last pass has no line of its own
+        before.setdefault(running - 1, table)
+    requests = []
+    for number in range(running):
+        acknowledged = next((after[k] for k in range(number, running) if k in after), stopping)
+        if number not in before:
+            last = max((k for k in after if k < number), default=None)
+            before[number] = None if last is None else after[last]
+        requests.append(MemoryRequest(written_after=before[number], acknowledged_before=acknowledged))
+    if most is None:
+        last = max(after, default=None)
+        requests.append(MemoryRequest(written_after=None if last is None else after[last]))
+        return MemoryRequests(requests=tuple(requests), most=None)
+    more = MemoryRequest(written_after=after.get(running - 1), acknowledged_before=stopping)
+    requests += (more for _ in range(most - running))
+    requests += _after_pause(source)
+    return MemoryRequests(requests=tuple(requests), most=len(requests))
+
+
+def _numbered(source: AttemptLines) -> dict[int, Observation]:
+    """Return, by its number, the first line after each pass was acknowledged."""
+    lines: dict[int, Observation] = {}
+    for kind in _NUMBERED:  # the line of a pass is stamped before its event
+        for seen in source.all(kind):
+            number = seen.number("round" if kind is Kind.DIRTY_ROUND else "iteration")
+            if number is not None:
+                lines.setdefault(number, seen)
+    return lines
+
+
+def _written_after(source: AttemptLines, after: Mapping[int, Observation]) -> dict[int, Observation | None]:
+    """Return, for each pass with a line of its own, the last line that lies before it was written.
+
+    All numbered lines and dirty tables before that line were printed before the pass was written.
+    """
+    before: dict[int, Observation | None] = {}
+    own = {id(seen): number for number, seen in after.items()}
+    last = None
+    for seen in source.observations:
+        if seen.kind in _NUMBERED:
+            number = own.get(id(seen))
+            if number is not None:
+                before[number] = last
+            last = seen
+        elif seen.kind is Kind.DIRTY_TABLE:
+            last = seen
+    return before
+
+
+def _last_table(
+    source: AttemptLines, after: Mapping[int, Observation], stopping: Observation | None
+) -> Observation | None:
+    """Return the dirty table between the last numbered round, of which there are no more, and the pause (until v51)."""
+    last = after[max(after)] if after else None
+    if last is None or last.kind is not Kind.DIRTY_ROUND:
+        return None
+    for seen in source.all(Kind.DIRTY_TABLE):
+        if source.precedes(last, seen) and source.precedes(seen, stopping):
+            return seen
+    return None
+
+
+def _running(
+    source: AttemptLines, after: Mapping[int, Observation], table: Observation | None
+) -> tuple[int, int | None]:
+    """Return how many passes were acknowledged with the guest running, at least, and at most (None: not known)."""
+    known = max(after, default=-1) + 1
+    final, converged = source.first(Kind.FINAL_DELTA_SENT), source.first(Kind.PRECOPY_CONVERGED)
+    if final is not None and (number := final.number("iteration")) is not None:
+        return max(number - 1, known), max(number - 1, known)
+    if converged is not None and (number := converged.number("iteration")) is not None:
+        return max(number, known), max(number, known)
+    last = after.get(known - 1)
+    if last is None or last.kind is not Kind.DIRTY_ROUND:
+        return known, None
+    if table is not None and table.number("ranges") == 0:  # it is what ends the rounds
+        return known, known
+    if known < (last.number("rounds") or 0):
+        return known, None
+    return known + (table is not None), known + 1
+
+
+def _after_pause(source: AttemptLines) -> Iterator[MemoryRequest]:
+    """Yield the requests that may have been written once the guest was paused."""
+    final, table = source.first(Kind.FINAL_DELTA_SENT), table_after_pause(source)
+    size = None if final is None else final.number("size_bytes")
+    if size is None and table is not None:
+        size = table.number("ranges")
+    if size != 0:
+        yield MemoryRequest(
+            written_after=final_written(source), acknowledged_before=final_acknowledged(source), is_final=True
+        )
+    if source.releases.meet(_SECOND_SNAPSHOT_PASS):
+        done = source.first(Kind.SNAPSHOTTED)
+        table = None if done is None else next(source.following(done), None)
+        if table is None or table.kind is not Kind.DIRTY_TABLE or table.number("ranges") != 0:
+            yield MemoryRequest(written_after=done)
+
+
+def table_after_pause(source: AttemptLines) -> Observation | None:
+    """Return the dirty table that was read once the guest was paused, before the snapshot."""
+    paused = source.first(Kind.VM_PAUSED, Kind.DEVICE_PAUSING)
+    later = source.first(*_AFTER_FINAL, Kind.SNAPSHOTTED) or snapshot_cpuid(source)
+    if paused is None or (later is None and source.releases.meet(_SECOND_SNAPSHOT_PASS)):
+        return None
+    for seen in source.all(Kind.DIRTY_TABLE):
+        if source.precedes(paused, seen):
+            return seen if later is None or source.precedes(seen, later) else None
+    return None
+
+
+def final_written(source: AttemptLines) -> Observation | None:
+    """Return the last line before the transfer that was made with the guest paused."""
+    return table_after_pause(source) or source.first(Kind.VM_PAUSED, Kind.DEVICE_PAUSING, Kind.VM_PAUSING)
+
+
+def final_acknowledged(source: AttemptLines) -> Observation | None:
+    """Return the first line after the transfer that was made with the guest paused was acknowledged."""
+    return source.first(*_AFTER_FINAL) or snapshot_cpuid(source) or source.first(Kind.SNAPSHOTTED)
