@@ -88,6 +88,8 @@ class Side:
     state: SideState = SideState.OVER
     final: bool = True
     """Whether its process is over, so that no later line of its log can change it."""
+    goes_on: bool = False
+    """Whether its process is known to have done something else afterwards: its log does not just end with it."""
     lines_lost: int = 0
     """Lines of its log that are known to be missing from it."""
     record: object = None

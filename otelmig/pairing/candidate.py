@@ -10,7 +10,15 @@ from otelmig.clock.drift import SLEWED_PPB
 from otelmig.clock.placement import place
 from otelmig.clock.proof import ClockStatus, prove_between
 from otelmig.migration.stamp import ClockDomain
-from otelmig.pairing.agreement import PairingBasis, contradiction, doubt_of, indications, same_endpoint, same_vm
+from otelmig.pairing.agreement import (
+    PairingBasis,
+    contradiction,
+    doubt_of,
+    ends_before_the_state,
+    indications,
+    same_endpoint,
+    same_vm,
+)
 from otelmig.pairing.migration import Migration
 from otelmig.units import MILLISECOND_NS, SECOND_NS
 
@@ -133,10 +141,12 @@ def _exclusion(source: Side, destination: Side, hypervisors: Mapping[str, Hyperv
     reason = contradiction(source, destination)
     if reason is not None:
         return reason
+    named = asserted or same_vm(source, destination) or _shared_endpoint(source, destination)
+    if not named and ends_before_the_state(source, destination):
+        return "the destination's log ends before the state arrived"
     incompatible = hypervisors[source.vmm.system].incompatibility(source, destination)
     if incompatible is None:
         return None
-    named = asserted or same_vm(source, destination) or _shared_endpoint(source, destination)
     return incompatible.reason if incompatible.impossible or not named else None
 
 

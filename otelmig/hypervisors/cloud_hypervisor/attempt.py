@@ -78,6 +78,8 @@ class Attempt:
     """Whether it was found to be an attempt."""
     ending: bool = False
     """Something that may be its end was taken: not everything belongs to it any more."""
+    goes_on: bool = False
+    """Its process did something else afterwards: the log does not just end with it."""
     closed: bool = False
     """An API call was served after the end: what follows is the operator's."""
     fated: bool = False
@@ -102,6 +104,7 @@ class Attempt:
         """Take ``seen`` if it belongs to this attempt; return whether the state changed, or this is a last word."""
         kind = seen.kind
         if kind in _APART:
+            self.goes_on = self.goes_on or kind in OF_NO_ATTEMPT
             if not self._takes_apart(seen):
                 return False
         elif (self.ending or self.closed or self.fated) and not self._takes(kind):
@@ -213,7 +216,8 @@ class Attempt:
             releases=releases,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
-        return side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)
+        side = side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)
+        return replace(side, goes_on=True) if self.goes_on else side
 
     def _corrected(self, corrected: Callable[[Observation], Observation]) -> Attempt:
         config = None if self.config is None else corrected(self.config)

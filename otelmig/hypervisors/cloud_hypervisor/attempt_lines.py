@@ -145,14 +145,17 @@ class AttemptLines:
             for seen in self.all(kind)
             if (number := seen.number("iteration")) is not None
         ]
-        if numbers:
-            return max(numbers) + 1
         final = self.first(Kind.FINAL_DELTA_SENT)
         if final is not None and (number := final.number("iteration")) is not None:
-            return max(number - 1, 0)
-        if not self.all(Kind.DIRTY_ROUND):
+            numbers.append(number - 2)  # it counts from 1, and itself
+        if numbers:
+            return max(*numbers, -1) + 1
+        rounds = self.all(Kind.DIRTY_ROUND)
+        if not rounds:
             return 0
-        return 1 + sum(each.acknowledged for each in self.dirty_rounds)
+        last = self.dirty_rounds[-1] if self.dirty_rounds else None
+        ended = last is not None and last.begin is rounds[-1] and last.acknowledged
+        return (rounds[-1].number("round") or 0) + 1 + ended  # a round's number is that of the iteration before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

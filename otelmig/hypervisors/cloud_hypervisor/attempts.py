@@ -120,6 +120,7 @@ class Attempts:
         if not attempt.is_attempt:
             self.begun.pop()
             return
+        attempt.goes_on = True
         self._counts[attempt.role] += 1
         if attempt.state is not SideState.OVER:
             attempt.state = SideState.OVER

@@ -25,6 +25,8 @@ _SECOND_SNAPSHOT_PASS: Final = since("v53.0")
 """Releases that read the dirty log once more after the snapshot, and send what it lists."""
 _NUMBERED: Final = (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED, Kind.DIRTY_ROUND)
 """Lines after a pass was acknowledged, with its number: a round's is that of the pass before it."""
+_MOST_PASSES: Final = 1 << 12
+"""A source that counts further is not followed: its number may be damaged."""
 _AFTER_FINAL: Final = (Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING)
 
 
@@ -56,13 +58,9 @@ def requests_of(source: AttemptLines) -> MemoryRequests:
     running, most = _running(source, after, table)
     if table is not None:  # until v51 the last pass has no line of its own
         before.setdefault(running - 1, table)
-    requests = []
-    for number in range(running):
-        acknowledged = next((after[k] for k in range(number, running) if k in after), stopping)
-        if number not in before:
-            last = max((k for k in after if k < number), default=None)
-            before[number] = None if last is None else after[last]
-        requests.append(MemoryRequest(written_after=before[number], acknowledged_before=acknowledged))
+    if running > _MOST_PASSES:
+        return MemoryRequests(requests=(), most=0)
+    requests = list(_while_running(running, before, after, stopping))
     if most is None:
         last = max(after, default=None)
         requests.append(MemoryRequest(written_after=None if last is None else after[last]))
@@ -71,6 +69,23 @@ def requests_of(source: AttemptLines) -> MemoryRequests:
     requests += (more for _ in range(most - running))
     requests += _after_pause(source)
     return MemoryRequests(requests=tuple(requests), most=len(requests))
+
+
+def _while_running(
+    running: int,
+    before: Mapping[int, Observation | None],
+    after: Mapping[int, Observation],
+    stopping: Observation | None,
+) -> Iterator[MemoryRequest]:
+    """Yield the passes that were acknowledged with the guest running; ``before`` and ``after`` are their lines."""
+    acknowledged = [stopping] * running
+    for number in reversed(range(running)):
+        later = acknowledged[number + 1] if number + 1 < running else stopping
+        acknowledged[number] = after.get(number, later)
+    last = None
+    for number in range(running):
+        yield MemoryRequest(written_after=before.get(number, last), acknowledged_before=acknowledged[number])
+        last = after.get(number, last)
 
 
 def _numbered(source: AttemptLines) -> dict[int, Observation]:

@@ -82,7 +82,7 @@ def source_facts(attempt: AttemptLines) -> SourceFacts:
         connecting=at(first(Kind.CONNECTING, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED)),
         last_connecting=at(attempt.last(Kind.CONNECTING)),
         handshake=at(first(Kind.CPUID_GENERATED, Kind.PROTOCOL_AGREED)),
-        answered=first(*_ANSWERED) is not None,
+        answered=_was_answered(attempt),
         memory=memory_copy(attempt),
         before_downtime=before_downtime(attempt),
         pause=pause(attempt),
@@ -122,6 +122,23 @@ def _never_paused(attempt: AttemptLines) -> bool:
         return False
     # from v53.0 on, which words errors without parentheses, a postcopy connects once more with its guest paused
     return failed.word("error_type") in _BEFORE_PAUSE or (failed.word("error") or "").startswith(_OLD_CONNECT)
+
+
+def _was_answered(attempt: AttemptLines) -> bool:
+    """Return whether any line can only follow Start's acknowledgement: a second connect, a failure of what follows."""
+    if attempt.first(*_ANSWERED) is not None or len(attempt.all(Kind.CONNECTING)) > 1:
+        return True
+    failure = _failure(attempt)
+    return failure is not None and failure.error_type in _FAILED_LATER
+
+
+_FAILED_LATER: Final = frozenset(ErrorType) - {
+    ErrorType.CONNECTION_FAILED,
+    ErrorType.TLS_ERROR,
+    ErrorType.SEND_FAILED,
+    ErrorType.OTHER,
+}
+"""What goes wrong only with somebody at the other end."""
 
 
 def _terms(attempt: AttemptLines) -> Terms:
