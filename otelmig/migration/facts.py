@@ -445,6 +445,8 @@ class Pause:
     """When the hypervisor says that it begins to pause the guest."""
     sign: Instant | None = None
     """The first sign that the migration stops the guest."""
+    after: Instant | None = None
+    """The last line that was surely written before it did."""
     stretch: Stretch | None = None
     """The pause as a whole, where both of its ends were said."""
     paused: Instant | None = None
@@ -532,6 +534,8 @@ class DestinationFacts:
     resume: Resume = Resume()
     run: Window | None = None
     """When the vCPUs ran."""
+    ran_by: Instant | None = None
+    """The first line that was surely written after they did."""
     finished: Instant | None = None
     left_paused: Instant | None = None
     """The guest had been paused before the migration, and stays paused."""

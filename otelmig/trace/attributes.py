@@ -454,6 +454,18 @@ VM_MIGRATION_STATE_TRANSFER_MAX: Final = _attribute(
     "root",
     "proved upper bound",
 )
+VM_MIGRATION_DOWNTIME_OPEN: Final = _attribute(
+    "vm.migration.downtime.open",
+    "bool",
+    "downtime",
+    "true where the source does not log the end: drawn until the guest ran, else until the log stops",
+)
+VM_MIGRATION_DOWNTIME_MAX: Final = _attribute(
+    "vm.migration.downtime.max",
+    "double, s",
+    "downtime",
+    "the most that an open downtime can have been; absent where nothing bounds it",
+)
 VM_MIGRATION_RESTORE_WITH_WAIT: Final = _attribute(
     "vm.migration.restore.with_wait",
     "bool",

@@ -16,7 +16,7 @@ from otelmig.views.units import duration, number, plural, size, texts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelmig.trace.span import Trace
+    from otelmig.trace.span import Span, Trace
 
 __all__ = ["closing", "headline"]
 
@@ -142,10 +142,20 @@ def _figures(trace: Trace) -> str:
     if (attempt := number(root.get(names.VM_MIGRATION_ATTEMPT))) > 1:
         parts.append(f"attempt {attempt:.0f}")
     if (stopped := trace.first(SpanName.DOWNTIME)) is not None:
-        printed = stopped.attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION)
-        length = stopped.duration_ns if printed is None else number(printed) * 1e9
-        parts.append(f"downtime {duration(length)}{_target_met(trace, length)}")
+        parts.append(f"downtime {_downtime(trace, stopped)}")
     return "   ".join(parts)
+
+
+def _downtime(trace: Trace, stopped: Span) -> str:
+    """Return how long the downtime was; one whose end is not logged was that at most, if anything bounds it."""
+    attributes = stopped.attributes
+    if names.VM_MIGRATION_DOWNTIME_MAX in attributes:
+        return f"at most {duration(number(attributes[names.VM_MIGRATION_DOWNTIME_MAX]) * 1e9)}"
+    if names.VM_MIGRATION_DOWNTIME_OPEN in attributes:
+        return "not known: its end is not logged"
+    printed = attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION)
+    length = stopped.duration_ns if printed is None else number(printed) * 1e9
+    return f"{duration(length)}{_target_met(trace, length)}"
 
 
 def _target_met(trace: Trace, length_ns: float) -> str:

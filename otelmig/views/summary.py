@@ -159,6 +159,8 @@ def _downtime(trace: Trace) -> dict[str, object] | None:
     root = trace.root.attributes
     return {
         "duration_s": span.attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION),
+        "open": names.VM_MIGRATION_DOWNTIME_OPEN in span.attributes,
+        "max_s": span.attributes.get(names.VM_MIGRATION_DOWNTIME_MAX),
         "over_blackout": _interval(
             root,
             names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION,

@@ -58,6 +58,8 @@ _WORKER: Final = "migration-worker"
 """The thread of a migration from v53.0 on; until v52 the one that serves the API migrates."""
 _WATCHED_NS: Final = 60 * SECOND_NS
 """What becomes of the guest within this time after it ran is told with the migration."""
+_SHUTTING_DOWN: Final = frozenset({"VmDelete", "VmPowerButton", "VmReboot", "VmShutdown", "VmmShutdown"})
+"""Calls after which a VM, or its process, ends, and its connections with it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,6 +86,8 @@ class Attempt:
     """An API call was served after the end: what follows is the operator's."""
     fated: bool = False
     """Something became of the guest that the destination had: what follows is another boot, or none."""
+    shut_down: Observation | None = None
+    """Where the process of a destination was told to end, or to end its VM."""
     last_word: LastWord | None = None
     """The last of the last words that were read."""
 
@@ -153,6 +157,8 @@ class Attempt:
         """Return whether a line that neither begins an attempt nor goes on with it belongs to this one."""
         if seen.kind is Kind.API_REQUEST:
             self.closed = self.closed or self.ended or self.role is Role.DESTINATION
+            if self.shut_down is None and seen.word("call") in _SHUTTING_DOWN:
+                self.shut_down = seen
         if seen.kind is _CALL_FAILED:  # once the attempt has ended it says no more than what ended it
             return self.role is Role.DESTINATION and not self.ended
         return seen.kind in BESIDES and self._concerns_guest(seen)
@@ -214,6 +220,7 @@ class Attempt:
             paused_before=self.paused_before or self._found_paused(),
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
             releases=releases,
+            shut_down=self.shut_down,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
         side = side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)

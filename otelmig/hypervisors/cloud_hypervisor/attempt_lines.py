@@ -36,6 +36,8 @@ class AttemptLines:
     """The numbered dirty rounds that had something to send (releases until v51)."""
     releases: Releases
     """The releases that print all that the process printed: it is one of them."""
+    shut_down: Observation | None
+    """Where the process of a destination was told to end, or to end its VM."""
     config: Observation | None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
 

@@ -19,7 +19,7 @@ class Kind(StrEnum):
     PROCESS_EXITED = auto()
     """The VMM process ended by itself."""
     API_REQUEST = auto()
-    """Somebody asked the VMM to change the VM's state."""
+    """Somebody asked the VMM to change the VM's state, or to end; ``call``."""
     PROCESS_KILLED = auto()
     """What killed the process says so; ``by``."""
     PROCESS_FAILED = auto()

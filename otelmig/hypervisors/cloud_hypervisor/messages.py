@@ -114,9 +114,10 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         Kind.API_REQUEST,
         ALL,
-        "API request event: {:vm_call}{:any}",
+        "API request event: {call:vm_call}{:any}",
         search_prefixes=tuple(f"API request event: {call}" for call in VM_CALLS),
     ),
+    _row(Kind.API_REQUEST, ALL, "VM exit event", constants={"call": "VmmShutdown"}),
     _row(Kind.VM_CONFIG, ALL, "Booting VM from config: Mutex { data: VmConfig {{config:any}", derived=_config),
     # source: the request and the start
     _row(
@@ -435,7 +436,6 @@ TABLE: Final[tuple[Row, ...]] = (
     # known; no trace needs them
     *_known(
         ALL,
-        "VM exit event",
         "API request event: {:any}",
         "Running under nested virtualisation. Hypervisor string: {:any}",
         "PAUSE_EVENT received, pausing epoll loop",

@@ -60,9 +60,9 @@ def blackout_of(aligned: AlignedSides, proof: ClockProof | None) -> Blackout | N
     stop = None if source is None or source.paused_before else source.sent.pause.stop
     if source is None or stop is None:
         return None
-    if source.sent.handed_over is None:
-        return _rolled_back(aligned, source, stop)
     run, placement = aligned.received.run, aligned.timeline.placement
+    if source.sent.handed_over is None and (source.result is not Result.UNKNOWN or run is None):
+        return _rolled_back(aligned, source, stop)
     if run is None or proof is None or placement is None or placement.bounds is None:
         return None
     first_ns, last_ns = _earliest_ns(stop), _latest_ns(run)

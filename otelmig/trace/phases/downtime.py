@@ -217,24 +217,56 @@ def _broken_off(aligned: AlignedSides, side: Side) -> SpanDraft | None:
     start = aligned.on_source(side.sent.pause.sign)
     if start is None:
         return None
-    finished = aligned.on_source(side.sent.finished)
-    if side.result is Result.SUCCESS and finished is not None:
-        # without the completion line: what the destination says last comes closest, the event follows the cleanup
-        received = aligned.received
-        last = aligned.on_destination(received.finished or received.resume.resumed) or finished
-        span = SpanDraft(SpanName.DOWNTIME, start, last.not_after(finished).not_before(start))
-        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.INFERRED
-        _finish(aligned, span, _parts_by_stamps(aligned, span))
-        return span
-    end = aligned.failure or aligned.evidence_ends
+    if aligned.failure is None:
+        return _open(aligned, side, start)
+    span = SpanDraft(SpanName.DOWNTIME, start, aligned.failure)
+    _finish(aligned, span, _parts_by_stamps(aligned, span, until=aligned.failure))
+    return span
+
+
+def _open(aligned: AlignedSides, side: Side, start: Moment) -> SpanDraft | None:
+    """Return a downtime of which the source does not log the end: it ends at the latest where the guest ran.
+
+    Else where the source had released what the migration held, and if nothing is known, where its log stops.
+    """
+    sent = side.sent
+    bounds = [
+        moment
+        for moment in (
+            aligned.on_destination(aligned.received.ran_by),
+            aligned.on_source(sent.finished),
+            aligned.on_source(sent.drained),
+        )
+        if moment is not None
+    ]
+    end = min(bounds, key=lambda moment: moment.ns, default=aligned.evidence_ends)
     if end is None:
         return None
-    span = SpanDraft(SpanName.DOWNTIME, start, end)
-    parts = _parts_by_stamps(aligned, span, until=end)
-    if aligned.failure is None:
-        span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL
-    _finish(aligned, span, parts)
+    span = SpanDraft(SpanName.DOWNTIME, start, end.not_before(start))
+    inferred = side.result is Result.SUCCESS and bool(bounds)
+    span.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = (
+        names.Completeness.INFERRED if inferred else names.Completeness.PARTIAL
+    )
+    span.attributes[names.VM_MIGRATION_DOWNTIME_OPEN] = True
+    if (most_ns := _most_ns(aligned, side)) is not None:
+        span.attributes[names.VM_MIGRATION_DOWNTIME_MAX] = seconds(most_ns)
+    _finish(aligned, span, _parts_by_stamps(aligned, span, until=None if bounds else end))
     return span
+
+
+def _most_ns(aligned: AlignedSides, side: Side) -> int | None:
+    """Return the most that an open downtime can have been: until what follows its end, or as a line prints it."""
+    sent, ran, placement = side.sent, aligned.received.ran_by, aligned.timeline.placement
+    ends = [instant.stamp.hi_ns for instant in (sent.finished, sent.drained) if instant is not None]
+    if ran is not None and placement is not None and placement.bounds is not None:
+        latest = placement.bounds.latest_source_ns(ran.stamp.hi_ns)
+        ends += [] if latest is None else [latest]
+    begun = sent.pause.after
+    lengths = [] if begun is None else [end - begun.stamp.lo_ns for end in ends]
+    printed = None if sent.downtime_parts is None else sent.downtime_parts.total
+    if printed is not None:
+        lengths.append(printed.ns + printed.error_ns)
+    return min(lengths, default=None)
 
 
 def _finish(aligned: AlignedSides, span: SpanDraft, parts: list[SpanDraft]) -> None:

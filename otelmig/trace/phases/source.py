@@ -42,6 +42,9 @@ def source_tree(aligned: AlignedSides, side: Side) -> SpanDraft:
     setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
     root.children.append(SpanDraft(SpanName.SETUP, start, setup_until))
     root.children += [each for each in (memory, stopped) if each is not None]
+    if stopped is not None and aligned.failure is None:
+        end = end.not_before(stopped.end)  # the guest may run where the source's log has stopped
+        root.end = end
     _add_ending(aligned, side, root, stopped, end)
     _mark_failure(aligned, side, root)
     return root
@@ -73,7 +76,8 @@ def _add_ending(aligned: AlignedSides, side: Side, root: SpanDraft, stopped: Spa
     """Add what follows the downtime or the failure: ``postcopy``, then ``cleanup`` or ``rollback``."""
     completed = side.sent.downtime is not None
     if side.result is Result.UNKNOWN:
-        if stopped is not None and completed and end.ns > stopped.end.ns:
+        postcopy = completed or side.mode is Mode.POSTCOPY
+        if stopped is not None and postcopy and end.ns > stopped.end.ns:
             root.children.append(SpanDraft(SpanName.POSTCOPY, stopped.end, end))  # pages were left behind
     elif not completed and aligned.failure is not None:
         _add_rollback(aligned.failure, root, stopped, aligned.on_source(side.sent.resumed), end)

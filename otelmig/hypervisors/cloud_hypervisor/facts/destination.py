@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.facts.fate import fate, fate_text
-from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, device_instants, killed, printed, run_window
+from otelmig.hypervisors.cloud_hypervisor.facts.instant import at, device_instants, killed, printed, ran_by, run_window
 from otelmig.hypervisors.cloud_hypervisor.failures import is_peer_gone
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.facts import (
@@ -64,6 +64,7 @@ def destination_facts(attempt: AttemptLines) -> DestinationFacts:
         restore=_restore(attempt),
         resume=_resume(attempt),
         run=run_window(attempt),
+        ran_by=at(ran_by(attempt)),
         finished=at(first(Kind.RECEIVE_FINISHED)),
         left_paused=at(first(Kind.PAUSED_STATE_RECEIVED)),
         took_over=at(first(Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED)),
@@ -72,7 +73,7 @@ def destination_facts(attempt: AttemptLines) -> DestinationFacts:
         refusal=_refusal(attempt),
         peer_lost=at(first(Kind.PEER_LOST) or lost),
         peer_lost_text=None if lost is None else lost.word("error"),
-        peer_gone=at(first(Kind.PEER_LOST, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED) or lost),
+        peer_gone=at(_peer_gone(attempt) or lost),
         killed=killed(attempt),
         fate=fate(attempt),
     )
@@ -133,6 +134,13 @@ def _prefault(attempt: AttemptLines) -> Prefault | None:
         done=at(attempt.last(Kind.PREFAULT_DONE)),
         abandoned=at(attempt.first(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED)),
     )
+
+
+def _peer_gone(attempt: AttemptLines) -> Observation | None:
+    """Return the first sign that the source has gone; what breaks after the destination was told to end is no sign."""
+    sign = attempt.first(Kind.PEER_LOST, Kind.PREFAULT_ERROR, Kind.PREFAULT_FAILED)
+    told = attempt.shut_down
+    return None if sign is not None and told is not None and told.stamp.ns <= sign.stamp.ns else sign
 
 
 def _failed_call(attempt: AttemptLines) -> Observation | None:

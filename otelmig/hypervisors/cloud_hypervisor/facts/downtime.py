@@ -53,6 +53,7 @@ def pause(attempt: AttemptLines) -> Pause:
     return Pause(
         pausing=at(attempt.first(Kind.VM_PAUSING)),
         sign=at(sign),
+        after=at(attempt.first(Kind.VM_PAUSING) or _before(attempt, sign)),
         stretch=stretch,
         paused=at(paused),
         devices=device_instants(attempt.all(Kind.DEVICE_PAUSING)),
@@ -89,6 +90,17 @@ def _waited(attempt: AttemptLines, begin: Observation, end: Observation | None) 
         return None
     longest = max(seen.number("waited_ns") or 0 for seen in lines)
     return VcpuWait(at=lines[-1].instant, waited_ns=longest, count=len(lines))
+
+
+def _before(attempt: AttemptLines, sign: Observation | None) -> Observation | None:
+    """Return the last line that the thread of ``sign`` wrote before it."""
+    last = None
+    for seen in attempt.observations:
+        if seen is sign:
+            return last
+        if sign is not None and seen.thread == sign.thread:
+            last = seen
+    return None
 
 
 def _stop(attempt: AttemptLines) -> Window | None:

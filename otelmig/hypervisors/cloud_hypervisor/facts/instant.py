@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from otelmig.migration.facts import Instant
     from otelmig.migration.observation import Observation
 
-__all__ = ["at", "device_instants", "killed", "killer", "printed", "run_window"]
+__all__ = ["at", "device_instants", "killed", "killer", "printed", "ran_by", "run_window"]
 
 _TRUNCATED_NS: Final = MILLISECOND_NS
 """Cloud Hypervisor truncates the durations that it prints in ms: the true one is up to this much longer."""
@@ -24,6 +24,9 @@ _VCPUS_FIRST: Final = until("v51.0")
 """Releases whose ``Vm::resume`` starts the vCPUs before the devices."""
 _VCPUS_LAST: Final = since("v52.0")
 """Releases whose ``Vm::resume`` starts the vCPUs after the devices."""
+
+_AFTER_RUN: Final = (Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.FINAL_STATE_TIMED, Kind.RECEIVE_FINISHED)
+"""What a destination says once its guest runs."""
 
 
 def at(seen: Observation | None) -> Instant | None:
@@ -72,3 +75,13 @@ def run_window(attempt: AttemptLines) -> Window | None:
     if not attempt.releases.meet(_VCPUS_FIRST):
         first = max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns)
     return Window(first=first.instant, last=last.instant)
+
+
+def ran_by(attempt: AttemptLines) -> Observation | None:
+    """Return the first line that was surely written after the vCPUs ran; None for a guest that was left paused."""
+    if attempt.first(Kind.PAUSED_STATE_RECEIVED) is not None:
+        return None
+    signs = [seen for kind in _AFTER_RUN if (seen := attempt.first(kind)) is not None]
+    if not attempt.releases.meet(_VCPUS_LAST):
+        signs += attempt.all(Kind.DEVICE_RESUMING)[:1]
+    return min(signs, key=lambda seen: seen.stamp.hi_ns, default=None)
