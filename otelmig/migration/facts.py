@@ -387,6 +387,8 @@ class Prefault:
     begin: Instant
     done: Instant | None = None
     abandoned: Instant | None = None
+    cut_off: Instant | None = None
+    """Where the destination was told to end before every page was there: nothing failed by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

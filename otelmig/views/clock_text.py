@@ -109,6 +109,8 @@ def _earlier(offset: float) -> str:
 
 def _how(clock: Mapping[str, AttributeValue]) -> str:
     """Return what the bounds rest on."""
+    if clock.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.ASSUMED:
+        return "known, if these two belong together,"
     believed = clock.get(names.OTELMIG_CLOCK_BASIS) == "believed"
     return "believed (by the hosts' time services)" if believed else "proved"
 

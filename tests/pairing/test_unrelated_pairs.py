@@ -153,6 +153,9 @@ def test_a_wall_clock_and_a_boot_clock_are_not_bounded_on_that_ground(tmp_path: 
         assert receive is not None
         assert receive.attributes["otelmig.clock.status"] == "assumed"
         assert "otelmig.clock.offset.min" in receive.attributes
+        assert "started is known, if these two belong together, to within" in render_waterfall(
+            trace, width=200, color=False
+        )
         text = render_waterfall(trace, width=200, color=False)
         assert text.startswith(f"pair       {_DOUBT} (same port 4444, but others may use it, too)\nmigration  ")
         document = summary(trace)

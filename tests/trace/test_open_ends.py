@@ -175,3 +175,13 @@ def test_a_log_that_stops_claims_nothing_of_what_follows(
     trace = _traced(tmp_path, part(_log("v53.0-dirty", "source")) + b"\n", None)
     assert says in _text(trace)
     assert "the guest was not stopped" not in _text(trace)
+
+
+def test_a_destination_that_is_told_to_end_did_not_fail(tmp_path: Path) -> None:
+    """It had not fetched every page, so the span is partial; what its pager says afterwards is no error of its own."""
+    trace = _traced(tmp_path, _log("head-postcopy", "source"), _log("head-postcopy", "destination"))
+    prefault = trace.first("prefault")
+    assert prefault is not None
+    assert prefault.error is None
+    assert prefault.attributes["otelmig.evidence.completeness"] == "partial"
+    assert prefault.attributes["otelmig.evidence.end"] == "destination.log:44"

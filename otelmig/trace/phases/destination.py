@@ -165,7 +165,7 @@ def _prefault(aligned: AlignedSides, side: Side) -> SpanDraft | None:
     if facts is None:
         return None
     start = aligned.timeline.at(Role.DESTINATION, facts.begin)
-    end = aligned.timeline.at(Role.DESTINATION, facts.done or facts.abandoned or side.last)
+    end = aligned.timeline.at(Role.DESTINATION, facts.done or facts.abandoned or facts.cut_off or side.last)
     part = SpanDraft(SpanName.PREFAULT, start, end, role=Role.DESTINATION, sequential=False)
     if facts.done is None:
         part.attributes[names.OTELMIG_EVIDENCE_COMPLETENESS] = names.Completeness.PARTIAL

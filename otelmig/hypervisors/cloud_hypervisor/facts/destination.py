@@ -129,11 +129,11 @@ def _prefault(attempt: AttemptLines) -> Prefault | None:
     begin = attempt.first(Kind.PREFAULT_STARTED)
     if begin is None:
         return None
-    return Prefault(
-        begin=begin.instant,
-        done=at(attempt.last(Kind.PREFAULT_DONE)),
-        abandoned=at(attempt.first(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED)),
-    )
+    done, abandoned = attempt.last(Kind.PREFAULT_DONE), attempt.first(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED)
+    told = attempt.shut_down
+    if done is None and told is not None and (abandoned is None or told.stamp.ns <= abandoned.stamp.ns):
+        return Prefault(begin=begin.instant, cut_off=told.instant)
+    return Prefault(begin=begin.instant, done=at(done), abandoned=at(abandoned))
 
 
 def _peer_gone(attempt: AttemptLines) -> Observation | None:
