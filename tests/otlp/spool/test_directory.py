@@ -118,6 +118,7 @@ def test_two_processes(otelmig: Otelmig, tmp_path: Path) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL")}
         environ = clean | {"OTELMIG_SPOOL": str(tmp_path / "spool")}
         command = [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url]
+        command += ["--timeout", "60"]  # the second one may be slow to start
         first = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
         while not receiver.requests:
             assert first.poll() is None
