@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Attempts", "attempts_in"]
 
 _OF_THE_GUEST: Final = frozenset({Kind.VM_PAUSED, Kind.PAUSED_STATE_RECEIVED, Kind.VM_RESUMED, Kind.VM_CONFIG})
+_BEFORE_ACKNOWLEDGEMENT: Final[dict[str, Kind]] = {
+    Kind.SEND_ANNOUNCED: Kind.CONNECTING,
+    Kind.ACCEPTED: Kind.COMMAND_RECEIVED,
+}
+"""What stands between the two meanings of an event: after the first of them, before the second."""
 
 
 @dataclass(slots=True)
@@ -68,19 +73,23 @@ class Attempts:
         role = ROLES.get(kind)
         current = self.begun[-1] if self.begun else None
         if role is not None and _begins(kind, role, current):
-            if current is not None:
-                self._leave(current)
-            current = Attempt(
-                role=role,
-                number=self._counts[role] + 1,
-                paused_before=self._guest.paused,
-                config=self._guest.config,
-            )
-            self.begun.append(current)
+            if current is not None and _acknowledges(kind, role, current):
+                seen = seen._replace(kind=Kind.START_ACKNOWLEDGED)
+            else:
+                current = self._begin(role, current)
         if current is not None and current.add(seen, word, releases):
             self.changed.append(current)
         if kind in _OF_THE_GUEST:
             self._guest.follow(seen)
+
+    def _begin(self, role: Role, current: Attempt | None) -> Attempt:
+        if current is not None:
+            self._leave(current)
+        attempt = Attempt(
+            role=role, number=self._counts[role] + 1, paused_before=self._guest.paused, config=self._guest.config
+        )
+        self.begun.append(attempt)
+        return attempt
 
     def amend(self, seen: Observation, whole: Observation) -> None:
         """Put ``whole`` in the place of ``seen``, one of the last observations, whose record went on."""
@@ -145,3 +154,12 @@ def _begins(kind: str, role: Role, attempt: Attempt | None) -> bool:
     if kind not in order:
         return False
     return not attempt.by_kind.keys() - BESIDES <= {*order[: order.index(kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}
+
+
+def _acknowledges(kind: str, role: Role, attempt: Attempt) -> bool:
+    """Return whether an event that begins an attempt until HEAD acknowledges the start of this one.
+
+    After HEAD another event comes first; where that is missing, what came before this one tells.
+    """
+    before = _BEFORE_ACKNOWLEDGEMENT.get(kind)
+    return before in attempt.by_kind and attempt.role is role and not attempt.ended
