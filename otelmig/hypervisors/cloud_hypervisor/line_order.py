@@ -37,6 +37,9 @@ _ONE_STAMP_NS: Final = MILLISECOND_NS
 """What ships a log gives lines this close one stamp, and may give them in any order."""
 _MOST_REPEATED: Final = 1 << 16
 """At most this many lines, and four for each line of the process, are taken again."""
+_ANNOUNCED: Final = frozenset({Kind.SEND_ANNOUNCED, Kind.ACCEPTED})
+_FIRST_AFTER_HEAD: Final = "-starting"
+"""In the name of an event that makes the next one an acknowledgement (see ``events.Vocabulary``)."""
 _BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 
 
@@ -83,6 +86,8 @@ class Order:
             and self._shows_setting(seen.stamp, at, releases)
         ):
             at = None
+        if at is not None and seen.kind in _ANNOUNCED and _FIRST_AFTER_HEAD in seen.text:
+            self._rename(seen.kind, at)
         if at is None or at == len(self.observations) or self._contradicts(seen, word, at, releases):
             self.observations.append(seen)
             self.words.append(word)
@@ -97,6 +102,12 @@ class Order:
         self.observations.insert(at, seen)
         self.words.insert(at, word)
         self._repeat(releases)
+
+    def _rename(self, kind: str, at: int) -> None:
+        """Give the events from ``at`` on the meaning that they have after one that comes first since HEAD."""
+        for place in range(at, len(self.observations)):
+            if self.observations[place].kind == kind:
+                self.observations[place] = self.observations[place]._replace(kind=Kind.START_ACKNOWLEDGED)
 
     def insert_row(self, row: Observation, releases: Releases) -> None:
         """Add a row of a dirty table that comes after a later line: to its table, if that is there."""
