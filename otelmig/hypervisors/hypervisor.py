@@ -67,11 +67,12 @@ class Reader(Protocol):
 
     The lines of one stream come in the order in which they were written; where that is not the order of their times by
     little, they are put in order. A side is emitted when its state changes and with every line that may be the last
-    word of its attempt, or that belongs before one that was; it is emitted with ``final`` set once its process is
-    over and no later line of its log can change it. Of a finished file (``Stream.mtime_ns`` is set) sides are emitted
-    in their final form only. The last final form in which a side (a process's key, a role, a number) was emitted holds:
-    an event stream that comes in after its log ended may still add to a side that was final. A side that is never final
-    was taken back: its process turned out to be another one's event stream.
+    word of its attempt, or that belongs before one that was, or that tells what became of its guest after it; it is
+    emitted with ``final`` set once its process is over and no later line of its log can change it. Of a finished file
+    (``Stream.mtime_ns`` is set) sides are emitted in their final form only. The last final form in which a side (a
+    process's key, a role, a number) was emitted holds: an event stream that comes in after its log ended may still add
+    to a side that was final. A side that is never final was taken back: its process turned out to be another one's
+    event stream.
     """
 
     report: ReadingReport

@@ -1165,7 +1165,13 @@ def _destination_killed_early(release: int) -> Scenario:
     migration.source.killed(migration.start_ms + 1010)
     migration.destination.killed(migration.start_ms + 600)
     migration.failed(600.8, _worded(release, _RESET_IN_TRANSFER))
-    return _told(migration, replace(_IN_FIRST_PASS, describes="Connection reset by peer"))
+    asked = frozenset() if release == 52 else frozenset({"receive memory"})
+    return _told(migration, _with_destination(replace(_IN_FIRST_PASS, describes="Connection reset by peer"), asked))
+
+
+def _with_destination(wanted: Attempt, open_spans: frozenset[str] = frozenset()) -> Attempt:
+    """``wanted``, with a destination that the source saw go: it and what it was doing are in ERROR."""
+    return replace(wanted, erroring=wanted.erroring | {"receive"} | open_spans)
 
 
 def _destination_killed_late(release: int) -> Scenario:
@@ -1176,7 +1182,8 @@ def _destination_killed_late(release: int) -> Scenario:
     migration.destination.killed(migration.start_ms + 1190)
     error = _RESET_DEBUG if release <= 52 else "Socket error: Connection reset by peer (os error 104)"
     migration.failed(1191.2, error, resumes=True)
-    return _told(migration, _without_events(release, replace(_ROLLED_BACK, error_type="socket_error")))
+    wanted = _with_destination(replace(_ROLLED_BACK, error_type="socket_error"), frozenset({"restore"}))
+    return _told(migration, _without_events(release, wanted))
 
 
 def _without_events(release: int, wanted: Attempt) -> Attempt:
@@ -1270,7 +1277,8 @@ def _connections_break() -> Scenario:
     migration.source.at(at, "vmm", "WARN", f"{file}:640", message)
     chain = "Error sending memory to receiver side\n\nCaused by:\n    0: Socket error\n    1: {}"
     migration.failed(600.8, _worded(52, chain.format("Connection reset by peer (os error 104)")))
-    return _told(migration, replace(_IN_FIRST_PASS, describes="Error sending memory to receiver side"))
+    wanted = replace(_IN_FIRST_PASS, describes="Error sending memory to receiver side")
+    return _told(migration, _with_destination(wanted))
 
 
 def _third_time_lucky() -> Scenario:
@@ -1416,7 +1424,7 @@ def _forked() -> dict[str, Scenario]:
     reset = replace(
         _IN_PRECOPY,
         error_type="socket_error",
-        erroring=_MEMORY | {"migration"},  # the third pass was on its way
+        erroring=_MEMORY | {"migration", "receive"},  # the third pass was on its way
         describes="Connection reset by peer",
     )
     timeout = replace(_IN_PRECOPY, result="timeout", error_type="convergence_timeout", describes="timed out")
@@ -1447,7 +1455,8 @@ def _paused_guest_stays() -> Scenario:
     migration.source.killed(migration.start_ms + 1010)
     migration.destination.killed(migration.start_ms + 600)
     migration.failed(600.8, _worded(53, _RESET_IN_TRANSFER))
-    return _told(migration, replace(_IN_FIRST_PASS, guest_running=False, describes="Connection reset by peer"))
+    wanted = replace(_IN_FIRST_PASS, guest_running=False, describes="Connection reset by peer")
+    return _told(migration, _with_destination(wanted, frozenset({"receive memory"})))
 
 
 def _standing_still() -> dict[str, Scenario]:
