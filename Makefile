@@ -12,7 +12,7 @@ QUICK := -q -n auto \
 	--deselect=tests/otlp/test_delivery.py::test_power_failure_of_a_resend \
 	tests/house tests/inputs tests/pairing tests/trace tests/views tests/cli tests/otlp
 
-.PHONY: demo test test-lowest test-pythons test-backends lint golden bench fuzz faults wheel-check clean
+.PHONY: demo test test-lowest test-pythons test-backends lint golden bench fuzz sweep faults wheel-check clean
 
 demo: $(VENV)/.run
 	$(BIN)/otelmig demo
@@ -67,6 +67,10 @@ fuzz: $(VENV)/.test
 		tests/clock/test_drift.py tests/clock/test_proof.py tests/clock/test_measurement.py tests/clock/test_simulator.py \
 		tests/clock/test_simulated_clocks.py
 	$(BIN)/python tests/support/fuzz.py --seconds 600
+
+# every line of every recording lost, cut short, doubled or out of place, and many lost at once: half an hour
+sweep: $(VENV)/.test
+	$(BIN)/python tests/support/sweep.py --jobs $$(nproc)
 
 # the long run of the delivery: 200 times kill -9, and connections that break at 150 times as many places
 faults: $(VENV)/.test

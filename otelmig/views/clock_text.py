@@ -135,7 +135,8 @@ def _conflict(clock: Mapping[str, AttributeValue]) -> Iterator[str]:
         yield f"it would be explained by {step}"
     drift = clock.get(names.OTELMIG_CLOCK_DRIFT_REQUIRED)
     slewed = "" if drift is None else f", a clock slewed fast ({drift_text(drift)} would do)"
-    yield f"possible causes: logs of different migrations, a clock that was set, a damaged timestamp{slewed}"
+    causes = f"logs of different migrations, a clock that was set, a damaged timestamp, a missing line{slewed}"
+    yield f"possible causes: {causes}"
 
 
 def _step_text(clock: Mapping[str, AttributeValue]) -> str | None:

@@ -1,0 +1,66 @@
+"""A sample of the sweep (``make sweep`` tries every place): a line that is missing or damaged makes no claim false."""
+
+from __future__ import annotations
+
+import statistics
+from itertools import chain
+
+import pytest
+from sweep import MODES, Story, faults, sample, tried
+
+_RECORDINGS = ("v48.0-basic", "v51.1-noisy", "v52.0-twohosts-drift", "v53.0-conn4", "v53.0-dirty", "head-preserve")
+_EACH = 3
+_MOST_GROWTH = 0.1
+"""By so much of its width the offset's interval grows at most, for half of all lines that may be lost."""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_damaged_line_makes_nothing_false(mode: str) -> None:
+    """No interval excludes the whole recording's, none is tighter, and one migration stays one."""
+    damaged = [tried(each) for each in chain.from_iterable(sample(name, mode, _EACH) for name in _RECORDINGS)]
+    assert {str(each.damage): each.faults for each in damaged if each.faults} == {}
+    growths = [each.growth for each in damaged if each.growth is not None]
+    assert growths
+    if mode not in ("cut", "rotated", "loss"):
+        assert statistics.median(growths) <= _MOST_GROWTH
+
+
+def _story(
+    *, offset: tuple[float, float], blackout: tuple[float, float], status: str, result: str = "success"
+) -> Story:
+    root = {
+        "vm.migration.result": result,
+        "vm.migration.guest.location": "destination",
+        "vm.migration.blackout.min": blackout[0],
+        "vm.migration.blackout.max": blackout[1],
+    }
+    receive = {
+        "otelmig.clock.status": status,
+        "otelmig.clock.offset.min": offset[0],
+        "otelmig.clock.offset.max": offset[1],
+    }
+    return Story(root, receive, (("migration", 1),))
+
+
+_WHOLE = _story(offset=(1.0, 1.1), blackout=(0.2, 0.3), status="bounded")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "found"),
+    [
+        (_story(offset=(0.9, 1.2), blackout=(0.1, 0.4), status="bounded"), []),
+        (_story(offset=(1.05, 1.2), blackout=(0.1, 0.4), status="bounded"), []),
+        (_story(offset=(1.2, 1.3), blackout=(0.1, 0.4), status="bounded"), ["offset disjoint"]),
+        (_story(offset=(0.9, 1.2), blackout=(0.21, 0.4), status="bounded"), ["blackout tighter"]),
+        (_story(offset=(0.9, 1.2), blackout=(0.1, 0.29), status="bounded"), ["blackout tighter"]),
+        (_story(offset=(0.9, 1.2), blackout=(0.1, 0.4), status="conflict"), ["false conflict"]),
+        (_story(offset=(0.9, 1.2), blackout=(0.1, 0.4), status="bounded", result="unknown"), []),
+        (
+            _story(offset=(0.9, 1.2), blackout=(0.1, 0.4), status="bounded", result="failure"),
+            ["result success -> failure"],
+        ),
+    ],
+)
+def test_what_the_sweep_calls_false(damaged: Story, found: list[str]) -> None:
+    """Less may be claimed, and wider, but nothing else."""
+    assert list(faults(damaged, _WHOLE, "drop")) == found
