@@ -185,3 +185,31 @@ def test_a_destination_that_is_told_to_end_did_not_fail(tmp_path: Path) -> None:
     assert prefault.error is None
     assert prefault.attributes["otelmig.evidence.completeness"] == "partial"
     assert prefault.attributes["otelmig.evidence.end"] == "destination.log:44"
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [("v53.0-dirty", b"Command 'State'"), ("head-postcopy", b"Command 'State'"), ("v52.0-basic", b"restoring")],
+)
+def test_both_logs_may_stop_anywhere(name: str, begin: bytes, tmp_path: Path) -> None:
+    """Nothing that is claimed of two logs that stop contradicts, or is tighter than, what the whole ones say."""
+    sent, received = (_log(name, role).splitlines(keepends=True) for role in ("source", "destination"))
+    (tmp_path / "whole").mkdir()
+    whole = _traced(tmp_path / "whole", b"".join(sent), b"".join(received)).root.attributes
+    least, most = (float(str(whole[f"vm.migration.blackout.{end}"])) for end in ("min", "max"))
+    first = next(number for number, line in enumerate(sent) if b"event = pausing" in line)
+    arrived = next(number for number, line in enumerate(received) if begin in line)
+    for one in range(first + 1, first + 16, 4):
+        for other in range(arrived + 1, min(arrived + 30, len(received)), 3):
+            for path, lines in (
+                (tmp_path / "source.log", sent[:one]),
+                (tmp_path / "destination.log", received[:other]),
+            ):
+                path.write_bytes(b"".join(lines))
+            for trace in read_findings([tmp_path / "source.log", tmp_path / "destination.log"]).traces(TraceOptions()):
+                root, downtime = trace.root.attributes, trace.first("downtime")
+                assert root.get("error.type") != "peer_aborted"
+                assert float(str(root.get("vm.migration.blackout.min", 0))) <= least + 1e-6
+                assert float(str(root.get("vm.migration.blackout.max", 1e9))) >= most - 1e-6
+                if downtime is not None:
+                    assert float(str(downtime.attributes.get("vm.migration.downtime.max", 1e9))) >= least
