@@ -252,6 +252,7 @@ def _by_hypervisor(
         folder = log.parts[0].folder
         try:
             system, reading = _recognised(log, options)
+            reading = reading.forwards()
         except InputError as error:
             if folder is None:
                 errors.append(error)
@@ -260,6 +261,7 @@ def _by_hypervisor(
             continue
         if system is not None:
             by_system.setdefault(system, []).append(reading)
+            notes += [f"{log.name}: its newest line comes first: read from its end"] if reading.turned else []
         elif folder is not None:
             foreign[folder].append(log.name)
         else:

@@ -8,6 +8,8 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from otelmig.errors import InputError
+from otelmig.inputs.files import with_head
 from otelmig.inputs.framing.dates import Dating
 from otelmig.inputs.framing.entries import in_json, one_a_line
 from otelmig.inputs.framing.journal import export_lines, is_export, is_json, json_lines
@@ -17,6 +19,7 @@ from otelmig.inputs.framing.prefixes import framings_of
 from otelmig.inputs.framing.stores import entry_line, is_json_lines
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
+from otelmig.inputs.read_once import TemporaryFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,6 +52,8 @@ class InputLog:
     """What the dates of a transport are known to be of, where they do not say so."""
     is_json: bool = False
     """Whether its lines are objects of a log store, of which a field is the line."""
+    turned: int | None = None
+    """How many lines it has, if it was given with the newest line first and is read from its end."""
 
     @property
     def key(self) -> str:
@@ -96,6 +101,27 @@ class InputLog:
         if margin is not None:
             yield replace(inner, margin=margin)
 
+    def forwards(self) -> InputLog:
+        """Return the log with its oldest line first, as most stores can give it, but not all do unless they are told.
+
+        Raises:
+            InputError: it runs backwards and is too large to be turned.
+        """
+        if len(self.parts) > 1 or not self._runs_backwards:
+            return self
+        file, count = _turned(self.parts[0])
+        return replace(self, parts=(file,), turned=count)
+
+    @property
+    def _runs_backwards(self) -> bool:
+        """Whether the first lines were received one before the other."""
+        part = self.parts[0]
+        if is_export(part.head) or is_otlp(part.head) or (self._entries_of(part) is None and not self._framings(part)):
+            return False
+        times = [line.received_ns for line in islice(self._part_lines(part, None, NO_STREAM), _FIRST)]
+        known = [time for time in times if time is not None]
+        return len(known) >= _FEW and known[0] > known[-1] and known == sorted(known, reverse=True)
+
     def _entries_of(self, part: InputFile) -> str | None:
         """Return what gave the entries that ``part`` consists of; None if it consists of lines."""
         if is_json(part.head):
@@ -132,6 +158,10 @@ class InputLog:
         A line that was cut by a rotation (``copytruncate``) is put together again. The lines say that they are of
         ``stream``.
         """
+        if self.turned is not None:
+            for line in self._part_lines(self.parts[0], wanted, stream):
+                yield line._replace(where=line.where._replace(line=self.turned + 1 - line.where.line))
+            return
         begun = b""
         for part, after in zip(self.parts, (*self.parts[1:], None), strict=True):
             rest: list[bytes] | None = None if after is None or after.has_hole else []
@@ -217,3 +247,24 @@ class InputLog:
 
 
 _NOWHERE: Final = Where(file="", line=0)
+_FEW: Final = 3
+"""Lines that must run backwards, or none do."""
+_LARGEST_TURNED: Final = 1 << 27
+"""Bytes of a file that are turned: its last line becomes the first."""
+
+
+def _turned(file: InputFile) -> tuple[InputFile, int]:
+    """Return a copy of ``file`` with the last line first, and the number of its lines."""
+    chunks, size = [], 0
+    for chunk in file.chunks():
+        size += len(chunk)
+        if size > _LARGEST_TURNED:
+            why = "its newest line comes first, and it is too large to be turned: want the oldest line first"
+            raise InputError(f"{file.name}: {why} (logcli query --forward, journalctl without -r, tac)")
+        chunks.append(chunk)
+    lines = b"".join(chunks).removesuffix(b"\n").split(b"\n")
+    with TemporaryFile() as copy:
+        for line in reversed(lines):
+            copy.write(line + b"\n")
+    alone = replace(file, path=copy.path, begin=0, size=copy.size, compression=None, is_member=False, keeps_alive=copy)
+    return with_head(alone), len(lines)
