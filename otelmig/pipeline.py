@@ -14,6 +14,7 @@ from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
 from otelmig.hypervisors.process_reading import ProcessReading
+from otelmig.hypervisors.recognition import recognised
 from otelmig.inputs.opening import open_inputs
 from otelmig.inputs.shown_name import shown_name
 from otelmig.migration.stamp import ClockDomain
@@ -251,8 +252,7 @@ def _by_hypervisor(
     for log in inputs:
         folder = log.parts[0].folder
         try:
-            system, reading = _recognised(log, options)
-            reading = reading.forwards()
+            system, reading = recognised(log, options, hypervisors())
         except InputError as error:
             if folder is None:
                 errors.append(error)
@@ -273,28 +273,6 @@ def _by_hypervisor(
         listed = ", ".join(names[:_MOST_NAMED])
         notes.append(f"{shown_name(folder)}: left out, because otelmig knows no such log: {listed}{more}")
     return by_system
-
-
-def _recognised(log: InputLog, options: LogOptions) -> tuple[str | None, InputLog]:
-    """Return the hypervisor that wrote ``log``, and the way to read it; no hypervisor, if none knows it.
-
-    Raises:
-        InputError: a hypervisor wrote it, but its lines cannot be read in any way.
-    """
-    known = hypervisors()
-    last: InputError | None = None
-    log = replace(log, year=options.year, zone=options.zone)
-    for reading in log.readings([each.line_begin for each in known]):
-        try:
-            system = next((each.system for each in known if each.recognises(reading.stream.head, options)), None)
-        except InputError as error:
-            last = error  # what was found behind more of what carries the log says more
-            continue
-        if system is not None:
-            return system, reading
-    if last is not None:
-        raise last
-    return None, log
 
 
 def _reference_start(migration: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:
