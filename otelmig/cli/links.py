@@ -27,7 +27,7 @@ def add_link_arguments(parser: argparse.ArgumentParser) -> None:
         "--link-template",
         type=_template,
         metavar="URL",
-        help=f"URL of a trace in your viewer, with {_TRACE_ID} in it (default: that of a Jaeger on the receiver's "
+        help=f"where your viewer shows a trace, with {_TRACE_ID} in it (default: that of a Jaeger on the receiver's "
         "host; '': no links)",
     )
 
