@@ -23,7 +23,6 @@ from otelmig.cli.progress import Progress
 from otelmig.cli.sink import Stdout
 from otelmig.errors import ExitCode, FaultError
 from otelmig.printable import printable_document
-from otelmig.views.notes import summarized
 from otelmig.views.units import plural
 
 if TYPE_CHECKING:
@@ -96,6 +95,8 @@ class Envelope:
 
     def note(self, notes: Iterable[str]) -> None:
         """Tell the user ``notes`` that were not told before, many alike in one line; the JSON document has them all."""
+        from otelmig.views.notes import summarized  # noqa: PLC0415 - `--help` needs none of it
+
         new = dict.fromkeys(text for text in notes if text not in self._notes)
         self._notes |= new
         for text in summarized(new):
