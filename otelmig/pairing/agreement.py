@@ -127,7 +127,9 @@ def _mode_unknown(source: Side, destination: Side) -> bool:
         return False
     # without debug lines a local one looks like any other, and so does one whose line about that is missing
     received = destination.received
-    return not received.requests or (same_vm(source, destination) is True and not received.count(RequestKind.MEMORY))
+    if received.count(RequestKind.MEMORY):
+        return False
+    return not received.requests or same_vm(source, destination) is True or _has_state(destination)
 
 
 def _lost_later(destination: Side) -> bool:
@@ -137,7 +139,12 @@ def _lost_later(destination: Side) -> bool:
 
 def _stops_early(source: Side, destination: Side) -> bool:
     """Return whether the destination's log has no state, although the source completed."""
-    return destination.received.restore.arrived is None and source.sent.downtime is not None
+    return not _has_state(destination) and source.sent.downtime is not None
+
+
+def _has_state(destination: Side) -> bool:
+    restore = destination.received.restore
+    return any(seen is not None for seen in (restore.arrived, restore.restored, restore.printed_at))
 
 
 def ends_before_the_state(source: Side, destination: Side) -> bool:
@@ -202,7 +209,7 @@ def _passes_differ(source: Side, destination: Side) -> bool:
     extra = 2  # the final delta, and an iteration after the snapshot; either may be empty and then is not sent
     if source.sent.memory.final_delta is not None and received > sent + extra > extra:
         return True  # it says how many there were
-    if same_vm(source, destination) or (not destination.goes_on and destination.received.restore.arrived is None):
+    if same_vm(source, destination) or (not destination.goes_on and not _has_state(destination)):
         return False  # lines are missing
     return bool(sent) and not sent - sent // _MISSING <= received <= sent + extra + sent // _MISSING
 

@@ -6,7 +6,7 @@ import statistics
 from itertools import chain
 
 import pytest
-from sweep import MODES, Story, faults, sample, tried
+from sweep import MODES, Damage, Story, faults, sample, tried
 
 _RECORDINGS = ("v48.0-basic", "v51.1-noisy", "v52.0-twohosts-drift", "v53.0-conn4", "v53.0-dirty", "head-preserve")
 _EACH = 3
@@ -23,6 +23,24 @@ def test_a_damaged_line_makes_nothing_false(mode: str) -> None:
     assert growths
     if mode not in ("cut", "rotated", "loss"):
         assert statistics.median(growths) <= _MOST_GROWTH
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Damage(recording="head-postcopy", mode="loss", at=6, share=0.2),
+        Damage(recording="v48.0-local", mode="loss", at=6, share=0.2),
+        Damage(recording="v51.1-basicv", mode="loss", at=3, share=0.3),
+        Damage(recording="head-preserve", mode="drop", file="destination.log", at=8),
+        Damage(recording="v51.1-killdst", mode="drop", file="source.log", at=92),
+        Damage(recording="v52.0-oomkilled", mode="drop", file="source.log", at=96),
+        Damage(recording="v53.0-twodestinations", mode="drop", file="destination-1.log", at=16),
+    ],
+    ids=str,
+)
+def test_one_migration_stays_one(damage: Damage) -> None:
+    """What the missing lines said of the mode, of an answer, of the passes or of the state is no reason against it."""
+    assert tried(damage).faults == ()
 
 
 def _story(

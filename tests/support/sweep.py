@@ -299,11 +299,11 @@ class _Report:
             yield from (f"    {each}" for each in where[:places])
         for mode, count in self.tried.items():
             false = sum(len(where) for (each, _), where in self.faults.items() if each == mode)
-            growths = sorted(self.growths[mode])
-            wider = ""
-            if growths:
-                tenth = growths[-1 - len(growths) // 10]
-                wider = f"; offset wider by {statistics.median(growths):.1%} (median), {tenth:.1%} (one in ten)"
+            growths = self.growths[mode]
+            grown = [growth for growth in growths if growth > 0]
+            wider = f"; offset wider by {statistics.median(growths):.1%} in the median" if growths else ""
+            if grown:
+                wider += f", at all in {len(grown)} of {len(growths)}: there by {statistics.median(grown):.0%}"
             yield f"{mode}: {false} of {count} false{wider}"
 
 

@@ -89,9 +89,10 @@ def snapshot_cpuid(source: AttemptLines) -> Observation | None:
     return lines[0] if lines and source.precedes(begun, lines[0]) else None
 
 
-def start_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
-    """Return the source's last line between Start's acknowledgement and the request after it."""
-    return (_endpoint(_first_cpuid(source) or source.first(Kind.PROTOCOL_AGREED)),)
+def start_read(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the source's last line before the request after Start; if those in between are missing, the connect's."""
+    seen = _first_cpuid(source) or source.first(Kind.PROTOCOL_AGREED)
+    return main_connect(source, destination) if seen is None else (Endpoint.of(seen),)
 
 
 def acknowledged_start(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
