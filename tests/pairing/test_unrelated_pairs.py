@@ -46,7 +46,7 @@ def test_no_unrelated_pair_migrates_to_an_older_release() -> None:
 
 
 def test_fewer_unrelated_recordings_pair_than_there_are_of_one_shape() -> None:
-    """84 of 2256 did before releases were compared; whoever adds a recording may have to add to this number."""
+    """84 did before releases were compared; whoever adds a recording may have to add to this number."""
     assert len(unrelated_pairs()[1]) <= 43
 
 
