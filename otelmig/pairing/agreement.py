@@ -129,7 +129,8 @@ def _mode_unknown(source: Side, destination: Side) -> bool:
     received = destination.received
     if received.count(RequestKind.MEMORY):
         return False
-    return not received.requests or same_vm(source, destination) is True or _has_state(destination)
+    named = same_vm(source, destination) is True or same_endpoint(source, destination) == _SAME_SOCKET
+    return not received.requests or named or _has_state(destination)
 
 
 def _lost_later(destination: Side) -> bool:
@@ -171,6 +172,9 @@ def _ports_differ(source: Side, destination: Side) -> bool:
     return one is not None and other is not None and one != other
 
 
+_SAME_SOCKET: Final = "same socket"
+
+
 def same_endpoint(source: Side, destination: Side) -> str | None:
     """Return the port or socket that both name, in words; None if they name none in common."""
     urls = _urls(source, destination)
@@ -179,7 +183,7 @@ def same_endpoint(source: Side, destination: Side) -> str | None:
     one, other = urls
     if one.port is not None and one.port == other.port:
         return f"same port {one.port}"
-    return "same socket" if one.digest == other.digest else None
+    return _SAME_SOCKET if one.digest == other.digest else None
 
 
 def same_vm(source: Side, destination: Side) -> bool | None:

@@ -34,6 +34,7 @@ def test_a_damaged_line_makes_nothing_false(mode: str) -> None:
         Damage(recording="head-preserve", mode="drop", file="destination.log", at=8),
         Damage(recording="v51.1-killdst", mode="drop", file="source.log", at=92),
         Damage(recording="v52.0-oomkilled", mode="drop", file="source.log", at=96),
+        Damage(recording="v53.0-localseccomp", mode="drop", file="destination.log", at=8),
         Damage(recording="v53.0-twodestinations", mode="drop", file="destination-1.log", at=16),
     ],
     ids=str,
