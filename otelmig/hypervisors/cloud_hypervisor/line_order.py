@@ -6,7 +6,7 @@ taken at once, wherever it belongs: what it changes of the lines before it is do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, OF_MIGRATIONS
@@ -57,6 +57,10 @@ class Order:
     """The latest of them, after the time by which it stood too late."""
     _moved: Observation | None = None
     """The line that was put back since the last one that stood in order."""
+    _ahead: Observation | None = None
+    """The line that the last lines had to pass."""
+    _behind: list[Observation] = field(default_factory=list)
+    """Those lines."""
     _set_back: bool = False
     """Whether the lines since then stay back, by a wall clock: it was set."""
     _repeated: int = 0
@@ -101,7 +105,27 @@ class Order:
         self._moved = seen
         self.observations.insert(at, seen)
         self.words.insert(at, word)
+        if late_ns > _WINDOW_NS and len(passed) == 1:
+            self._count_behind(passed[0], seen)
         self._repeat(releases)
+
+    def _count_behind(self, ahead: Observation, seen: Observation) -> None:
+        """Put a line back where the log has it once more lines than may stand out of order seem to come too late.
+
+        Then it is that one line whose stamp is wrong.
+        """
+        if self._ahead is not ahead:
+            self._ahead, self._behind = ahead, []
+        self._behind.append(seen)
+        if len(self._behind) <= _MOST_PASSED:
+            return
+        first = next((at for at, each in enumerate(self.observations) if each is self._behind[0]), None)
+        at = next((at for at, each in enumerate(self.observations) if each is ahead), None)
+        if first is not None and at is not None:
+            self.observations.insert(first, self.observations.pop(at))
+            self.words.insert(first, self.words.pop(at))
+            self.moved, self.most_late = 0, (0, None)
+        self._ahead, self._behind = None, []
 
     def _rename(self, kind: str, at: int) -> None:
         """Give the events from ``at`` on the meaning that they have after one that comes first since HEAD."""
