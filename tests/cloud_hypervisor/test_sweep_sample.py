@@ -31,6 +31,8 @@ def test_a_damaged_line_makes_nothing_false(mode: str) -> None:
         Damage(recording="head-postcopy", mode="loss", at=6, share=0.2),
         Damage(recording="v48.0-local", mode="loss", at=6, share=0.2),
         Damage(recording="v51.1-basicv", mode="loss", at=3, share=0.3),
+        Damage(recording="v52.0-paused", mode="loss", at=0, share=0.2),
+        Damage(recording="v53.0-tls", mode="rotated", file="destination.log", at=33),
         Damage(recording="head-preserve", mode="drop", file="destination.log", at=8),
         Damage(recording="v51.1-killdst", mode="drop", file="source.log", at=92),
         Damage(recording="v52.0-oomkilled", mode="drop", file="source.log", at=96),

@@ -42,6 +42,7 @@ __all__ = [
     "peer_lost",
     "received",
     "refusal_read",
+    "resumed",
     "snapshot_done",
     "state_acknowledged",
     "state_written_after",
@@ -219,6 +220,14 @@ def first_of(*kinds: Kind) -> Finder:
 def received(*kinds: Kind) -> Finder:
     """Return a finder of the first observation of the first of ``kinds`` that the destination has."""
     return lambda _, destination: (_endpoint(destination.first(*kinds)),)
+
+
+def resumed(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return where the destination resumed the guest; None if the source did not pause it: the operator resumed it."""
+    paused = source.first(Kind.VM_PAUSING, Kind.VM_PAUSED, Kind.DEVICE_PAUSING)
+    if source.paused_before or paused is None:
+        return (None,)
+    return (_endpoint(destination.first(Kind.VM_RESUMED, Kind.VM_RESUMING)),)
 
 
 def command(name: Command) -> Finder:
