@@ -85,7 +85,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(recording / name, tmp_path / "logs" / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OTELMIG_SPOOL", str(tmp_path / "spool"))
-    (tmp_path / "before.txt").write_text("# t1 t2 t3 t4\n1 3 4 6\n")
+    (tmp_path / "before.txt").write_text(
+        "# t1 t2 t3 t4\n" + " ".join(f"17672256000000000{n:02}" for n in (1, 3, 4, 6)) + "\n"
+    )
     shutil.copy("before.txt", "after.txt")
     archive = b"".join(json_line(trace) for trace in traced([tmp_path / "source.log"]))
     (tmp_path / "migrations.jsonl").write_bytes(archive)

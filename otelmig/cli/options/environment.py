@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["resource_attributes", "say_not_followed"]
 
 _RESOURCE: Final = "OTEL_RESOURCE_ATTRIBUTES"
-_PAIR: Final = re.compile(r"\s*([^\s=,;]+)\s*=\s*([^,;]*?)\s*")
+_KEY: Final = re.compile(r"[^\s;]+")
 _OF_ONE_SIDE: Final = tuple(
     f"{prefix}."
     for prefix in (
@@ -38,9 +38,10 @@ def resource_attributes(environ: Mapping[str, str]) -> dict[str, str]:
     describes one process is ignored, too. Either is told in one line.
     """
     text = environ.get(_RESOURCE, "")
-    pairs = [_PAIR.fullmatch(part) for part in text.split(",") if part.strip()]
-    attributes = {unquote(pair[1]): unquote(pair[2]) for pair in pairs if pair is not None}
-    if not all(pairs):
+    parts = (part.partition("=") for part in text.split(",") if part.strip())
+    pairs = [(key.strip(), equals, value.strip()) for key, equals, value in parts]
+    attributes = {unquote(key): unquote(value) for key, _, value in pairs}
+    if not all(equals and _KEY.fullmatch(key) and ";" not in value for key, equals, value in pairs):
         say(f"{_RESOURCE} is ignored: want key=value, separated by commas")
         return {}
     ignored = sorted(name for name in attributes if name.startswith(_OF_ONE_SIDE))
