@@ -27,7 +27,7 @@ from otelmig.pipeline import diagnoses, read_findings
 from otelmig.trace.attributes import attribute_table
 from otelmig.trace.options import TraceOptions
 from otelmig.trace.span import SpanKind
-from otelmig.trace.spans import SPANS, SpanName, SpanRow, span_table
+from otelmig.trace.spans import SPANS, SpanName, SpanRow, event_table, span_table
 from otelmig.views.doctor_text import render_doctor
 from otelmig.views.explain_text import render_explanation
 from otelmig.views.waterfall import render_waterfall
@@ -150,6 +150,7 @@ _PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "doctor": _doctor,
     "attributes": attribute_table,
     "spans": span_table,
+    "events": event_table,
     "span tree": _span_tree,
     "blackouts": _blackouts,
     "unrelated pairs": unrelated_table,

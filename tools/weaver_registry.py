@@ -17,7 +17,7 @@ from otelmig.migration.facts import ConvergenceReason, Fate
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import ATTRIBUTES, SCHEMA_URL, Completeness, GuestLocation, HostOrigin, LinkKind
-from otelmig.trace.spans import SPANS, EventName, SpanName
+from otelmig.trace.spans import EVENTS, SPANS, SpanName
 from otelmig.version import __version__
 
 if TYPE_CHECKING:
@@ -55,28 +55,6 @@ _EXAMPLES: Final = {
     names.OTELMIG_EVIDENCE_DOUBTS: ["times go back by 12.000 ms at source.log:40: lines are damaged or mixed"],
 }
 """Values of texts that the recording does not have; a test names those that have none."""
-_EVENTS: Final = {
-    EventName.VM_PAUSED: "The guest is said to be paused.",
-    EventName.VM_RESUMED: "The guest is said to run again.",
-    EventName.DEVICE_PAUSED: "A device of the guest is paused.",
-    EventName.DEVICE_RESUMED: "A device of the guest is resumed.",
-    EventName.CONVERGED: "The memory that is left can be sent with the guest paused.",
-    EventName.FAILED: "The attempt failed.",
-    EventName.VCPU_WAITED_FOR: "The pause waits for the thread of a vCPU.",
-    EventName.DEVICE_STATE: "A passed-through device is told to change its state for the migration.",
-    EventName.DEVICE_RESET: "A passed-through device cannot say in which state it is, and is reset.",
-    EventName.DEVICE_LEFT: "A device is not resumed with the others.",
-    EventName.DISK_LOCKED: "A disk cannot be locked: somebody else still holds it.",
-    EventName.PAGER_FAILED: "Pages that the guest lacks cannot be fetched any more.",
-    EventName.NETWORK_NOT_TOLD: "The network was not told that the guest is on another host.",
-    EventName.CLOCK_NOT_SET: "The clock of a vCPU could not be set as it was on the source.",
-}
-_EVENT_ATTRIBUTES: Final = {
-    EventName.DEVICE_PAUSED: (names.VM_DEVICE_TYPE,),
-    EventName.DEVICE_RESUMED: (names.VM_DEVICE_TYPE,),
-    EventName.DEVICE_STATE: (names.VM_DEVICE_STATE,),
-    EventName.VCPU_WAITED_FOR: (names.VM_VCPU_WAIT_DURATION, names.VM_VCPU_WAIT_COUNT),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +141,11 @@ def groups() -> Iterator[dict[str, Any]]:
             "note": f"The span's name is `{span.name}`.",
             "attributes": [{"ref": row.name} for row in ATTRIBUTES if _stands_on(row, span.name)],
         }
-    for event in EventName:
-        refs = _EVENT_ATTRIBUTES.get(event, ())
-        group: dict[str, Any] = {"id": f"event.{event}", "type": "event", "name": str(event), "stability": _STABILITY}
-        group["brief"] = _EVENTS[event]
-        if refs:
-            group["attributes"] = [{"ref": name} for name in refs]
+    for event in EVENTS:
+        group: dict[str, Any] = {"id": f"event.{event.name}", "type": "event", "name": str(event.name)}
+        group |= {"stability": _STABILITY, "brief": _sentence(event.note)}
+        if event.attributes:
+            group["attributes"] = [{"ref": name} for name in event.attributes]
         yield group
 
 

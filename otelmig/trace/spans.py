@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import Final
 
 from otelmig.migration.side import Role
+from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind
 
-__all__ = ["SPANS", "EventName", "SpanName", "SpanRow", "span_table"]
+__all__ = ["EVENTS", "SPANS", "EventName", "EventRow", "SpanName", "SpanRow", "event_table", "span_table"]
 
 
 class SpanName(StrEnum):
@@ -147,4 +148,75 @@ def span_table() -> str:
     for row in SPANS:
         parents = ", ".join(f"`{parent}`" for parent in row.parents) or "none"
         lines.append(f"| `{row.name}` | {parents} | {row.role} | {row.kind} | {row.note} |")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """One row of the table of events."""
+
+    name: EventName
+    on: tuple[SpanName, ...]
+    """Each span that can have it; none where it stands on the shortest span within which it was."""
+    note: str
+    attributes: tuple[str, ...] = ()
+
+
+EVENTS: Final = (
+    EventRow(name=EventName.VM_PAUSED, on=(SpanName.PAUSE, SpanName.DOWNTIME), note="the guest is said to be paused"),
+    EventRow(name=EventName.VM_RESUMED, on=(SpanName.RESUME, SpanName.RECEIVE), note="the guest is said to run again"),
+    EventRow(
+        name=EventName.DEVICE_PAUSED,
+        on=(SpanName.PAUSE,),
+        note="a device of the guest is paused",
+        attributes=(names.VM_DEVICE_TYPE,),
+    ),
+    EventRow(
+        name=EventName.DEVICE_RESUMED,
+        on=(SpanName.RESUME,),
+        note="a device of the guest is resumed",
+        attributes=(names.VM_DEVICE_TYPE,),
+    ),
+    EventRow(
+        name=EventName.CONVERGED,
+        on=(SpanName.PRECOPY,),
+        note="the source stops iterating over memory, and why",
+        attributes=(names.VM_MIGRATION_CONVERGENCE_REASON,),
+    ),
+    EventRow(
+        name=EventName.FAILED,
+        on=(SpanName.MIGRATION,),
+        note="the first sign that the attempt failed",
+        attributes=(names.ERROR_TYPE,),
+    ),
+    EventRow(
+        name=EventName.VCPU_WAITED_FOR,
+        on=(SpanName.PAUSE,),
+        note="the pause waits for the thread of a vCPU",
+        attributes=(names.VM_VCPU_WAIT_DURATION, names.VM_VCPU_WAIT_COUNT),
+    ),
+    EventRow(
+        name=EventName.DEVICE_STATE,
+        on=(),
+        note="a passed-through device is told to change its state for the migration",
+        attributes=(names.VM_DEVICE_STATE,),
+    ),
+    EventRow(
+        name=EventName.DEVICE_RESET, on=(), note="a passed-through device cannot say in which state it is, and is reset"
+    ),
+    EventRow(name=EventName.DEVICE_LEFT, on=(), note="a device is not resumed with the others"),
+    EventRow(name=EventName.DISK_LOCKED, on=(), note="a disk cannot be locked: somebody else still holds it"),
+    EventRow(name=EventName.PAGER_FAILED, on=(), note="pages that the guest lacks cannot be fetched any more"),
+    EventRow(name=EventName.NETWORK_NOT_TOLD, on=(), note="the network was not told that the guest is on another host"),
+    EventRow(name=EventName.CLOCK_NOT_SET, on=(), note="the clock of a vCPU could not be set as it was on the source"),
+)
+"""Every event, in the order in which the documents show them."""
+
+
+def event_table() -> str:
+    """Return the table of events in Markdown, as the documents show it."""
+    lines = ["| event | on | attributes | what it is |", "|---|---|---|---|"]
+    for row in EVENTS:
+        on = ", ".join(f"`{span}`" for span in row.on) or "the shortest span within which it was"
+        lines.append(f"| `{row.name}` | {on} | {', '.join(f'`{name}`' for name in row.attributes)} | {row.note} |")
     return "\n".join(lines)
