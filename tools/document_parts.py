@@ -16,6 +16,7 @@ from queries import JAEGER_LINKS, TRACEQL, query_blocks
 from schema_tables import definition_table, schema_table
 from trace_invariants import CORPUS, RECORDINGS, inputs, traced, truth
 from unrelated_pairs import unrelated_table
+from waterfall_svg import waterfall_svg
 
 import otelmig
 from otelmig.cli.options.flags import with_flags
@@ -35,7 +36,7 @@ from otelmig.views.waterfall import render_waterfall
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["DOCUMENTS", "REPOSITORY", "parts_of", "rendered"]
+__all__ = ["DOCUMENTS", "PICTURE", "REPOSITORY", "parts_of", "rendered", "waterfall_picture"]
 
 REPOSITORY: Final = Path(__file__).parents[1]
 DOCUMENTS: Final = (
@@ -44,6 +45,7 @@ DOCUMENTS: Final = (
     *(REPOSITORY / folder / "README.md" for folder in ("collector-config", "dashboards", "benchmarks", "tests/corpus")),
 )
 """Every page that a person reads."""
+PICTURE: Final = REPOSITORY / "docs" / "img" / "migration.svg"
 _PART: Final = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _RECORDING: Final = CORPUS / "v53.0-twohosts"
 """The recording that also ships with the package, for ``otelmig demo``."""
@@ -70,6 +72,11 @@ def _logs() -> list[Path]:
 def _waterfall() -> str:
     """The waterfall of the recording, as a terminal of 100 columns shows it."""
     return render_waterfall(traced(_logs())[0], width=100, color=False).rstrip()
+
+
+def waterfall_picture() -> str:
+    """The same in SVG and in colour, as the README shows it."""
+    return waterfall_svg(render_waterfall(traced(_logs())[0], width=100, color=True))
 
 
 def _panel(number: int) -> str:
@@ -175,6 +182,7 @@ def main() -> None:
     """Rewrite the generated parts."""
     for document in DOCUMENTS:
         document.write_text(rendered(document.read_text()))
+    PICTURE.write_text(waterfall_picture())
 
 
 if __name__ == "__main__":

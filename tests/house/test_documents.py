@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from command_line import commands, options
 from command_run import run_command
-from document_parts import DOCUMENTS, REPOSITORY, parts_of, rendered
+from document_parts import DOCUMENTS, PICTURE, REPOSITORY, parts_of, rendered, waterfall_picture
 from trace_invariants import CORPUS, traced
 
 from otelmig.cli.main import build_parser
@@ -70,11 +70,16 @@ def test_generated_parts_are_what_the_code_gives(page: Path) -> None:
     assert rendered(page.read_text()) == page.read_text()
 
 
+def test_the_picture_is_what_the_code_draws() -> None:
+    """It shows the tree of today."""
+    assert PICTURE.read_text() == waterfall_picture()
+
+
 def test_every_generated_part_is_in_a_document() -> None:
     """The tables that users look things up in are there, once each."""
     names = [name for page in DOCUMENTS for name in parts_of(page.read_text())]
     assert len(names) == len(set(names))
-    tables = {"attributes", "spans", "rules", "commands", "blackouts", "public names", "imports", "tree"}
+    tables = {"attributes", "spans", "events", "rules", "commands", "blackouts", "public names", "imports", "tree"}
     assert tables | {f"schema {name}" for name in ("summary", "explain", "doctor", "send")} <= set(names)
 
 
