@@ -31,3 +31,12 @@ def test_quoted_lines_are_nobody_s(tmp_path: Path) -> None:
     findings = read_findings([tmp_path / "source.log"])
     assert len(findings.migrations) == 1
     assert findings.not_understood == {"no known line form": 2}
+
+
+def test_a_log_whose_only_line_is_cut_is_one(tmp_path: Path) -> None:
+    """It says nothing; that does not keep its partner from being read."""
+    (tmp_path / "source.log").write_bytes(logs_of("v53.0-basicv")["source"])
+    (tmp_path / "destination.log").write_text("cloud-hypervisor:   2.719166s: <vmm> INFO:vmm/src/a\r\n")
+    findings = read_findings(sorted(tmp_path.iterdir()))
+    assert findings.errors == []
+    assert len(findings.migrations) == 1
