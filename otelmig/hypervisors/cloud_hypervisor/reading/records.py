@@ -195,8 +195,8 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
     if not known and head.search is not None:  # a journal of everything on a host: the first line of ours may be late
         literals = tuple(sorted({form.before_message for form in forms}))
         known = _forms_of(islice(head.search(wanted(literals)), _TRIED), forms)
-    if not known and any(DEFAULT_BEGIN.match(text) for text in head.lines):
-        known = [KNOWN_FORMS[0]]  # lines of it that are cut, all of them
+    if not known and any(DEFAULT_BEGIN.match(text) and " -- " not in text for text in head.lines):
+        known = [KNOWN_FORMS[0]]  # lines of it that are cut before their message, all of them
     if _is_too_old(head, known):
         why = "lines of Cloud Hypervisor before v36.0 (nine digits of a second): not supported"
         raise InputError(f"{head.name}: {why}")
