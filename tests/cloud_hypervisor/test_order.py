@@ -157,6 +157,23 @@ def test_a_line_that_is_far_too_late_and_alone() -> None:
     assert "times go back by 198399.998 ms at source.log:5: lines are damaged or mixed" in doubt
 
 
+def _is_late(at_s: float, kind: Kind) -> bool:
+    """Whether a line at ``at_s`` belongs to a process that was asked to receive at 1.0 s and spoke again at 200 s."""
+    order = Order(observations=[], words=[], attempts=Attempts())
+    stamps = [Stamp(ns=int(at * 1e9), error_ns=0, text="", domain=ClockDomain.BOOTTIME) for at in (1.0, 200.0, at_s)]
+    for stamp, told in zip(stamps[:2], (Kind.RECEIVE_REQUESTED, Kind.RECEIVE_ABORTED), strict=True):
+        seen = Observation(kind=told, stamp=stamp, where=Where("x.log", 1), thread="vmm", text="", values={})
+        order.observations.append(seen)
+    return order.is_late(stamps[2], kind)
+
+
+def test_a_line_that_stands_behind_a_long_pause() -> None:
+    """It goes on from the line before the pause, unless it begins what another process may have begun anew."""
+    assert _is_late(1.008, Kind.CALL_TO_RECEIVE_FAILED)
+    assert not _is_late(1.3, Kind.CALL_TO_RECEIVE_FAILED)
+    assert not _is_late(1.008, Kind.RECEIVE_REQUESTED)
+
+
 def test_reordering_costs_a_bounded_number_of_steps() -> None:
     """However many lines stand out of order: lines that are taken again are few for each line."""
     observations: list[Observation] = []

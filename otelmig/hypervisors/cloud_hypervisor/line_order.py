@@ -79,7 +79,10 @@ class Order:
         at = self._place(stamp)
         if at is None:
             return False
-        return at > 0 or (kind in _BEGINS and not any(seen.kind in _BEGINS for seen in self.observations))
+        if kind not in _BEGINS:
+            return at > 0
+        far = at < len(self.observations) and self.observations[-1].stamp.ns - stamp.ns > _LONGEST_NS
+        return (at > 0 and not far) or not any(seen.kind in _BEGINS for seen in self.observations)
 
     def insert(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
         """Add a line where its stamp places it, be it at the end; at the end, too, if it stays back."""
@@ -169,6 +172,8 @@ class Order:
                 return None
         late_ns = latest_ns - stamp.ns
         near = late_ns <= _WINDOW_NS or (end - at <= _MOST_PASSED and late_ns <= _LONGEST_NS)
+        if not near and at and end - at == 1:  # it went on from the line before the last one, and lost a race by a hair
+            near = stamp.ns - observations[at - 1].stamp.ns <= _WINDOW_NS
         return at if near else None
 
     def _shows_setting(self, stamp: Stamp, at: int, releases: Releases) -> bool:
