@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -75,7 +74,7 @@ def _new_file(beside: Path) -> tuple[Path, BinaryIO]:
     Raises:
         OSError: the file cannot be opened.
     """
-    path = beside.with_name(f".otelmig-{secrets.token_hex(8)}.partial")
+    path = beside.with_name(f".otelmig-{os.urandom(8).hex()}.partial")
     descriptor = os.open(path, _NEW, 0o666)
     with suppress(FileNotFoundError):
         os.fchmod(descriptor, stat.S_IMODE(beside.stat().st_mode))

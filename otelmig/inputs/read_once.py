@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import stat
-import tempfile
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,6 +30,8 @@ class TemporaryFile:
 
     def __init__(self) -> None:
         """Create it, empty."""
+        import tempfile  # noqa: PLC0415 - most inputs are files already
+
         handle, name = tempfile.mkstemp(prefix="otelmig-")
         self._file = os.fdopen(handle, "wb")
         self.path, self.size = Path(name), 0

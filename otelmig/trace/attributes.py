@@ -139,12 +139,6 @@ HOST_NAME: Final = _attribute(
     "resources",
     "only where it is known: from the caller, the journal or syslog",
 )
-VM_MIGRATION_SOURCE_HOST_NAME: Final = _attribute(
-    "vm.migration.source.host.name", "string", "root", "`host.name` of the source, where it is known"
-)
-VM_MIGRATION_DESTINATION_HOST_NAME: Final = _attribute(
-    "vm.migration.destination.host.name", "string", "root", "`host.name` of the destination, where it is known"
-)
 HOST_ID: Final = _attribute("host.id", "string", "resources", "the machine id, where the journal carries it")
 HOST_IP: Final = _attribute(
     "host.ip",
@@ -222,6 +216,12 @@ VM_MIGRATION_GUEST_CAUSE: Final = _attribute(
 VM_MIGRATION_GUEST_UPTIME: Final = _attribute(
     "vm.migration.guest.uptime.duration", "double, s", "root", "how long it had run there by then"
 )
+VM_MIGRATION_SOURCE_HOST_NAME: Final = _attribute(
+    "vm.migration.source.host.name", "string", "root", "`host.name` of the source, where it is known"
+)
+VM_MIGRATION_DESTINATION_HOST_NAME: Final = _attribute(
+    "vm.migration.destination.host.name", "string", "root", "`host.name` of the destination, where it is known"
+)
 VM_MIGRATION_PHASE: Final = _attribute(
     "vm.migration.phase",
     "string",
@@ -277,6 +277,18 @@ VM_MIGRATION_DOWNTIME_ESTIMATED: Final = _attribute(
     "double, s",
     "memory iteration, precopy",
     "the hypervisor's estimate at that point",
+)
+VM_MIGRATION_DOWNTIME_OPEN: Final = _attribute(
+    "vm.migration.downtime.open",
+    "bool",
+    "downtime",
+    "true where the source does not log the end: drawn until the guest ran, else until the log stops",
+)
+VM_MIGRATION_DOWNTIME_MAX: Final = _attribute(
+    "vm.migration.downtime.max",
+    "double, s",
+    "downtime",
+    "the most that an open downtime can have been; absent where nothing bounds it",
 )
 VM_MIGRATION_DOWNTIME_FINAL_DELTA_DURATION: Final = _attribute(
     "vm.migration.downtime.final_delta.duration",
@@ -454,18 +466,6 @@ VM_MIGRATION_STATE_TRANSFER_MAX: Final = _attribute(
     "root",
     "proved upper bound",
 )
-VM_MIGRATION_DOWNTIME_OPEN: Final = _attribute(
-    "vm.migration.downtime.open",
-    "bool",
-    "downtime",
-    "true where the source does not log the end: drawn until the guest ran, else until the log stops",
-)
-VM_MIGRATION_DOWNTIME_MAX: Final = _attribute(
-    "vm.migration.downtime.max",
-    "double, s",
-    "downtime",
-    "the most that an open downtime can have been; absent where nothing bounds it",
-)
 VM_MIGRATION_RESTORE_WITH_WAIT: Final = _attribute(
     "vm.migration.restore.with_wait",
     "bool",
@@ -593,6 +593,12 @@ OTELMIG_CLOCK_EVIDENCE_STEPS: Final = _attribute(
     "receive",
     "the two lines between which it lies",
 )
+OTELMIG_CLOCK_CLAMP_DURATION: Final = _attribute(
+    "otelmig.clock.clamp.duration",
+    "double, s",
+    "restore, resume",
+    "how far it was moved, within what is known of the clocks, to lie inside the request that asked for it",
+)
 OTELMIG_CLOCK_SHIFT: Final = _attribute(
     "otelmig.clock.shift",
     "string",
@@ -688,12 +694,6 @@ OTELMIG_PAIRING_REASONS: Final = _attribute(
     "string[]",
     "root",
     "why these two sides belong together, or why one stands alone",
-)
-OTELMIG_CLOCK_CLAMP_DURATION: Final = _attribute(
-    "otelmig.clock.clamp.duration",
-    "double, s",
-    "restore, resume",
-    "how far it was moved, within what is known of the clocks, to lie inside the request that asked for it",
 )
 OTELMIG_LINK_KIND: Final = _attribute("otelmig.link.kind", "string", "links", _values(LinkKind))
 ERROR_TYPE: Final = _attribute("error.type", "string", "failing span, root", _values(ErrorType))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
-from uuid import UUID, uuid5
 
 from otelmig.migration.side import Mode, Role
 from otelmig.printable import printable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["resource_of"]
 
-_INSTANCES: Final = UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
+_INSTANCES: Final = "4d63009a-8d0f-11ee-aad7-4c796ed8e320"
 """The namespace that OpenTelemetry's conventions give for ``service.instance.id``."""
 
 
@@ -51,7 +50,9 @@ def resource_of(side: Side, migration: Migration, options: TraceOptions) -> dict
         resource[names.OTELMIG_HOST_ORIGIN] = names.HostOrigin.DESTINATION_URL
     host = resource.get(names.HOST_ID) or resource.get(names.HOST_NAME)
     if host is not None:  # never of the process: a series for each would be too many
-        resource[names.SERVICE_INSTANCE_ID] = str(uuid5(_INSTANCES, f"{resource[names.SERVICE_NAME]}.{host}"))
+        from uuid import UUID, uuid5  # noqa: PLC0415 - only where a host is known
+
+        resource[names.SERVICE_INSTANCE_ID] = str(uuid5(UUID(_INSTANCES), f"{resource[names.SERVICE_NAME]}.{host}"))
     return resource
 
 

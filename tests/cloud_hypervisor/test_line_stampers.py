@@ -13,7 +13,7 @@ from otelmig.pipeline import read_findings
 from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 _BEGAN: Final = datetime(2026, 9, 7, 12, 0, 0, 4000, tzinfo=UTC)
@@ -51,14 +51,17 @@ def test_logs_that_are_printed_at_once(tmp_path: Path) -> None:
     assert len([note for note in findings.notes if _SAID in note]) == 2
 
 
+def _in_bursts(ends: Sequence[float]) -> Callable[[int, float], float]:
+    return lambda number, _: ends[min(number // 7 * 7 + 6, len(ends) - 1)]
+
+
 def test_lines_that_come_in_bursts(tmp_path: Path) -> None:
     """A pipe that holds lines back until it is full: the stamps fall behind and catch up, again and again."""
     logs = logs_of(_NAME)
     for role, log in logs.items():
         lines = log.splitlines(keepends=True)
         ends = [float(line.split(b"s: <")[0].removeprefix(b"cloud-hypervisor: ")) for line in lines]
-        text = _stamped(lines, lambda number, _, ends=ends: ends[min(number // 7 * 7 + 6, len(ends) - 1)])  # type: ignore[misc]
-        (tmp_path / f"{role}.log").write_bytes(text)
+        (tmp_path / f"{role}.log").write_bytes(_stamped(lines, _in_bursts(ends)))
     traces = list(read_findings(sorted(tmp_path.iterdir())).traces(TraceOptions()))
     check_traces(traces)
     assert shape_of(traces) == plain(_NAME)[0]

@@ -74,7 +74,7 @@ def test_who_has_another_partner_takes_that_one(tmp_path: Path) -> None:
     again = [(at + 10, text.replace(f"{at:>10.6f}", f"{at + 10:>10.6f}")) for at, text in SOURCE[1:]]
     source = told([*SOURCE, *_LOST], until=8.2) + told(_LOST) + told(again)
     traces = traced(written(tmp_path, source=source, destination=told(DESTINATION)))
-    locations = [summary(trace)["guest"]["location"] for trace in traces]  # type: ignore[index]
+    locations = [summary(trace)["guest"]["location"] for trace in traces]  # type: ignore[index] # an object
     assert locations == ["source", "destination"]
 
 

@@ -44,6 +44,7 @@ CORPUS: Final = Path(__file__).parents[1] / "corpus"
 MODES: Final = ("drop", "swap", "half", "dup", "blank", "events", "cut", "rotated", "loss")
 SHARES: Final = (0.02, 0.05, 0.1, 0.2, 0.3)
 """Which share of the lines is lost in the mode ``loss``."""
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where it is, files cost nothing; names below it are made up anew
 _EACH_SHARE: Final = 8
 """How often each share is lost from a recording, each time by another chance."""
 _OF_OTHER_THINGS: Final = (b"function = 0x", b"virtio_", b"Guest MMIO write")
@@ -123,7 +124,7 @@ def _events(data: bytes) -> list[bytes]:
 
 def _read(files: Mapping[str, bytes], recording: str) -> list[Story] | str:
     """What the tool says of ``files``; the exception, if it says nothing."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
         paths = []
         for name, data in files.items():
             path = Path(folder) / name

@@ -6,27 +6,16 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.framing.json_text import decoded
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from otelmig.inputs.line import Line, Where
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["in_json", "json_object", "one_a_line", "windowed"]
+__all__ = ["in_json", "one_a_line", "windowed"]
 
 _WINDOW: Final = 64
 """At most this many entries are looked ahead for what a record goes on with."""
-
-
-def json_object(text: str | bytes) -> dict[str, object] | None:
-    """Return the JSON object that ``text`` is; None if it is none."""
-    try:
-        entry = decoded(text)
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) else None
 
 
 def in_json(wanted: LineFilter | None, *also: re.Pattern[bytes]) -> LineFilter | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.framing.entries import json_object, one_a_line, windowed
+from otelmig.inputs.framing.entries import one_a_line, windowed
+from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host, Line, Where
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Final, TypeVar
 
-__all__ = ["decoded", "sound"]
+__all__ = ["decoded", "json_object", "sound"]
 
 _T = TypeVar("_T")
 _HALF: Final = re.compile(r"\\u[dD]")
@@ -26,6 +26,15 @@ def decoded(text: str | bytes) -> object:
     """
     value: object = json.loads(text)
     return sound(value) if _HALF.search(text if isinstance(text, str) else text.decode("latin-1")) else value
+
+
+def json_object(text: str | bytes) -> dict[str, object] | None:
+    """Return the JSON object that ``text`` is; None if it is none."""
+    try:
+        entry = decoded(text)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def sound(value: _T) -> _T:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.framing.entries import in_json, json_object, windowed
+from otelmig.inputs.framing.entries import in_json, windowed
+from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.stores import line_of
 from otelmig.inputs.line import Where
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.framing.dates import local_time
-from otelmig.inputs.framing.json_text import decoded
+from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host
 
 if TYPE_CHECKING:
@@ -106,11 +106,7 @@ def _logcli(text: str) -> Framed | None:
 def _docker_json(text: str) -> Framed | None:
     if not text.startswith('{"log":'):
         return None
-    try:
-        entry = decoded(text)
-    except (ValueError, RecursionError):
-        return None
-    match entry:
+    match json_object(text):
         case {"log": str(log), **rest}:
             inner = log.rstrip("\r\n")
             received_ns = rfc3339_ns(str(rest.get("time", "")))

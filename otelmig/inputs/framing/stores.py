@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.framing.entries import json_object
+from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.prefixes import rfc3339_ns
 from otelmig.inputs.line import Host, Line
 

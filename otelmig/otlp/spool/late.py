@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from typing import TYPE_CHECKING, Final
 
 from otelmig.otlp.spool.segment import open_plain, read_records, spool_error, sync_directory
@@ -57,7 +56,7 @@ def write_late(directory: Path, records: Iterable[Record]) -> None:
     Raises:
         SpoolError: they could not be written.
     """
-    path = directory / f"late-{secrets.token_hex(8)}"
+    path = directory / f"late-{os.urandom(8).hex()}"
     try:
         with open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
             file.write(b"".join(record.encoded() for record in records))

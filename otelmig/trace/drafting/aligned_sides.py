@@ -69,6 +69,22 @@ class AlignedSides:
         lost = self.on_destination(self.received.peer_gone)
         return last if lost is None else lost.not_before(last)
 
+    def lost(self, side: Side) -> str | None:
+        """Return how ``side``, whose log stops without a word, is known to be gone; None if nothing says so.
+
+        What killed it says so, or its peer, which saw the connection end.
+        """
+        if side.role is Role.SOURCE:
+            peer, killed, seen = Role.DESTINATION, self.sent.killed, self.received.peer_gone is not None
+        else:
+            peer, killed, failure = Role.SOURCE, self.received.killed, self.sent.failure
+            seen = failure is not None and failure.error_type is ErrorType.SOCKET_ERROR
+        if killed is None and not seen:
+            return None
+        gone = f"'s log stops at {side.last.where}" if killed is None else f" was killed by {killed.by}"
+        text = f"the {side.role}{gone}"
+        return f"{text}; the {peer} saw the connection end" if seen else text
+
     @cached_property
     def paused(self) -> bool:
         """Whether the migration itself stopped the guest."""

@@ -194,14 +194,8 @@ def _mark_failure(aligned: AlignedSides, side: Side, span: SpanDraft, restore: S
 
 def _mark_lost(aligned: AlignedSides, side: Side, span: SpanDraft) -> None:
     """Mark a destination that stops without a word as ERROR if something saw it go: its peer, or what killed it."""
-    failure, killed = aligned.sent.failure, side.received.killed
-    broken = failure is not None and failure.error_type is ErrorType.SOCKET_ERROR
-    description = f"the destination's log stops at {side.last.where}"
-    if killed is not None:
-        description = f"the destination was killed by {killed.by}"
-    if broken:
-        description += "; the source saw the connection break"
-    elif killed is None:
+    description = aligned.lost(side)
+    if description is None:
         return
     span.fail(description, ErrorType.PEER_ABORTED)
     open_phase = next((child for child in reversed(span.children) if child.end.ns >= span.end.ns), None)

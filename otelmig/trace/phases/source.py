@@ -107,13 +107,8 @@ def _add_rollback(
 
 def _mark_lost(aligned: AlignedSides, side: Side, root: SpanDraft) -> None:
     """Mark a source that stops without a word as ERROR if something saw it go: its peer, or what killed it."""
-    killed, peer_gone = side.sent.killed, aligned.received.peer_gone
-    description = f"the source's log stops at {side.last.where}"
-    if killed is not None:
-        description = f"the source was killed by {killed.by}"
-    if peer_gone is not None:
-        description += "; the destination saw the connection end"
-    elif killed is None:
+    description = aligned.lost(side)
+    if description is None:
         return
     root.fail(description, ErrorType.PEER_ABORTED)
     open_phase = root.children[-1]

@@ -331,7 +331,7 @@ def _killed_while_sending(
                 delivery.deliver(trace, Origin.TRACED)
             else:
                 ledger = delivery._ledger  # noqa: SLF001 - the state of a run in the middle
-                ledger.record_exported = lambda *_, **__: os._exit(9)  # type: ignore[method-assign]
+                ledger.record_exported = lambda *_, **__: os._exit(9)  # type: ignore[method-assign] # it dies
                 delivery.deliver(trace, Origin.TRACED)
             os._exit(9)
         os._exit(1)
