@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.epoch import epochs
+from otelmig.dataclass import dataclass
 from otelmig.errors import FaultError, InputError
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs

@@ -8,9 +8,9 @@ synchronization graph of Patt-Shamir and Rajsbaum.) Integers throughout, rounded
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.units import PPB
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ times go back; and a printed duration that does not fit between the stamps aroun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
 from otelmig.units import MILLISECOND_NS, PPB, PPM_PPB

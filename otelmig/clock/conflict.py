@@ -8,10 +8,10 @@ two migrations, a damaged stamp, a clock slewed beyond the assumed drift).
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.bounds import clock_bounds
+from otelmig.dataclass import dataclass
 from otelmig.units import PPB
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ written, each a bound on its last line. Which it was is said in the trace.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.stamp import ClockDomain
 
 if TYPE_CHECKING:

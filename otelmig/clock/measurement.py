@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.drift import SLEWED_PPB
+from otelmig.dataclass import dataclass
 from otelmig.errors import InputError, UsageError
 from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Basis, Constraint

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.clock.placement import ClockMode
+from otelmig.dataclass import dataclass
 
 if TYPE_CHECKING:
     from otelmig.migration.constraint import Constraint

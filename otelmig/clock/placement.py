@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
+from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
 from otelmig.migration.stamp import ClockDomain
 from otelmig.units import MICROSECOND_NS, PPB

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.clock_step import steps_seen_in
 from otelmig.clock.conflict import SettableClock, conflict_of
 from otelmig.clock.drift import SLEWED_PPB, least_drift
+from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
 

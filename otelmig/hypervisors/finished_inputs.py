@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.errors import FaultError
 from otelmig.migration.side import Role
 

@@ -7,8 +7,10 @@ receives log records. It knows no timer and no file system.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
+
+from otelmig.dataclass import dataclass
 
 if TYPE_CHECKING:
     import re

@@ -11,10 +11,11 @@ import stat
 import sys
 import time
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.inputs.block_scan import BlockScan, FollowingLines, every_line, line_feeds, text_of
 from otelmig.inputs.compression import DecompressionError, compression_of, decompressed

@@ -7,9 +7,10 @@ are intervals, so each inequality takes the ends that keep it true for every rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
+
+from otelmig.dataclass import dataclass
 
 if TYPE_CHECKING:
     from otelmig.inputs.line import Where

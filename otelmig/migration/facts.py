@@ -8,9 +8,10 @@ never becomes the length of a span.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from otelmig.dataclass import dataclass
 
 if TYPE_CHECKING:
     from otelmig.inputs.line import Where

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.otlp.encoding.json_lines import encode_trace, json_text
 from otelmig.otlp.encoding.protobuf import request_bytes

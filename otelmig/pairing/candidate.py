@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.drift import SLEWED_PPB
 from otelmig.clock.placement import place
 from otelmig.clock.proof import ClockStatus, prove_between
+from otelmig.dataclass import dataclass
 from otelmig.migration.stamp import ClockDomain
 from otelmig.pairing.agreement import (
     PairingBasis,

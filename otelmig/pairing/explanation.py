@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import is_excluded
 from otelmig.clock.drift import TIERS, least_drift
+from otelmig.dataclass import dataclass
 from otelmig.migration.constraint import Basis
 from otelmig.migration.stamp import ClockDomain
 from otelmig.units import MILLISECOND_NS

@@ -9,11 +9,11 @@ candidates are named and the user decides (``pairs``).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.options import ClockOptions
 from otelmig.clock.proof import prove_between
+from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
 from otelmig.migration.side import Role
 from otelmig.pairing.agreement import (

@@ -6,11 +6,11 @@ name is also the prefix of another. Stability: development. The table of docs/tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.epoch import EpochOrigin
+from otelmig.dataclass import dataclass
 from otelmig.migration.facts import ConvergenceReason, ErrorType, Fate
 from otelmig.migration.side import Mode, Result, Role
 

@@ -6,10 +6,10 @@ documents is generated from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind

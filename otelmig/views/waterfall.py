@@ -6,12 +6,13 @@ The source is drawn with heavy bars, the destination with light ones, so that th
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.text import Text
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.spans import SpanName

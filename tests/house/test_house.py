@@ -20,9 +20,10 @@ _PACKAGE = Path(otelmig.__file__).parent
 _MODULES = sorted(_PACKAGE.rglob("*.py"))
 
 
-_LOWER: Final = frozenset({"errors", "printable", "units", "version"})
+_LOWER: Final = frozenset({"dataclass", "errors", "printable", "units", "version"})
 """Modules at the top that everything may import."""
 _ALLOWED: Final = {
+    "dataclass": frozenset[str](),
     "errors": frozenset[str](),
     "printable": frozenset[str](),
     "units": frozenset[str](),

@@ -6,9 +6,10 @@ What happens between two attempts (the operator pauses, resumes, shuts down) bel
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
     AFTER_CLOSING,
     AFTER_COMPLETION,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.side import Mode
 from otelmig.units import SECOND_NS

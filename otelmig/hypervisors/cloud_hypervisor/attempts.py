@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, BESIDES, ROLES
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind

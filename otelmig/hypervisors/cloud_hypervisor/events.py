@@ -5,9 +5,10 @@ From v50.0 the log carries every event, too, in a line that is written just befo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import AFTER_HEAD, ALL, FORK, LastWord, Releases, since, until
 from otelmig.migration.observation import NO_VALUES, Value

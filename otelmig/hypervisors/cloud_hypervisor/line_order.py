@@ -6,9 +6,10 @@ taken at once, wherever it belongs: what it changes of the lines before it is do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, OF_MIGRATIONS
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind

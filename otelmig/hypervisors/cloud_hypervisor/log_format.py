@@ -8,10 +8,11 @@ A user's format can leave out anything; what a trace needs is a time and the mes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since, until
 

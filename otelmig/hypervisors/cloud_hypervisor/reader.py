@@ -7,9 +7,10 @@ everything is over, with whichever fits it alone, however they are named.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines, is_crash
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines

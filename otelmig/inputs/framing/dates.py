@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from otelmig.dataclass import dataclass
 
 if TYPE_CHECKING:
     from datetime import tzinfo

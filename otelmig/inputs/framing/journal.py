@@ -7,9 +7,9 @@ that ends in CR, say) is an array of byte values in JSON, and a length followed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.inputs.framing.entries import one_a_line, windowed
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host, Line, Where

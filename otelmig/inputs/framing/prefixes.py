@@ -9,10 +9,10 @@ logs of GitHub Actions (downloaded, or by ``gh run view --log``), GitLab and Jen
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.inputs.framing.dates import local_time
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host

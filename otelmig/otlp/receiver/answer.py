@@ -7,9 +7,9 @@ the status is 2xx (gRPC: OK), the content type is that of the request, and the b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.otlp.account import Reason
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.otlp.account import Reason
 from otelmig.otlp.receiver.answer import Answer
 from otelmig.otlp.receiver.settings import JSON

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.otlp.spool.format import DROPPED, FAILED, KEPT, LOST, SENDING, Record, copies_text
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.facts import DestinationFacts, ErrorType, SourceFacts
 from otelmig.migration.side import Result, Role
 from otelmig.migration.stamp import COARSE_NS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, field, replace
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 
 if TYPE_CHECKING:

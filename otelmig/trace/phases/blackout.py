@@ -9,9 +9,9 @@ The width of the answer has two parts: what lies between the lines (``semantic``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.side import Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.drafting.aligned_sides import seconds

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.facts import Fate
 from otelmig.migration.side import Result
 from otelmig.trace.attributes import GuestLocation

@@ -7,9 +7,9 @@ whose it is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashReport
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import EventParser, MonitorEvent
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary

@@ -6,9 +6,10 @@ when the monitor was installed, a few milliseconds after the logger: the same cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject, JsonObjects
 from otelmig.migration.stamp import ClockDomain, Stamp
 

@@ -6,9 +6,10 @@ Whoever prints them may indent them, put them into an array, or print lines of t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otelmig.dataclass import dataclass
 from otelmig.inputs.framing.json_text import sound
 
 if TYPE_CHECKING:

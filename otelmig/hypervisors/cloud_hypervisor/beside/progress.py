@@ -8,9 +8,10 @@ still: then ``timestamp_snapshot_ms`` is when it ended, whenever it was asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject, JsonObjects
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind

@@ -13,10 +13,10 @@ commands when several connections carry memory (they do not pass the main loop).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt_lines import lines_of
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, InstantKind, LogFlags
 from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import memory_constraints

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import MonitorEvent, monitor_events
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, is_progress
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines

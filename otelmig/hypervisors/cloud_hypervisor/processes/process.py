@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempts import attempts_in
 from otelmig.hypervisors.hypervisor import EndedProcess
 from otelmig.migration.vmm import fingerprint

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.processes.names import common_name, folder
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import fit, fit_what_is_there
 

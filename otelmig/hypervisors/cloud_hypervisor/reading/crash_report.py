@@ -6,9 +6,10 @@ Both go to standard error, which may be where the log goes, too. Neither prints 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import PANICKED, SECCOMP
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.line_order import Order
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact

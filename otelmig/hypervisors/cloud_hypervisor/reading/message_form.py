@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command
 from otelmig.migration.observation import NO_VALUES, Value
 from otelmig.units import KIB, MIB, MILLISECOND_NS, SECOND_NS

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.log_format import BEFORE_V36
 from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import is_family

@@ -7,12 +7,13 @@ upgrade, and several processes may write to one journal.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.hypervisors.cloud_hypervisor.log_format import (
     BEFORE_V36,

@@ -7,10 +7,10 @@ the line of v36.0-v48.0 prints ``Duration``'s Debug form instead.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.stamp import ClockDomain, Stamp
 from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 
