@@ -17,11 +17,11 @@ from otelmig.hypervisors.log_options import LogOptions
 from otelmig.hypervisors.process_reading import ProcessReading
 from otelmig.hypervisors.recognition import recognised
 from otelmig.inputs.opening import open_inputs
-from otelmig.inputs.shown_name import shown_name
 from otelmig.migration.stamp import ClockDomain
 from otelmig.pairing.absolute_time import anchored_processes, ties_of, unused
 from otelmig.pairing.migration import unpaired
 from otelmig.pairing.pairing import pair_sides
+from otelmig.printable import shown_name
 from otelmig.trace.build import build_trace
 from otelmig.trace.identity import identity_of
 from otelmig.trace.options import TraceOptions

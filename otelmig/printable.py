@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["printable", "printable_document"]
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["printable", "printable_document", "shown_name"]
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -35,3 +41,8 @@ def printable_document(value: object) -> object:
             return [printable_document(item) for item in value]
         case _:
             return value
+
+
+def shown_name(path: str | Path) -> str:
+    r"""Return the name of a file as printable text; bytes that are no UTF-8 are escaped, too, as ``\xff``."""
+    return printable(os.fsencode(path).decode("utf-8", "backslashreplace"))

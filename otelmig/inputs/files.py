@@ -22,7 +22,7 @@ from otelmig.inputs.compression import DecompressionError, compression_of, decom
 from otelmig.inputs.line import NO_STREAM, Line, Where
 from otelmig.inputs.read_once import open_stream, temporary_copy
 from otelmig.inputs.section import Section, hole_of
-from otelmig.inputs.shown_name import shown_name
+from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

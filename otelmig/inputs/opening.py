@@ -13,7 +13,7 @@ from otelmig.inputs.archive import members_of
 from otelmig.inputs.files import STDIN, open_input
 from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import distinctly_named, rotations
-from otelmig.inputs.shown_name import shown_name
+from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

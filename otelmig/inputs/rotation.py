@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.shown_name import shown_name
+from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
