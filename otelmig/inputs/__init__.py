@@ -1,6 +1,6 @@
 """Bytes in, lines out: files, compressed or not, their rotations, and what carried them, become :class:`Line` objects.
 
-``opening`` (paths) -> ``files`` (bytes, ``compression``, the members of an ``archive``) -> ``rotation`` (which
+``opening`` (paths) -> ``files`` (bytes, ``unpacking`` what is packed or in an archive) -> ``rotation`` (which
 files are one log) -> ``log`` (``framing`` taken off).
 """
 

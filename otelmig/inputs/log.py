@@ -20,7 +20,7 @@ from otelmig.inputs.framing.prefixes import framings_of
 from otelmig.inputs.framing.stores import entry_line, is_json_lines
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
-from otelmig.inputs.read_once import TemporaryFile
+from otelmig.inputs.unpacking.read_once import TemporaryFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

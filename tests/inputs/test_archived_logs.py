@@ -19,7 +19,7 @@ from trace_invariants import CORPUS, traced
 
 from otelmig.inputs import archive
 from otelmig.inputs.opening import open_inputs
-from otelmig.inputs.section import Section
+from otelmig.inputs.unpacking.section import Section
 from otelmig.pipeline import read_findings
 
 if TYPE_CHECKING:

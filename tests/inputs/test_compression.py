@@ -13,7 +13,7 @@ import pytest
 from carried_logs import logs_of, plain, shape_of
 from trace_invariants import traced
 
-from otelmig.inputs.compression import compression_of
+from otelmig.inputs.unpacking.compression import compression_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

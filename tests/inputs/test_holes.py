@@ -10,7 +10,7 @@ from carried_logs import CARRIERS, logs_of, plain, shape_of
 from trace_invariants import traced
 
 from otelmig.inputs.opening import open_inputs
-from otelmig.inputs.section import Section, hole_of
+from otelmig.inputs.unpacking.section import Section, hole_of
 from otelmig.pipeline import read_findings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.errors import InputError
 from otelmig.inputs.files import LATEST_NS, InputFile, with_head
-from otelmig.inputs.read_once import TemporaryFile
+from otelmig.inputs.unpacking.read_once import TemporaryFile
 from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
