@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final, cast
 from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.inputs.block_scan import BlockScan, FollowingLines, every_line, line_feeds, text_of
-from otelmig.inputs.unpacking.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.line import NO_STREAM, Line, Where
+from otelmig.inputs.unpacking.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.unpacking.read_once import open_stream, temporary_copy
 from otelmig.inputs.unpacking.section import Section, hole_of
 from otelmig.printable import shown_name

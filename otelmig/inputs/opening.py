@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
-from otelmig.inputs.unpacking.archive import members_of
 from otelmig.inputs.files import STDIN, open_input
 from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import distinctly_named, rotations
+from otelmig.inputs.unpacking.archive import members_of
 from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
