@@ -17,8 +17,8 @@ import pytest
 from command_run import run_command
 from trace_invariants import CORPUS, traced
 
-from otelmig.inputs import archive
 from otelmig.inputs.opening import open_inputs
+from otelmig.inputs.unpacking import archive
 from otelmig.inputs.unpacking.section import Section
 from otelmig.pipeline import read_findings
 

@@ -13,10 +13,10 @@ from command_run import run_command
 from trace_invariants import CORPUS
 
 from otelmig.errors import InputError
-from otelmig.inputs import read_once
 from otelmig.inputs.files import open_input
 from otelmig.inputs.framing import journal
 from otelmig.inputs.line import NO_STREAM
+from otelmig.inputs.unpacking import read_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
