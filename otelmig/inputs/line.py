@@ -30,7 +30,9 @@ class Host:
 
     name: str | None = None
     id: str | None = None
-    """The machine id, where the framing carries it (journald)."""
+    """The machine id, where the framing carries it (journald, OTLP)."""
+    ips: tuple[str, ...] = ()
+    """Its own addresses as printed, without those of loopback; empty where nobody lists them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result
+from otelmig.pairing.addresses import connects_to
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
@@ -272,6 +273,8 @@ def indications(source: Side, destination: Side) -> list[str]:
     endpoint = same_endpoint(source, destination)
     if endpoint is not None:
         reasons.append(endpoint)
+    if connects_to(source, destination):
+        reasons.append("the address is the receiving host's")
     if same_vm(source, destination):
         reasons.append("same VM configuration")
     received, sent = destination.received.count(RequestKind.MEMORY), source.sent.memory.iterations

@@ -11,6 +11,7 @@ from otelmig.clock.placement import place
 from otelmig.clock.proof import ClockStatus, prove_between
 from otelmig.dataclass import dataclass
 from otelmig.migration.stamp import ClockDomain
+from otelmig.pairing.addresses import connects_to
 from otelmig.pairing.agreement import (
     PairingBasis,
     contradiction,
@@ -142,7 +143,10 @@ def _exclusion(source: Side, destination: Side, hypervisors: Mapping[str, Hyperv
     reason = contradiction(source, destination)
     if reason is not None:
         return reason
-    named = asserted or same_vm(source, destination) or _shared_endpoint(source, destination)
+    named = asserted or same_vm(source, destination)
+    if not named and connects_to(source, destination) is False:
+        return "the destination listens on another host"
+    named = named or _shared_endpoint(source, destination)
     if not named and ends_before_the_state(source, destination):
         return "the destination's log ends before the state arrived"
     incompatible = hypervisors[source.vmm.system].incompatibility(source, destination)

@@ -1,7 +1,8 @@
 """Logs as OTLP/JSON, one request a line: what a Collector's file exporter writes.
 
 A request holds the records of many sources in batches; each batch says by attributes which host and process it is of.
-A record's body is the line, or a map with a field for it (as the journal's receiver gives it).
+A record's body is the line, or a map with a field for it (as the journal's receiver gives it). The host's own addresses
+are the attribute ``host.ip``, one string or several.
 (OpenTelemetry Protocol, ``opentelemetry/proto/logs/v1/logs.proto``.)
 """
 
@@ -98,8 +99,13 @@ def _attributes(value: object, depth: int = 1) -> dict[str, object]:
                 inner = _attributes(nested.get("values"), depth + 1)
                 fields |= {f"{key}.{name}": given for name, given in inner.items()}
         else:
-            fields[key] = next(iter(held.values()), None)
+            fields[key] = next(iter(held.values()), None) if "arrayValue" not in held else _array(held["arrayValue"])
     return fields
+
+
+def _array(value: object) -> tuple[object, ...]:
+    values = value.get("values") if isinstance(value, dict) else None
+    return tuple(next(iter(each.values()), None) for each in _objects(values))
 
 
 def _body(value: object) -> dict[str, object]:

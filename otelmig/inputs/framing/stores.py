@@ -113,6 +113,8 @@ _DEEPEST: Final = 4
 _GLANCE: Final = 20
 """Lines of which one must have a field for the line of a log."""
 _LONGEST_TIME: Final = 64
+_MOST_IPS: Final = 1_024
+"""At most this many addresses of a host are kept."""
 _UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
 """A number below the first of each pair counts so many ns: seconds, milliseconds, microseconds, or ns since 1970."""
 
@@ -136,15 +138,30 @@ def line_of(fields: Mapping[str, object], where: Where) -> Line | None:
     text = _text(fields)
     if text is None:
         return None
-    host = _first(fields, _HOSTS)
-    writer = [host, *(f"{fields[name]}" for name in _WRITERS if isinstance(fields.get(name), (str, int)))]
+    host = _host(fields)
+    writer = [
+        host and (host.name or host.id),
+        *(f"{fields[name]}" for name in _WRITERS if isinstance(fields.get(name), (str, int))),
+    ]
     return Line(
         text=text.rstrip("\r\n"),
         where=where,
         writer="/".join(part for part in writer if part),
         received_ns=next((ns for name in _TIMES if (ns := _time_ns(fields.get(name))) is not None), None),
-        host=None if host is None else Host(name=host, id=_first(fields, ("_MACHINE_ID", "host.id"))),
+        host=host,
     )
+
+
+def _host(fields: Mapping[str, object]) -> Host | None:
+    """Return the machine that an entry names; None if it names none."""
+    ips = fields.get("host.ip")
+    listed = [ips] if isinstance(ips, str) else ips if isinstance(ips, (list, tuple)) else ()
+    host = Host(
+        name=_first(fields, _HOSTS),
+        id=_first(fields, ("_MACHINE_ID", "host.id")),
+        ips=tuple(each for each in listed[:_MOST_IPS] if isinstance(each, str) and each),
+    )
+    return host if host.name or host.id or host.ips else None
 
 
 def _flat(entry: Mapping[str, object], depth: int = 1) -> Iterator[tuple[str, object]]:
