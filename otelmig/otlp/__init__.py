@@ -1,1 +1,1 @@
-"""Traces to OpenTelemetry: their encoding and their delivery. No other package imports OpenTelemetry, gRPC or HTTP."""
+"""Traces to OpenTelemetry: their encoding and their delivery; logs from it. No other package imports OpenTelemetry."""

@@ -34,7 +34,7 @@ _ALLOWED: Final = {
     "clock": _LOWER | {"inputs", "migration"},
     "pairing": _LOWER | {"inputs", "migration", "hypervisors", "clock"},
     "trace": _LOWER | {"inputs", "migration", "clock", "pairing"},
-    "otlp": _LOWER | {"migration", "trace"},
+    "otlp": _LOWER | {"inputs", "migration", "trace"},
     "views": _LOWER | {"migration", "hypervisors", "clock", "pairing", "trace"},
     "pipeline": _LOWER | {"inputs", "migration", "hypervisors", "clock", "pairing", "trace"},
 }

@@ -1,0 +1,217 @@
+"""Records of OTLP logs, whichever encoding they had -> lines of files: which file, which place in it, whose line.
+
+The names are those that Collectors give: of the file receiver (``log.file.*``), of resource detection (``host.*``), of
+the container parser (``k8s.*``, ``container.id``), and the journal's own fields in a body that is a map.
+(OpenTelemetry Collector Contrib v0.158, ``pkg/stanza/fileconsumer/attrs``, ``receiver/journaldreceiver``;
+OpenTelemetry semantic conventions 1.39, "Log file attributes", "Host", "Kubernetes"; systemd, "Journal Export
+Formats", ``__CURSOR``.)
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from otelmig.inputs.framing.stores import line_of
+from otelmig.inputs.line import Host, Where
+from otelmig.inputs.record import FileKey, LogRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["PassedOver", "Sender", "Value", "flattened"]
+
+Value: TypeAlias = "str | bytes | bool | int | float | list[Value] | dict[str, Value] | None"
+"""What an attribute or a body is; texts are valid Unicode."""
+_HOST_NAMES: Final = ("host.name", "k8s.node.name")
+_HOST_IDS: Final = ("host.id", "k8s.node.uid")
+_PATHS: Final = ("log.file.path", "log.file.name")
+_POD: Final = ("k8s.pod.name", "k8s.pod.uid", "k8s.container.name")
+"""What a pod's log is known by where no path is given; the first or the second must be there."""
+_CONTAINERS: Final = ("container.id", "container_id", "container.name", "container_name")
+_UNITS: Final = ("_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_COMM")
+"""What a process of the journal is known by: the first that an entry has."""
+_LARGEST: Final = 1 << 63
+_LONGEST_NUMBER: Final = 19
+"""Digits of a number that is sent as text."""
+_LARGEST_BYTE: Final = 255
+_DEEPEST: Final = 4
+_NOWHERE: Final = Where("", 0)
+
+
+class PassedOver(StrEnum):
+    """Why a record is no line of a file; the values are for people."""
+
+    NO_TEXT = "a record without a text"
+    NO_FILE = "a record that names no file"
+    ANOTHER_EVENT = "an event that is no announcement"
+    DAMAGED = "a part that cannot be read"
+    LARGE = "a record with too many attributes"
+    ANOTHER_SIGNAL = "a request without logs"
+
+
+class Sender:
+    """Who sent a batch of records: its resource, and what follows from it for each of them."""
+
+    def __init__(self, resource: Mapping[str, Value]) -> None:
+        """Take the attributes of the batch's resource."""
+        self._resource = resource
+        self._keys: dict[tuple[str, str], FileKey] = {}
+        self._hosts: dict[tuple[str, str], Host | None] = {}
+        self.host: Final = self._host(_text(resource, _HOST_NAMES), _text(resource, _HOST_IDS))
+
+    def record(
+        self, attributes: Mapping[str, Value], body: Value, received_ns: int | None, size: int | None = None
+    ) -> LogRecord | PassedOver:
+        """Return the line that a record is, or why it is none.
+
+        ``received_ns``: when it came about, or else was observed (Unix epoch); ``size``: bytes of the body as it was
+        sent, where it is a text that had to be decoded.
+        """
+        if isinstance(body, dict):
+            if "__CURSOR" in body or "_MACHINE_ID" in body:
+                return self._entry(body, received_ns)
+            return self._of_map(attributes, body, received_ns)
+        if not isinstance(body, str | bytes):
+            return PassedOver.NO_TEXT
+        text = body if isinstance(body, str) else body.decode("utf-8", "backslashreplace")
+        if size is None:
+            size = len(body.encode() if isinstance(body, str) else body)
+        line = text.rstrip("\r\n")
+        return self._line(line, attributes, received_ns, size - (len(text) - len(line)))
+
+    def _line(
+        self, text: str, attributes: Mapping[str, Value], received_ns: int | None, size: int, writer: str = ""
+    ) -> LogRecord | PassedOver:
+        path = _text(attributes, _PATHS) or _text(self._resource, _PATHS)
+        epoch = ""
+        if not path:
+            fields = {**self._resource, **attributes}
+            path = _container(fields)
+            epoch = str(fields.get("k8s.container.restart_count") or "")
+        if not path:
+            return PassedOver.NO_FILE
+        host = self.host
+        if attributes.keys() & _OF_HOSTS:
+            host = self._other_host(_text(attributes, _HOST_NAMES), _text(attributes, _HOST_IDS))
+        return LogRecord(
+            text=text,
+            file=self._key(host, path),
+            host=host,
+            offset=_number(attributes.get("log.file.record_offset"), 0),
+            number=_number(attributes.get("log.file.record_number"), 1),
+            size=size,
+            received_ns=received_ns,
+            writer=writer,
+            epoch=epoch,
+        )
+
+    def _of_map(
+        self, attributes: Mapping[str, Value], body: dict[str, Value], received_ns: int | None
+    ) -> LogRecord | PassedOver:
+        """Return the line in a body with fields, by the names that stores and shippers use."""
+        fields = flattened(body)
+        line = line_of({**self._resource, **attributes, **fields}, _NOWHERE)
+        if line is None:
+            return PassedOver.NO_TEXT
+        own = line_of({"message": line.text, **fields}, _NOWHERE)
+        return self._line(
+            line.text,
+            {**fields, **attributes},
+            line.received_ns if received_ns is None else received_ns,
+            len(line.text.encode()),
+            "" if own is None else own.writer,
+        )
+
+    def _entry(self, body: Mapping[str, Value], received_ns: int | None) -> LogRecord | PassedOver:
+        """Return the line in an entry of the journal: its unit is its file, its sequence number the offset."""
+        message = body.get("MESSAGE")
+        raw = _bytes(message) if isinstance(message, list) else message
+        if not isinstance(raw, str | bytes):
+            return PassedOver.NO_TEXT
+        text = (raw if isinstance(raw, str) else raw.decode("utf-8", "backslashreplace")).rstrip("\r\n")
+        parts = dict(part.partition("=")[::2] for part in str(body.get("__CURSOR") or "").split(";"))
+        host = self._other_host(_text(body, ("_HOSTNAME",)), _text(body, ("_MACHINE_ID",)))
+        if received_ns is None:
+            micros = _number(body.get("__REALTIME_TIMESTAMP"), 1)
+            received_ns = None if micros is None else micros * 1_000
+        return LogRecord(
+            text=text,
+            file=self._key(host, f"journald:{_text(body, _UNITS)}"),
+            host=host,
+            offset=_hexadecimal(parts.get("i", "")),
+            size=len(text.encode()) if isinstance(raw, str) else len(raw.rstrip(b"\r\n")),
+            received_ns=received_ns,
+            writer=str(body.get("_PID") or ""),
+            epoch="/".join(part for name in "sb" if (part := parts.get(name))),
+        )
+
+    def _other_host(self, name: str, machine: str) -> Host | None:
+        """Return the machine that a record names itself; what it does not say of it, the resource says."""
+        resource = self._resource
+        return self._host(name or _text(resource, _HOST_NAMES), machine or _text(resource, _HOST_IDS))
+
+    def _host(self, name: str, machine: str) -> Host | None:
+        """Return a machine; one object for all its records."""
+        host = Host(name=name or None, id=machine or None) if name or machine else None
+        return self._hosts.setdefault((name, machine), host)
+
+    def _key(self, host: Host | None, path: str) -> FileKey:
+        """Return the key of a file; one object for all its records."""
+        machine = "" if host is None else host.id or host.name or ""
+        return self._keys.setdefault((machine, path), FileKey(machine, path))
+
+
+_OF_HOSTS: Final = frozenset({*_HOST_NAMES, *_HOST_IDS})
+
+
+def flattened(body: Mapping[str, Value], depth: int = 1) -> dict[str, Value]:
+    """Return the fields of a map; names of those that lie deeper are joined by dots."""
+    fields: dict[str, Value] = {}
+    for name, value in body.items():
+        if not isinstance(value, dict):
+            fields[name] = value
+        elif depth < _DEEPEST:
+            fields |= {f"{name}.{inner}": each for inner, each in flattened(value, depth + 1).items()}
+    return fields
+
+
+def _container(fields: Mapping[str, Value]) -> str:
+    """Return what the log of a container is known by where its file is not; empty if nothing tells it."""
+    pod = [_text(fields, (name,)) for name in _POD]
+    if pod[0] or pod[1]:
+        return ":".join(("k8s", *(part for part in pod if part)))
+    container = _text(fields, _CONTAINERS)
+    return f"container:{container}" if container else ""
+
+
+def _text(fields: Mapping[str, Value], names: Iterable[str]) -> str:
+    """Return the first of the fields that is a text; empty if none is."""
+    for name in names:
+        value = fields.get(name)
+        if value and isinstance(value, str):
+            return value
+    return ""
+
+
+def _number(value: Value, least: int) -> int | None:
+    """Return a whole number, which JSON may give as text; None for anything else."""
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.isascii() and value.isdecimal():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if least <= value < _LARGEST else None
+
+
+def _hexadecimal(text: str) -> int | None:
+    try:
+        number = int(text, 16) if len(text) <= _LONGEST_NUMBER else -1
+    except ValueError:
+        return None
+    return number if 0 <= number < _LARGEST else None
+
+
+def _bytes(values: list[Value]) -> bytes | None:
+    """Return a message that is no text: the journal gives it as an array of byte values."""
+    numbers = [int(value) for value in values if isinstance(value, int | float) and 0 <= value <= _LARGEST_BYTE]
+    return bytes(numbers) if len(numbers) == len(values) else None
