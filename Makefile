@@ -58,6 +58,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/scan.py --parts
 	$(BIN)/python benchmarks/alternatives.py
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/instrument.py
 
 # the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
 # (lost lines, control characters, halves of surrogate pairs and prefixes among them)

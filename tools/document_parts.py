@@ -7,7 +7,9 @@ docstrings, or from running it on recordings.
 from __future__ import annotations
 
 import re
+from inspect import cleandoc, signature
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
 from command_line import command_reference, exit_codes
@@ -19,6 +21,8 @@ from unrelated_pairs import unrelated_table
 from waterfall_svg import waterfall_svg
 
 import otelmig
+from otelmig import instrument
+from otelmig.announcement import metric_table, record_table
 from otelmig.cli.options.flags import with_flags
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import rule_table
@@ -146,6 +150,22 @@ def _public_names() -> str:
     return "\n".join(lines)
 
 
+def _instrument() -> str:
+    """The parameters of ``migration`` and the names of what it returns, from their docstrings."""
+    (summary, _, rest) = cleandoc(instrument.migration.__doc__ or "").partition("\n\nArgs:\n")
+    (arguments, _, _) = rest.partition("\n\n>>> ")
+    lines = ["### The context manager", "", summary.replace("``", "`"), "", "| parameter | what it is |", "|---|---|"]
+    for argument in dedent(arguments).splitlines():
+        name, _, text = argument.partition(": ")
+        lines.append(f"| `{name}` | {text.replace('``', '`').rstrip('.')} |")
+    lines += ["", "### What `with` binds", "", "| name | what it is |", "|---|---|"]
+    for name, member in vars(instrument.Migration).items():
+        if not name.startswith("_"):
+            called = "" if isinstance(member, property) else f"({', '.join(list(signature(member).parameters)[1:])})"
+            lines.append(f"| `{name}{called}` | {first_sentence(member.__doc__ or '')} |")
+    return "\n".join(lines)
+
+
 _PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "waterfall": lambda: _fenced(_waterfall()),
     "waterfall head": lambda: _panel(0),
@@ -172,6 +192,9 @@ _PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "schema constraint": lambda: definition_table("explain", "constraint"),
     "jaeger links": lambda: f"\n{query_blocks(JAEGER_LINKS, 'text')}\n",
     "traceql queries": lambda: f"\n{query_blocks(TRACEQL, 'traceql')}\n",
+    "announcement records": record_table,
+    "announcement metrics": metric_table,
+    "instrument": _instrument,
     "tree": module_tree,
     "imports": import_table,
 }

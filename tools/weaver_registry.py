@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from document_parts import REPOSITORY
 from trace_invariants import CORPUS, traced
 
+from otelmig import announcement
+from otelmig.announcement import ClientResult
 from otelmig.migration.facts import ConvergenceReason, Fate
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
@@ -36,12 +38,24 @@ _NOWHERE: Final = "https://otelmig.invalid/schemas"
 """Weaver wants to know where schemas are published: ours are not."""
 _STABILITY: Final = "development"
 _TYPES: Final = {"bool": "boolean"}
-_ENUMS: Final = (Role, Mode, Result, GuestLocation, Fate, ConvergenceReason, HostOrigin, LinkKind, Completeness)
+_ENUMS: Final = (
+    Role,
+    Mode,
+    Result,
+    GuestLocation,
+    Fate,
+    ConvergenceReason,
+    HostOrigin,
+    LinkKind,
+    Completeness,
+    ClientResult,
+)
 _EXAMPLES: Final = {
     names.HOST_NAME: "node-a",
     names.VM_MIGRATION_SOURCE_HOST_NAME: "node-a",
     names.VM_MIGRATION_DESTINATION_HOST_NAME: "node-b",
     names.VM_ID: "8f2b1c1e-7c1d-4a0e-9b43-2f4c7d1a9e10",
+    names.VM_NAME: "web-7",
     names.VM_MIGRATION_ID: "job-4711",
     names.VM_MIGRATION_TIMEOUT_STRATEGY: "cancel",
     names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: "printed",
@@ -141,8 +155,26 @@ def groups() -> Iterator[dict[str, Any]]:
             "note": f"The span's name is `{span.name}`.",
             "attributes": [{"ref": row.name} for row in ATTRIBUTES if _stands_on(row, span.name)],
         }
+    yield {
+        "id": "span.vm.migration.request",
+        "type": "span",
+        "span_kind": "client",
+        "stability": _STABILITY,
+        "brief": "The caller's part: it asks for a migration, whose own root is a child of this span.",
+        "note": f"The span's name is `{announcement.REQUEST_SPAN}`.",
+        "attributes": [{"ref": name} for name in announcement.ATTRIBUTES],
+    }
+    for record in announcement.RECORDS:
+        group: dict[str, Any] = {"id": f"event.{record.name}", "type": "event", "name": str(record.name)}
+        group |= {"stability": _STABILITY, "brief": _sentence(record.note)}
+        group["note"] = "A log record, not an event on a span."
+        yield group | {"attributes": [{"ref": name} for name in record.attributes]}
+    for metric in announcement.METRICS:
+        group = {"id": f"metric.{metric.name}", "type": "metric", "metric_name": str(metric.name)}
+        group |= {"instrument": metric.instrument, "unit": metric.unit, "stability": _STABILITY}
+        yield group | {"brief": _sentence(metric.note), "attributes": [{"ref": name} for name in metric.attributes]}
     for event in EVENTS:
-        group: dict[str, Any] = {"id": f"event.{event.name}", "type": "event", "name": str(event.name)}
+        group = {"id": f"event.{event.name}", "type": "event", "name": str(event.name)}
         group |= {"stability": _STABILITY, "brief": _sentence(event.note)}
         if event.attributes:
             group["attributes"] = [{"ref": name} for name in event.attributes]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from otelmig.announcement import ClientResult
 from otelmig.clock.epoch import EpochOrigin
 from otelmig.dataclass import dataclass
 from otelmig.migration.facts import ConvergenceReason, ErrorType, Fate
@@ -160,14 +161,17 @@ CLOUD_HYPERVISOR_LOG_DIALECT: Final = _attribute(
     "resources",
     "the releases that print what the log contains",
 )
-VM_ID: Final = _attribute("vm.id", "string", "root, receive", "the VM's configured UUID")
+VM_ID: Final = _attribute("vm.id", "string", "root, receive, request", "the VM's configured UUID")
+VM_NAME: Final = _attribute("vm.name", "string", "request", "as the caller calls it")
 VM_MEMORY_SIZE: Final = _attribute("vm.memory.size", "int, By", "root, receive", "configured")
 VM_VCPU_COUNT: Final = _attribute("vm.vcpu.count", "int", "root, receive", "configured")
 VM_MIGRATION_ID: Final = _attribute(
-    "vm.migration.id", "string", "root", "the orchestrator's id, where the caller gave one"
+    "vm.migration.id", "string", "root, request", "the orchestrator's id, where the caller gave one"
 )
-VM_MIGRATION_SYSTEM_NAME: Final = _attribute("vm.migration.system.name", "string", "root", "`cloud_hypervisor`")
-VM_MIGRATION_MODE: Final = _attribute("vm.migration.mode", "string", "root", _values(Mode))
+VM_MIGRATION_SYSTEM_NAME: Final = _attribute(
+    "vm.migration.system.name", "string", "root, request", "`cloud_hypervisor`"
+)
+VM_MIGRATION_MODE: Final = _attribute("vm.migration.mode", "string", "root, request", _values(Mode))
 VM_MIGRATION_VM_WAS_PAUSED: Final = _attribute(
     "vm.migration.vm_was_paused",
     "bool",
@@ -179,6 +183,12 @@ VM_MIGRATION_RESULT: Final = _attribute(
     "string",
     "root",
     f"{_values(Result)} (the evidence stops)",
+)
+VM_MIGRATION_CLIENT_RESULT: Final = _attribute(
+    "vm.migration.client.result",
+    "string",
+    "request",
+    f"how the caller's part ended, not the migration: {_values(ClientResult)}",
 )
 VM_MIGRATION_ATTEMPT: Final = _attribute(
     "vm.migration.attempt",
@@ -217,10 +227,10 @@ VM_MIGRATION_GUEST_UPTIME: Final = _attribute(
     "vm.migration.guest.uptime.duration", "double, s", "root", "how long it had run there by then"
 )
 VM_MIGRATION_SOURCE_HOST_NAME: Final = _attribute(
-    "vm.migration.source.host.name", "string", "root", "`host.name` of the source, where it is known"
+    "vm.migration.source.host.name", "string", "root, request", "`host.name` of the source, where it is known"
 )
 VM_MIGRATION_DESTINATION_HOST_NAME: Final = _attribute(
-    "vm.migration.destination.host.name", "string", "root", "`host.name` of the destination, where it is known"
+    "vm.migration.destination.host.name", "string", "root, request", "`host.name` of the destination, where it is known"
 )
 VM_MIGRATION_PHASE: Final = _attribute(
     "vm.migration.phase",
@@ -228,9 +238,11 @@ VM_MIGRATION_PHASE: Final = _attribute(
     "every span",
     "the span's name, for queries that need no name match",
 )
-NETWORK_TRANSPORT: Final = _attribute("network.transport", "string", "root, receive", "`tcp`, `unix`")
-SERVER_ADDRESS: Final = _attribute("server.address", "string", "root, receive", "the destination, from its URL")
-SERVER_PORT: Final = _attribute("server.port", "int", "root, receive", "from the destination URL")
+NETWORK_TRANSPORT: Final = _attribute("network.transport", "string", "root, receive, request", "`tcp`, `unix`")
+SERVER_ADDRESS: Final = _attribute(
+    "server.address", "string", "root, receive, request", "the destination, from its URL"
+)
+SERVER_PORT: Final = _attribute("server.port", "int", "root, receive, request", "from the destination URL")
 TLS_ESTABLISHED: Final = _attribute("tls.established", "bool", "root", "whether the connection is encrypted")
 VM_MIGRATION_CONNECTION_COUNT: Final = _attribute(
     "vm.migration.connection.count",
@@ -696,7 +708,9 @@ OTELMIG_PAIRING_REASONS: Final = _attribute(
     "why these two sides belong together, or why one stands alone",
 )
 OTELMIG_LINK_KIND: Final = _attribute("otelmig.link.kind", "string", "links", _values(LinkKind))
-ERROR_TYPE: Final = _attribute("error.type", "string", "failing span, root", _values(ErrorType))
+ERROR_TYPE: Final = _attribute(
+    "error.type", "string", "failing span, root, request", f"{_values(ErrorType)}; on a request, the exception's class"
+)
 
 ATTRIBUTES: Final = tuple(_TABLE)
 """Every row, in the order in which the documents show them."""

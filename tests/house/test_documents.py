@@ -80,6 +80,7 @@ def test_every_generated_part_is_in_a_document() -> None:
     names = [name for page in DOCUMENTS for name in parts_of(page.read_text())]
     assert len(names) == len(set(names))
     tables = {"attributes", "spans", "events", "rules", "commands", "blackouts", "public names", "imports", "tree"}
+    tables |= {"announcement records", "announcement metrics", "instrument"}
     assert tables | {f"schema {name}" for name in ("summary", "explain", "doctor", "send")} <= set(names)
 
 
@@ -159,7 +160,9 @@ def test_targets_of_make_exist() -> None:
     assert re.findall(r"^make (\w+)", _README.read_text(), re.MULTILINE) == ["demo", "test"]
 
 
-@pytest.mark.parametrize("page", [_DOCS / "library.md", _DOCS / "json.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [_DOCS / name for name in ("library.md", "json.md", "instrument.md")], ids=lambda page: page.name
+)
 def test_examples_in_python(page: Path) -> None:
     """The examples of a page, one after the other, give what it shows."""
     source = "\n".join(_code(page.read_text(), "python"))

@@ -12,17 +12,22 @@ from typing import Final
 import pytest
 
 import otelmig
+from otelmig import announcement
 from otelmig.hypervisors import hypervisors
+from otelmig.instrument.measurements import MODES
 from otelmig.migration.facts import DirtyRateMethod, ErrorType
+from otelmig.migration.side import Mode
 from otelmig.trace.attributes import ATTRIBUTES
+from otelmig.trace.spans import EventName, SpanName
 
 _PACKAGE = Path(otelmig.__file__).parent
 _MODULES = sorted(_PACKAGE.rglob("*.py"))
 
 
-_LOWER: Final = frozenset({"dataclass", "errors", "printable", "units", "version"})
+_LOWER: Final = frozenset({"announcement", "dataclass", "errors", "printable", "units", "version"})
 """Modules at the top that everything may import."""
 _ALLOWED: Final = {
+    "announcement": frozenset[str](),
     "dataclass": frozenset[str](),
     "errors": frozenset[str](),
     "printable": frozenset[str](),
@@ -36,10 +41,15 @@ _ALLOWED: Final = {
     "trace": _LOWER | {"inputs", "migration", "clock", "pairing"},
     "otlp": _LOWER | {"inputs", "migration", "trace"},
     "views": _LOWER | {"migration", "hypervisors", "clock", "pairing", "trace"},
+    "instrument": frozenset({"announcement", "version"}),
     "pipeline": _LOWER | {"inputs", "migration", "hypervisors", "clock", "pairing", "trace"},
 }
 """Which folder (or module at the root) may import which, in the order in which data flows; ``cli`` sees everything."""
 _FOREIGN: Final = frozenset({"opentelemetry", "grpc", "requests", "urllib3", "google"})
+_API: Final = frozenset({"context", "metrics", "trace"})
+"""What programs that are instrumented are made to import of OpenTelemetry: parts of its API, and nothing else."""
+_DOOR_TO_RECORDS: Final = ("instrument/records.py", "_logs")
+"""The API's only door to log records, and the one module that opens it."""
 _SEES_ALL: Final = frozenset({"cli", "__main__", "__init__"})
 
 
@@ -71,9 +81,17 @@ def _imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
 def test_arrows(path: Path) -> None:
-    """A module imports only what stands higher in the flow; only otlp/ knows OpenTelemetry; nobody private modules."""
+    """A module imports only what stands higher in the flow; only otlp/ knows OpenTelemetry; nobody private modules.
+
+    What programs are instrumented with imports the API of OpenTelemetry.
+    """
     room, imported = _room(_name(path)), _imports(path)
+    place, door = _DOOR_TO_RECORDS
+    if str(path.relative_to(_PACKAGE)) == place:
+        imported -= {name for name in imported if f"{name}.".startswith(f"opentelemetry.{door}.")}
     foreign = {name for name in imported if name.split(".")[0] in _FOREIGN}
+    if room == "instrument":
+        foreign = {name for name in foreign if name.partition(".")[2].split(".")[0] not in {"", *_API}}
     assert room == "otlp" or not foreign
     parts = {part for name in imported for part in name.split(".")}
     assert not [part for part in parts if part.startswith("_") and not part.endswith("__")]
@@ -155,6 +173,32 @@ def test_start_up_loads_no_exporter(statement: str) -> None:
     code = f"{statement}; import sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_program_that_announces_pays_for_the_api_alone() -> None:
+    """Importing what it needs loads neither the SDK nor anything of the reader, beyond what the API loads itself."""
+    of_api, of_ours = (
+        set(
+            subprocess.check_output(
+                [sys.executable, "-c", f"import sys, {names}; print(*sys.modules)"], text=True
+            ).split()
+        )
+        for names in ("opentelemetry.trace, opentelemetry.metrics, opentelemetry._logs", "otelmig.instrument")
+    )
+    more = of_ours - of_api
+    own = {"otelmig", "otelmig.announcement", "otelmig.version", "otelmig.instrument"}
+    own |= {f"otelmig.instrument.{path.stem}" for path in (_PACKAGE / "instrument").glob("[a-z]*.py")}
+    assert {name for name in more if name.split(".")[0] not in sys.stdlib_module_names} == own
+    assert {name.split(".")[0] for name in more - own} <= {"urllib", "ipaddress"}
+
+
+def test_announced_names_are_those_of_the_tables() -> None:
+    """Whoever announces spells the same names as the attribute table, and what the table says of a request is all."""
+    assert set(announcement.ATTRIBUTES) == {row.name for row in ATTRIBUTES if "request" in row.on.split(", ")}
+    assert announcement.REQUEST_SPAN not in set(SpanName)
+    names = {*announcement.RecordName, *announcement.ClientMetric}
+    assert not names & {*EventName, *(row.name for row in ATTRIBUTES)}
+    assert frozenset(Mode) == MODES
 
 
 def test_attribute_names_are_sound() -> None:

@@ -1,4 +1,4 @@
-"""The two tables are the only places that spell a name: of an attribute, of a span, of an event."""
+"""The tables are the only places that spell a name: of an attribute, a span, an event, a log record, a metric."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 import otelmig
+from otelmig.announcement import ClientMetric, RecordName
 from otelmig.trace.attributes import ATTRIBUTES
 from otelmig.trace.spans import EventName, SpanName
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = Path(otelmig.__file__).parent
 _TABLES: Final = frozenset({"trace/attributes.py", "trace/spans.py"})
-_ROOMS: Final = frozenset({"trace", "otlp", "views", "cli", "pairing", "clock", "pipeline.py"})
+_ROOMS: Final = frozenset({"trace", "otlp", "views", "cli", "pairing", "clock", "instrument", "pipeline.py"})
 _ROOMS_OF_SPANS: Final = frozenset({"trace", "otlp", "views", "pipeline.py"})
 """Where spans are made or read."""
 _MODULES: Final = sorted(
@@ -25,7 +26,7 @@ _MODULES: Final = sorted(
     for path in _PACKAGE.rglob("*.py")
     if path.relative_to(_PACKAGE).parts[0] in _ROOMS and str(path.relative_to(_PACKAGE)) not in _TABLES
 )
-_DOTTED: Final = frozenset({row.name for row in ATTRIBUTES} | set(EventName))
+_DOTTED: Final = frozenset({*(row.name for row in ATTRIBUTES), *EventName, *RecordName, *ClientMetric})
 _PREFIXES: Final = frozenset(
     f"{prefix}."
     for name in _DOTTED

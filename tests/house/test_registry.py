@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from weaver_registry import FOLDER, OWN, groups, registry
 
+from otelmig.announcement import REQUEST_SPAN, ClientMetric, RecordName
 from otelmig.trace.attributes import ATTRIBUTES
 from otelmig.trace.spans import SPANS, EventName
 
@@ -50,13 +51,16 @@ _SCHEMA: Final = {
     "type": "object",
     "properties": {
         "id": _ID,
-        "type": {"enum": ["attribute_group", "entity", "span", "event"]},
+        "type": {"enum": ["attribute_group", "entity", "span", "event", "metric"]},
         "brief": _TEXT,
         "note": _TEXT,
         "name": _ID,
         "display_name": _TEXT,
         "stability": _STABILITY,
         "span_kind": {"enum": ["client", "server", "internal"]},
+        "metric_name": _ID,
+        "instrument": {"enum": ["counter", "gauge", "histogram", "updowncounter"]},
+        "unit": {"type": "string", "minLength": 1},
         "attributes": _ATTRIBUTES,
     },
     "required": ["id", "type", "brief"],
@@ -68,6 +72,7 @@ _SCHEMA: Final = {
             ("entity", ["name", "stability", "attributes"]),
             ("span", ["span_kind", "stability", "attributes"]),
             ("event", ["name", "stability"]),
+            ("metric", ["metric_name", "instrument", "unit", "stability"]),
         )
     ],
 }
@@ -107,8 +112,10 @@ def test_the_registry_has_every_name_of_the_tables() -> None:
     """Each attribute of ours is defined, once; spans and events are all there."""
     (attributes,) = _of("attribute_group")
     assert [item["id"] for item in attributes["attributes"]] == [r.name for r in ATTRIBUTES if r.name.startswith(OWN)]
-    assert [group["note"] for group in _of("span")] == [f"The span's name is `{span.name}`." for span in SPANS]
-    assert [group["name"] for group in _of("event")] == list(EventName)
+    spans = [*(span.name for span in SPANS), REQUEST_SPAN]
+    assert [group["note"] for group in _of("span")] == [f"The span's name is `{name}`." for name in spans]
+    assert [group["name"] for group in _of("event")] == [*RecordName, *EventName]
+    assert [group["metric_name"] for group in _of("metric")] == list(ClientMetric)
 
 
 def test_every_row_stands_somewhere() -> None:
