@@ -1,6 +1,7 @@
-"""What of a hypervisor's log may leave the host as log records: the generated lists of collector-config/file_log.yaml.
+"""What of a hypervisor's log may leave the host as log records: the generated lists of two files in collector-config.
 
-``make golden`` writes them from the message table and the events, and a test compares.
+``make golden`` writes them from the message table and the events, and a test compares. ``file_log.yaml`` has what a
+person reads beside the traces; ``live_private.yaml`` has all that traces are made of, and rewrites what is private.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from otelmig.hypervisors.cloud_hypervisor.messages import TABLE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FILE_LOG", "allowed_heads", "rendered"]
+__all__ = ["FILE_LOG", "LIVE_PRIVATE", "allowed_heads", "rendered"]
 
-FILE_LOG: Final = Path(__file__).parents[1] / "collector-config" / "file_log.yaml"
+_FOLDER: Final = Path(__file__).parents[1] / "collector-config"
+FILE_LOG: Final = _FOLDER / "file_log.yaml"
+LIVE_PRIVATE: Final = _FOLDER / "live_private.yaml"
 _PART: Final = re.compile(r"( */\* generated: ([\w ]+) \*/\n).*?( */\* end \*/\n)", re.DOTALL)
 _WITHHELD: Final = (
     "API request event: VmCreate",  # carries the VM's configuration
@@ -31,10 +34,16 @@ _INDENT: Final = " " * 10
 _WIDTH: Final = 118
 
 
-def allowed_heads(*, chains: bool = False) -> list[str]:
-    """How the messages begin that may leave, none of them the beginning of another; of ``chains``, those alone."""
-    rows = [row for row in TABLE if row.kind not in (Kind.IRRELEVANT, Kind.VM_CONFIG) and (row.multiline or not chains)]
-    heads = {head for row in rows for head in row.search_prefixes or (row.head,) if head} - set(_WITHHELD)
+def allowed_heads(*, chains: bool = False, live: bool = False) -> list[str]:
+    """Return how the messages begin that may leave, none of them the beginning of another.
+
+    Of ``chains``, those alone; to be traced ``live``, also those whose arguments are taken out on the way.
+    """
+    withheld = {Kind.IRRELEVANT} if live else {Kind.IRRELEVANT, Kind.VM_CONFIG}
+    rows = [row for row in TABLE if row.kind not in withheld and (row.multiline or not chains)]
+    heads = {head for row in rows for head in row.search_prefixes or (row.head,) if head}
+    if not live:
+        heads -= set(_WITHHELD)
     if not chains:
         heads |= {
             f"Event: source = {source} event = {name}"
@@ -46,7 +55,11 @@ def allowed_heads(*, chains: bool = False) -> list[str]:
 
 def rendered(text: str) -> str:
     """``text`` with its generated lists as the message table gives them now."""
-    parts = {"heads": allowed_heads(), "heads of chains": allowed_heads(chains=True)}
+    parts = {
+        "heads": allowed_heads(),
+        "heads of chains": allowed_heads(chains=True),
+        "heads of live lines": allowed_heads(live=True),
+    }
     return _PART.sub(lambda part: f"{part[1]}{_listed(parts[part[2]])}{part[3]}", text)
 
 
@@ -63,7 +76,8 @@ def _listed(heads: Iterable[str]) -> str:
 
 def main() -> None:
     """Rewrite the generated lists."""
-    FILE_LOG.write_text(rendered(FILE_LOG.read_text()))
+    for path in (FILE_LOG, LIVE_PRIVATE):
+        path.write_text(rendered(path.read_text()))
 
 
 if __name__ == "__main__":

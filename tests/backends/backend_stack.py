@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from backends.server import Server, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["CONFIGURATIONS", "SECOND_GATEWAY", "TWO_GATEWAYS", "BackendStack"]
+__all__ = ["CONFIGURATIONS", "GATE", "SECOND_GATEWAY", "TWO_GATEWAYS", "BackendStack"]
 
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "collector-config"
 TWO_GATEWAYS: Final = {
@@ -25,7 +25,9 @@ SECOND_GATEWAY: Final = {"24317": "34317", "23133": "33133", "28889": "38889", "
 """For gateway.yaml: beside the first on the same machine."""
 _ADDRESS: Final = re.compile(r"127\.0\.0\.1:(\d+)")
 _FOLDER: Final = re.compile(r"(?<=[ \[])/var/")
-_ENOUGH: Final = 24
+GATE: Final = "--feature-gates=stanza.synchronousLogEmitter"
+"""Without it a Collector saves how far a file was read before the lines are on their way."""
+_ENOUGH: Final = 32
 """Ports, more than all files together name; taken at once, so that none is given twice."""
 _INGESTER: Final = """ingester:
   {trace_idle_period: 1s, flush_check_period: 1s, max_block_duration: 2s,
@@ -84,10 +86,33 @@ class BackendStack:
         path.write_text(_FOLDER.sub(f"{self._folder}/var/", text))
         return path
 
-    def collector(self, *files: Path, health: int = 13133, silent: bool = True) -> Server:
+    def collector(self, *files: Path, health: int = 13133, silent: bool = True, options: Sequence[str] = ()) -> Server:
         """A Collector that is up and running with these files; unless ``silent``, its own metrics are as they say."""
         configs = [f"--config={file}" for file in (*files, *([_SILENT] if silent else ()))]
-        return self._start("otelcol", configs, self.url(health), files[-1].stem)
+        return self._start("otelcol", [*options, *configs], self.url(health), files[-1].stem)
+
+    def host(self, name: str, *overlays: str, service: int = 4319) -> Server:
+        """A host whose Collector is up and running with live.yaml, and sends to a port of the shipped files.
+
+        Its logs are in ``/var/log/NAME``, its id and name are ``NAME``.
+        """
+        edits = {
+            "/var/log/cloud-hypervisor": f"/var/log/{name}",
+            "/var/lib/otelcol-otelmig-live": f"/var/lib/{name}",
+            "127.0.0.1:4319": f"127.0.0.1:{service}",
+        }
+        self.folder(f"/var/log/{name}").mkdir(parents=True, exist_ok=True)
+        health = self._spare.pop()
+        files = [self.place("live.yaml", edits | {"127.0.0.1:13143": f"localhost:{health}"}, copy=f"{name}-")]
+        files += [self.place(overlay, copy=f"{name}-") for overlay in overlays]
+        configs = [f"--config={file}" for file in files]
+        return self._start(
+            "otelcol",
+            [GATE, *configs, f"--config={_SILENT}"],
+            f"http://localhost:{health}",
+            name,
+            environ={"OTEL_RESOURCE_ATTRIBUTES": f"host.name={name},host.id={name}"},
+        )
 
     def jaeger(self, edits: Mapping[str, str] | None = None) -> Server:
         """A Jaeger that is up and running."""
@@ -116,13 +141,21 @@ class BackendStack:
         return self._start("tempo", arguments, ready, "tempo", ending=signal.SIGKILL)
 
     def _start(
-        self, binary: str, arguments: list[str], health: str, name: str, ending: signal.Signals = signal.SIGTERM
+        self,
+        binary: str,
+        arguments: list[str],
+        health: str,
+        name: str,
+        *,
+        ending: signal.Signals = signal.SIGTERM,
+        environ: Mapping[str, str] | None = None,
     ) -> Server:
         server = Server(
             [self._binaries[binary], *arguments],
             health=health,
             log=self._folder / f"{name}.output",
             ending=ending,
+            environ=environ,
         )
         self._started.append(server)
         server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Server", "free_ports"]
@@ -33,12 +34,19 @@ class Server:
     """One process that can be stopped and started again with the same command line."""
 
     def __init__(
-        self, command: Sequence[str | Path], *, health: str, log: Path, ending: signal.Signals = signal.SIGTERM
+        self,
+        command: Sequence[str | Path],
+        *,
+        health: str,
+        log: Path,
+        ending: signal.Signals = signal.SIGTERM,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self._command = [str(part) for part in command]
         self._health = health
         self._log = log
         self._ending = ending
+        self._environ = os.environ | dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -49,7 +57,9 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it says that it is healthy."""
         with self._log.open("ab") as file:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=self._environ
+            )
         deadline = time.monotonic() + _PATIENCE_S
         while not self._healthy():
             code = self._process.poll()
