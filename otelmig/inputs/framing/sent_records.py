@@ -58,7 +58,12 @@ class Sender:
         self._resource = resource
         self._keys: dict[tuple[str, str], FileKey] = {}
         self._hosts: dict[tuple[str, str], Host | None] = {}
+        self._in_batch: set[tuple[FileKey, str]] = set()
         self.host: Final = self._host(_text(resource, _HOST_NAMES), _text(resource, _HOST_IDS))
+
+    def begin_batch(self) -> None:
+        """Begin another list of records: what follows in it is no sequel of what was in the one before."""
+        self._in_batch = set()
 
     def record(
         self, attributes: Mapping[str, Value], body: Value, received_ns: int | None, size: int | None = None
@@ -83,28 +88,24 @@ class Sender:
     def _line(
         self, text: str, attributes: Mapping[str, Value], received_ns: int | None, size: int, writer: str = ""
     ) -> LogRecord | PassedOver:
-        path = _text(attributes, _PATHS) or _text(self._resource, _PATHS)
         epoch = ""
-        if not path:
-            fields = {**self._resource, **attributes}
-            path = _container(fields)
-            epoch = str(fields.get("k8s.container.restart_count") or "")
-        if not path:
-            return PassedOver.NO_FILE
+        path = attributes.get(_PATHS[0])
+        if not path or not isinstance(path, str):
+            path = _text(attributes, _PATHS) or _text(self._resource, _PATHS)
+            if not path:
+                fields = {**self._resource, **attributes}
+                path = _container(fields)
+                epoch = str(fields.get("k8s.container.restart_count") or "")
+            if not path:
+                return PassedOver.NO_FILE
         host = self.host
-        if attributes.keys() & _OF_HOSTS:
+        if not _OF_HOSTS.isdisjoint(attributes):
             host = self._other_host(_text(attributes, _HOST_NAMES), _text(attributes, _HOST_IDS))
-        return LogRecord(
-            text=text,
-            file=self._key(host, path),
-            host=host,
-            offset=_number(attributes.get("log.file.record_offset"), 0),
-            number=_number(attributes.get("log.file.record_number"), 1),
-            size=size,
-            received_ns=received_ns,
-            writer=writer,
-            epoch=epoch,
-        )
+        file = self._key(host, path)
+        offset = _number(attributes.get("log.file.record_offset"), 0)
+        number = _number(attributes.get("log.file.record_number"), 1)
+        is_sequel = self._is_sequel(file, epoch)
+        return LogRecord(text, file, host, offset, number, size, received_ns, is_sequel, writer, epoch)
 
     def _of_map(
         self, attributes: Mapping[str, Value], body: dict[str, Value], received_ns: int | None
@@ -135,15 +136,18 @@ class Sender:
         if received_ns is None:
             micros = _number(body.get("__REALTIME_TIMESTAMP"), 1)
             received_ns = None if micros is None else micros * 1_000
+        file = self._key(host, f"journald:{_text(body, _UNITS)}")
+        epoch = "/".join(part for name in "sb" if (part := parts.get(name)))
         return LogRecord(
             text=text,
-            file=self._key(host, f"journald:{_text(body, _UNITS)}"),
+            file=file,
             host=host,
             offset=_hexadecimal(parts.get("i", "")),
             size=len(text.encode()) if isinstance(raw, str) else len(raw.rstrip(b"\r\n")),
             received_ns=received_ns,
+            is_sequel=self._is_sequel(file, epoch),
             writer=str(body.get("_PID") or ""),
-            epoch="/".join(part for name in "sb" if (part := parts.get(name))),
+            epoch=epoch,
         )
 
     def _other_host(self, name: str, machine: str) -> Host | None:
@@ -156,10 +160,21 @@ class Sender:
         host = Host(name=name or None, id=machine or None) if name or machine else None
         return self._hosts.setdefault((name, machine), host)
 
+    def _is_sequel(self, file: FileKey, epoch: str) -> bool:
+        """Return whether the batch had a record of the file before; from now on it has."""
+        stream = (file, epoch)
+        if stream in self._in_batch:
+            return True
+        self._in_batch.add(stream)
+        return False
+
     def _key(self, host: Host | None, path: str) -> FileKey:
         """Return the key of a file; one object for all its records."""
         machine = "" if host is None else host.id or host.name or ""
-        return self._keys.setdefault((machine, path), FileKey(machine, path))
+        key = self._keys.get((machine, path))
+        if key is None:
+            key = self._keys[machine, path] = FileKey(machine, path)
+        return key
 
 
 _OF_HOSTS: Final = frozenset({*_HOST_NAMES, *_HOST_IDS})
@@ -196,6 +211,8 @@ def _text(fields: Mapping[str, Value], names: Iterable[str]) -> str:
 
 def _number(value: Value, least: int) -> int | None:
     """Return a whole number, which JSON may give as text; None for anything else."""
+    if value.__class__ is int and least <= value < _LARGEST:  # nearly always
+        return value
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.isascii() and value.isdecimal():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):

@@ -89,16 +89,17 @@ def _record(raw: bytes) -> SentRecord | PassedOver:
     except wire.DamagedError:
         return PassedOver.DAMAGED
     body = message.body
+    text = body.string_value
     attributes = wire.attributes_of(message.attributes)
-    is_text = body.WhichOneof("value") == "string_value"
-    return SentRecord(
-        time_ns=message.time_unix_nano,
-        observed_ns=message.observed_time_unix_nano,
-        body=wire.value_of(body),
-        size=len(body.string_value) if is_text else None,
-        attributes=attributes,
-        event=event_of(wire.decoded_text(message.event_name), attributes),
-        trace_id=message.trace_id,
-        span_id=message.span_id,
-        flags=message.flags,
+    event = event_of(wire.decoded_text(message.event_name), attributes)
+    record = SentRecord(
+        message.time_unix_nano,
+        message.observed_time_unix_nano,
+        text.decode("utf-8", "backslashreplace") if text else wire.value_of(body),
+        len(text) if text else None,
+        attributes,
+        event,
     )
+    if event:
+        return record._replace(trace_id=message.trace_id, span_id=message.span_id, flags=message.flags)
+    return record

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from otelmig.inputs.framing.sent_records import Value
-    from otelmig.inputs.record import FileKey, LogRecord
+    from otelmig.inputs.record import LogRecord
     from otelmig.otlp.intake.sent import Batch, SentRecord
 
 __all__ = ["MalformedRequestError", "ReceivedLogs", "decode_logs"]
@@ -68,7 +68,7 @@ def _received(batches: Iterable[Batch], passed_over: Counter[str]) -> ReceivedLo
     for attributes, sent_records in batches:
         if attributes is not resource:
             resource, sender = attributes, Sender(attributes)
-        seen: set[tuple[FileKey, str]] = set()
+        sender.begin_batch()
         for sent in sent_records:
             if sent.event in (ANNOUNCED, RETURNED):
                 announcements.append(_announcement(sent, attributes, sender))
@@ -76,10 +76,8 @@ def _received(batches: Iterable[Batch], passed_over: Counter[str]) -> ReceivedLo
             record = _line(sent, sender)
             if isinstance(record, PassedOver):
                 passed_over[record] += 1
-                continue
-            stream = (record.file, record.epoch)
-            records.append(record._replace(is_sequel=True) if stream in seen else record)
-            seen.add(stream)
+            else:
+                records.append(record)
     return ReceivedLogs(tuple(records), tuple(announcements), passed_over)
 
 

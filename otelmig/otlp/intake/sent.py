@@ -32,12 +32,14 @@ class SentRecord(NamedTuple):
     observed_ns: int
     body: Value
     size: int | None
-    """Bytes of a body that is a text, as it was sent."""
+    """Bytes of a body that is a text, as it was sent; None for any other, and for an empty one."""
     attributes: dict[str, Value]
     event: str
-    trace_id: bytes
-    span_id: bytes
-    flags: int
+    """Its name; empty for a record that is no event."""
+    trace_id: bytes = b""
+    span_id: bytes = b""
+    flags: int = 0
+    """The context of an event; that of other records is not kept."""
 
 
 class Batch(NamedTuple):
@@ -67,5 +69,5 @@ class Parts:
 
 def event_of(name: str, attributes: Mapping[str, Value]) -> str:
     """Return the name of the event that a record is; older senders give it as an attribute. Empty if it is none."""
-    given = name or attributes.get(_EVENT)
+    given = name or attributes.get(_EVENT, "")
     return given if isinstance(given, str) else ""

@@ -140,7 +140,16 @@ def key_values(data: bytes, number: int) -> dict[str, Value]:
 
 def attributes_of(pairs: Iterable[Any]) -> dict[str, Value]:
     """Return parsed attributes; a value that cannot be read is None."""
-    return {_name(pair.key): value_of(pair.value) for pair in pairs}
+    attributes: dict[str, Value] = {}
+    for pair in pairs:
+        value = pair.value
+        # most are texts and numbers: one that is not empty, or not 0, is what it is, and nothing more is asked
+        text = value.string_value
+        if text:
+            attributes[_name(pair.key)] = text.decode("utf-8", "backslashreplace")
+        else:
+            attributes[_name(pair.key)] = value.int_value or value_of(value)
+    return attributes
 
 
 def _pairs(data: bytes, number: int, depth: int) -> Iterator[tuple[str, Value]]:
