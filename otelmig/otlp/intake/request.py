@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.inputs.framing.sent_records import PassedOver, Sender
 from otelmig.otlp.intake.announcement import ANNOUNCED, RETURNED, Announcement
-from otelmig.otlp.intake.json_body import json_batches
-from otelmig.otlp.intake.protobuf_body import protobuf_batches
-from otelmig.otlp.intake.sent import MalformedRequestError
+from otelmig.otlp.intake.decoding.json_body import json_batches
+from otelmig.otlp.intake.decoding.protobuf_body import protobuf_batches
+from otelmig.otlp.intake.decoding.sent import MalformedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from otelmig.inputs.framing.sent_records import Value
     from otelmig.inputs.record import LogRecord
-    from otelmig.otlp.intake.sent import Batch, SentRecord
+    from otelmig.otlp.intake.decoding.sent import Batch, SentRecord
 
 __all__ = ["MalformedRequestError", "ReceivedLogs", "decode_logs"]
 

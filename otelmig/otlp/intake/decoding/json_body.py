@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.framing.sent_records import PassedOver
-from otelmig.otlp.intake.sent import Batch, MalformedRequestError, SentRecord, event_of
+from otelmig.otlp.intake.decoding.sent import Batch, MalformedRequestError, SentRecord, event_of
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.framing.sent_records import PassedOver
-from otelmig.otlp.intake import wire
-from otelmig.otlp.intake.sent import Batch, MalformedRequestError, Parts, SentRecord, event_of
+from otelmig.otlp.intake.decoding import wire
+from otelmig.otlp.intake.decoding.sent import Batch, MalformedRequestError, Parts, SentRecord, event_of
 
 if TYPE_CHECKING:
     from collections import Counter

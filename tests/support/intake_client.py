@@ -1,0 +1,103 @@
+"""Senders of OTLP logs, byte by byte: what no client library would do."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from otelmig.otlp.intake.access import Address
+from otelmig.otlp.intake.exchange import Verdict
+from otelmig.otlp.intake.http import HttpIntake
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+
+    from otelmig.otlp.intake.exchange import ReceivedRequest
+
+__all__ = ["LOCAL", "PROTOBUF_HEADERS", "Answer", "Inbox", "WireClient", "intake", "post"]
+
+LOCAL = Address("127.0.0.1", 0)
+PROTOBUF_HEADERS = {"Content-Type": "application/x-protobuf"}
+
+
+class Answer(NamedTuple):
+    """What a server said."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Inbox:
+    """A handler that keeps what it is given, and says what it is told to say."""
+
+    def __init__(self, verdict: Verdict | Callable[[ReceivedRequest], Verdict] = Verdict()) -> None:  # noqa: B008 - immutable
+        self.requests: list[ReceivedRequest] = []
+        self.verdict = verdict
+        self._lock = threading.Lock()
+
+    def __call__(self, request: ReceivedRequest) -> Verdict:
+        """Keep a request."""
+        with self._lock:
+            self.requests.append(request)
+        return self.verdict if isinstance(self.verdict, Verdict) else self.verdict(request)
+
+
+@contextmanager
+def intake(handler: Any = None, **given: Any) -> Iterator[HttpIntake]:  # noqa: ANN401 - arguments of the server
+    """Run a server on a free port."""
+    server = HttpIntake(LOCAL, handler or Inbox(), **given)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(grace_s=5.0)
+
+
+class WireClient:
+    """One connection; what is sent is sent as it is."""
+
+    def __init__(self, address: Address, tls: ssl.SSLContext | None = None) -> None:
+        self.socket = socket.create_connection(address, timeout=30)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send bytes."""
+        self.socket.sendall(data)
+
+    def answer(self) -> Answer:
+        """Return the next answer."""
+        response = HTTPResponse(self.socket)
+        response.begin()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+    def is_closed(self) -> bool:
+        """Return whether the server ends the connection, and nothing more was said."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def post(self, body: bytes, headers: dict[str, str] = PROTOBUF_HEADERS, path: str = "/v1/logs") -> Answer:
+        """Send a request and return the answer."""
+        self.send(post(body, headers, path))
+        return self.answer()
+
+
+def post(body: bytes, headers: dict[str, str] = PROTOBUF_HEADERS, path: str = "/v1/logs") -> bytes:
+    """Return a request."""
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost"]
+    length = {} if "Transfer-Encoding" in headers else {"Content-Length": str(len(body))}
+    lines += [f"{name}: {value}" for name, value in (length | headers).items()]
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + body
