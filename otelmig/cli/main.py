@@ -64,7 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_missing()
     prepare_stdout()
     with _signals_as_interrupts():
-        return _main(argv)
+        code = _main(argv)
+    if argv is None:
+        gc.freeze()  # the process ends now: what is still there need not be looked through for cycles once more
+    return code
 
 
 @contextmanager
@@ -85,18 +88,16 @@ def _signals_as_interrupts() -> Iterator[None]:
 def _main(argv: Sequence[str] | None) -> int:
     gc.set_threshold(*_COLLECT)
     envelope: Envelope | None = None
-    usage = f"usage: {_USAGE}"
+    parser: Parser | None = None
     try:
         parser, command, arguments = _read(list(sys.argv[1:] if argv is None else argv))
-        usage = parser.format_usage().rstrip()
         envelope = Envelope(arguments)
         command.run(arguments, envelope)
         return envelope.finish()
     except UsageError as error:
-        if isinstance(error, CommandLineError):
-            say_last(error.usage or usage)
-        elif error.is_misspelt:
-            say_last(usage)
+        usage = error.usage if isinstance(error, CommandLineError) else None
+        if error.is_misspelt or isinstance(error, CommandLineError):
+            say_last(usage or (f"usage: {_USAGE}" if parser is None else parser.format_usage().rstrip()))
         say(str(error))
         return error.exit_code
     except OtelmigError as error:

@@ -107,8 +107,6 @@ class Outputs:
         Raises:
             UsageError: an option is malformed.
         """
-        from otelmig.otlp.receiver.settings import environment_exports  # noqa: PLC0415 - `--help` needs none of it
-
         self._envelope, self._report = envelope, report
         self._waterfall = not (arguments.quiet or arguments.json)
         self._archive: AtomicFile | None = None
@@ -123,7 +121,7 @@ class Outputs:
                 report.archive, self._waterfall = envelope.stdout, False
                 if arguments.json:
                     raise UsageError(f"-o {STDOUT} and --json would both write to standard output")
-        if arguments.otlp is not None or environment_exports(environ):
+        if arguments.otlp is not None or _environment_exports(environ):
             report.delivery = open_delivery(arguments, environ)
             report.delivery.preflight()
         else:
@@ -221,3 +219,12 @@ class Outputs:
         with sink.guarded():
             file.write(line)
             self._report.written += 1
+
+
+def _environment_exports(environ: Mapping[str, str]) -> bool:
+    """Return whether the environment alone asks for an export; most environments do not speak of OpenTelemetry."""
+    if not any(name.startswith("OTEL_") for name in environ):
+        return False
+    from otelmig.otlp.receiver.settings import environment_exports  # noqa: PLC0415 - the same
+
+    return environment_exports(environ)

@@ -8,6 +8,7 @@ on request. What the operating system or Rust's standard library calls an error 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 from otelmig.migration.system_words import SYSTEM_WORDS
@@ -31,34 +32,31 @@ _JOINING: Final = "(?:name|id|is|was|bearer|basic)"
 """Words that may stand between such a word and what it announces."""
 _REGISTER: Final = "(?:0x[0-9A-Fa-f]{1,8}|E[A-D]X)"
 """A value or the name of a register, in the lines that say which CPU feature is missing."""
-_RULES: Final = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        # a text that is cut has no closing quotation mark
-        (r'"(?:[^"\\]|\\.|\\$)*("|$)', r'"<redacted>\1'),
-        # names of threads and of requests are constants
+_RULES: Final = (
+    # a text that is cut has no closing quotation mark
+    (r'"(?:[^"\\]|\\.|\\$)*("|$)', r'"<redacted>\1'),
+    # names of threads and of requests are constants
+    (
+        rf"(?<!\w)'(?!{_REGISTER}')(?<!thread ')(?<!<unnamed>')(?<!\b[Cc]ommand ')(?:[^']|'(?=\w))*('|$)",
+        r"'<redacted>\1",
+    ),
+    (r"(?i)\b([\w-]{0,64}passphrases?)\b(?:\s*[:=]\s*|\s+)[^,;()\[\]{}]{1,1024}", r"\1 <redacted>"),
+    (
         (
-            rf"(?<!\w)'(?!{_REGISTER}')(?<!thread ')(?<!<unnamed>')(?<!\b[Cc]ommand ')(?:[^']|'(?=\w))*('|$)",
-            r"'<redacted>\1",
+            rf"(?i)\b({_SECRETS})\b(?!-)(?:\s+{_JOINING})*(?:\s*[:=]\s*|\s+)"
+            rf"(?!\(os error )(?:{_JOINING}\s+)*\S{{1,1024}}"
         ),
-        (r"(?i)\b([\w-]{0,64}passphrases?)\b(?:\s*[:=]\s*|\s+)[^,;()\[\]{}]{1,1024}", r"\1 <redacted>"),
-        (
-            (
-                rf"(?i)\b({_SECRETS})\b(?!-)(?:\s+{_JOINING})*(?:\s*[:=]\s*|\s+)"
-                rf"(?!\(os error )(?:{_JOINING}\s+)*\S{{1,1024}}"
-            ),
-            r"\1 <redacted>",
-        ),
-        (r"\b[a-z][a-z0-9+.-]{1,15}://\S{1,1024}", "<url>"),
-        (r"[^\s@,;<>()\"'=]{1,256}@[\w.-]{1,256}", "<email>"),
-        (r"[^\s\"'<>|;,()=]{0,256}\\[^\s\"'<>|;,()]{1,1024}", "<path>"),
-        (r"(?<![\w.])(?:[A-Za-z]:|~|\.{1,2})?/[^\s:;,'\"()<>]{1,1024}", "<path>"),
-        (  # numbers in hexadecimal and the names of registers say which CPU feature is missing
-            r"\b([A-Za-z_][\w.-]{0,63})=(?!<|'?0x[0-9A-Fa-f]{1,8}(?![\w])|'E[A-D]X')[^\s,;)]{1,1024}",
-            r"\1=<redacted>",
-        ),
-        (r"(?<![\w-])(?=[\w+/-]{0,64}\d)(?=[\w+/-]{0,64}[A-Za-z])[\w+/-]{16,1024}={0,2}(?![\w-])", "<token>"),
-    )
+        r"\1 <redacted>",
+    ),
+    (r"\b[a-z][a-z0-9+.-]{1,15}://\S{1,1024}", "<url>"),
+    (r"[^\s@,;<>()\"'=]{1,256}@[\w.-]{1,256}", "<email>"),
+    (r"[^\s\"'<>|;,()=]{0,256}\\[^\s\"'<>|;,()]{1,1024}", "<path>"),
+    (r"(?<![\w.])(?:[A-Za-z]:|~|\.{1,2})?/[^\s:;,'\"()<>]{1,1024}", "<path>"),
+    (  # numbers in hexadecimal and the names of registers say which CPU feature is missing
+        r"\b([A-Za-z_][\w.-]{0,63})=(?!<|'?0x[0-9A-Fa-f]{1,8}(?![\w])|'E[A-D]X')[^\s,;)]{1,1024}",
+        r"\1=<redacted>",
+    ),
+    (r"(?<![\w-])(?=[\w+/-]{0,64}\d)(?=[\w+/-]{0,64}[A-Za-z])[\w+/-]{16,1024}={0,2}(?![\w-])", "<token>"),
 )
 _ADDRESSES: Final = re.compile(
     r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])"
@@ -75,12 +73,17 @@ def redact(text: str, *, addresses: bool) -> str:
     """
     line = " ".join(text[: 4 * _LONGEST].replace(_KEPT, " ").split())
     line = _SYSTEM_ERROR.sub(_kept, line)
-    for pattern, replacement in _RULES:
+    for pattern, replacement in _compiled_rules():
         line = pattern.sub(replacement, line)
     line = line.replace(_KEPT, '"')
     if addresses:
         line = _ADDRESSES.sub("<address>", line)
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+@cache
+def _compiled_rules() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), replacement) for pattern, replacement in _RULES)
 
 
 def _kept(error: re.Match[str]) -> str:

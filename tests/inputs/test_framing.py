@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING
 
 import framings
@@ -10,6 +11,7 @@ from carried_logs import BEGAN_NS, CARRIERS, PROCESS_IDS, logs_of, plain, prefix
 from command_run import run_command
 from trace_invariants import anchored_findings, check_traces, traced
 
+from otelmig.inputs.framing.prefixes import FRAMINGS
 from otelmig.pipeline import read_findings
 from otelmig.trace.options import TraceOptions
 
@@ -78,3 +80,23 @@ def test_a_host_named_by_its_address(output: tuple[str, ...], tmp_path: Path) ->
     kept = run_command(["trace", *output, "--no-addresses", *paths])
     assert kept.code == 0
     assert address not in kept.stdout + kept.stderr
+
+
+def test_no_framing_is_passed_over() -> None:
+    """Whatever a line of a framing may begin with, the framing says so: it is not tried on others."""
+    lines = {
+        line
+        for carry in CARRIERS.values()
+        for line in carry(logs_of("v53.0-basicv")["source"], "source").decode("utf-8", "replace").split("\n")[:3]
+    }
+    tried = [
+        (framing, first)
+        for framing in FRAMINGS
+        for line in sorted(lines)
+        if framing.unwrap(line) is not None
+        for first in ("", "\ufeff", *string.printable)
+        if framing.unwrap(first + line[len(first) :]) is not None or framing.unwrap(first + line) is not None
+    ]
+    assert {framing.name for framing, _ in tried} == {framing.name for framing in FRAMINGS}
+    for framing, first in tried:
+        assert not framing.begins or not first or first in framing.begins, f"{framing.name}: {first!r}"

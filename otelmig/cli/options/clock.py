@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from otelmig.clock.measurement import Measurement
     from otelmig.clock.options import ClockOptions
+    from otelmig.migration.constraint import Constraint
     from otelmig.migration.side import Role
 
 __all__ = ["add_clock_arguments", "clock_options"]
@@ -65,7 +66,6 @@ def clock_options(arguments: argparse.Namespace) -> ClockOptions:
         InputError: a measurement cannot be read.
     """
     from otelmig.clock.drift import DEFAULT_DRIFT_PPB, TIERS, drift_ppb  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.clock.measurement import measured_constraints  # noqa: PLC0415 - the same
     from otelmig.clock.options import ClockOptions  # noqa: PLC0415 - the same
     from otelmig.clock.placement import ClockMode  # noqa: PLC0415 - the same
 
@@ -75,13 +75,20 @@ def clock_options(arguments: argparse.Namespace) -> ClockOptions:
     if drift is None:
         text = f"--max-drift {arguments.max_drift}: want a number of ppm up to 181819, or {', '.join(TIERS)}"
         raise CommandLineError(text, unknown=arguments.max_drift, known=TIERS)
+    measured = _measured(arguments, drift) if arguments.clock_status or arguments.probes else ()
+    return ClockOptions(mode=ClockMode(arguments.clock), drift_ppb=drift, measured=measured)
+
+
+def _measured(arguments: argparse.Namespace, drift_ppb: int) -> tuple[Constraint, ...]:
+    """Read what was measured between the two hosts' clocks."""
+    from otelmig.clock.measurement import measured_constraints  # noqa: PLC0415 - only where something was
+
     statuses = _statuses(arguments.clock_status)
     exchanges = [_measurement(file) for file in arguments.probes]
     try:
-        measured = tuple(measured_constraints(exchanges, statuses, drift_ppb=drift))
+        return tuple(measured_constraints(exchanges, statuses, drift_ppb=drift_ppb))
     except UsageError as error:
         raise CommandLineError(f"--clock-status: {error}") from error
-    return ClockOptions(mode=ClockMode(arguments.clock), drift_ppb=drift, measured=measured)
 
 
 def _statuses(texts: list[str]) -> dict[Role, Measurement]:

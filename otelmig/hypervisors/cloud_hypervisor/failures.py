@@ -7,45 +7,43 @@ from v53.0 the error chain joined by ``": "``; the same words stand in both, so 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 from otelmig.migration.facts import ErrorType
 
 __all__ = ["command_error_type", "error_type", "is_peer_gone"]
 
-_TEXTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
-    (re.compile(pattern), kind)
-    for pattern, kind in (
-        (r"Timeout reached: ", ErrorType.CONVERGENCE_TIMEOUT),
-        (r"[Tt]imed out waiting for postcopy|[Pp]ostcopy|PageFault", ErrorType.POSTCOPY_FAILED),
-        (r"without sending TLS close_notify", ErrorType.SOCKET_ERROR),
-        (r"\bTLS\b|[Hh]andshake|[Cc]ertificate", ErrorType.TLS_ERROR),
+_TEXTS: Final = (
+    (r"Timeout reached: ", ErrorType.CONVERGENCE_TIMEOUT),
+    (r"[Tt]imed out waiting for postcopy|[Pp]ostcopy|PageFault", ErrorType.POSTCOPY_FAILED),
+    (r"without sending TLS close_notify", ErrorType.SOCKET_ERROR),
+    (r"\bTLS\b|[Hh]andshake|[Cc]ertificate", ErrorType.TLS_ERROR),
+    (
         (
-            (
-                r"Error connecting to (?:TCP|UNIX) socket|[Ee]rror binding|"
-                r"Address (?:already )?in use|Address not available|Cannot assign requested address"
-            ),
-            ErrorType.CONNECTION_FAILED,
+            r"Error connecting to (?:TCP|UNIX) socket|[Ee]rror binding|"
+            r"Address (?:already )?in use|Address not available|Cannot assign requested address"
         ),
-        (r"Error during config migration", ErrorType.CONFIG_REJECTED),
-        (r"Error during state migration", ErrorType.RESTORE_FAILED),
-        (r"Error completing migration", ErrorType.COMPLETE_FAILED),
-        (r"Error during (?:dirty )?memory migration|Error during memory fd migration", ErrorType.RECEIVE_FAILED),
-        (r"[Dd]irty.?[Ll]og|(?:Start|Stop)DirtyLog", ErrorType.DIRTY_LOG_FAILED),
-        (r"\bPause\(|[Ff]ailed to pause|[Cc]annot pause", ErrorType.PAUSE_FAILED),
-        (r"\bResume\(|[Ff]ailed to resume|[Cc]annot resume", ErrorType.RESUME_FAILED),
-        (r"\bSnapshot\(|[Ff]ailed to snapshot|[Cc]annot snapshot", ErrorType.SNAPSHOT_FAILED),
-        (r"\bRestore\(|[Ff]ailed to restore", ErrorType.RESTORE_FAILED),
+        ErrorType.CONNECTION_FAILED,
+    ),
+    (r"Error during config migration", ErrorType.CONFIG_REJECTED),
+    (r"Error during state migration", ErrorType.RESTORE_FAILED),
+    (r"Error completing migration", ErrorType.COMPLETE_FAILED),
+    (r"Error during (?:dirty )?memory migration|Error during memory fd migration", ErrorType.RECEIVE_FAILED),
+    (r"[Dd]irty.?[Ll]og|(?:Start|Stop)DirtyLog", ErrorType.DIRTY_LOG_FAILED),
+    (r"\bPause\(|[Ff]ailed to pause|[Cc]annot pause", ErrorType.PAUSE_FAILED),
+    (r"\bResume\(|[Ff]ailed to resume|[Cc]annot resume", ErrorType.RESUME_FAILED),
+    (r"\bSnapshot\(|[Ff]ailed to snapshot|[Cc]annot snapshot", ErrorType.SNAPSHOT_FAILED),
+    (r"\bRestore\(|[Ff]ailed to restore", ErrorType.RESTORE_FAILED),
+    (
         (
-            (
-                r"Socket error|MigrateSocket|transferring memory|failed to fill whole buffer|"
-                r"Connection reset|Broken pipe|\(os error \d{1,5}\)"
-            ),
-            ErrorType.SOCKET_ERROR,
+            r"Socket error|MigrateSocket|transferring memory|failed to fill whole buffer|"
+            r"Connection reset|Broken pipe|\(os error \d{1,5}\)"
         ),
-        (r"MigrateSend|Failed to send migratable component", ErrorType.SEND_FAILED),
-        (r"MigrateReceive|Failed to receive migratable component", ErrorType.RECEIVE_FAILED),
-    )
+        ErrorType.SOCKET_ERROR,
+    ),
+    (r"MigrateSend|Failed to send migratable component", ErrorType.SEND_FAILED),
+    (r"MigrateReceive|Failed to receive migratable component", ErrorType.RECEIVE_FAILED),
 )
 """First match wins: what went wrong comes before how it was noticed."""
 
@@ -64,7 +62,12 @@ _COMMANDS: Final = {
 
 def error_type(text: str) -> str:
     """Return the ``error.type`` of an error text; ``_OTHER`` where no row knows it."""
-    return next((kind for pattern, kind in _TEXTS if pattern.search(text)), ErrorType.OTHER)
+    return next((kind for pattern, kind in _compiled_texts() if pattern.search(text)), ErrorType.OTHER)
+
+
+@cache
+def _compiled_texts() -> tuple[tuple[re.Pattern[str], ErrorType], ...]:
+    return tuple((re.compile(pattern), kind) for pattern, kind in _TEXTS)
 
 
 def command_error_type(command: str) -> str:

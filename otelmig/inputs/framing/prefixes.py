@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from string import ascii_uppercase, digits
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.framing.dates import LocalTime
 
-__all__ = ["DEEPEST", "RFC3339", "Framed", "Framing", "framings_of", "rfc3339_ns"]
+__all__ = ["DEEPEST", "FRAMINGS", "RFC3339", "Framed", "Framing", "framings_of", "rfc3339_ns"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DEEPEST: Final = 3
@@ -68,6 +70,8 @@ class Framing:
     name: str
     unwrap: Callable[[str], Framed | None]
     """The line inside; None if the text is not carried so."""
+    begins: str = ""
+    """The characters that such a line may begin with; empty: any. A few lines thus tell most framings apart."""
     innermost: bool = False
     """Whether what it carries is the hypervisor's line."""
 
@@ -115,12 +119,17 @@ def _docker_json(text: str) -> Framed | None:
             return None
 
 
-def _pattern(name: str, pattern: str) -> Framing:
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern when the first line is tried that may have it: most logs have none of these prefixes."""
+    return re.compile(pattern)
+
+
+def _pattern(name: str, begins: str, pattern: str) -> Framing:
     """Return a framing that puts a prefix before each line; groups name what it says."""
-    compiled = re.compile(pattern)
 
     def unwrap(text: str) -> Framed | None:
-        match = compiled.match(text)
+        match = _compiled(pattern).match(text)
         if match is None:
             return None
         given = match.groupdict()
@@ -135,56 +144,65 @@ def _pattern(name: str, pattern: str) -> Framing:
             partial=given.get("partial") == "P",
         )
 
-    return Framing(name=name, unwrap=unwrap)
+    return Framing(name=name, unwrap=unwrap, begins=begins)
 
 
-_FRAMINGS: Final[Sequence[Framing]] = (
-    Framing(name="docker json-file", unwrap=_docker_json),
-    _pattern("cri", rf"(?P<time>{RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
-    _pattern("docker timestamps", r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
-    _pattern("github actions", rf"\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
-    _pattern("gh run view", rf"(?P<tag>[^\t]{{1,256}})\t[^\t]{{0,256}}\t\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
-    _pattern("gitlab", rf"(?P<time>{RFC3339}) [0-9a-f]{{2}}[OE](?:\+| |$)"),
-    _pattern("jenkins", r"\[(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\](?: |$)"),
-    Framing(name="logcli", unwrap=_logcli),
-    _pattern("docker compose", r"(?P<tag>[\w.-]{1,128}) {1,64}\| "),
-    _pattern("kubectl prefix", r"\[(?P<tag>pod/[^\s\]]{1,256})\] "),
+FRAMINGS: Final[Sequence[Framing]] = (
+    Framing(name="docker json-file", unwrap=_docker_json, begins="{"),
+    _pattern("cri", digits, rf"(?P<time>{RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
+    _pattern("docker timestamps", digits, r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
+    _pattern("github actions", digits + "\ufeff", rf"\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
+    _pattern("gh run view", "", rf"(?P<tag>[^\t]{{1,256}})\t[^\t]{{0,256}}\t\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
+    _pattern("gitlab", digits, rf"(?P<time>{RFC3339}) [0-9a-f]{{2}}[OE](?:\+| |$)"),
+    _pattern("jenkins", "[", r"\[(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\](?: |$)"),
+    Framing(name="logcli", unwrap=_logcli, begins=digits),
+    _pattern("docker compose", "", r"(?P<tag>[\w.-]{1,128}) {1,64}\| "),
+    _pattern("kubectl prefix", "[", r"\[(?P<tag>pod/[^\s\]]{1,256})\] "),
     _pattern(
         "syslog",
+        "<",
         rf"<\d{{1,3}}>1 (?P<time>{RFC3339}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) (?P<pid>\d{{1,10}}|-) "
         r"\S{1,32} "
         r'(?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.){0,1024}"){0,1024}\]){1,8})(?: \ufeff?|$)',
     ),
     _pattern(
         "syslog short",
+        ascii_uppercase + "<",
         rf"(?:<\d{{1,3}}>)?(?P<date>[A-Z][a-z]{{2}} [ \d]\d) {_CLOCK} (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
-    _pattern("syslog iso", rf"(?P<time>{RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
-    _pattern("journald monotonic", rf"\[ {{0,10}}\d{{1,10}}\.\d{{6}}\] (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("syslog iso", digits, rf"(?P<time>{RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("journald monotonic", "[", rf"\[ {{0,10}}\d{{1,10}}\.\d{{6}}\] (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern(
         "journald full",
+        ascii_uppercase,
         rf"[A-Z][a-z]{{2}} (?P<date>\d{{4}}-\d\d-\d\d) {_CLOCK} \S{{1,8}} (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
-    _pattern("journald unix", rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("journald unix", digits, rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
 )
 """All framings, the most specific first."""
+
+
+@lru_cache(maxsize=128)
+def _possible(first: str) -> Sequence[tuple[int, Framing]]:
+    """Return the framings, with their numbers, of lines that begin with this character."""
+    return [(number, each) for number, each in enumerate(FRAMINGS) if first in (each.begins or first)]
 
 
 def framings_of(head: str) -> tuple[Framing, ...]:
     """Return the framings that carry lines of a file that begins like this, the most frequent first."""
     if head.startswith(("{\n", "{\r\n")):
         return ()  # printed JSON, an event stream for one: nothing carries it
-    counts = dict.fromkeys(range(len(_FRAMINGS)), 0)
+    counts = dict.fromkeys(range(len(FRAMINGS)), 0)
     lines = head.split("\n", _SAMPLE)[:_SAMPLE]
-    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for each in _FRAMINGS):
+    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for _, each in _possible(text[:1])):
         return ()
     for text in lines:
         inner = text
         for _ in range(DEEPEST):
-            found = ((number, each.unwrap(inner)) for number, each in enumerate(_FRAMINGS))
+            found = ((number, each.unwrap(inner)) for number, each in _possible(inner[:1]))
             number, wrapped = next(((number, each) for number, each in found if each is not None), (-1, None))
             if wrapped is None:
                 break
             counts[number] += 1
             inner = wrapped.text
-    return tuple(_FRAMINGS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number])
+    return tuple(FRAMINGS[number] for number in sorted(counts, key=lambda key: (-counts[key], key)) if counts[number])
