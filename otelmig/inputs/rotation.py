@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.files import InputFile
 
-__all__ = ["distinctly_named", "rotations"]
+__all__ = ["distinctly_named", "log_of", "rotations"]
 
 _COMPRESSED: Final = re.compile(r"\.(?:gz|xz|zst|bz2)$")
 _NUMBERED: Final = re.compile(r"^(?P<base>.{1,512})\.(?P<number>\d{1,4})$")
@@ -37,6 +37,11 @@ def _base_name(name: str) -> tuple[str, tuple[int, str]]:
     if (dated := _DATED.match(plain)) is not None:
         return dated["base"], (0, re.sub(r"\D", "", dated["date"]))
     return plain, (2, "")
+
+
+def log_of(name: str) -> str:
+    """Return the name of the log that ``name`` is a rotation of, or may be: ``ch.log`` of ``ch.log.1``."""
+    return _base_name(name)[0]
 
 
 def rotations(files: Iterable[InputFile]) -> Iterable[tuple[str, Sequence[InputFile], list[str]]]:

@@ -1,0 +1,120 @@
+"""The files of one name, and what waits for lines that come before it."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from otelmig.dataclass import dataclass
+from otelmig.inputs.rebuilding.choice import best_file
+from otelmig.inputs.rebuilding.known_lines import Known, digest_of
+from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile, adjoins
+from otelmig.inputs.rebuilding.succession import Succession
+from otelmig.inputs.rebuilding.waiting import WaitingRun, WaitingRuns, is_next
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from otelmig.inputs.rebuilding.counts import Counts
+    from otelmig.inputs.record import FileKey, LogRecord
+
+__all__ = ["NamedFiles"]
+
+
+@dataclass(eq=False, slots=True)
+class NamedFiles:
+    """The files that had one name, or that of a rotation, and the records that wait under it."""
+
+    counts: Counts
+    touched: Callable[[RebuiltFile], None]
+    """Is told of each file whose state changed."""
+    next_generation: Callable[[], int]
+    keys: list[FileKey] = field(default_factory=list)
+    """The names."""
+    files: list[RebuiltFile] = field(default_factory=list)
+    """The first of them keeps what waits."""
+    waiting: WaitingRuns = field(default_factory=WaitingRuns)
+
+    def is_waiting(self, file: RebuiltFile) -> bool:
+        """Return whether something waits that may belong to ``file``."""
+        return any(best_file(self.files, run.first) is file for run in self.waiting)
+
+    def open(self, record: LogRecord) -> RebuiltFile:
+        """Return a new file, which ``record`` is of."""
+        file = next((each for each in self.files if each.tail is None and each.file == record.file), None)
+        if file is None:
+            file = RebuiltFile(
+                file=record.file,
+                generation=self.next_generation(),
+                epoch=record.epoch,
+                host=record.host,
+                paths={record.file.path},
+                waits=self.is_waiting,
+            )
+            self.files.append(file)
+        self.touched(file)
+        return file
+
+    def release(self, run: WaitingRun) -> None:
+        """Let ``run`` wait no more."""
+        self.waiting.remove(run)
+        self.counts.held -= len(run.records)
+        self.touch_first()
+
+    def touch_first(self) -> None:
+        """Say that what waits has changed; the first file keeps it, even one of which no line is known."""
+        if not self.files:
+            run = next(iter(self.waiting))
+            self.open(run.first)
+        self.touched(self.files[0])
+
+    def line(self, file: RebuiltFile, record: LogRecord, digest: str, *, is_sequel: bool = False) -> Placed:
+        """Return ``record`` as a line of ``file``; if it is a sequel, what lies before it was left out."""
+        self.touched(file)
+        file.paths.add(record.file.path)
+        file.host = file.host or record.host
+        lost = file.lost
+        kind, missing = file.succession(record)
+        if kind is Succession.NONE and file.tail is not None:
+            placed = file.add_late(record, digest)
+        else:
+            if is_sequel and kind is Succession.LATER and missing:
+                file.is_filtered = True
+            placed = file.add(record, digest, 0 if file.is_filtered else missing)
+        self.counts.lost += file.lost - lost
+        return placed
+
+    def added(self, file: RebuiltFile, records: Iterable[LogRecord], *, is_filtered: bool) -> list[Placed]:
+        """Return ``records``, which follow each other, as lines of ``file``, those that are none of it already."""
+        placed: list[Placed] = []
+        file.is_filtered = file.is_filtered or is_filtered
+        for record in records:
+            digest = digest_of(record.text)
+            known = file.knows(record, digest)
+            if known is Known.OTHER:
+                self.counts.conflicts += 1
+                file = self.open(record)
+            if known in (Known.SAME, Known.PAST):
+                self.counts.copies += 1
+            else:
+                placed.append(self.line(file, record, digest))
+        return placed
+
+    def fitting(self, file: RebuiltFile) -> WaitingRun | None:
+        """Return what waits and goes on from a line of ``file``, or ends where one begins."""
+        for stretch in file.known.stretches:
+            last = stretch.last
+            for run in self.waiting.near(last.offset, last.end):
+                if is_next(last, run.first, file.line_end) and self.is_missing(file, run.first):
+                    return run
+            for run in self.waiting.before(stretch.begin):
+                if adjoins(run.tail, stretch) and self.is_missing(file, run.first):
+                    return run
+        if file.is_filtered:
+            return next((run for run in self.waiting if best_file([file], run.first) is file), None)
+        return None
+
+    @staticmethod
+    def is_missing(file: RebuiltFile, record: LogRecord) -> bool:
+        """Return whether nothing is known of the place of ``record`` in ``file``."""
+        return file.knows(record, digest_of(record.text)) is Known.UNKNOWN

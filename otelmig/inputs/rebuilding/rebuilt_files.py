@@ -1,0 +1,225 @@
+"""Records of all files of all senders -> the lines of each file in order, numbered."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import field
+from heapq import heappop, heappush
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from otelmig.dataclass import dataclass
+from otelmig.inputs.rebuilding.counts import Counts
+from otelmig.inputs.rebuilding.generations import Generations
+from otelmig.inputs.rebuilding.saved_file import loaded, saved
+from otelmig.inputs.rebuilding.waiting import WaitingRuns
+from otelmig.inputs.rotation import log_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile
+    from otelmig.inputs.record import FileKey, LogRecord
+
+__all__ = ["RebuiltFiles"]
+
+_MOST_HELD: Final = 100_000
+"""At most this many records wait at a time, unless the caller says otherwise."""
+_MOST_FILES: Final = 100_000
+"""At most this many files are wanted at a time, unless the caller says otherwise."""
+
+
+class _Name(NamedTuple):
+    """What files are told from each other by, but for their generation."""
+
+    host: str
+    log: str
+    """The path, as it is when the file was not rotated yet."""
+    epoch: str
+
+
+@dataclass(eq=False, slots=True)
+class RebuiltFiles:
+    """The files that senders tell of, rebuilt as records come in.
+
+    Times (``now_s``) are seconds on a clock of the caller's that never goes back; no other clock is read. What is given
+    out is given out once; the order of its lines is that of ``Placed.position``.
+    """
+
+    patience_s: float = 60.0
+    """How long it is waited for records that are missing."""
+    most_held: int = _MOST_HELD
+    """At most this many records wait; then those that waited longest are given out."""
+    most_files: int = _MOST_FILES
+    """How many files are wanted at most: see :meth:`surplus`."""
+    counts: Counts = field(default_factory=Counts)
+    _names: dict[_Name, Generations] = field(default_factory=dict)
+    _by_file: dict[tuple[FileKey, str], Generations] = field(default_factory=dict)
+    _opened: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """The number of the generation that was opened last, by host and log."""
+    _dirty: dict[RebuiltFile, None] = field(default_factory=dict)
+    _due: list[tuple[float, int, Generations]] = field(default_factory=list)
+    """A heap of the times at which something that waits, or waited once, is or was due."""
+    _pushed: int = 0
+    _files: dict[RebuiltFile, Generations] = field(default_factory=dict)
+    """Every file with those of its name, the one from which nothing came for the longest time first."""
+    _now_s: float = 0.0
+
+    @property
+    def copies(self) -> int:
+        """How many records were copies of others."""
+        return self.counts.copies
+
+    @property
+    def held(self) -> int:
+        """How many records wait for what comes before them."""
+        return self.counts.held
+
+    @property
+    def lost(self) -> int:
+        """How many lines are known to be missing, in all files."""
+        return self.counts.lost
+
+    @property
+    def conflicts(self) -> int:
+        """How often another line came in for a place of which one was known, and no file began."""
+        return self.counts.conflicts
+
+    @property
+    def files(self) -> Sequence[RebuiltFile]:
+        """Every file, those first from which nothing came for the longest time."""
+        return list(self._files)
+
+    def take(self, record: LogRecord, now_s: float) -> Sequence[Placed]:
+        """Return the lines that are in order with ``record``; none for a copy, or for one that waits for others."""
+        names = self._by_file.get((record.file, record.epoch))
+        if names is None:
+            names = self._generations(record.file, record.epoch)
+        self._now_s = now_s
+        held = self.counts.held
+        placed = names.take(record, now_s + self.patience_s)
+        if self.counts.held > held:
+            self._push(now_s + self.patience_s, names)
+            if self.counts.held > self.most_held:
+                return [*placed, *self._given_up()]
+        return placed
+
+    def overdue(self, now_s: float) -> Sequence[Placed]:
+        """Return the lines behind what was waited for long enough; they say how many are missing before them."""
+        self._now_s = now_s
+        placed: list[Placed] = []
+        while self._due and self._due[0][0] <= now_s:
+            *_, names = heappop(self._due)
+            for run in names.waiting:
+                if run.due_s is None:
+                    run.due_s = now_s + self.patience_s
+                    self._push(run.due_s, names)
+            placed += names.overdue(now_s)
+        return placed
+
+    def next_due_s(self) -> float | None:
+        """Return when :meth:`overdue` is worth calling; None if nothing waits."""
+        while self._due and not self._due[0][2].waiting:
+            heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def dirty(self) -> Sequence[RebuiltFile]:
+        """Return the files whose state changed since the last call."""
+        files = list(self._dirty)
+        self._dirty.clear()
+        return files
+
+    def save(self, file: RebuiltFile) -> bytes:
+        """Return the state of ``file``; of the files of one name, the first one's holds what waits."""
+        names = self._files[file]
+        runs = names.waiting if names.files[0] is file else ()
+        return saved(file, runs, [run for run in names.copied.runs if run.original is file])
+
+    def load(self, document: bytes) -> RebuiltFile:
+        """Return a file as it was when it was saved; what waited is waited for anew.
+
+        Raises:
+            ValueError: in one line, why it cannot be read.
+        """
+        file, runs, copied = loaded(document)
+        names = self._by_file.get((file.file, file.epoch)) or self._generations(file.file, file.epoch)
+        file.waits = names.is_waiting
+        names.files.append(file)
+        names.files.sort(key=lambda each: each.generation)
+        names.copied.runs += copied
+        for run in runs:
+            names.waiting.insert(run)
+            self.counts.held += len(run.records)
+        if runs:
+            self._push(-math.inf, names)
+        self.counts.lost += file.lost
+        self._files[file] = names
+        name = file.file.host, log_of(file.file.path)
+        self._opened[name] = max(self._opened[name], file.generation)
+        return file
+
+    def surplus(self) -> Sequence[RebuiltFile]:
+        """Return the files that are more than ``most_files``, those first from which nothing came for the longest time.
+
+        They are kept until they are forgotten.
+        """
+        return list(islice(self._files, max(len(self._files) - self.most_files, 0)))
+
+    def forget(self, file: RebuiltFile) -> None:
+        """Forget ``file``, and what waits under its name if it was the last one of that: this is lost."""
+        names = self._files.pop(file)
+        self._dirty.pop(file, None)
+        is_first = names.files[0] is file
+        names.files.remove(file)
+        names.copied.runs = [run for run in names.copied.runs if run.original is not file]
+        if names.files:
+            if is_first and names.waiting:
+                self._touched(names.files[0])
+            return
+        waiting = sum(len(run.records) for run in names.waiting)
+        self.counts.held -= waiting
+        self.counts.lost += waiting
+        names.waiting = WaitingRuns()
+        for key in names.keys:
+            del self._by_file[key, file.epoch]
+        del self._names[_Name(file.file.host, log_of(file.file.path), file.epoch)]
+
+    def _generations(self, file: FileKey, epoch: str) -> Generations:
+        log = log_of(file.path)
+        name = _Name(file.host, log, epoch)
+        names = self._names.get(name)
+        if names is None:
+            names = Generations(self.counts, self._touched, lambda: self._next(file.host, log))
+            self._names[name] = names
+        names.keys.append(file)
+        self._by_file[file, epoch] = names
+        return names
+
+    def _next(self, host: str, log: str) -> int:
+        self._opened[host, log] += 1
+        return self._opened[host, log]
+
+    def _touched(self, file: RebuiltFile) -> None:
+        names = self._files.pop(file, None)
+        if names is None:
+            names = self._by_file[file.file, file.epoch]
+        self._files[file] = names
+        file.taken_s = self._now_s
+        self._dirty[file] = None
+
+    def _push(self, due_s: float, names: Generations) -> None:
+        heappush(self._due, (due_s, self._pushed, names))
+        self._pushed += 1
+
+    def _given_up(self) -> list[Placed]:
+        """Return the lines that waited longest: too many wait."""
+        placed: list[Placed] = []
+        while self.counts.held > self.most_held and self._due:
+            *_, names = self._due[0]
+            runs = [run for run in names.waiting if run.due_s is not None]
+            if runs:
+                placed += names.give_up(min(runs, key=lambda run: run.due_s or 0.0))
+            else:
+                heappop(self._due)
+        return placed

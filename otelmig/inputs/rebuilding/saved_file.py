@@ -1,0 +1,113 @@
+"""A rebuilt file as bytes, so that a process that is started again goes on where the last one was."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otelmig.inputs.line import Host
+from otelmig.inputs.rebuilding.copied_lines import CopiedRun
+from otelmig.inputs.rebuilding.known_lines import KnownLines, Stretch
+from otelmig.inputs.rebuilding.rebuilt_file import RebuiltFile
+from otelmig.inputs.rebuilding.succession import Mark
+from otelmig.inputs.rebuilding.waiting import WaitingRun
+from otelmig.inputs.record import FileKey, LogRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["LoadedFile", "loaded", "saved"]
+
+_FORMAT: Final = 1
+"""The version of the format; a reader knows it and none other."""
+
+
+class LoadedFile(NamedTuple):
+    """What was saved of a file."""
+
+    file: RebuiltFile
+    runs: list[WaitingRun]
+    """What waits under its name, if this file keeps that."""
+    copied: list[CopiedRun]
+    """Copies of its lines that may be something else."""
+
+
+def saved(file: RebuiltFile, runs: Iterable[WaitingRun], copied: Iterable[CopiedRun]) -> bytes:
+    """Return a file with what waits under its name and copies of its lines, as JSON."""
+    known = file.known
+    document = {
+        "format": _FORMAT,
+        "file": file.file,
+        "generation": file.generation,
+        "epoch": file.epoch,
+        "host": _host(file.host),
+        "is_filtered": file.is_filtered,
+        "paths": sorted(file.paths),
+        "tail": file.tail,
+        "line_end": file.line_end,
+        "lost": file.lost,
+        "stretches": [(each.begin, each.number, each.last, each.lost) for each in known.stretches],
+        "first": [(offset, *read) for offset, read in known.first.items()],
+        "recent": [list(known.recent), "".join(known.recent.values())],
+        "recent_from": known.recent_from,
+        "runs": [([_record(each) for each in run.records], run.is_filtered) for run in runs],
+        "copied": [([_record(each) for each in run.records], run.tail) for run in copied],
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def loaded(document: bytes) -> LoadedFile:
+    """Return what :func:`saved` wrote; it is not known until when what waits is waited for.
+
+    Raises:
+        ValueError: in one line, why it cannot be read.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(document)
+        if fields["format"] != _FORMAT:
+            raise ValueError(f"a file saved in format {fields['format']}, of which this release knows {_FORMAT} only")
+        return _loaded(fields)
+    except (KeyError, TypeError, IndexError, RecursionError) as error:
+        raise ValueError("a saved file is damaged") from error
+
+
+def _loaded(fields: dict[str, Any]) -> LoadedFile:
+    offsets, digests = fields["recent"]
+    size = len(digests) // len(offsets) if offsets else 0
+    known = KnownLines(
+        stretches=[Stretch(begin, number, Mark(*last), lost) for begin, number, last, lost in fields["stretches"]],
+        first={offset: (digest, read_ns) for offset, digest, read_ns in fields["first"]},
+        recent={offset: digests[at * size : (at + 1) * size] for at, offset in enumerate(offsets)},
+        recent_from=fields["recent_from"],
+    )
+    file = RebuiltFile(
+        file=FileKey(*fields["file"]),
+        generation=fields["generation"],
+        epoch=fields["epoch"],
+        host=_loaded_host(fields["host"]),
+        is_filtered=fields["is_filtered"],
+        known=known,
+        paths=set(fields["paths"]),
+        tail=None if fields["tail"] is None else Mark(*fields["tail"]),
+        line_end=fields["line_end"],
+        lost=fields["lost"],
+    )
+    runs = [WaitingRun(_loaded_records(records), None, filtered) for records, filtered in fields["runs"]]
+    copied = [CopiedRun(file, _loaded_records(records), Mark(*tail)) for records, tail in fields["copied"]]
+    return LoadedFile(file, runs, copied)
+
+
+def _host(host: Host | None) -> tuple[str | None, str | None] | None:
+    return None if host is None else (host.name, host.id)
+
+
+def _loaded_host(fields: list[str | None] | None) -> Host | None:
+    return None if fields is None else Host(name=fields[0], id=fields[1])
+
+
+def _record(record: LogRecord) -> tuple[object, ...]:
+    return record._replace(host=None), _host(record.host)
+
+
+def _loaded_records(records: Iterable[tuple[list[Any], list[str | None] | None]]) -> list[LogRecord]:
+    return [LogRecord(*fields)._replace(file=FileKey(*fields[1]), host=_loaded_host(host)) for fields, host in records]

@@ -1,0 +1,141 @@
+"""Records that wait for what comes before them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort_right
+from dataclasses import field
+from typing import TYPE_CHECKING, Final
+
+from otelmig.dataclass import dataclass
+from otelmig.inputs.rebuilding.succession import Mark, Succession, is_earlier, mark_of, succession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otelmig.inputs.record import LogRecord
+
+__all__ = ["WaitingRun", "WaitingRuns", "goes_on", "is_next"]
+
+_NEAR: Final = 1 << 12
+"""Bytes within which the next line of a file begins, unless thousands of empty lines come before it."""
+_FEW: Final = 4
+"""So many runs before a record are asked whether it follows them: files of one name are written one after the other."""
+
+
+@dataclass(eq=False, slots=True)
+class WaitingRun:
+    """Records that follow each other, and of which the first does not follow anything that is known."""
+
+    records: list[LogRecord]
+    due_s: float | None
+    """When it was waited for long enough; None if nobody asked for the time since it was loaded."""
+    is_filtered: bool = False
+    """Whether its sender left something out between two of them."""
+
+    @property
+    def first(self) -> LogRecord:
+        """The first of them."""
+        return self.records[0]
+
+    @property
+    def offset(self) -> int:
+        """Where the first of them stood."""
+        return self.first.offset or 0
+
+    @property
+    def tail(self) -> Mark:
+        """The place of the last of them; its line is not known."""
+        last = self.records[-1]
+        return mark_of(last, last.offset or 0, 0)
+
+    def holds(self, record: LogRecord) -> bool:
+        """Return whether ``record`` is one of them, sent again: the same text at the same place, read at one time."""
+        at = bisect_left(self.records, record.offset or 0, key=lambda each: each.offset or 0)
+        if at == len(self.records):
+            return False
+        there = self.records[at]
+        return (there.offset, there.text, there.received_ns) == (record.offset, record.text, record.received_ns)
+
+    def join(self, other: WaitingRun) -> None:
+        """Add the records of ``other``, which come after these."""
+        self.records += other.records
+        known = [due_s for due_s in (self.due_s, other.due_s) if due_s is not None]
+        self.due_s = min(known, default=None)
+        self.is_filtered = self.is_filtered or other.is_filtered
+
+
+@dataclass(eq=False, slots=True)
+class WaitingRuns:
+    """What waits under one name."""
+
+    runs: list[WaitingRun] = field(default_factory=list)
+    """In the order of their offsets."""
+
+    def __bool__(self) -> bool:
+        return bool(self.runs)
+
+    def __iter__(self) -> Iterator[WaitingRun]:
+        return iter(self.runs)
+
+    def add(self, record: LogRecord, due_s: float) -> WaitingRun | None:
+        """Let ``record`` wait; return the run that it is part of now. None if it waits already."""
+        offset = record.offset or 0
+        at = bisect_right(self.runs, offset, key=_offset)
+        nearest = self.runs[max(at - _FEW, 0) : at]
+        if any(run.holds(record) for run in nearest):
+            return None
+        for before in reversed(nearest):
+            if is_next(before.tail, record):
+                return self.extend(before, record)
+        run = WaitingRun([record], due_s)
+        self._join_next(run)
+        self.insert(run)
+        return run
+
+    def insert(self, run: WaitingRun) -> None:
+        """Let a whole run wait."""
+        insort_right(self.runs, run, key=_offset)
+
+    def extend(self, run: WaitingRun, record: LogRecord) -> WaitingRun:
+        """Let ``record`` wait as the last of ``run``; return it."""
+        if succession(run.tail, record, None)[0] is not Succession.NEXT:
+            run.is_filtered = True
+        run.records.append(record)
+        self._join_next(run)
+        return run
+
+    def remove(self, run: WaitingRun) -> None:
+        """Let ``run`` wait no more."""
+        self.runs.remove(run)
+
+    def near(self, offset: int, end: int) -> list[WaitingRun]:
+        """Return the runs that begin behind ``offset`` and not far behind ``end``."""
+        return self.runs[
+            bisect_right(self.runs, offset, key=_offset) : bisect_left(self.runs, end + _NEAR, key=_offset)
+        ]
+
+    def before(self, begin: int) -> list[WaitingRun]:
+        """Return the last runs that begin before ``begin``."""
+        at = bisect_left(self.runs, begin, key=_offset)
+        return self.runs[max(at - _FEW, 0) : at]
+
+    def _join_next(self, run: WaitingRun) -> None:
+        tail = run.tail
+        after = next((each for each in self.near(tail.offset, tail.end) if is_next(tail, each.first)), None)
+        if after is not None:
+            self.runs.remove(after)
+            run.join(after)
+
+
+def is_next(before: Mark, record: LogRecord, line_end: int | None = None) -> bool:
+    """Return whether ``record`` follows ``before``, by its place, its number and when it was read."""
+    return goes_on(before, record, line_end) and not is_earlier(record, before)
+
+
+def goes_on(before: Mark, record: LogRecord, line_end: int | None = None) -> bool:
+    """Return whether ``record`` follows ``before``, by its place and its number."""
+    return succession(before, record, line_end)[0] is Succession.NEXT
+
+
+def _offset(run: WaitingRun) -> int:
+    return run.offset

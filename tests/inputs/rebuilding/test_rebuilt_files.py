@@ -1,0 +1,119 @@
+"""Records in any order, with copies and holes, become the lines of their files, in order and numbered."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from feeding import RECORDINGS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sent_files import SentFile, in_one_batch, recording_requests, scattered
+from trace_invariants import CORPUS
+
+from otelmig.inputs.rebuilding import RebuiltFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sent_files import Request
+
+    from otelmig.inputs.rebuilding import Placed
+
+_HOSTS = {"source": "host-a", "destination": "host-b"}
+
+
+def restarted(files: RebuiltFiles, saved: dict[str, bytes]) -> RebuiltFiles:
+    """What a process that was started again has: the files that were saved when they had changed."""
+    for file in files.dirty():
+        saved[file.key] = files.save(file)
+    again = RebuiltFiles(patience_s=files.patience_s)
+    for document in saved.values():
+        again.load(document)
+    return again
+
+
+def rebuilt(requests: Iterable[Request], restarts: Iterable[bool] = ()) -> dict[str, list[Placed]]:
+    """The lines of each file, in their order, after everything was waited for; some requests are behind a restart."""
+    files = RebuiltFiles()
+    saved: dict[str, bytes] = {}
+    placed: list[Placed] = []
+    restart = iter(restarts)
+    for request in requests:
+        for record in request:
+            placed += files.take(record, 0.0)
+        if next(restart, False):
+            files = restarted(files, saved)
+    placed += files.overdue(0.0)
+    placed += files.overdue(math.inf)
+    assert files.held == 0
+    by_file: dict[str, list[Placed]] = {}
+    for each in placed:
+        by_file.setdefault(each.file.key, []).append(each)
+    return {key: sorted(lines, key=lambda line: line.position) for key, lines in by_file.items()}
+
+
+def told(lines: Sequence[Placed]) -> list[tuple[int, str]]:
+    """The lines with their numbers."""
+    return [(line.line, line.record.text) for line in lines]
+
+
+def written(file: SentFile) -> list[tuple[int, str]]:
+    """The lines of a file that are not empty, with their numbers, as an editor shows them."""
+    texts = file.data.decode("utf-8", "replace").split("\n")[:-1]
+    return [(number, text.removesuffix("\r")) for number, text in enumerate(texts, 1) if text.removesuffix("\r")]
+
+
+_TEXTS = st.text(st.sampled_from("ab é\ufffd\t0"), max_size=9)
+
+
+@st.composite
+def _files(draw: st.DrawFn) -> SentFile:
+    end = draw(st.sampled_from([b"\n", b"\r\n"]))
+    lines = [text.encode() for text in draw(st.lists(_TEXTS, max_size=30))]
+    first = [b"1", b"2"] if end == b"\r\n" else []  # without them, nobody knows yet how long an empty line is
+    return SentFile(data=b"".join(line + end for line in first + lines))
+
+
+@given(_files(), st.integers(0, 1 << 32), st.lists(st.integers(1, 5), min_size=1, max_size=8))
+def test_any_order_gives_the_lines_of_the_file(file: SentFile, seed: int, sizes: list[int]) -> None:
+    """Each line is given out once, under its number, whatever the order of the requests, with copies and restarts."""
+    random = Random(seed)  # noqa: S311 - no secret
+    requests = scattered(file.batches(*sizes), random)
+    lines = rebuilt(requests, [random.random() < 0.3 for _ in requests])
+    assert [told(each) for each in lines.values()] == ([written(file)] if file.records else [])
+    assert not any(line.lost_before for each in lines.values() for line in each)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_recordings_are_rebuilt(name: str) -> None:
+    """The files of a recording are what they were, whatever the order in which their lines come in."""
+    random = Random(name)  # noqa: S311 - no secret
+    requests = scattered(recording_requests(CORPUS / name, _HOSTS, 1, 7, 20), random)
+    lines = rebuilt(requests, [random.random() < 0.1 for _ in requests])
+    by_path = {key.split("\n")[1]: told(each) for key, each in lines.items()}
+    files = {
+        f"/logs/{path.name}": written(SentFile(data=path.read_bytes()))
+        for path in (CORPUS / name).iterdir()
+        if path.name.split(".")[0] in _HOSTS
+    }
+    assert by_path == {path: each for path, each in files.items() if each}
+    assert not any(line.lost_before for each in lines.values() for line in each)
+
+
+@settings(max_examples=300)
+@given(_files(), st.integers(0, 1 << 32), st.sets(st.integers(0, 29)))
+def test_holes_are_counted(file: SentFile, seed: int, missing: set[int]) -> None:
+    """What is missing is said before the line behind it; the rest is in order, under its own numbers."""
+    random = Random(seed)  # noqa: S311 - no secret
+    kept = [record for at, record in enumerate(file.records) if at not in missing]
+    requests = scattered([in_one_batch([record]) for record in kept], random)
+    lines = rebuilt(requests, [random.random() < 0.3 for _ in requests])
+    given_out = [line for each in lines.values() for line in each]
+    assert sorted(line.record.text for line in given_out) == sorted(record.text for record in kept)
+    for each in lines.values():
+        numbers = [line.line for line in each]
+        assert numbers == sorted(numbers)
+        assert [line.record.offset for line in each] == sorted(line.record.offset or 0 for line in each)
