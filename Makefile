@@ -33,9 +33,11 @@ test-lowest: $(VENV)/.test
 test-pythons: $(VENV)/.test
 	$(BIN)/python tools/other_pythons.py $(QUICK)
 
-# against the real Collector, Jaeger, Tempo and Prometheus's engine, built once from the Go module proxy (10 to 30 minutes)
+# against the real Collector, Jaeger, Tempo and Prometheus's engine, built once from the Go module proxy (10 to 30
+# minutes), and Kafka from Maven's
 test-backends: $(VENV)/.test
 	$(BIN)/python tests/backends/build.py
+	PYTHONPATH=tests $(BIN)/python tests/backends/kafka_broker.py
 	$(BIN)/python -m pytest -m backend tests/backends
 
 lint: $(VENV)/.lint

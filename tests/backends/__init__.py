@@ -1,1 +1,1 @@
-"""Tests against the real OpenTelemetry Collector, Jaeger, Tempo and Prometheus's engine."""
+"""Tests against the real OpenTelemetry Collector, Jaeger, Tempo, Kafka and Prometheus's engine."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from backends.kafka_broker import broker
 from backends.server import Server, free_ports
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ TWO_GATEWAYS: Final = {
 """For an agent's file: the edits that make its gateways two."""
 SECOND_GATEWAY: Final = {"24317": "34317", "23133": "33133", "28889": "38889", "otelmig-gateway": "otelmig-gateway-2"}
 """For gateway.yaml: beside the first on the same machine."""
+_ADDRESSES: Final = {"alpha": ",host.ip=10.9.0.1", "beta": ",host.ip=10.9.0.2"}
+"""What the two hosts of the recordings said of themselves; of others their real addresses are detected."""
 _ADDRESS: Final = re.compile(r"127\.0\.0\.1:(\d+)")
 _FOLDER: Final = re.compile(r"(?<=[ \[])/var/")
 GATE: Final = "--feature-gates=stanza.synchronousLogEmitter"
@@ -94,7 +97,7 @@ class BackendStack:
     def host(self, name: str, *overlays: str, service: int = 4319) -> Server:
         """A host whose Collector is up and running with live.yaml, and sends to a port of the shipped files.
 
-        Its logs are in ``/var/log/NAME``, its id and name are ``NAME``.
+        Its logs are in ``/var/log/NAME``, its id and name are ``NAME``; its address is as the recordings have it.
         """
         edits = {
             "/var/log/cloud-hypervisor": f"/var/log/{name}",
@@ -111,8 +114,15 @@ class BackendStack:
             [GATE, *configs, f"--config={_SILENT}"],
             f"http://localhost:{health}",
             name,
-            environ={"OTEL_RESOURCE_ATTRIBUTES": f"host.name={name},host.id={name}"},
+            environ={"OTEL_RESOURCE_ATTRIBUTES": f"host.name={name},host.id={name}{_ADDRESSES.get(name, '')}"},
         )
+
+    def kafka(self, java: Path, classpath: str) -> Server:
+        """A broker that is up and running, on the port that the files have."""
+        server = broker(java, classpath, self._folder / "kafka", self.port(9092), self._spare.pop())
+        self._started.append(server)
+        server.start()
+        return server
 
     def jaeger(self, edits: Mapping[str, str] | None = None) -> Server:
         """A Jaeger that is up and running."""

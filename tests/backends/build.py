@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["NO_GO", "RECIPES", "Recipe", "find_go"]
+__all__ = ["NO_GO", "RECIPES", "Recipe", "cache", "find_go", "locked"]
 
 _HERE: Final = Path(__file__).parent
 _BUILDER: Final = "go.opentelemetry.io/collector/cmd/builder@v0.159.0"
@@ -57,7 +57,7 @@ class Recipe:
 
     def binary(self) -> Path:
         """Where the binary is, or will be once it is built."""
-        return _cache() / f"{self.name}-{self.digest()}" / self.name
+        return cache() / f"{self.name}-{self.digest()}" / self.name
 
     def build(self, go: Path) -> Path:
         """The binary, built unless it is there; of several processes one builds and the others wait.
@@ -68,7 +68,7 @@ class Recipe:
         binary = self.binary()
         folder = binary.parent
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_suffix(".lock")):
+        with locked(folder.with_suffix(".lock")):
             if binary.exists():
                 return binary
             begin = time.monotonic()
@@ -125,14 +125,16 @@ def _run(command: list[str | Path], folder: Path, environ: Mapping[str, str]) ->
     subprocess.run(command, cwd=folder, env=environ, check=True, stdout=sys.stderr)
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Return the folder that keeps what was built or fetched for the tests."""
     chosen = os.environ.get("OTELMIG_BACKENDS")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(chosen) if chosen else home / "otelmig-backends"
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file that one process at a time can hold; the others wait."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

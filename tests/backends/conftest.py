@@ -9,6 +9,7 @@ import pytest
 
 from backends.backend_stack import BackendStack
 from backends.build import NO_GO, RECIPES, find_go
+from backends.kafka_broker import NO_JAVA, find_java, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -27,6 +28,18 @@ def binaries() -> dict[str, Path]:
             pytest.fail(NO_GO)
         pytest.skip(NO_GO)
     return {recipe.name: recipe.build(go) for recipe in RECIPES}
+
+
+@pytest.fixture(scope="session")
+def kafka() -> tuple[Path, str]:
+    """``java`` and the class path of a broker; without Java or Maven there is none: a failure where CI is set."""
+    found = find_java()
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(NO_JAVA)
+        pytest.skip(NO_JAVA)
+    java, maven = found
+    return java, resolved(maven)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +69,12 @@ class Server:
             time.sleep(_STEP_S)
 
     def _healthy(self) -> bool:
+        """Whether it says 200 at its URL; of what speaks no HTTP (``tcp://``), whether it accepts connections."""
+        address = urlsplit(self._health)
         try:
+            if address.scheme == "tcp":
+                socket.create_connection((address.hostname, address.port), timeout=5).close()
+                return True
             with urllib.request.urlopen(self._health, timeout=5) as answer:  # noqa: S310 - a URL of our own
                 return bool(answer.status == 200)
         except OSError:

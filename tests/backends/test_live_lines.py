@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
-from host_clock import HostClock
-from replay import Action, Playback, Player, restarted, rotated, steps_of
+from google.protobuf.json_format import Parse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from replay import Action, Player, restarted, rotated
 from trace_invariants import CORPUS
 
+from backends.live_hosts import HOSTS, RECORDING, await_all, copies, files_of, migration_steps
 from backends.log_receiver import log_receiver
 from backends.retry import eventually
 from backends.sent_lines import lines_of, rests, sent_lines
+from otelmig.otlp.encoding.json_lines import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from conftest import Otelmig
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+    from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
     from replay import Step
 
     from backends.backend_stack import BackendStack
@@ -27,74 +36,40 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.backend
 
-_HOSTS: Final = {"source": "alpha", "destination": "beta"}
-_SPEED: Final = 10.0
-_BEGIN_NS: Final = 1_800_000_000 * 10**9
-_RECORDING: Final = "v53.0-twohosts"
-
-
-def _steps(stack: BackendStack, recording: str = _RECORDING, speed: float = _SPEED) -> list[Step]:
-    """A migration between two hosts whose clocks differ, with pauses in the middle of records."""
-    playback = Playback(
-        begin_ns=_BEGIN_NS,
-        speed=speed,
-        clocks={"destination": HostClock(ahead_ns=1_500_000_000)},
-        names=dict.fromkeys(_HOSTS, "vm"),
-        torn_every=7,
-        torn_ns=40_000_000,
-    )
-    folders = {role: stack.folder(f"/var/log/{host}") for role, host in _HOSTS.items()}
-    return steps_of(CORPUS / recording, folders, playback)
-
-
-def _files(stack: BackendStack) -> dict[tuple[str, str], bytes]:
-    """What the hosts have, by host and path."""
-    return {
-        (host, str(path)): path.read_bytes()
-        for host in _HOSTS.values()
-        for path in stack.folder(f"/var/log/{host}").iterdir()
-    }
-
-
-def _await_all(receiver: LogReceiver, files: dict[tuple[str, str], bytes]) -> None:
-    """Wait for every line of ``files``; check that each stands where it did, and nothing but line ends is missing."""
-    count = sum(len(lines_of(content)) for content in files.values())
-    eventually(
-        lambda: len({(line.host, line.path, line.offset) for line in sent_lines(receiver.received)}), count.__le__
-    )
-    lines = list(sent_lines(receiver.received))
-    assert {(line.host, line.path) for line in lines} == set(files)
-    for (host, path), content in files.items():
-        rest, _ = rests(content, [line for line in lines if (line.host, line.path) == (host, path)])
-        assert not rest.strip(b"\r\n"), path
-
-
-def _copies(receiver: LogReceiver) -> int:
-    """How many records came more than once."""
-    lines = list(sent_lines(receiver.received))
-    return len(lines) - len({(line.host, line.path, line.offset) for line in lines})
-
 
 def test_every_line_arrives_once(stack: BackendStack) -> None:
     """Records in many writes, CRLF, empty lines, event streams: all bytes but the line ends, from both hosts, once."""
     with log_receiver(stack.port(4319)) as receiver:
-        for host in _HOSTS.values():
+        for host in HOSTS.values():
             stack.host(host)
-        Player().play(_steps(stack))
-        files = _files(stack)
+        Player().play(migration_steps(stack))
+        files = files_of(stack)
         assert len(files) == 4
-        _await_all(receiver, files)
-        assert _copies(receiver) == 0
+        await_all(receiver, files)
+        assert copies(receiver) == 0
         numbers = {(line.path, line.offset): line.number for line in sent_lines(receiver.received)}
         for (_, path), content in files.items():
             for offset, number in ((o, n) for (p, o), n in numbers.items() if p == path):
                 assert content[:offset].count(b"\n") == number - 1
-        resources = [{each.key: each.value for each in one.resource.attributes} for one in receiver.received]
-    assert {resource["host.name"].string_value for resource in resources} == set(_HOSTS.values())
+        resources = [_resource(one) for one in receiver.received]
+    assert {resource["host.name"].string_value for resource in resources} == set(HOSTS.values())
     for resource in resources:
         assert resource["service.namespace"].string_value == "vm-migration"
-        assert resource["host.ip"].array_value.values
         assert set(resource) == {"host.id", "host.ip", "host.name", "service.name", "service.namespace"}
+
+
+def _resource(logs: ResourceLogs) -> dict[str, AnyValue]:
+    return {each.key: each.value for each in logs.resource.attributes}
+
+
+def test_a_host_says_its_addresses(stack: BackendStack) -> None:
+    """By default all that the machine has: a source's destination URL is held against them."""
+    with log_receiver(stack.port(4319)) as receiver:
+        stack.host("gamma")
+        (stack.folder("/var/log/gamma") / "vm.log").write_text("a line\n")
+        resource = _resource(eventually(lambda: receiver.received, bool)[0])
+    assert resource["host.ip"].array_value.values
+    assert resource["host.name"].string_value == "gamma"
 
 
 def test_a_gateway_between_the_hosts_and_the_service(stack: BackendStack) -> None:
@@ -102,27 +77,89 @@ def test_a_gateway_between_the_hosts_and_the_service(stack: BackendStack) -> Non
     with log_receiver(stack.port(4319)) as receiver:
         receiver.status = 503
         stack.collector(stack.place("live_gateway.yaml"), health=23143)
-        for host in _HOSTS.values():
+        for host in HOSTS.values():
             stack.host(host, service=4329)
-        Player().play(_steps(stack))
+        Player().play(migration_steps(stack))
         assert eventually(lambda: receiver.refused, bool)
         assert not receiver.received
         receiver.status = 200
-        _await_all(receiver, _files(stack))
+        await_all(receiver, files_of(stack))
+
+
+def test_a_gateway_makes_few_requests_of_many(stack: BackendStack) -> None:
+    """It answers a host when the service has answered; what comes in meanwhile is one request."""
+    requests = 40
+    with log_receiver(stack.port(4319)) as receiver:
+        stack.collector(stack.place("live_gateway.yaml"), health=23143)
+        url = f"{stack.url(4329)}/v1/logs"
+        bodies = [json_text(_request(f"line {number}")) for number in range(requests)]
+        with ThreadPoolExecutor(requests) as pool:
+            answers = list(pool.map(lambda body: _post(url, body), bodies))
+        assert answers == [200] * requests
+        records = [record for one in receiver.received for scope in one.scope_logs for record in scope.log_records]
+        assert sorted(record.body.string_value for record in records) == sorted(f"line {n}" for n in range(requests))
+        assert len(receiver.requests) <= requests // 4
+        receiver.status = 503
+        assert _post(url, bodies[0]) == 503
+
+
+def test_a_file_instead_of_a_service(stack: BackendStack, otelmig: Otelmig) -> None:
+    """What the hosts send is in a file that `otelmig trace` reads: the migration is in it."""
+    file = stack.folder("/var/lib/otelcol-otelmig-live") / "lines.jsonl"
+    file.parent.mkdir(parents=True)
+    stack.collector(stack.place("live_gateway.yaml"), stack.place("live_file.yaml"), health=23143)
+    for host in HOSTS.values():
+        stack.host(host, service=4329)
+    Player().play(migration_steps(stack))
+    copy = _Copy(file)
+    await_all(copy, files_of(stack))
+    done = otelmig("trace", "--json", file)
+    assert done.returncode == 0, done.stderr
+    (migration,) = json.loads(done.stdout)["migrations"]
+    assert (migration["result"], migration["pairing_basis"], migration["clock"]["status"]) == (
+        *("success", "endpoint", "bounded"),
+    )
+
+
+class _Copy:
+    """What is in a file of the file exporter."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def received(self) -> list[ResourceLogs]:
+        lines = self._path.read_text().splitlines(keepends=True) if self._path.exists() else []
+        requests = (Parse(line, ExportLogsServiceRequest()) for line in lines if line.endswith("\n"))
+        return [each for request in requests for each in request.resource_logs]
+
+
+def _request(text: str) -> object:
+    record = {"body": {"stringValue": text}}
+    return {"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": [record]}]}]}
+
+
+def _post(url: str, body: bytes) -> int:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - a URL of our own
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - the same
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_a_killed_collector_loses_nothing(stack: BackendStack) -> None:
     """Killed again and again while lines are written: each of them arrives, some of them twice."""
     with log_receiver(stack.port(4319)) as receiver:
-        servers = [stack.host(host) for host in _HOSTS.values()]
+        servers = [stack.host(host) for host in HOSTS.values()]
         with ThreadPoolExecutor() as pool:
-            played = pool.submit(Player().play, _steps(stack, speed=4))
+            played = pool.submit(Player().play, migration_steps(stack, speed=4))
             while not played.done():
                 for server in servers:
                     server.stop(signal.SIGKILL)
                     server.start()
             played.result()
-        _await_all(receiver, _files(stack))
+        await_all(receiver, files_of(stack))
 
 
 @pytest.mark.parametrize("status", [0, 503])
@@ -137,12 +174,12 @@ def test_a_service_that_comes_and_goes_loses_nothing(status: int, stack: Backend
         receiver.status = 200
 
     with log_receiver(stack.port(4319)) as receiver:
-        for host in _HOSTS.values():
+        for host in HOSTS.values():
             stack.host(host)
-        Player().play(disturbed(_steps(stack)))
-        _await_all(receiver, _files(stack))
+        Player().play(disturbed(migration_steps(stack)))
+        await_all(receiver, files_of(stack))
         assert receiver.refused
-        assert (_copies(receiver) > 0) == (status == 0)
+        assert (copies(receiver) > 0) == (status == 0)
 
 
 def test_a_log_that_is_renamed_in_mid_record(stack: BackendStack) -> None:
@@ -169,7 +206,7 @@ def test_a_log_that_is_copied_and_truncated_in_mid_record(stack: BackendStack) -
     old = log.with_name("vm.log.1")
     with log_receiver(stack.port(4319)) as receiver:
         stack.host("alpha")
-        whole = (CORPUS / _RECORDING / "source.log").read_bytes()
+        whole = (CORPUS / RECORDING / "source.log").read_bytes()
         Player().play(_awaited(receiver, rotated(_of_one_host(stack), log, 60, old, copy=True)))
         wanted = {line.split(b" -- ", 1)[1] for line in lines_of(whole)}
         bodies = eventually(
@@ -209,7 +246,7 @@ def test_a_fifo_in_the_include_stops_everything(stack: BackendStack) -> None:
     folder = stack.folder("/var/log/alpha")
     folder.mkdir(parents=True)
     os.mkfifo(folder / "vm.events.json")
-    (folder / "vm.log").write_bytes((CORPUS / _RECORDING / "source.log").read_bytes())
+    (folder / "vm.log").write_bytes((CORPUS / RECORDING / "source.log").read_bytes())
     with log_receiver(stack.port(4319)) as receiver:
         server = stack.host("alpha")
         eventually(lambda: receiver.received, bool, patience_s=4)
@@ -219,9 +256,9 @@ def test_a_fifo_in_the_include_stops_everything(stack: BackendStack) -> None:
         server.stop(signal.SIGKILL)
 
 
-def _of_one_host(stack: BackendStack, recording: str = _RECORDING) -> list[Step]:
+def _of_one_host(stack: BackendStack, recording: str = RECORDING) -> list[Step]:
     folder = stack.folder("/var/log/alpha")
-    return [step for step in _steps(stack, recording) if step.path.parent == folder]
+    return [step for step in migration_steps(stack, recording) if step.path.parent == folder]
 
 
 def _awaited(receiver: LogReceiver, steps: Sequence[Step]) -> Iterator[Step]:
