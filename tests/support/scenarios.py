@@ -1249,7 +1249,7 @@ def _guest_crashes_later() -> Scenario:
     destination.at(at + 44, "vmm", "INFO", "vmm/src/lib.rs:2080", "VM exit event")
     destination.at(at + 46, "vmm", "INFO", "virtio-devices/src/device.rs:335", "Resuming virtio-block")
     destination.event(at + 60, "vmm", "shutdown")
-    return _told(migration, replace(_SUCCESS, guest_running=False))
+    return _told(migration, replace(_SUCCESS, guest_location="none", guest_running=False))
 
 
 def _disk_full() -> Scenario:
@@ -1350,6 +1350,7 @@ def _drain_fails() -> Scenario:
         _POSTCOPY,
         result="failure",
         error_type="postcopy_failed",
+        guest_location="both",
         spans=_POSTCOPY.spans - {"cleanup"},
         absent=_COPIED,
         erroring=frozenset({"migration", "postcopy", "prefault"}),

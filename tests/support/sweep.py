@@ -1,20 +1,9 @@
 """The sweep: recordings that lost or damaged something, held against the whole of them.
 
 What is proved of a migration must stay true when a line is lost, and what is said may become less, but not other:
-``python tests/support/sweep.py [--modes drop,swap] [--jobs N] [RECORDING ...]`` tries every place of every recording
-whose whole logs give one trace, prints what came out false, and exits with 1 if anything did.
-
-=========  ==================================================================
-drop       one line is missing
-swap       one line changes places with the next
-half       one line ends in its middle
-dup        one line comes twice
-blank      one line is followed by an empty one
-events     one event is missing from an event stream, the logs whole
-cut        one log ends after a line
-rotated    one log begins after a line
-loss       a share of all lines of all logs is missing, by chance
-=========  ==================================================================
+``python tests/support/sweep.py [--modes drop,swap] [--jobs N] [RECORDING ...]`` tries every accident that befalls
+every recording and scenario (see ``accidents``) whose whole logs give one trace, prints what came out false, and exits
+with 1 if anything did.
 """
 
 from __future__ import annotations
@@ -33,22 +22,16 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from accidents import CORPUS, ENDING, MODES, Damage, damaged, damages, files_of, logs_of, made_up, role_of
+
 import otelmig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["MODES", "Damage", "Outcome", "Story", "damages", "faults", "recordings", "sample", "tried"]
+__all__ = ["Outcome", "Story", "faults", "recordings", "sample", "tried"]
 
-CORPUS: Final = Path(__file__).parents[1] / "corpus"
-MODES: Final = ("drop", "swap", "half", "dup", "blank", "events", "cut", "rotated", "loss")
-SHARES: Final = (0.02, 0.05, 0.1, 0.2, 0.3)
-"""Which share of the lines is lost in the mode ``loss``."""
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where it is, files cost nothing; names below it are made up anew
-_EACH_SHARE: Final = 8
-"""How often each share is lost from a recording, each time by another chance."""
-_OF_OTHER_THINGS: Final = (b"function = 0x", b"virtio_", b"Guest MMIO write")
-"""Lines that are about no migration, thousands of them."""
 _TIGHTER_S: Final = 1e-6
 """By so much a bound may differ by rounding."""
 _NAMES_A_LOST_LINE: Final = ("missing", "lost line", "out of order")
@@ -57,23 +40,6 @@ _EXCHANGE: Final = {
     "destination": (b"Booting VM from config", b"event = restored"),
 }
 """What shows, in the middle of a migration, that a log belongs to it; a destination is named by the state it read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """One accident that befell one recording."""
-
-    recording: str
-    mode: str
-    file: str = ""
-    """Which file it befell; all logs, in the mode ``loss``."""
-    at: int = 0
-    """The index of the line or the event; in the mode ``loss``, the seed."""
-    share: float = 0
-
-    def __str__(self) -> str:
-        where = f"{self.share:.0%} seed {self.at}" if self.mode == "loss" else f"{self.file}:{self.at + 1}"
-        return f"{self.mode} {self.recording}/{where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +67,6 @@ class Outcome:
     """How much wider the offset's interval is than that of the whole recording; None without one of the two."""
 
 
-@cache
-def _files(recording: str) -> Mapping[str, bytes]:
-    folder = CORPUS / recording
-    paths = (path for path in sorted(folder.iterdir()) if path.name.endswith((".log", ".events.json")))
-    return {path.name: path.read_bytes() for path in paths}
-
-
-def _logs(recording: str) -> dict[str, bytes]:
-    return {name: data for name, data in _files(recording).items() if name.endswith(".log")}
-
-
-@cache
-def _lines(recording: str, file: str) -> list[bytes]:
-    data = _files(recording)[file]
-    return _events(data) if file.endswith(".json") else data.splitlines(keepends=True)
-
-
-def _events(data: bytes) -> list[bytes]:
-    return [part + b"\n\n" for part in data.split(b"\n\n") if part.strip()]
-
-
 def _read(files: Mapping[str, bytes], recording: str) -> list[Story] | str:
     """What the tool says of ``files``; the exception, if it says nothing."""
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
@@ -129,8 +74,9 @@ def _read(files: Mapping[str, bytes], recording: str) -> list[Story] | str:
         for name, data in files.items():
             path = Path(folder) / name
             path.write_bytes(data)
-            times = (CORPUS / recording / name).stat()
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            if (original := CORPUS / recording / name).is_file():
+                times = original.stat()
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
             paths.append(path)
         try:
             return [_story(trace) for trace in otelmig.trace_migrations(paths)]
@@ -151,96 +97,47 @@ def _story(trace: otelmig.Trace) -> Story:
 @cache
 def _whole(recording: str, *, events: bool) -> Story | None:
     """The one trace of the whole recording; None if there is another number of them."""
-    stories = _read(_files(recording) if events else _logs(recording), recording)
+    stories = _read(files_of(recording) if events else logs_of(recording), recording)
     return stories[0] if len(stories) == 1 and not isinstance(stories, str) else None
 
 
 def recordings() -> list[str]:
     """The recordings whose whole logs give one trace."""
     folders = sorted(folder.name for folder in CORPUS.iterdir() if (folder / "source.log").is_file())
-    return [name for name in folders if _whole(name, events=False) is not None]
-
-
-def damages(recording: str, mode: str) -> Iterator[Damage]:
-    """Every accident of one mode."""
-    if mode == "loss":
-        for share in SHARES:
-            for seed in range(_EACH_SHARE):
-                yield Damage(recording=recording, mode=mode, at=seed, share=share)
-        return
-    for file in _files(recording):
-        if (mode == "events") != file.endswith(".json"):
-            continue
-        lines = _lines(recording, file)
-        for at, line in enumerate(lines):
-            last = at + 1 == len(lines)
-            if not any(word in line for word in _OF_OTHER_THINGS) and not (last and mode in ("swap", "cut", "rotated")):
-                yield Damage(recording=recording, mode=mode, file=file, at=at)
-
-
-def _damaged(damage: Damage) -> dict[str, bytes]:
-    """The files of a recording after the accident."""
-    if damage.mode == "loss":
-        chance = random.Random(f"{damage}")  # noqa: S311 - the same lines on every run
-        return {
-            name: b"".join(line for line in _lines(damage.recording, name) if chance.random() >= damage.share)
-            for name in _logs(damage.recording)
-        }
-    files = dict(_files(damage.recording)) if damage.mode == "events" else _logs(damage.recording)
-    lines, at = _lines(damage.recording, damage.file), damage.at
-    before, line, after = lines[:at], lines[at], lines[at + 1 :]
-    match damage.mode:
-        case "drop" | "events":
-            kept = [*before, *after]
-        case "swap":
-            kept = [*before, after[0], line, *after[1:]]
-        case "half":
-            kept = [*before, line[: len(line) // 2] + b"\r\n", *after]
-        case "dup":
-            kept = [*before, line, line, *after]
-        case "blank":
-            kept = [*before, line, b"\r\n", *after]
-        case "cut":
-            kept = [*before, line]
-        case _:
-            kept = after
-    files[damage.file] = b"".join(kept)
-    return files
+    return [name for name in [*folders, *made_up()] if _whole(name, events=False) is not None]
 
 
 def tried(damage: Damage) -> Outcome:
     """Try one accident."""
-    whole = _whole(damage.recording, events=damage.mode == "events")
+    whole = _whole(damage.recording, events=damage.mode.startswith("events"))
     if whole is None:
         raise ValueError(f"{damage.recording} is not one migration")
-    files = _damaged(damage)
+    offset = whole.interval("otelmig.clock.offset")
+    files = damaged(damage, 0 if offset is None else sum(offset) / 2)
     stories = _read(files, damage.recording)
     if isinstance(stories, str):
         return Outcome(damage=damage, faults=(f"exception {stories}",), growth=None)
     if len(stories) != 1:
-        split = (f"{len(stories)} traces",) if _is_named(damage, files) else ()
+        nothing = not stories and b"igrat" not in b"".join(files.values())
+        split = (f"{len(stories)} traces",) if _is_named(damage, files) and not nothing else ()
         return Outcome(damage=damage, faults=split, growth=None)
     return Outcome(
         damage=damage,
         faults=tuple(faults(stories[0], whole, damage.mode)),
-        growth=_growth(stories[0].interval("otelmig.clock.offset"), whole.interval("otelmig.clock.offset")),
+        growth=_growth(stories[0].interval("otelmig.clock.offset"), offset),
     )
 
 
 def _is_named(damage: Damage, files: Mapping[str, bytes]) -> bool:
     """Whether what is left of both logs says that they belong together: a log without all of that fits anybody."""
-    if damage.mode not in ("cut", "rotated", "loss"):
+    if damage.mode not in ENDING:
         return True
-    return all(any(word in _of_migration(data) for word in _EXCHANGE[_role(name)]) for name, data in files.items())
+    return all(any(word in _of_migration(data) for word in _EXCHANGE[role_of(name)]) for name, data in files.items())
 
 
 def _of_migration(data: bytes) -> bytes:
     """What was written since a source was asked to send; before that it may have booted the VM."""
     return data[max(data.find(b"VmSendMigration"), 0) :]
-
-
-def _role(name: str) -> str:
-    return "source" if name.startswith("source") else "destination"
 
 
 def faults(got: Story, whole: Story, mode: str) -> Iterator[str]:
@@ -258,8 +155,9 @@ def faults(got: Story, whole: Story, mode: str) -> Iterator[str]:
     for name in ("result", "guest.location"):
         now, was = (story.root.get(f"vm.migration.{name}") for story in (got, whole))
         less = now in ("unknown", None) or (was, now) == ("timeout", "failure")
-        alone = was == "unknown" and mode in ("cut", "rotated", "loss")  # the other side's word is left
-        if now != was and not less and not alone:
+        alone = was == "unknown" and mode in ENDING  # the other side's word is left
+        half = was == "both" and mode in ENDING  # one of the logs does not come to where it says so
+        if now != was and not less and not alone and not half:
             yield f"{name} {was} -> {now}"
     if mode in ("dup", "blank") and got.spans != whole.spans:
         yield "other spans"

@@ -30,8 +30,10 @@ from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
     PREFAULT_ENDED,
     RECEIVE_ENDED,
     RECEIVED,
+    TAKEN_BACK,
 )
 from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines, dirty_rounds_of
+from otelmig.hypervisors.cloud_hypervisor.events import FIRST_AFTER_HEAD
 from otelmig.hypervisors.cloud_hypervisor.facts.side import side_of
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.facts import ErrorType
@@ -155,7 +157,7 @@ class Attempt:
         return not self.by_kind.keys().isdisjoint(kinds)
 
     def _takes_apart(self, seen: Observation) -> bool:
-        """Return whether a line that neither begins an attempt nor goes on with it belongs to this one."""
+        """Return whether a line beside an attempt belongs to this one."""
         if seen.kind is Kind.API_REQUEST:
             self.closed = self.closed or self.ended or self.role is Role.DESTINATION
             if self.shut_down is None and seen.word("call") in _SHUTTING_DOWN:
@@ -189,7 +191,7 @@ class Attempt:
                 return kind in AFTER_RECEIVE or (kind in BEFORE_FATE and Kind.VM_RESUMED not in self.by_kind)
             return not self.ended or kind in AFTER_RECEIVE
         if self._has(COMPLETED):
-            return kind in AFTER_COMPLETION
+            return kind in AFTER_COMPLETION or (kind in TAKEN_BACK and self._has(FAILED))
         if self._has(FAILED):
             if self.closed or Kind.RESUMED_AFTER_FAILURE in self.by_kind:
                 return kind in FAILED
@@ -203,15 +205,19 @@ class Attempt:
         *,
         releases: Releases,
         final: bool,
+        after_head: bool = False,
         corrected: Callable[[Observation], Observation] | None = None,
     ) -> Side:
         """Return what is known of the attempt by now, as a side of ``vmm``, which may be any of ``releases``.
 
+        ``after_head`` says that it may also be of a later version.
+
         ``corrected`` reads the observations once more, with what only the rest of the log has told.
         """
         if corrected is not None:
-            return self._corrected(corrected).side(vmm, releases=releases, final=final)
+            return self._corrected(corrected).side(vmm, releases=releases, final=final, after_head=after_head)
         mode = self._mode()
+        starting = any(FIRST_AFTER_HEAD in seen.text for seen in self._of(Kind.SEND_ANNOUNCED, Kind.ACCEPTED))
         lines = AttemptLines(
             role=self.role,
             observations=tuple(self.observations),
@@ -221,6 +227,7 @@ class Attempt:
             paused_before=self.paused_before or self._found_paused(),
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
             releases=releases,
+            may_be_after_head=after_head and not starting,
             shut_down=self.shut_down,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
@@ -259,17 +266,19 @@ class Attempt:
         if Command.ABANDON in commands or self._has(NOT_RECEIVED):
             return Result.FAILURE
         if self._has(RECEIVED) or (Command.COMPLETE in commands and Kind.DEVICE_RESUMING in self.by_kind):
-            return Result.SUCCESS
+            return Result.UNKNOWN if self._pages_lacking() else Result.SUCCESS
         if Command.COMPLETE in commands or self._has((Kind.VM_RESUMING, Kind.DEVICE_RESUMING)):
             return Result.UNKNOWN  # it was about to run the guest, and may have done so
         return Result.FAILURE if self._has((_CALL_FAILED, *_ENDS_PROCESS)) else Result.UNKNOWN
 
-    def _ended_by_fate(self) -> bool:
-        """Return whether a source that has no other end ended with its guest.
+    def _pages_lacking(self) -> bool:
+        """Return whether a destination gave up fetching pages, and not because it was told to end."""
+        lost = min((seen.stamp.ns for seen in self._of(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED)), default=None)
+        told = self.shut_down
+        return lost is not None and self._mode() is Mode.POSTCOPY and (told is None or told.stamp.ns > lost)
 
-        A source whose migration has a thread of its own (v53.0 on) does not survive what its guest does to itself,
-        unless that is put off.
-        """
+    def _ended_by_fate(self) -> bool:
+        """Return whether a source that has no other end ended with its guest: from v53.0 on, unless that is put off."""
         if self._has(COMPLETED):
             return False
         if Kind.PROCESS_FAILED in self.by_kind:

@@ -29,6 +29,7 @@ __all__ = [
     "RECEIVED",
     "RECEIVE_ENDED",
     "ROLES",
+    "TAKEN_BACK",
 ]
 
 BEGINS: Final = {
@@ -72,6 +73,8 @@ AFTER_COMPLETION: Final = FAILED | {
     Kind.POSTCOPY_FINISHED,
     Kind.PROCESS_KILLED,
 }
+TAKEN_BACK: Final = frozenset({Kind.VM_RESUMING, Kind.VM_RESUMED, Kind.RESUMED_AFTER_FAILURE, Kind.RESUME_FAILED})
+"""What a source says that lets its guest run again although it had handed it over; devices it also resumes to end."""
 AFTER_FAILURE: Final = FAILED | {
     Kind.VM_RESUMING,
     Kind.DEVICE_RESUMING,
@@ -115,6 +118,7 @@ BEFORE_FATE: Final = frozenset({Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.FINAL_S
 ENDINGS: Final = FAILED | COMPLETED | RECEIVE_ENDED
 RECEIVED: Final = (Kind.RECEIVE_FINISHED, Kind.VM_RESUMED, Kind.PAUSED_STATE_RECEIVED, Kind.RESUME_TIMED)
 NOT_RECEIVED: Final = (Kind.CPU_INCOMPATIBLE, Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED, Kind.PEER_LOST)
-DRAINED: Final = (Kind.SEND_FINISHED, Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED)
+DRAINED: Final = (Kind.POSTCOPY_DRAINED,)
+"""What says of a postcopy that every page arrived: it is also finished when the destination gave up."""
 POSTCOPY: Final = _PREFAULT | {Kind.POSTCOPY_SERVING, Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED}
-OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_EXITED, Kind.API_REQUEST})
+OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_READY, Kind.PROCESS_EXITED, Kind.API_REQUEST})

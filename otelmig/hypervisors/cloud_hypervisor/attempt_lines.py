@@ -36,6 +36,8 @@ class AttemptLines:
     """The numbered dirty rounds that had something to send (releases until v51)."""
     releases: Releases
     """The releases that print all that the process printed: it is one of them."""
+    may_be_after_head: bool
+    """Whether it may be of a version in which events mean something else than until HEAD, and no line says which."""
     shut_down: Observation | None
     """Where the process of a destination was told to end, or to end its VM."""
     config: Observation | None

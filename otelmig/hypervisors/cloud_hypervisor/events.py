@@ -17,7 +17,7 @@ from otelmig.migration.side import Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EVENTS", "EventForm", "Vocabulary"]
+__all__ = ["EVENTS", "FIRST_AFTER_HEAD", "EventForm", "Vocabulary"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,7 @@ def _event(kind: Kind, releases: Releases = ALL, **rest: Any) -> EventForm:  # n
 
 EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("vmm", "starting"): _event(Kind.PROCESS_STARTED),
+    ("vmm", "started"): _event(Kind.PROCESS_READY, _HEAD, variant=AFTER_HEAD),
     ("vm", "pausing"): _event(Kind.VM_PAUSING),
     ("vm", "paused"): _event(Kind.VM_PAUSED),
     ("vm", "resuming"): _event(Kind.VM_RESUMING),
@@ -83,7 +84,6 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("guest", "panic"): _event(Kind.GUEST_PANICKED),
     ("vm", "rebooting"): _event(Kind.VM_REBOOTING, _V39),
     # what a VM does besides: known, needed by no trace
-    ("vmm", "started"): _event(Kind.IRRELEVANT, _HEAD, variant=AFTER_HEAD),
     ("vmm", "shutdown"): _event(Kind.IRRELEVANT),
     ("vm", "booting"): _event(Kind.IRRELEVANT),
     ("vm", "booted"): _event(Kind.IRRELEVANT),
@@ -102,6 +102,10 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
 """Events by (source, name)."""
 
 
+FIRST_AFTER_HEAD: Final = "-starting"
+"""In the name of an event that makes the next one an acknowledgement."""
+
+
 @dataclass(slots=True)
 class Vocabulary:
     """Which of its two meanings an event has in the process that fires it.
@@ -114,6 +118,6 @@ class Vocabulary:
 
     def kind(self, name: str, form: EventForm) -> Kind:
         """Return what the event ``name`` means here."""
-        if name.endswith("-starting"):
-            self.renamed.add(name.removesuffix("-starting") + "-started")
+        if name.endswith(FIRST_AFTER_HEAD):
+            self.renamed.add(name.removesuffix(FIRST_AFTER_HEAD) + "-started")
         return form.renamed if form.renamed is not None and name in self.renamed else form.kind

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     """What killed the process says so; ``by``."""
     PROCESS_FAILED = auto()
     """The process says why it ends; ``sign``, ``error``."""
+    PROCESS_READY = auto()
+    """The VMM process has started; versions after HEAD say so."""
     IRRELEVANT = auto()
     """Understood, and nothing that a trace is made of."""
     VM_CONFIG = auto()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, OF_MIGRATIONS
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
+from otelmig.hypervisors.cloud_hypervisor.events import FIRST_AFTER_HEAD
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import table_of
 from otelmig.migration.stamp import ClockDomain
@@ -38,9 +39,9 @@ _ONE_STAMP_NS: Final = MILLISECOND_NS
 """What ships a log gives lines this close one stamp, and may give them in any order."""
 _MOST_REPEATED: Final = 1 << 16
 """At most this many lines, and four for each line of the process, are taken again."""
+_MOST_EQUAL: Final = 16
+"""At most this many lines with its stamp a line is tried before."""
 _ANNOUNCED: Final = frozenset({Kind.SEND_ANNOUNCED, Kind.ACCEPTED})
-_FIRST_AFTER_HEAD: Final = "-starting"
-"""In the name of an event that makes the next one an acknowledgement (see ``events.Vocabulary``)."""
 _BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 
 
@@ -94,7 +95,7 @@ class Order:
             and self._shows_setting(seen.stamp, at, releases)
         ):
             at = None
-        if at is not None and seen.kind in _ANNOUNCED and _FIRST_AFTER_HEAD in seen.text:
+        if at is not None and seen.kind in _ANNOUNCED and FIRST_AFTER_HEAD in seen.text:
             self._rename(seen.kind, at)
         if at is None or at == len(self.observations) or self._contradicts(seen, word, at, releases):
             self.observations.append(seen)
@@ -137,6 +138,22 @@ class Order:
             if self.observations[place].kind == kind:
                 self.observations[place] = self.observations[place]._replace(kind=Kind.START_ACKNOWLEDGED)
 
+    def insert_among_equals(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
+        """Add a line that bears the last line's stamp: before lines with that stamp, if that makes more sense."""
+        end = at = len(self.observations)
+        while at and end - at < _MOST_EQUAL and self.observations[at - 1].stamp.ns == seen.stamp.ns:
+            at -= 1
+        places = [end, *range(at, end)]
+        self._repeated += len(places) * end
+        sense = [self._sense_with(seen, word, place, releases) for place in places]
+        place = places[sense.index(max(sense))]
+        self.observations.insert(place, seen)
+        self.words.insert(place, word)
+        if place == end:
+            self.attempts.take(seen, word, releases)
+        else:
+            self._repeat(releases)
+
     def insert_row(self, row: Observation, releases: Releases) -> None:
         """Add a row of a dirty table that comes after a later line: to its table, if that is there."""
         at = self._place(row.stamp)
@@ -150,15 +167,22 @@ class Order:
     def _contradicts(self, seen: Observation, word: LastWord | None, at: int, releases: Releases) -> bool:
         """Return whether the order of the log makes more sense than that of the stamps: then this stamp is wrong."""
         self._repeated += 2 * len(self.observations)
-        by_stamps, as_logged = (
-            _sense(
-                [*self.observations[:place], seen, *self.observations[place:]],
-                [*self.words[:place], word, *self.words[place:]],
-                releases,
-            )
-            for place in (at, len(self.observations))
+        by_stamps = self._sense_with(seen, word, at, releases)
+        return self._sense_with(seen, word, len(self.observations), releases) > by_stamps
+
+    def _sense_with(self, seen: Observation, word: LastWord | None, place: int, releases: Releases) -> tuple[int, int]:
+        """Return how much sense the order makes with a line in that place."""
+        return _sense(
+            [*self.observations[:place], seen, *self.observations[place:]],
+            [*self.words[:place], word, *self.words[place:]],
+            releases,
         )
-        return as_logged > by_stamps
+
+    def is_strange(self, seen: Observation) -> bool:
+        """Return whether a line begins an attempt, and may have been put behind what it begins: they have one stamp."""
+        if seen.kind not in _BEGINS or not self.observations or self._repeated > _MOST_REPEATED:
+            return False
+        return self.observations[-1].stamp.ns == seen.stamp.ns
 
     def _place(self, stamp: Stamp) -> int | None:
         """Return where a line that is stamped so belongs; None if that is too far from the end."""

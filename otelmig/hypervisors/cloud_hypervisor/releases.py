@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
@@ -22,6 +23,7 @@ __all__ = [
     "LastWord",
     "Releases",
     "last_release",
+    "may_be_after_head",
     "releases_of",
     "since",
     "until",
@@ -92,6 +94,25 @@ def since(release: str) -> Releases:
 def until(release: str, *, first: str = RELEASES[0]) -> Releases:
     """Return ``first`` to ``release``."""
     return Releases(first=RELEASES.index(first), last=RELEASES.index(release))
+
+
+def may_be_after_head(releases: Releases, version: str | None) -> bool:
+    """Return whether a process that may be of any of ``releases``, and prints ``version``, may be of a later version.
+
+    A version says so by its number, or by how many commits lie between it and the last release.
+    """
+    if releases.last < ALL.last:
+        return False
+    known = None if version is None else _VERSION.fullmatch(version)
+    if known is None:
+        return True
+    return int(known["major"]) > _LAST_MAJOR or int(known["commits"] or 0) > _COMMITS_TO_HEAD
+
+
+_VERSION: Final = re.compile(r"v(?P<major>\d{1,4})\.\d{1,4}(?:\.\d{1,4})?(?:-(?P<commits>\d{1,6})-g[0-9a-f]{4,40})?")
+_LAST_MAJOR: Final = 53
+_COMMITS_TO_HEAD: Final = 246
+"""How many commits HEAD is ahead of v53.0."""
 
 
 def releases_of(dialect: str) -> Releases:

@@ -66,8 +66,13 @@ class AlignedSides:
         if self.source is None or self.source.result is not Result.UNKNOWN:
             return None
         last = self.timeline.at(Role.SOURCE, self.source.last)
-        lost = self.on_destination(self.received.peer_gone)
+        lost = self.on_destination(self._saw_source_go)
         return last if lost is None else lost.not_before(last)
+
+    @property
+    def _saw_source_go(self) -> Instant | None:
+        """When the destination saw the source go; None for one that says that it finished."""
+        return self.received.peer_gone if self.sent.finished is None else None
 
     def lost(self, side: Side) -> str | None:
         """Return how ``side``, whose log stops without a word, is known to be gone; None if nothing says so.
@@ -75,7 +80,7 @@ class AlignedSides:
         What killed it says so, or its peer, which saw the connection end.
         """
         if side.role is Role.SOURCE:
-            peer, killed, seen = Role.DESTINATION, self.sent.killed, self.received.peer_gone is not None
+            peer, killed, seen = Role.DESTINATION, self.sent.killed, self._saw_source_go is not None
         else:
             peer, killed, failure = Role.SOURCE, self.received.killed, self.sent.failure
             seen = failure is not None and failure.error_type is ErrorType.SOCKET_ERROR

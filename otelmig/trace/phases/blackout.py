@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
-from otelmig.migration.side import Result, Role
+from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.drafting.aligned_sides import seconds
 from otelmig.trace.drafting.span_draft import SpanDraft
@@ -61,7 +61,7 @@ def blackout_of(aligned: AlignedSides, proof: ClockProof | None) -> Blackout | N
     if source is None or stop is None:
         return None
     run, placement = aligned.received.run, aligned.timeline.placement
-    if source.sent.handed_over is None and (source.result is not Result.UNKNOWN or run is None):
+    if source.sent.handed_over is None and run is None:
         return _rolled_back(aligned, source, stop)
     if run is None or proof is None or placement is None or placement.bounds is None:
         return None
@@ -119,6 +119,10 @@ def _rolled_back(aligned: AlignedSides, source: Side, stop: Window) -> Blackout 
     if end.ns <= start.ns:
         return None
     shortest = 0 if run.lo_ns is None or stop.hi_ns is None else max(run.lo_ns - stop.hi_ns, 0)
+    if source.mode is Mode.POSTCOPY and (
+        aligned.destination is None or aligned.destination.result is not Result.FAILURE
+    ):
+        shortest = 0  # it may have run on the destination first, until that asked for a page
     if run.hi_ns is None or stop.lo_ns is None:
         return Blackout(start=start, end=end, min_ns=shortest, max_ns=None)
     longest = max(run.hi_ns - stop.lo_ns, 0)

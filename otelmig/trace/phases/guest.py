@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
-from otelmig.migration.facts import Fate
+from otelmig.migration.facts import DestinationFacts, Fate
 from otelmig.migration.side import Result
 from otelmig.trace.attributes import GuestLocation
 
@@ -36,7 +36,8 @@ def guest_after(migration: Migration) -> Guest:
     source, destination = migration.source, migration.destination
     if source is None:
         return _met(_by_destination(migration.reference), migration.reference.received.fate)
-    if source.sent.handed_over is not None:
+    resumed = source.sent.failure is not None and source.sent.resumed is not None
+    if source.sent.handed_over is not None and not resumed:
         fate = None if destination is None else destination.received.fate
         return _met(_handed_over(source, destination, source.sent.handed_over), fate)
     gone = source.result is Result.UNKNOWN or (source.sent.fate is not None and source.sent.fate.vmm_gone)
@@ -46,17 +47,19 @@ def guest_after(migration: Migration) -> Guest:
         guest = _unknown(source, destination)
         return replace(guest, fate=source.sent.fate) if guest.location is GuestLocation.NONE else guest
     guest = _met(_failed(source), source.sent.fate)
-    return guest if destination is None else _taken_over(guest, source, destination)
+    if destination is None and source.sent.handed_over is None:
+        return guest
+    return _taken_over(guest, source, destination)
 
 
-def _taken_over(on_source: Guest, source: Side, destination: Side) -> Guest:
+def _taken_over(on_source: Guest, source: Side, destination: Side | None) -> Guest:
     """Return where the guest is if the source gave up, and the destination may have had it by then."""
-    received = destination.received
-    took_over = received.took_over
+    received = DestinationFacts() if destination is None else destination.received
+    took_over = received.took_over or source.sent.handed_over
     died = received.killed is not None or (received.fate is not None and received.fate.vmm_gone)
     if took_over is None or died:
         return on_source
-    if source.sent.resumed is None and not source.paused_before:
+    if destination is not None and source.sent.resumed is None and not source.paused_before:
         return _met(_by_destination(destination), received.fate) if destination.result is Result.SUCCESS else on_source
     return Guest(
         location=GuestLocation.BOTH,
@@ -119,6 +122,8 @@ def _by_destination(destination: Side) -> Guest:
         return Guest(location=GuestLocation.DESTINATION, running=False, evidence=_lines(received.left_paused))
     if destination.result is Result.SUCCESS:
         return Guest(location=GuestLocation.DESTINATION, running=True, evidence=_lines(received.runs))
+    if destination.result is Result.UNKNOWN and received.took_over is not None:  # but its memory may be elsewhere
+        return Guest(location=GuestLocation.DESTINATION, running=None, evidence=_lines(received.took_over))
     return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=_lines(destination.last))
 
 

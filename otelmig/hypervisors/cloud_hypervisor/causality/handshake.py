@@ -128,7 +128,8 @@ def main_connect(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | N
         handshake = (_first_cpuid(source), source.first(Kind.PROTOCOL_AGREED))
         if has_one_connection(source) or any(source.precedes(connect, each) for each in handshake):
             return (Endpoint.of(connect),)
-    return (_endpoint(source.first(Kind.SEND_ANNOUNCED, Kind.SEND_STARTED)),)
+    announced = None if source.may_be_after_head else source.first(Kind.SEND_ANNOUNCED)
+    return (_endpoint(announced or source.first(Kind.SEND_STARTED)),)
 
 
 def first_tls(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:

@@ -102,19 +102,22 @@ def _numbered(source: AttemptLines) -> dict[int, Observation]:
 def _written_after(source: AttemptLines, after: Mapping[int, Observation]) -> dict[int, Observation | None]:
     """Return, for each pass with a line of its own, the last line that lies before it was written.
 
-    All numbered lines and dirty tables before that line were printed before the pass was written.
+    All numbered lines and dirty tables before that line were printed before the pass was written. Those with its own
+    stamp may have been printed after it, and so may be of the next pass: they have not been told apart by what reads
+    or ships lines.
     """
     before: dict[int, Observation | None] = {}
     own = {id(seen): number for number, seen in after.items()}
-    last = None
+    last = earlier = None
     for seen in source.observations:
-        if seen.kind in _NUMBERED:
-            number = own.get(id(seen))
-            if number is not None:
-                before[number] = last
-            last = seen
-        elif seen.kind is Kind.DIRTY_TABLE:
-            last = seen
+        if seen.kind not in _NUMBERED and seen.kind is not Kind.DIRTY_TABLE:
+            continue
+        if last is not None and last.stamp.ns < seen.stamp.ns:
+            earlier = last
+        number = own.get(id(seen))
+        if number is not None:
+            before[number] = earlier
+        last = seen
     return before
 
 

@@ -104,7 +104,10 @@ def _before(attempt: AttemptLines, sign: Observation | None) -> Observation | No
 
 
 def _stop(attempt: AttemptLines) -> Window | None:
-    """Return where the vCPUs stopped: after ``pausing``, before the first device is paused, or the guest said to be."""
+    """Return where the vCPUs stopped: after ``pausing``, before the first device is paused, or the guest said to be.
+
+    Who says so twice (the fork does, before the event and in it) had not stopped them when it said so last.
+    """
     pausing = attempt.first(Kind.VM_PAUSING)
     if pausing is None:
         return None
@@ -112,7 +115,12 @@ def _stop(attempt: AttemptLines) -> Window | None:
     stopped = [seen for seen in later if seen.stamp.ns >= pausing.stamp.ns]
     if not stopped:
         return None
-    return Window(first=pausing.instant, last=min(stopped, key=lambda seen: seen.stamp.hi_ns).instant)
+    last = min(stopped, key=lambda seen: seen.stamp.hi_ns)
+    first = max(
+        (seen for seen in attempt.all(Kind.VM_PAUSING) if seen.stamp.ns <= last.stamp.ns),
+        key=lambda seen: seen.stamp.lo_ns,
+    )
+    return Window(first=first.instant, last=last.instant)
 
 
 def snapshot(attempt: AttemptLines) -> Snapshot:

@@ -9,6 +9,7 @@ from otelmig.hypervisors.cloud_hypervisor.facts.instant import killer
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.facts import Fate, GuestFate
 from otelmig.migration.side import Result, Role
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
@@ -33,6 +34,16 @@ _OVERRULED: Final = {
     Fate.KILLED: frozenset({Fate.PANICKED, Fate.RESET}),
 }
 """What each fate puts an end to: a guest that panicked may be reset, and then runs (a failing vCPU is no fate then)."""
+_KILLS: Final = frozenset({Kind.PROCESS_FAILED, Kind.PROCESS_KILLED})
+_ENDS_PROCESS: Final[dict[Fate, frozenset[Kind]]] = {
+    Fate.PANICKED: _KILLS | {Kind.VCPU_FAILED},
+    Fate.RESET: _KILLS,
+    Fate.SHUT_DOWN: _KILLS,
+    Fate.KILLED: _KILLS | {Kind.VCPU_FAILED},
+}
+"""What ends the process of a guest that has met a fate: a vCPU that fails does, unless it fails in a reset."""
+_PROCESS_ENDS: Final = "VmmShutdown"
+_SOON_NS: Final = SECOND_NS
 _SIGNS: Final = FATES | {Kind.PROCESS_KILLED}
 
 
@@ -54,7 +65,8 @@ def fate(attempt: AttemptLines) -> GuestFate | None:
             latest, deciding = following, seen
     if attempt.role is Role.DESTINATION and latest is Fate.KILLED and attempt.result is not Result.SUCCESS:
         return None  # it died while it resumed the guest, and may not have run it
-    gone = any(seen.kind in (Kind.PROCESS_FAILED, Kind.PROCESS_KILLED) for seen in signs)
+    gone = any(seen.kind in _ENDS_PROCESS[latest] for seen in signs)
+    gone = gone or (latest is Fate.PANICKED and _ends_soon(attempt, deciding))
     if ended_by_fate(attempt) and latest is Fate.RESET:
         latest, gone = Fate.KILLED, True
     texts = dict.fromkeys(fate_text(seen) for seen in (signs[0], deciding))
@@ -66,6 +78,14 @@ def fate(attempt: AttemptLines) -> GuestFate | None:
         timed=signs[0].kind is not Kind.PROCESS_KILLED,
         vmm_gone=gone,
     )
+
+
+def _ends_soon(attempt: AttemptLines, sign: Observation) -> bool:
+    """Return whether the process ended within moments of a sign, too soon for an operator."""
+    told = attempt.shut_down
+    if told is None or told.word("call") != _PROCESS_ENDS:
+        return False
+    return 0 <= told.stamp.ns - sign.stamp.ns <= _SOON_NS
 
 
 def ended_by_fate(attempt: AttemptLines) -> bool:

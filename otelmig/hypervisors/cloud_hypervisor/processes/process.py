@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempts import attempts_in
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.releases import may_be_after_head
 from otelmig.hypervisors.hypervisor import EndedProcess
 from otelmig.migration.vmm import fingerprint
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from otelmig.migration.vmm import Vmm
 
 __all__ = ["Process"]
+
+_AT_START: Final = 8
+"""What a process says of its start stands among so many lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +84,13 @@ class Process:
     def side(self, attempt: Attempt, *, final: bool) -> Side:
         """Return one of its attempts as a side."""
         corrected = self.log.corrected if self.log is not None and not self.is_joined else None
-        return attempt.side(self.vmm, releases=self.releases, final=final, corrected=corrected)
+        return attempt.side(
+            self.vmm, releases=self.releases, final=final, after_head=self._may_be_after_head(), corrected=corrected
+        )
+
+    def _may_be_after_head(self) -> bool:
+        """Return whether it may be of a later version than the last release: one says twice that it starts."""
+        if not may_be_after_head(self.releases, self.vmm.version):
+            return False
+        begun = {seen.kind for seen in islice(self.observations, _AT_START)}
+        return Kind.PROCESS_STARTED not in begun or Kind.PROCESS_READY in begun

@@ -36,7 +36,7 @@ _MOST_APART: Final = 64
 """At most so many places further in its list than a line is in its own, counted from either end, its event stands."""
 OF_EVENTS: Final = frozenset(
     kind for form in EVENTS.values() for kind in (form.kind, form.renamed) if kind is not None
-) - {Kind.PROCESS_STARTED, Kind.IRRELEVANT}
+) - {Kind.PROCESS_STARTED, Kind.PROCESS_READY, Kind.IRRELEVANT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS
 from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
@@ -46,6 +47,9 @@ _REMEMBERED: Final = 64
 """Lines among which a copy of a line is looked for: some collectors deliver a line again."""
 _EXACT_NS: Final = 10_000
 """Only stamps that are at least so exact tell a copy from another line of the same text."""
+_MOST_REPEATED: Final = 16
+"""At most so many lines of a process may be delivered again together with the one that says that it started."""
+_BEGIN: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 _MOST_BEFORE_START: Final = 4
 """At most this many lines stand before one that says that their process started."""
 _NOBODY: Final = ()
@@ -61,6 +65,8 @@ class _OneProcess:
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     starts: set[str | None] = field(default_factory=set)
     """The events, and None for the line with the version, that said that it started."""
+    copying: bool = False
+    """Whether the last line had been read before."""
 
     def add(self, seen: Observation, word: LastWord | None, *, late: bool) -> None:
         """Add a row of a table, or what comes while one is open, or a line that is stamped before another."""
@@ -76,6 +82,21 @@ class _OneProcess:
                 process.order.insert(seen, word, process.releases)
             else:
                 process.add(seen, word)
+
+    def is_copy(self, record: Record, meaning: Meaning) -> bool:
+        """Return whether a line that is stamped no later than the last one was read before: collectors repeat some.
+
+        Of lines with one coarse stamp and one text, two may be there: not of those that begin something, nor where
+        they are stamped before others, or follow a copy.
+        """
+        stamp = record.stamp
+        if record.text not in self.recent:
+            self.copying = False
+        elif meaning.kind is _STARTED:
+            self.copying = len(self.process.observations) <= _MOST_REPEATED
+        elif stamp.error_ns <= _EXACT_NS or meaning.kind in _BEGIN or stamp.ns < self.process.last_ns:
+            self.copying = True
+        return self.copying
 
     def is_own_start(self, stamp: Stamp, meaning: Meaning) -> bool:
         """Return whether a line that says that a process started says it of this one, and merely stands too late."""
@@ -99,19 +120,25 @@ class LogWriters:
     stream: Stream
     tracks: list[_OneProcess] = field(default_factory=list)
     current: _OneProcess | None = None
+    exited: _OneProcess | None = None
+    """The last process that said that it exited."""
     begun: int = 0
     """How many processes began."""
 
     def take(self, line: Line, record: Record, meaning: Meaning, reader: RecordReader) -> Sequence[LogProcess]:
         """Add one record; return the processes that are over."""
         stamp = record.stamp
+        current = self.current or self.exited
+        if current is not None and stamp.ns <= current.process.last_ns and current.is_copy(record, meaning):
+            return _NOBODY
         track, over = self._track(stamp, meaning)
         process = track.process
         late = stamp.ns < process.last_ns
         if stamp.ns > process.last_ns:
             process.last_ns = stamp.ns
+            track.copying = False
             track.process.order.in_order()
-        elif stamp.error_ns <= _EXACT_NS and record.text in track.recent:
+        elif track is not current and track.is_copy(record, meaning):
             return over
         track.recent.append(record.text)
         process.narrow(meaning, record)
@@ -129,6 +156,8 @@ class LogWriters:
             process.begun = True
         if late or kind is _TABLE or track.tables.open:
             track.add(seen, meaning.last_word, late=late)
+        elif kind in _BEGIN and not process.incomplete and process.order.is_strange(seen):
+            process.order.insert_among_equals(seen, meaning.last_word, process.releases)
         else:  # as `add` does; this is the place that every line comes by
             process.observations.append(seen)
             process.words.append(meaning.last_word)
@@ -136,7 +165,7 @@ class LogWriters:
         if kind is _EXITED:
             over = (*over, _finished(track))
             self.tracks = [each for each in self.tracks if each is not track]
-            self.current = None
+            self.current, self.exited = None, track
         return over
 
     def killed(self, line: Line, report: CrashReport) -> LogProcess | None:
