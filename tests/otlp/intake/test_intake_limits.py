@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import resource
 import socket
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 import tracemalloc
 import zlib
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import pytest
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # generated code has no types
@@ -24,6 +26,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BODY = request([file_record("a", 0, 1)]).SerializeToString()
 GZIP = PROTOBUF_HEADERS | {"Content-Encoding": "gzip"}
@@ -175,10 +180,11 @@ def test_slow_bodies(*, chunked: bool) -> None:
 
 def test_silence_between_requests_is_no_slowness() -> None:
     """A Collector keeps its connection for as long as it has nothing to send."""
-    with intake(limits=Limits(head_s=0.1, body_s=0.1)) as server, WireClient(server.address) as client:
-        for _ in range(3):
+    with intake(limits=Limits(head_s=0.5, body_s=0.5)) as server, WireClient(server.address) as client:
+        for _ in range(2):
             assert client.post(BODY).status == 200
-            time.sleep(0.4)
+            time.sleep(1.0)
+        assert client.post(BODY).status == 200
 
 
 def test_a_body_may_take_longer_the_more_of_it_comes() -> None:
@@ -209,15 +215,25 @@ def test_an_answer_that_nobody_takes() -> None:
             assert client.post(BODY).status == 200
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """The process may open as many files as the test needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4_096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
 def test_a_thousand_connections() -> None:
     """A thousand senders are served at once; those beyond are told to come again, and are served when others go."""
     inbox = Inbox()
-    with intake(inbox, limits=Limits(connections=700)) as server:
-        clients = [WireClient(server.address) for _ in range(700)]
+    with intake(inbox, limits=Limits(connections=1_000)) as server:
+        clients = [WireClient(server.address) for _ in range(1_000)]
         for client in clients:
             client.send(post(BODY))
         assert {client.answer().status for client in clients} == {200}
-        assert server.connections == 700
+        assert server.connections == 1_000
         with WireClient(server.address) as late:
             answer = late.post(BODY)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -229,13 +245,13 @@ def test_a_thousand_connections() -> None:
             client.send(post(BODY))
         assert {client.answer().status for client in clients[1:]} == {200}
         clients[0].socket.close()
-        while server.connections >= 700:
+        while server.connections >= 1_000:
             time.sleep(0.02)
         with WireClient(server.address) as late:
             assert late.post(BODY).status == 200
         for client in clients[1:]:
             client.socket.close()
-    assert len(inbox.requests) == 700 + 699 + 1
+    assert len(inbox.requests) == 1_000 + 999 + 1
 
 
 def test_refusals_are_counted_within_bounds() -> None:
