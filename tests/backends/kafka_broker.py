@@ -57,7 +57,16 @@ def resolved(maven: Path) -> str:
     with locked(path.with_suffix(".lock")):
         if path.exists() and all(Path(archive).exists() for archive in path.read_text().split(os.pathsep)):
             return path.read_text()
-        command = [maven, "-q", "-B", "--strict-checksums", "-f", _POM, _RESOLVE, f"-Dmdep.outputFile={path}"]
+        command: list[str | Path] = [
+            maven,
+            "-q",
+            "-B",
+            "--strict-checksums",
+            "-f",
+            _POM,
+            _RESOLVE,
+            f"-Dmdep.outputFile={path}",
+        ]
         subprocess.run(command, check=True, stdout=sys.stderr)
     return path.read_text()
 
