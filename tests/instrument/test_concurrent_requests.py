@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry import context, trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, InMemoryLogRecordExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from telemetry import Telemetry
 
 from otelmig import announcement as names
@@ -17,7 +22,12 @@ from otelmig.announcement import ClientMetric, ClientResult
 from otelmig.instrument import migration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from opentelemetry.sdk._logs import ReadableLogRecord
+    from opentelemetry.sdk._logs.export import LogRecordExportResult
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExportResult
 
 _MANY = 100
 
@@ -153,3 +163,34 @@ def test_a_retry_is_another_attempt() -> None:
     first, second, outer = telemetry.spans
     assert first.parent == second.parent == outer.get_span_context()
     assert len({data.log_record.span_id for data in telemetry.records}) == 2
+
+
+def test_a_receiver_that_does_not_answer_holds_nobody_up() -> None:
+    """While both exporters wait for a receiver, a hundred migrations begin and return; all of it is sent later."""
+    answered = threading.Event()
+
+    class SlowSpans(InMemorySpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            answered.wait()
+            return super().export(spans)
+
+    class SlowRecords(InMemoryLogRecordExporter):
+        def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+            answered.wait()
+            return super().export(batch)
+
+    spans, records = SlowSpans(), SlowRecords()  # type: ignore[no-untyped-call] # the SDK's own
+    tracer_provider, logger_provider = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    tracer_provider.add_span_processor(BatchSpanProcessor(spans, schedule_delay_millis=1))
+    logger_provider.add_log_record_processor(BatchLogRecordProcessor(records, schedule_delay_millis=1))
+    for _ in range(_MANY):
+        with migration(tracer_provider=tracer_provider, logger_provider=logger_provider):
+            pass
+    assert not spans.get_finished_spans()
+    assert not records.get_finished_logs()
+    answered.set()
+    assert tracer_provider.force_flush()
+    assert logger_provider.force_flush()
+    assert (len(spans.get_finished_spans()), len(records.get_finished_logs())) == (_MANY, 2 * _MANY)
+    tracer_provider.shutdown()
+    logger_provider.shutdown()

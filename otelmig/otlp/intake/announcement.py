@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otelmig.announcement import RecordName
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ANNOUNCED", "RETURNED", "Announcement"]
 
-ANNOUNCED: Final = "vm.migration.announced"
-RETURNED: Final = "vm.migration.returned"
+ANNOUNCED: Final = RecordName.ANNOUNCED.value
+RETURNED: Final = RecordName.RETURNED.value
 
 
 class Announcement(NamedTuple):
