@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from otelmig.inputs.rebuilding.succession import Mark
     from otelmig.inputs.record import LogRecord
 
-__all__ = ["CopiedLines", "CopiedRun", "begins"]
+__all__ = ["CopiedLines", "CopiedRun", "adjoins_copy", "begins"]
 
 _MOST_ALIKE: Final = 64
 """Where so many lines are copies, the file is the same."""
@@ -41,6 +41,10 @@ class CopiedRun:
         """Whether they may be the beginning of another file."""
         return bool(self.records) and begins(self.records[0])
 
+    def continues(self, other: CopiedRun) -> bool:
+        """Return whether they go on where ``other`` ends."""
+        return bool(self.records) and adjoins_copy(other.tail, self.records[0], self.original.line_end)
+
 
 @dataclass(eq=False, slots=True)
 class CopiedLines:
@@ -61,7 +65,7 @@ class CopiedLines:
         if any(record in run.records for run in runs):
             return None
         after = before and before.offset
-        fitting = [run for run in runs if goes_on(run.tail, record, original.line_end) or run.tail.offset == after]
+        fitting = [run for run in runs if adjoins_copy(run.tail, record, original.line_end) or run.tail.offset == after]
         if fitting:
             run = max(fitting, key=lambda run: is_next(run.tail, record, original.line_end))
             self._extend(run, [record])
@@ -71,8 +75,7 @@ class CopiedLines:
             run = CopiedRun(original, [record], mark_of(record, offset, 1))
             self.runs.append(run)
             del self.runs[:-_MOST_RUNS]
-        following = [each for each in runs if each.records and goes_on(run.tail, each.records[0], original.line_end)]
-        if following:
+        while following := [each for each in self.runs if each.original is original and each.continues(run)]:
             self.runs.remove(following[0])
             self._extend(run, following[0].records)
         return run
@@ -87,7 +90,7 @@ class CopiedLines:
         for run in self.runs:
             original = run.original
             is_other = run.begins and original.knows(record, digest) is Known.OTHER
-            if is_other and goes_on(run.tail, record, original.line_end):
+            if is_other and adjoins_copy(run.tail, record, original.line_end):
                 return run
         return None
 
@@ -98,6 +101,11 @@ class CopiedLines:
             run.records += records
         if len(run.records) > _MOST_ALIKE or any(record.size > _LONGEST for record in records):
             run.records.clear()
+
+
+def adjoins_copy(before: Mark, record: LogRecord, line_end: int | None = None) -> bool:
+    """Return whether ``record`` follows a copy: of lines that are the same, either number may be the other file's."""
+    return goes_on(before, record, line_end) or goes_on(before._replace(number=None), record, line_end)
 
 
 def begins(record: LogRecord) -> bool:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.choice import best_file, latest_read, was_read_later
-from otelmig.inputs.rebuilding.copied_lines import CopiedLines, begins
+from otelmig.inputs.rebuilding.copied_lines import CopiedLines, adjoins_copy, begins
 from otelmig.inputs.rebuilding.known_lines import Known, digest_of
 from otelmig.inputs.rebuilding.named_files import NamedFiles
 from otelmig.inputs.rebuilding.succession import Succession
-from otelmig.inputs.rebuilding.waiting import WaitingRun, goes_on, is_next
+from otelmig.inputs.rebuilding.waiting import WaitingRun, is_next
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -167,18 +167,20 @@ class Generations(NamedFiles):
         """Count ``record`` as a copy of a line of ``file``; return what turns out to be the lines of another one."""
         self.counts.copies += 1
         run = self.copied.add(file, record, before)
+        placed: Sequence[Placed] = ()
+        if run is not None:
+            self.touched(file)
+            placed = self._told_apart(run)
         self._latest = record, file
-        if run is None:
-            return ()
-        self.touched(file)
-        return self._told_apart(run)
+        return placed
 
     def _told_apart(self, run: CopiedRun) -> list[Placed]:
         """Return the lines of another file that ``run`` is the beginning of, by what waited for it."""
         if not run.begins or not self.waiting:
             return []
-        for after in self.waiting.near(run.tail.offset, run.tail.end):
-            if goes_on(run.tail, after.first) and not self.is_missing(run.original, after.first):
+        for after in self.waiting.until(run.tail.end):
+            record = after.behind(run.tail.offset)
+            if record and adjoins_copy(run.tail, record) and not self.is_missing(run.original, record):
                 self.release(after)
                 due_s = after.due_s or 0.0
                 return [placed for each in after.records for placed in self._routed(each, digest_of(each.text), due_s)]
@@ -190,14 +192,16 @@ class Generations(NamedFiles):
         self.counts.copies -= len(beginning.records)
         file = self.open(beginning.records[0])
         placed = self.added(file, (*beginning.records, record), is_filtered=False)
+        placed += self._drained(file)
         self._latest = record, file
-        return [*placed, *self._drained(file)]
+        return placed
 
     def _put(self, file: RebuiltFile, record: LogRecord, digest: str, *, is_sequel: bool = False) -> Sequence[Placed]:
         """Return ``record`` as a line of ``file``, and those that waited for it."""
         placed = self.line(file, record, digest, is_sequel=is_sequel)
+        drained = self._drained(file) if self.waiting else ()
         self._latest = record, file
-        return (placed, *self._drained(file)) if self.waiting else (placed,)
+        return (placed, *drained)
 
     def _drained(self, file: RebuiltFile) -> list[Placed]:
         """Return the lines that waited for what ``file`` has now."""

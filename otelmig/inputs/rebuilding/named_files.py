@@ -74,13 +74,15 @@ class NamedFiles:
         file.paths.add(record.file.path)
         file.host = file.host or record.host
         lost = file.lost
-        kind, missing = file.succession(record)
-        if kind is Succession.NONE and file.tail is not None:
+        if file.tail is not None and (record.offset or 0) <= file.tail.offset:
             placed = file.add_late(record, digest)
         else:
+            kind, missing = file.succession(record)
+            if kind is Succession.NONE:  # its number belongs to a copy
+                kind, missing = file.succession(record._replace(number=None))
             if is_sequel and kind is Succession.LATER and missing:
                 file.is_filtered = True
-            placed = file.add(record, digest, 0 if file.is_filtered else missing)
+            placed = file.add(record, digest, 0 if file.is_filtered else missing, adjoins=kind is Succession.NEXT)
         self.counts.lost += file.lost - lost
         return placed
 

@@ -108,21 +108,21 @@ class RebuiltFile:
             is_next = is_next or kind is Succession.NEXT
         return Gap(before, after, is_next)
 
-    def add(self, record: LogRecord, digest: str, lost: int) -> Placed:
-        """Return ``record`` as the next line after the last one that was given out, of which ``lost`` are missing."""
+    def add(self, record: LogRecord, digest: str, lost: int, *, adjoins: bool) -> Placed:
+        """Return ``record`` as the next line after the last one that was given out, of which ``lost`` are missing.
+
+        It ``adjoins`` that if nothing but line ends lies between the two.
+        """
         offset, tail = record.offset or 0, self.tail
-        kind = Succession.NEXT
         if tail is None:
-            line = record.number or lost + 1
-            if offset == 0:
-                line = 1
+            line = 1 if offset == 0 else record.number or 1
         else:
-            kind, _ = succession(tail, record, self.line_end)
             line = tail.line + _step(tail, record, lost)
-            if kind is Succession.NEXT and line == tail.line + 1 and not tail.slack:
-                self.line_end = offset - tail.end if offset - tail.end <= 2 else self.line_end  # noqa: PLR2004 - CR LF
+            gap = offset - tail.end
+            if adjoins and line == tail.line + 1 and not tail.slack and gap <= 2:  # noqa: PLR2004 - CR LF
+                self.line_end = gap
         mark = mark_of(record, offset, line)
-        self.known.add(mark, digest, lost, adjoins=kind is Succession.NEXT and not lost and tail is not None)
+        self.known.add(mark, digest, lost, adjoins=adjoins and not lost)
         self.tail = mark
         self.lost += lost
         return Placed(self, record, line, offset, lost)
@@ -187,9 +187,11 @@ def adjoins(mark: Mark, stretch: Stretch) -> bool:
 
 def _step(before: Mark, record: LogRecord, lost: int) -> int:
     """Return by how much the number of a record's line is larger than that of one before it."""
-    if record.number is None or before.number is None or record.number <= before.number:
+    if record.number is None or before.number is None:
         return lost + 1
-    return record.number - before.number
+    step = record.number - before.number
+    # each line has at least one byte, its end; otherwise the two were not counted by one
+    return step if 1 <= step <= max((record.offset or 0) - before.end + before.slack, 1) else lost + 1
 
 
 def _fits_before(record: LogRecord, stretch: Stretch) -> bool:

@@ -58,6 +58,8 @@ class RebuiltFiles:
     _by_file: dict[tuple[FileKey, str], Generations] = field(default_factory=dict)
     _opened: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     """The number of the generation that was opened last, by host and log."""
+    _epochs: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    """What tells generations apart besides their numbers, by host and log."""
     _dirty: dict[RebuiltFile, None] = field(default_factory=dict)
     _due: list[tuple[float, int, Generations]] = field(default_factory=list)
     """A heap of the times at which something that waits, or waited once, is or was due."""
@@ -183,7 +185,11 @@ class RebuiltFiles:
         names.waiting = WaitingRuns()
         for key in names.keys:
             del self._by_file[key, file.epoch]
-        del self._names[_Name(file.file.host, log_of(file.file.path), file.epoch)]
+        log = file.file.host, log_of(file.file.path)
+        del self._names[_Name(*log, file.epoch)]
+        self._epochs[log].discard(file.epoch)
+        if not self._epochs[log]:
+            del self._epochs[log], self._opened[log]
 
     def _generations(self, file: FileKey, epoch: str) -> Generations:
         log = log_of(file.path)
@@ -192,6 +198,7 @@ class RebuiltFiles:
         if names is None:
             names = Generations(self.counts, self._touched, lambda: self._next(file.host, log))
             self._names[name] = names
+            self._epochs[file.host, log].add(epoch)
         names.keys.append(file)
         self._by_file[file, epoch] = names
         return names

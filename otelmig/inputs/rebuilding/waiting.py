@@ -56,6 +56,11 @@ class WaitingRun:
         there = self.records[at]
         return (there.offset, there.text, there.received_ns) == (record.offset, record.text, record.received_ns)
 
+    def behind(self, offset: int) -> LogRecord | None:
+        """Return the first of them that stood behind ``offset``; None if none did."""
+        at = bisect_right(self.records, offset, key=lambda each: each.offset or 0)
+        return self.records[at] if at < len(self.records) else None
+
     def join(self, other: WaitingRun) -> None:
         """Add the records of ``other``, which come after these."""
         self.records += other.records
@@ -113,6 +118,10 @@ class WaitingRuns:
         return self.runs[
             bisect_right(self.runs, offset, key=_offset) : bisect_left(self.runs, end + _NEAR, key=_offset)
         ]
+
+    def until(self, end: int) -> list[WaitingRun]:
+        """Return the runs that do not begin far behind ``end``."""
+        return self.runs[: bisect_left(self.runs, end + _NEAR, key=_offset)]
 
     def before(self, begin: int) -> list[WaitingRun]:
         """Return the last runs that begin before ``begin``."""

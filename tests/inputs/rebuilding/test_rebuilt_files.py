@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,10 @@ def written(file: SentFile) -> list[tuple[int, str]]:
     return [(number, text.removesuffix("\r")) for number, text in enumerate(texts, 1) if text.removesuffix("\r")]
 
 
-_TEXTS = st.text(st.sampled_from("ab é\ufffd\t0"), max_size=9)
+_TEXTS = st.just("") | st.text(st.sampled_from("ab é\ufffd\t0"), min_size=3, max_size=9)
+"""Empty lines, and some of a few characters; a shorter one might be two line ends."""
+
+_ANY = st.text(st.sampled_from("ab é\t0"), min_size=1, max_size=9)
 
 
 @st.composite
@@ -104,16 +108,48 @@ def test_recordings_are_rebuilt(name: str) -> None:
 
 
 @settings(max_examples=300)
-@given(_files(), st.integers(0, 1 << 32), st.sets(st.integers(0, 29)))
+@given(
+    st.lists(_ANY, min_size=1, max_size=6),
+    st.lists(_ANY, min_size=1, max_size=6),
+    st.lists(_ANY, max_size=6),
+    st.integers(0, 1 << 32),
+    st.sampled_from([0, 1000]),
+)
+def test_two_files_that_begin_alike_are_told_apart(
+    alike: list[str], one: list[str], other: list[str], seed: int, number: int
+) -> None:
+    """Two files of one name with equal first lines are two, each with its own lines, in any order of requests."""
+    random = Random(seed)  # noqa: S311 - no secret
+    first = "".join(f"{text}\n" for text in alike)
+    files = [
+        SentFile(data=(first + "".join(f"{text}\n" for text in one)).encode()),
+        SentFile(
+            data=(first + "".join(f"{text}\n" for text in ("x" * 200, *other))).encode(),
+            began_ns=1_790_000_000 * 10**9,
+            first_number=1 + number,
+        ),
+    ]
+    requests = scattered([batch for file in files for batch in file.batches(random.randint(1, 4))], random)
+    lines = rebuilt(requests, [random.random() < 0.3 for _ in requests])
+    assert sorted(told(each) for each in lines.values()) == sorted(written(file) for file in files)
+
+
+@settings(max_examples=300)
+@given(_files(), st.integers(0, 1 << 32), st.sets(st.integers(2, 29)))
 def test_holes_are_counted(file: SentFile, seed: int, missing: set[int]) -> None:
     """What is missing is said before the line behind it; the rest is in order, under its own numbers."""
     random = Random(seed)  # noqa: S311 - no secret
     kept = [record for at, record in enumerate(file.records) if at not in missing]
     requests = scattered([in_one_batch([record]) for record in kept], random)
     lines = rebuilt(requests, [random.random() < 0.3 for _ in requests])
+    assert len(lines) == bool(kept)
     given_out = [line for each in lines.values() for line in each]
-    assert sorted(line.record.text for line in given_out) == sorted(record.text for record in kept)
-    for each in lines.values():
-        numbers = [line.line for line in each]
-        assert numbers == sorted(numbers)
-        assert [line.record.offset for line in each] == sorted(line.record.offset or 0 for line in each)
+    numbers = {record.offset: number for record, (number, _) in zip(file.records, written(file), strict=True)}
+    assert told(given_out) == [(numbers[record.offset], record.text) for record in kept]
+    assert not any(line.is_late for line in given_out)
+    at = {record.offset: place for place, record in enumerate(file.records)}
+    for before, line in pairwise(given_out):
+        between = at[line.record.offset] - at[before.record.offset] - 1
+        assert bool(line.lost_before) == bool(between)
+        assert between <= line.lost_before <= line.line - before.line - 1 or not between
+    assert sum(line.lost_before for line in given_out) == max((line.file.lost for line in given_out), default=0)

@@ -1,0 +1,178 @@
+"""Which file of one name a record belongs to: restarts, rotations, copies, senders that leave lines out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from sent_files import SentFile, in_one_batch
+
+from otelmig.inputs.line import Host
+from otelmig.inputs.rebuilding import RebuiltFiles
+from otelmig.inputs.record import FileKey, LogRecord
+
+_LATER_NS = 1_790_000_000 * 10**9
+
+
+def lines(*texts: str) -> bytes:
+    """A file of these lines."""
+    return "".join(f"{text}\n" for text in texts).encode()
+
+
+def given_out(files: RebuiltFiles, records: list[LogRecord], now_s: float = 0.0) -> list[tuple[int, int, str]]:
+    """The generation, the number and the text of each line that is in order with these records."""
+    return [
+        (placed.file.generation, placed.line, placed.record.text)
+        for record in records
+        for placed in files.take(record, now_s)
+    ]
+
+
+def test_a_restart_on_the_same_file_is_another_file() -> None:
+    """A file that was emptied begins again at its first byte."""
+    files = RebuiltFiles()
+    assert given_out(files, SentFile(data=lines("one", "two")).records) == [(1, 1, "one"), (1, 2, "two")]
+    again = SentFile(data=lines("three", "four"), began_ns=_LATER_NS).records
+    assert given_out(files, again) == [(2, 1, "three"), (2, 2, "four")]
+    assert files.copies == files.conflicts == files.held == files.lost == 0
+
+
+def test_a_renamed_file_goes_on_under_its_new_name() -> None:
+    """Cloud Hypervisor writes on into what is called ``ch.log.1`` now; the new ``ch.log`` is another file."""
+    files = RebuiltFiles()
+    whole = SentFile(data=lines("one", "two", "three", "four")).records
+    assert given_out(files, whole[:2]) == [(1, 1, "one"), (1, 2, "two")]
+    new = SentFile(data=lines("new"), began_ns=_LATER_NS).records
+    assert given_out(files, new) == [(2, 1, "new")]
+    renamed = SentFile(data=lines("one", "two", "three", "four"), path="/var/log/ch.log.1").records
+    assert given_out(files, renamed) == [(1, 3, "three"), (1, 4, "four")]
+    assert files.copies == 2
+    assert {file.key for file in files.files} == {
+        "id-of-host-a\n/var/log/ch.log\n1",
+        "id-of-host-a\n/var/log/ch.log\n2",
+    }
+
+
+def test_a_file_that_was_emptied_under_its_writer_goes_on() -> None:
+    """After copytruncate the next line stands behind as many NULs as there were bytes: it is the next line."""
+    files = RebuiltFiles()
+    first = SentFile(data=lines("one", "two"))
+    assert len(given_out(files, first.records)) == 2
+    holed = SentFile(data=bytes(len(first.data)) + lines("three", "four"), began_ns=_LATER_NS)
+    assert given_out(files, holed.records) == [(1, 3, "three"), (1, 4, "four")]
+    assert files.lost == 0
+
+
+def test_a_sender_that_leaves_lines_out_loses_none() -> None:
+    """What lies between two records of a batch is filtered; from then on nothing of this file is waited for."""
+    files = RebuiltFiles()
+    sent = SentFile(data=lines("one", "config", "three", "table", "table", "six")).records
+    assert given_out(files, in_one_batch([sent[0], sent[2]])) == [(1, 1, "one"), (1, 3, "three")]
+    assert given_out(files, in_one_batch([sent[5]])) == [(1, 6, "six")]
+    (file,) = files.files
+    assert file.is_filtered
+    assert (files.lost, files.held) == (0, 0)
+
+
+def test_a_hole_is_waited_for_and_then_counted() -> None:
+    """Lines behind a hole are given out when it was waited for, with the number of those missing; they may be late."""
+    files = RebuiltFiles(patience_s=60.0)
+    sent = SentFile(data=lines("one", "two", "three", "four", "five")).records
+    given_out(files, sent[:1], 10.0)
+    assert given_out(files, sent[4:], 20.0) == given_out(files, sent[3:4], 21.0) == []
+    (file,) = files.files
+    assert file.is_waiting
+    assert (files.held, files.next_due_s()) == (2, 80.0)
+    assert files.overdue(79.0) == []
+    placed = files.overdue(80.0)
+    assert [(each.line, each.lost_before) for each in placed] == [(4, 2), (5, 0)]
+    assert (files.held, files.lost, file.is_waiting) == (0, 2, False)
+    assert files.next_due_s() is None
+    (late,) = files.take(sent[1], 81.0)
+    assert (late.line, late.is_late, files.lost) == (2, True, 1)
+    assert late.position < placed[0].position
+
+
+def test_a_sender_may_begin_in_the_middle() -> None:
+    """The first record that comes of a file need not be its first line: it is given out once it was waited for."""
+    files = RebuiltFiles(patience_s=60.0)
+    sent = SentFile(data=lines("one", "two", "three", "four")).records
+    assert given_out(files, sent[1:3]) == []
+    assert [(each.line, each.lost_before) for each in files.overdue(60.0)] == [(2, 0), (3, 0)]
+    assert given_out(files, sent[3:], 61.0) == [(1, 4, "four")]
+
+
+def test_too_many_that_wait_are_given_out() -> None:
+    """What waits is bounded: those that waited longest are given out before they are due."""
+    files = RebuiltFiles(most_held=3)
+    sent = SentFile(data=lines(*map(str, range(10)))).records
+    assert given_out(files, [sent[0], sent[2], sent[4], sent[6]]) == [(1, 1, "0")]
+    assert given_out(files, [sent[8]]) == [(1, 3, "2")]
+    assert (files.held, files.lost) == (3, 1)
+
+
+def test_a_journal_waits_for_nothing() -> None:
+    """Entries of other units lie between those of one, so a gap says nothing; an entry that came is a copy."""
+    files = RebuiltFiles()
+    key = FileKey("machine", "journald:ch.service")
+    sent = [LogRecord(str(at), key, offset=at, received_ns=at, epoch="boot") for at in (5, 9, 7, 9)]
+    placed = [each for record in sent for each in files.take(record, 0.0)]
+    assert [(each.position, each.is_late) for each in placed] == [(5, False), (9, False), (7, True)]
+    assert (files.copies, files.lost) == (1, 0)
+    (again,) = files.take(sent[0]._replace(epoch="next boot"), 0.0)
+    assert again.file is not placed[0].file
+
+
+def test_records_without_a_place_are_as_they_come() -> None:
+    """Where nobody says where a line stood, the order of arrival is its order."""
+    files = RebuiltFiles()
+    key = FileKey("", "container:1")
+    placed = [each for text in "bab" for each in files.take(LogRecord(text, key), 0.0)]
+    assert [(each.line, each.record.text) for each in placed] == [(1, "b"), (2, "a"), (3, "b")]
+
+
+def test_what_was_saved_goes_on() -> None:
+    """A file is the same after a restart, with what waits; another format is refused in one line."""
+    files = RebuiltFiles()
+    sent = SentFile(data=lines("one", "two", "three", "four")).records
+    given_out(files, [sent[0], sent[2]])
+    (file,) = files.dirty()
+    assert files.dirty() == []
+    document = files.save(file)
+    again = RebuiltFiles()
+    loaded = again.load(document)
+    assert (loaded.key, loaded.host, again.held) == (file.key, Host(name="host-a", id="id-of-host-a"), 1)
+    assert again.next_due_s() == -math.inf
+    assert again.overdue(5.0) == []
+    assert again.next_due_s() == 65.0
+    assert given_out(again, [sent[1], sent[2]]) == [(1, 2, "two"), (1, 3, "three")]
+    assert again.copies == 1
+    assert again.save(loaded) != document
+    with pytest.raises(ValueError, match=r"^a file saved in format 2, of which this release knows 1 only$"):
+        again.load(document.replace(b'"format":1', b'"format":2'))
+
+
+def test_the_state_of_a_long_file_is_small() -> None:
+    """However many lines a file has, with however many holes, little is kept of it."""
+    files = RebuiltFiles(patience_s=0.0)
+    sent = SentFile(data=lines(*(f"line {number}" for number in range(20_000)))).records
+    for record in sent:
+        if record.number is not None and record.number % 97:
+            files.take(record, 0.0)
+            files.overdue(0.0)
+    (file,) = files.files
+    assert len(files.save(file)) < 12_000
+    assert files.lost == 20_000 // 97
+    assert not [placed for record in sent[100:16_000:7] for placed in files.take(record, 0.0)]
+
+
+def test_files_beyond_the_bound_are_forgotten() -> None:
+    """Those from which nothing came for the longest time are named first; what is forgotten begins anew."""
+    files = RebuiltFiles(most_files=1)
+    one, other = (SentFile(data=lines("one", "two"), path=f"/var/log/{name}.log").records for name in "ab")
+    given_out(files, [one[0], other[0], one[1]])
+    (quiet,) = files.surplus()
+    assert quiet.file.path == "/var/log/b.log"
+    files.forget(quiet)
+    assert files.surplus() == []
+    assert given_out(files, other) == [(1, 1, "one"), (1, 2, "two")]
