@@ -151,6 +151,7 @@ def test_a_recording_is_played_beside(tmp_path: Path, connections: ExitStack) ->
             _ask(_api(pair.destination, connections, 0.1), "GET", "vmm.ping")
         assert _ask(sending, "PUT", "vm.send-migration", {"destination_url": _URL}).status == 204
         assert receiving.getresponse().status == 204
+        pair.await_last_line()
         (trace,) = otelmig.trace_migrations([pair.logs["source"], pair.logs["destination"]])
     (recorded,) = otelmig.trace_migrations([recording])
     assert [span.name for span in trace.spans] == [span.name for span in recorded.spans]

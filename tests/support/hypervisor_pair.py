@@ -19,8 +19,10 @@ from hypervisor_http import Answer, ApiServer, Call, VanishedError
 from replay import Playback, Player, steps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from replay import Step
 
 __all__ = ["RELEASES", "Ending", "HypervisorPair", "Semantics"]
 
@@ -120,7 +122,7 @@ class HypervisorPair:
         self._listening = threading.Event()
         self._connected = threading.Event()
         self._ended = threading.Event()
-        self._is_closed = False
+        self._closed = threading.Event()
         self._worker: threading.Thread | None = None
         self._servers = ExitStack()
 
@@ -131,7 +133,7 @@ class HypervisorPair:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_closed = True
+        self._closed.set()
         self._connected.set()
         self._ended.set()
         self._servers.close()
@@ -141,6 +143,11 @@ class HypervisorPair:
     def listens(self, timeout_s: float = 0) -> bool:
         """Wait until the destination listens; the result says whether it does."""
         return self._listening.wait(timeout_s)
+
+    def await_last_line(self) -> None:
+        """Wait until the recording is played to its end."""
+        if self._worker is not None:
+            self._worker.join()
 
     def _answers(self, role: str) -> Callable[[Call], Answer]:
         def answer(call: Call) -> Answer:
@@ -195,7 +202,7 @@ class HypervisorPair:
     def _at_the_end(self, role: str) -> Answer:
         """Wait for the end; the result is what the call that waited for it answers."""
         self._ended.wait()
-        if self._is_closed or self._has_vanished(role, still_answers=True):
+        if self._closed.is_set() or self._has_vanished(role, still_answers=True):
             raise VanishedError
         if self._ending is Ending.ABORTED and role == "destination":
             aborted = ("Failed to complete migration for migratable component", "Migration was aborted")
@@ -216,12 +223,32 @@ class HypervisorPair:
         return Answer(status, chain if self.semantics.errors_are_json else f"ApiError({'('.join(chain[1:])}))")
 
     def _migrate(self) -> None:
-        """The migration itself: nothing but time, and the lines of a recording."""
+        """The migration itself: nothing but time, and the lines of a recording, which may go on after it."""
         if self._recording is None:
             time.sleep(self._lasts_s)
-        else:
-            playback = Playback(begin_ns=time.time_ns(), speed=self._speed, skipped_ns=_until_sent_ns(self._recording))
-            Player().play(steps_of(self._recording, self.logs, playback))
+            self._end()
+            return
+        skipped_ns, lasted_ns = _times_of(self._recording)
+        playback = Playback(begin_ns=time.time_ns() - skipped_ns, speed=self._speed, skipped_ns=skipped_ns)
+        steps = steps_of(self._recording, self.logs, playback)
+        player = Player()
+        player.play(self._until_closed(steps, lasted_ns / self._speed), wait=self._wait)
+        player.close()
+
+    def _until_closed(self, steps: Iterable[Step], ends_ns: float) -> Iterator[Step]:
+        """Yield the steps that are due while this lasts, and note the end of the migration where it was."""
+        for step in steps:
+            if step.at_ns >= ends_ns and not self._ended.is_set():
+                self._end()
+            if self._closed.is_set():
+                return
+            yield step
+        self._end()
+
+    def _wait(self, seconds: float) -> None:
+        self._closed.wait(seconds)
+
+    def _end(self) -> None:
         if self._ending is Ending.HANGS:
             return
         self.running = {Ending.SUCCESS: "destination", Ending.SOURCE_VANISHES: ""}.get(self._ending, "source")
@@ -229,8 +256,11 @@ class HypervisorPair:
         self._ended.set()
 
 
-def _until_sent_ns(recording: Path) -> int:
-    """Return how long the recording had run when the migration was asked for."""
-    calls = json.loads((recording / "truth.json").read_text())["orchestrator"]
-    times = {call["what"]: call["realtime_ns"] for call in calls}
-    return int(times["send_call source"] - times["start_vm source"])
+def _times_of(recording: Path) -> tuple[int, int]:
+    """Return how long a recording had run when the migration was asked for, and how long it took from there, in ns."""
+    truth = json.loads((recording / "truth.json").read_text())
+    times = {call["what"]: call["realtime_ns"] for call in truth["orchestrator"]}
+    sent_ns = times["send_call source"]
+    ahead_ns = sum(truth["clock_offset_ns"]["before"]) // 2 if truth["hosts"] > 1 else 0
+    received_ns = times["receive_return destination"] - ahead_ns
+    return sent_ns - times["start_vm source"], received_ns - sent_ns
