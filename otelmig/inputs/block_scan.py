@@ -49,15 +49,16 @@ class BlockScan:
         near, self._near = self._near, False
         # three cursors: what is before ``position`` is done; the pattern matches next at ``start``, and the next marker
         # stands at ``mark``: at ``until`` if there is none in this block, before ``position`` if it is to be looked for
+        # (up to where a run begins, because there is none in its lines, which may be most of the block)
         position, mark = 0, -1
         match = search(block, position, until)
         while True:
-            start = until
+            start, has_run = until, False
             if match is not None:
-                start = match.start()
+                start, has_run = match.start(), match.lastgroup is not None
                 near = self._near = True
             if near and mark < position:
-                mark = _first(block, markers, position, until)
+                mark = _first(block, markers, position, start if has_run else until)
             marked = position <= mark < start
             if marked:
                 at = stop = mark
@@ -68,7 +69,7 @@ class BlockScan:
             begin = block.rfind(b"\n", position, at) + 1 or position
             end = block.find(b"\n", stop, until)
             end = until if end < 0 else end
-            if not marked and match is not None and match.lastgroup is not None:
+            if not marked and match is not None and has_run:
                 span = self._run(block, (begin, end, end + 1, _ALONE, begin), match, until)
                 position = span[2]
                 yield span
