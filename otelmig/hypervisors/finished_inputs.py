@@ -72,4 +72,4 @@ class FinishedInputs:
 
 
 def _lines(log: InputLog, line_filter: LineFilter | None) -> Iterator[Line]:
-    return log.whole_lines(log.stream) if line_filter is None else log.lines(line_filter, log.stream)
+    return log.objects(log.stream) if line_filter is None else log.lines(line_filter, log.stream)

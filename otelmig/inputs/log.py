@@ -36,6 +36,8 @@ _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 """A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
 _LONGEST: Final = 1 << 20
 """Bytes of a line of what is no log, about; no event and no statistics are longer."""
+_PRINTED: Final = (b"{\n", b"{\r\n")
+"""How printed JSON begins: the first of many objects, each of several lines."""
 _FIRST: Final = 100
 """Lines that are the beginning of a log."""
 
@@ -176,15 +178,35 @@ class InputLog:
             line = Line(text, Where(self.name, number), "", None, None, None, (), "", stream)
             yield unwrapped(line, framings, self._dating) if framings else line
 
+    def objects(self, stream: Stream = NO_STREAM) -> Iterator[Line]:
+        """Yield what :meth:`whole_lines` yields, but all lines of an object as one where the objects are printed so.
+
+        Such a line stands where the object begins, and has line feeds in it.
+        """
+        if not self.head.startswith(_PRINTED) or self._framings(self.parts[0]):
+            yield from self.whole_lines(stream)
+            return
+        number = 1
+        for text in self._whole_texts():
+            first, *others = text.split("\n{")
+            for piece in (first, *("{" + other for other in others)):
+                yield Line(piece, Where(self.name, number), "", None, None, None, (), "", stream)
+                number += piece.count("\n") + 1
+
     def _texts(self) -> Iterator[str]:
         """Yield the text of each line, without its line feed; what is longer than any event is cut."""
+        for text in self._whole_texts():
+            yield from text.split("\n")
+
+    def _whole_texts(self) -> Iterator[str]:
+        """Yield the text of many lines at once, without the last line feed."""
         begun: list[bytes] = []
         size = 0
         for chunk in (chunk for part in self.parts for chunk in part.chunks()):
             end = chunk.rfind(b"\n")
             if end >= 0:
                 begun.append(chunk[:end])
-                yield from b"".join(begun).decode("utf-8", "backslashreplace").split("\n")
+                yield b"".join(begun).decode("utf-8", "backslashreplace")
                 begun.clear()
                 size = 0
             if size <= _LONGEST:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trace_invariants import CORPUS
 
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import EventParser, MonitorEvent, monitor_events
+from otelmig.inputs import InputLog, open_input
 from otelmig.inputs.line import Line, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 _TEXT: Final = (CORPUS / "v53.0-basicv" / "source.events.json").read_text()
 _DAMAGE: Final = st.tuples(
@@ -48,3 +51,21 @@ def test_an_object_that_never_ends_is_counted_and_skipped() -> None:
     (paused,) = parser.take(Line(event, Where("events.json", 20_000)))
     assert isinstance(paused, MonitorEvent)
     assert (paused.name, paused.where.line) == ("paused", 20_000)
+
+
+@pytest.mark.parametrize("damage", ["whole", "without a line", "a line cut", "the end cut", "more before a line"])
+def test_objects_at_once_give_what_their_lines_give(damage: str, tmp_path: Path) -> None:
+    """A stream whose objects are read at once tells of the same events at the same places, however it is damaged."""
+    lines = _TEXT.encode().split(b"\n")
+    for at in range(0, len(lines), 5):
+        damaged = {
+            "whole": lines,
+            "without a line": [*lines[:at], *lines[at + 1 :]],
+            "a line cut": [*lines[:at], lines[at][: len(lines[at]) // 2], *lines[at + 1 :]],
+            "the end cut": lines[: at + 1],
+            "more before a line": [*lines[:at], b"x{" + lines[at], *lines[at + 1 :]],
+        }[damage]
+        path = tmp_path / "events.json"
+        path.write_bytes(b"\n".join(damaged))
+        log = InputLog(name=path.name, parts=(open_input(path),))
+        assert list(monitor_events(log.objects())) == list(monitor_events(log.whole_lines()))

@@ -60,7 +60,7 @@ def growing(log: InputLog) -> Stream:
 def filtered(log: InputLog, stream: Stream) -> list[Line]:
     """Return the lines of a log that a scan gives, with what it offers besides."""
     line_filter = CloudHypervisor().line_filter(log.stream.head, _OPTIONS)
-    lines = log.whole_lines(stream) if line_filter is None else log.lines(line_filter, stream)
+    lines = log.objects(stream) if line_filter is None else log.lines(line_filter, stream)
     return [_kept(line) for line in lines]
 
 

@@ -37,14 +37,18 @@ class JsonObject(NamedTuple):
 class JsonObjects:
     """Finds the objects of one stream, whose lines come in one by one; holds at most one object and one line.
 
+    All lines of an object may also come in as one, with line feeds between them.
+
     A writer may drop what a slow pipe does not take, so after damage reading goes on at the next object that begins a
     line.
     """
 
     _lines: list[str] = field(default_factory=list)
     """What may still become an object, from the line of its brace on."""
-    _places: list[Where] = field(default_factory=list)
-    """Where each of these lines stands."""
+    _places: list[tuple[int, Where]] = field(default_factory=list)
+    """Where each of these lines stands, after how many line feeds of the text."""
+    _rows: int = 0
+    """Line feeds in the text of these lines."""
     _size: int = 0
     """Characters in these lines."""
     _indentation: str = ""
@@ -72,7 +76,8 @@ class JsonObjects:
             ends = begins or text.startswith(self._indentation + "}")
         self._skipping = False
         self._lines.append(text)
-        self._places.append(line.where)
+        self._places.append((self._rows, line.where))
+        self._rows += text.count("\n") + 1
         self._size += len(text) + 1
         return list(self._objects(ended=False)) if ends or self._size > _LONGEST else ()
 
@@ -106,11 +111,17 @@ class JsonObjects:
         self._keep_from(text, len(text) if position < 0 or self._skipping else position)
 
     def _place(self, text: str, position: int) -> Where:
-        return self._places[min(text.count("\n", 0, position), len(self._places) - 1)]
+        row = text.count("\n", 0, position)
+        begin, where = next(place for place in reversed(self._places) if place[0] <= row)
+        return where if begin == row else where._replace(line=where.line + row - begin)
 
     def _keep_from(self, text: str, position: int) -> None:
         """Drop the text before ``position``."""
-        first = min(text.count("\n", 0, position), len(self._places) - 1)  # a line may hold line feeds of its own
-        self._lines = text[position:].split("\n")[:-1]
-        self._places = self._places[first:] if self._lines else []
+        if position == len(text):
+            self._lines, self._places, self._rows, self._size = [], [], 0, 0
+            return
+        dropped, place = text.count("\n", 0, position), self._place(text, position)
+        self._lines = [text[position:-1]]
+        self._places = [(0, place), *((row - dropped, where) for row, where in self._places if row > dropped)]
+        self._rows -= dropped
         self._size = len(text) - position
