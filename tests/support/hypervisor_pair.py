@@ -122,6 +122,7 @@ class HypervisorPair:
         self._listening = threading.Event()
         self._connected = threading.Event()
         self._ended = threading.Event()
+        self._over = threading.Event()
         self._closed = threading.Event()
         self._worker: threading.Thread | None = None
         self._servers = ExitStack()
@@ -134,6 +135,7 @@ class HypervisorPair:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
+        self._over.set()
         self._connected.set()
         self._ended.set()
         self._servers.close()
@@ -143,6 +145,14 @@ class HypervisorPair:
     def listens(self, timeout_s: float = 0) -> bool:
         """Wait until the destination listens; the result says whether it does."""
         return self._listening.wait(timeout_s)
+
+    def is_busy(self, timeout_s: float = 0) -> bool:
+        """Wait until the migration is under way; the result says whether it is."""
+        return self._connected.wait(timeout_s)
+
+    def end_now(self) -> None:
+        """End the migration before its time."""
+        self._over.set()
 
     def await_last_line(self) -> None:
         """Wait until the recording is played to its end."""
@@ -225,7 +235,7 @@ class HypervisorPair:
     def _migrate(self) -> None:
         """The migration itself: nothing but time, and the lines of a recording, which may go on after it."""
         if self._recording is None:
-            time.sleep(self._lasts_s)
+            self._over.wait(self._lasts_s)
             self._end()
             return
         skipped_ns, lasted_ns = _times_of(self._recording)
