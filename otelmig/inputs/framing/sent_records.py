@@ -25,6 +25,9 @@ Value: TypeAlias = "str | bytes | bool | int | float | list[Value] | dict[str, V
 """What an attribute or a body is; texts are valid Unicode."""
 _HOST_NAMES: Final = ("host.name", "k8s.node.name")
 _HOST_IDS: Final = ("host.id", "k8s.node.uid")
+_IPS: Final = "host.ip"
+_MOST_IPS: Final = 1_024
+"""At most this many addresses of a host are kept."""
 _PATHS: Final = ("log.file.path", "log.file.name")
 _POD: Final = ("k8s.pod.name", "k8s.pod.uid", "k8s.container.name")
 """What a pod's log is known by where no path is given; the first or the second must be there."""
@@ -57,9 +60,9 @@ class Sender:
         """Take the attributes of the batch's resource."""
         self._resource = resource
         self._keys: dict[tuple[str, str], FileKey] = {}
-        self._hosts: dict[tuple[str, str], Host | None] = {}
+        self._hosts: dict[tuple[str, str], Host] = {}
         self._in_batch: set[tuple[FileKey, str]] = set()
-        self.host: Final = self._host(_text(resource, _HOST_NAMES), _text(resource, _HOST_IDS))
+        self.host: Final = _host(resource)
 
     def begin_batch(self) -> None:
         """Begin another list of records: what follows in it is no sequel of what was in the one before."""
@@ -151,14 +154,21 @@ class Sender:
         )
 
     def _other_host(self, name: str, machine: str) -> Host | None:
-        """Return the machine that a record names itself; what it does not say of it, the resource says."""
-        resource = self._resource
-        return self._host(name or _text(resource, _HOST_NAMES), machine or _text(resource, _HOST_IDS))
-
-    def _host(self, name: str, machine: str) -> Host | None:
-        """Return a machine; one object for all its records."""
-        host = Host(name=name or None, id=machine or None) if name or machine else None
-        return self._hosts.setdefault((name, machine), host)
+        """Return the machine that a record names itself; if it is the resource's, all that is known of that."""
+        own = self.host
+        if own is not None and (machine == own.id if machine and own.id else name in ("", own.name)):
+            if not machine or own.id:
+                return own
+            name = own.name or name
+        elif not name and not machine:
+            return own
+        else:
+            own = None
+        host = self._hosts.get((name, machine))
+        if host is None:
+            ips = () if own is None else own.ips
+            host = self._hosts[name, machine] = Host(name=name or None, id=machine or None, ips=ips)
+        return host
 
     def _is_sequel(self, file: FileKey, epoch: str) -> bool:
         """Return whether the batch had a record of the file before; from now on it has."""
@@ -189,6 +199,14 @@ def flattened(body: Mapping[str, Value], depth: int = 1) -> dict[str, Value]:
         elif depth < _DEEPEST:
             fields |= {f"{name}.{inner}": each for inner, each in flattened(value, depth + 1).items()}
     return fields
+
+
+def _host(resource: Mapping[str, Value]) -> Host | None:
+    """Return the machine that a resource names, with its own addresses."""
+    name, machine, ips = _text(resource, _HOST_NAMES), _text(resource, _HOST_IDS), resource.get(_IPS)
+    listed = ips if isinstance(ips, list) else [ips]
+    addresses = tuple(each for each in listed[:_MOST_IPS] if isinstance(each, str) and each)
+    return Host(name=name or None, id=machine or None, ips=addresses) if name or machine or addresses else None
 
 
 def _container(fields: Mapping[str, Value]) -> str:

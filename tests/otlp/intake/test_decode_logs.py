@@ -147,12 +147,30 @@ def test_restarts_of_a_container_are_epochs() -> None:
         ({"k8s.node.name": "node"}, Host(name="node"), "node"),
         ({"host.name": 5}, None, ""),
         ({}, None, ""),
+        ({"host.id": "b", "host.ip": ["10.0.0.2", "fe80::1", 5, ""]}, Host(id="b", ips=("10.0.0.2", "fe80::1")), "b"),
+        ({"host.name": "beta", "host.ip": "10.0.0.2"}, Host(name="beta", ips=("10.0.0.2",)), "beta"),
     ],
 )
 def test_hosts(resource: dict[str, Any], host: Host | None, key: str) -> None:
     """A machine is known by its id, else by its name, else not at all."""
     (record,) = decoded(request([file_record("a", 0, 1)], resource=resource)).records
     assert (record.host, record.file.host) == (host, key)
+
+
+@pytest.mark.parametrize(
+    ("resource", "entry", "host"),
+    [
+        ({"host.name": "a"}, {"_HOSTNAME": "a", "_MACHINE_ID": "m"}, Host(name="a", id="m", ips=("10.0.0.1",))),
+        ({"host.id": "m"}, {"_HOSTNAME": "a", "_MACHINE_ID": "m"}, Host(id="m", ips=("10.0.0.1",))),
+        ({"host.name": "a"}, {"_HOSTNAME": "b", "_MACHINE_ID": "m"}, Host(name="b", id="m")),
+        ({"host.id": "n"}, {"_MACHINE_ID": "m"}, Host(id="m")),
+    ],
+)
+def test_addresses_are_those_of_the_machine_itself(resource: dict[str, Any], entry: dict[str, Any], host: Host) -> None:
+    """A Collector may send the journals of others: their entries do not have its addresses."""
+    sent = request([log_record(entry | {"MESSAGE": "a"})], resource=resource | {"host.ip": ["10.0.0.1"]})
+    (record,) = decoded(sent).records
+    assert record.host == host
 
 
 @both
@@ -211,7 +229,10 @@ def test_entries_of_the_journal(encode: Encode) -> None:
     [
         ({"_SYSTEMD_UNIT": None}, {"file": FileKey("machine", "journald:cloud-hypervisor")}),
         ({"MESSAGE": [99.0, 97.0, 255.0]}, {"text": "ca\\xff", "size": 3}),
-        ({"_MACHINE_ID": None}, {"host": Host(name="gamma", id="id-of-alpha")}),
+        ({"_MACHINE_ID": None}, {"host": Host(name="gamma"), "file": FileKey("gamma", "journald:ch@1.service")}),
+        ({"_MACHINE_ID": "id-of-alpha"}, {"host": ALPHA}),
+        ({"_MACHINE_ID": None, "_HOSTNAME": "alpha"}, {"host": ALPHA}),
+        ({"_MACHINE_ID": None, "_HOSTNAME": None, "__CURSOR": "i=1"}, {"host": ALPHA}),
         ({"__CURSOR": "i=zz;s"}, {"offset": None, "epoch": ""}),
         ({"__CURSOR": 5}, {"offset": None, "epoch": ""}),
     ],
