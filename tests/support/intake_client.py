@@ -91,7 +91,11 @@ class WireClient:
 
     def post(self, body: bytes, headers: dict[str, str] = PROTOBUF_HEADERS, path: str = "/v1/logs") -> Answer:
         """Send a request and return the answer."""
-        self.send(post(body, headers, path))
+        return self.post_sent(post(body, headers, path))
+
+    def post_sent(self, sent: bytes) -> Answer:
+        """Send a request that is complete, and return the answer."""
+        self.send(sent)
         return self.answer()
 
 
