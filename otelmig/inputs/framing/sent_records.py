@@ -19,7 +19,7 @@ from otelmig.inputs.record import FileKey, LogRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["PassedOver", "Sender", "Value", "flattened"]
+__all__ = ["PassedOver", "Sender", "Value", "flattened", "text_of"]
 
 Value: TypeAlias = "str | bytes | bool | int | float | list[Value] | dict[str, Value] | None"
 """What an attribute or a body is; texts are valid Unicode."""
@@ -34,6 +34,8 @@ _POD: Final = ("k8s.pod.name", "k8s.pod.uid", "k8s.container.name")
 _CONTAINERS: Final = ("container.id", "container_id", "container.name", "container_name")
 _UNITS: Final = ("_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_COMM")
 """What a process of the journal is known by: the first that an entry has."""
+_LONGEST_TEXT: Final = 1 << 20
+"""Bytes of a text that are read: as many as a Collector's file receiver reads of a line, unless told otherwise."""
 _LARGEST: Final = 1 << 63
 _LONGEST_NUMBER: Final = 19
 """Digits of a number that is sent as text."""
@@ -82,7 +84,7 @@ class Sender:
             return self._of_map(attributes, body, received_ns)
         if not isinstance(body, str | bytes):
             return PassedOver.NO_TEXT
-        text = body if isinstance(body, str) else body.decode("utf-8", "backslashreplace")
+        text = body if isinstance(body, str) else text_of(body)
         if size is None:
             size = len(body.encode() if isinstance(body, str) else body)
         line = text.rstrip("\r\n")
@@ -133,7 +135,7 @@ class Sender:
         raw = _bytes(message) if isinstance(message, list) else message
         if not isinstance(raw, str | bytes):
             return PassedOver.NO_TEXT
-        text = (raw if isinstance(raw, str) else raw.decode("utf-8", "backslashreplace")).rstrip("\r\n")
+        text = (raw if isinstance(raw, str) else text_of(raw)).rstrip("\r\n")
         parts = dict(part.partition("=")[::2] for part in str(body.get("__CURSOR") or "").split(";"))
         host = self._other_host(_text(body, ("_HOSTNAME",)), _text(body, ("_MACHINE_ID",)))
         if received_ns is None:
@@ -188,6 +190,11 @@ class Sender:
 
 
 _OF_HOSTS: Final = frozenset({*_HOST_NAMES, *_HOST_IDS})
+
+
+def text_of(raw: bytes) -> str:
+    """Return text; bytes that are no UTF-8 are escaped in hex, and what is longer than any line is cut."""
+    return (raw if len(raw) <= _LONGEST_TEXT else raw[:_LONGEST_TEXT]).decode("utf-8", "backslashreplace")
 
 
 def flattened(body: Mapping[str, Value], depth: int = 1) -> dict[str, Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -380,6 +381,32 @@ def test_a_record_of_many_attributes() -> None:
     assert decoded(request([record])).records[0].size == 100_000
     record.attributes.extend(record.attributes[0] for _ in range(2_000))
     assert decoded(request([record])).passed_over == {PassedOver.LARGE: 1}
+    record.body.string_value = "x"
+    assert decoded(request([record])).passed_over == {PassedOver.LARGE: 1}
+    record.ClearField("attributes")
+    record.attributes.extend(log_record(None, {"": None}).attributes[0] for _ in range(2_000))
+    assert len(record.SerializeToString()) < 20_000
+    assert decoded(request([record])).passed_over == {PassedOver.LARGE: 1}
+
+
+@pytest.mark.parametrize("body", ["x" * 3_000_000, b"\xff" * 3_000_000], ids=["text", "bytes"])
+def test_what_is_longer_than_any_line_is_cut(body: str | bytes) -> None:
+    """A text takes a few times the limit in memory, whatever it is; what it had is known."""
+    record = one(body, {"log.file.path": "/a"}, ExportLogsServiceRequest.SerializeToString)
+    assert record.size == 3_000_000
+    assert record.text == ("x" if isinstance(body, str) else "\\xff") * (1 << 20)
+
+
+def test_memory_is_bounded() -> None:
+    """Records as small as can be, each of a file and a machine of its own, take less than a kilobyte each."""
+    records = [log_record("a", {"log.file.path": f"/{at}", "host.name": f"{at}"}) for at in range(10_000)]
+    body = request(records).SerializeToString()
+    tracemalloc.start()
+    received = decode_logs(body, is_json=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(received.records) == 10_000
+    assert peak < 10_000 << 10
 
 
 def test_control_characters_stay() -> None:

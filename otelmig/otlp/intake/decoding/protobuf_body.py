@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.inputs.framing.sent_records import PassedOver
+from otelmig.inputs.framing.sent_records import PassedOver, text_of
 from otelmig.otlp.intake.decoding import wire
 from otelmig.otlp.intake.decoding.sent import Batch, MalformedRequestError, Parts, SentRecord, event_of
 
@@ -88,14 +88,16 @@ def _record(raw: bytes) -> SentRecord | PassedOver:
         message = wire.record_message(raw)
     except wire.DamagedError:
         return PassedOver.DAMAGED
+    if wire.has_many_attributes(message):
+        return PassedOver.LARGE
     body = message.body
     text = body.string_value
     attributes = wire.attributes_of(message.attributes)
-    event = event_of(wire.decoded_text(message.event_name), attributes)
+    event = event_of(text_of(message.event_name), attributes)
     record = SentRecord(
         message.time_unix_nano,
         message.observed_time_unix_nano,
-        text.decode("utf-8", "backslashreplace") if text else wire.value_of(body),
+        text_of(text) if text else wire.value_of(body),
         len(text) if text else None,
         attributes,
         event,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "MalformedRequestError", "Parts", "SentRecord", "event_of"]
 
-_MOST_PARTS: Final = 1 << 18
+_MOST_PARTS: Final = 1 << 17
 """Batches and records of one request; a record of a Collector takes 100 bytes and more."""
 _EVENT: Final = "event.name"
 

@@ -17,6 +17,8 @@ from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 
+from otelmig.inputs.framing.sent_records import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -26,8 +28,8 @@ __all__ = [
     "BYTES",
     "DamagedError",
     "attributes_of",
-    "decoded_text",
     "fields",
+    "has_many_attributes",
     "has_many_fields",
     "key_values",
     "record_message",
@@ -40,7 +42,7 @@ _CONTINUED: Final = 0x80
 _LONGEST_VARINT: Final = 10
 _DEEPEST: Final = 8
 _MOST_FIELDS: Final = 1 << 10
-"""Fields of a map, or of a large record, that are read."""
+"""Fields of a map that are read; a record with more, or with more attributes, is no line."""
 _MOST_ITEMS: Final = 1 << 16
 """Values of a list that are read."""
 _OPAQUE: Final = frozenset({"array_value", "kvlist_value"})
@@ -120,6 +122,11 @@ def record_message(data: bytes) -> Any:  # noqa: ANN401 - a class that is made a
     return _parsed(_RECORD, data)
 
 
+def has_many_attributes(message: Any) -> bool:  # noqa: ANN401 - as above
+    """Return whether a record has more attributes than any of a line."""
+    return len(message.attributes) > _MOST_FIELDS
+
+
 def has_many_fields(data: bytes) -> bool:
     """Return whether a message has more fields than any record of a line.
 
@@ -146,7 +153,7 @@ def attributes_of(pairs: Iterable[Any]) -> dict[str, Value]:
         # most are texts and numbers: one that is not empty, or not 0, is what it is, and nothing more is asked
         text = value.string_value
         if text:
-            attributes[_name(pair.key)] = text.decode("utf-8", "backslashreplace")
+            attributes[_name(pair.key)] = text_of(text)
         else:
             attributes[_name(pair.key)] = value.int_value or value_of(value)
     return attributes
@@ -167,7 +174,7 @@ def value_of(message: Any, depth: int = 1) -> Value:  # noqa: ANN401 - as above
     """Return a value; None if it is none, lies too deep or cannot be read."""
     name = message.WhichOneof("value")
     if name == "string_value":
-        return decoded_text(message.string_value)
+        return text_of(message.string_value)
     if name not in _OPAQUE:
         value: Value = None if name is None else getattr(message, name)
         return value
@@ -198,16 +205,11 @@ def _parsed(message: type[Any], data: bytes) -> Any:  # noqa: ANN401 - as above
         raise DamagedError from error
 
 
-def decoded_text(raw: bytes) -> str:
-    """Return text; bytes that are no UTF-8 are escaped in hex."""
-    return raw.decode("utf-8", "backslashreplace")
-
-
 @lru_cache(maxsize=1024)
 def _short_name(raw: bytes) -> str:
-    return decoded_text(raw)
+    return text_of(raw)
 
 
 def _name(raw: bytes) -> str:
     """Return the key of an attribute; those of ordinary length are kept: most records have the same few."""
-    return _short_name(raw) if len(raw) <= 64 else decoded_text(raw)  # noqa: PLR2004 - bytes of an ordinary name
+    return _short_name(raw) if len(raw) <= 64 else text_of(raw)  # noqa: PLR2004 - bytes of an ordinary name
