@@ -77,7 +77,8 @@ class HttpIntake:
         self._desk = Desk(handler, self._limits, token)
         self._exchange = HttpExchange(self._desk, self._limits, status)
         self._away = HttpExchange(self._desk, _TURNED_AWAY, None)
-        self._most = min(self._limits.connections, max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES, 1))
+        files = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES, 2)
+        self._most = min(self._limits.connections, files if tls is None else files // 2)  # see _set_up
         self._changed = threading.Condition()
         self._open: dict[socket.socket, bool] = {}
         """Connections; whether each is idle: no request has begun on it."""
@@ -144,7 +145,7 @@ class HttpIntake:
     def _serve(self, plain: socket.socket, peer: str) -> None:
         """Answer the requests of one connection."""
         connection = plain
-        with contextlib.suppress(OSError, GoneError):
+        try:
             connection = self._set_up(plain, self._limits)
             wire = HttpWire(connection, self._limits)
             timeout_s: float | None = self._limits.head_s
@@ -153,18 +154,24 @@ class HttpIntake:
                 if not self._exchange.answer(wire, peer, self._stopping.is_set):
                     break
                 timeout_s = None  # whoever sent a good request may be silent for as long as it has nothing to send
-        self._forget(plain, connection)
+        except (OSError, GoneError):
+            pass  # the other end is gone
+        finally:
+            self._forget(plain, connection)
 
     def _turn_away(self, plain: socket.socket, peer: str) -> None:
         """Say that there are too many connections already."""
         connection = plain
-        with contextlib.suppress(OSError, GoneError):
+        try:
             connection = self._set_up(plain, _TURNED_AWAY)
             wire = HttpWire(connection, _TURNED_AWAY)
             if wire.wait(_TURNED_AWAY.head_s):
                 refused = RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", 1.0)
                 self._away.refuse(wire, peer, refused)
-        self._forget(plain, connection, was_turned_away=True)
+        except (OSError, GoneError):
+            pass  # the other end is gone
+        finally:
+            self._forget(plain, connection, was_turned_away=True)
 
     def _set_up(self, connection: socket.socket, limits: Limits) -> socket.socket:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -87,9 +87,14 @@ class HttpExchange:
     def _answer_status(self, wire: HttpWire, head: Head, pieces: Iterator[bytes]) -> bool:
         if head.method != "GET":
             raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, f"want GET {_STATUS}")
-        status, value = (500, {}) if self._status is None else self._status()
         keeps = head.keeps and not head.has_body
-        wire.send(document(HTTPStatus(status), value, keeps=keeps))
+        try:
+            status, value = (500, {}) if self._status is None else self._status()
+            said = document(HTTPStatus(status), value, keeps=keeps)
+        except Exception as error:
+            reason = f"internal error: {type(error).__name__}"
+            raise RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, reason) from error
+        wire.send(said)
         if not keeps:
             _drain(pieces)
         return keeps

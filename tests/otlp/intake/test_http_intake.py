@@ -9,7 +9,7 @@ import sys
 import threading
 import zlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # generated code has no types
@@ -267,6 +267,16 @@ def test_status() -> None:
         assert client.is_closed()
         with WireClient(server.address) as other:
             assert other.post(b"", path="/status").status == 405
+
+
+@pytest.mark.parametrize("state", [(99, {}), (200, {"a": object()}), None])
+def test_a_status_that_fails(state: Any) -> None:  # noqa: ANN401 - what it should not be
+    """Whoever asks is told that there is a fault, and may ask again; nothing of it ends the server."""
+    with intake(status=lambda: state) as server:
+        for _ in range(2):
+            with WireClient(server.address) as client:
+                client.send(b"GET /status HTTP/1.1\r\n\r\n")
+                assert client.answer().status == 500
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "", "localhost"])
