@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.line import Stream
     from otelmig.inputs.line_filter import LineFilter
+    from otelmig.inputs.line_places import LinePlaces
     from otelmig.inputs.unpacking.read_once import TemporaryFile
 
 __all__ = ["LATEST_NS", "STDIN", "InputFile", "open_input", "with_head"]
@@ -80,6 +81,10 @@ class InputFile:
     """
     folder: Path | None = None
     """The directory that was named, if the file was found in it: nobody said that this file is a log."""
+    places: LinePlaces | None = None
+    """Where its lines stood in another file, if it was rebuilt from records of that."""
+    names_files: bool = True
+    """Whether records that name the file in which they stood are read from here, too, if it consists of records."""
     progress: Callable[[int], None] | None = None
     """Told, for each block that is read, how many bytes of the file that was, as it lies on the disk."""
 
@@ -91,11 +96,17 @@ class InputFile:
         rest: list[bytes] | None = None,
         stream: Stream = NO_STREAM,
     ) -> Iterator[Line]:
-        """Yield each line of ``stream`` that is ``wanted`` (every line, if None), in order; one pass, bounded memory.
+        """Return each line of ``stream`` that is ``wanted`` (every line, if None), in order; one pass, bounded memory.
 
         ``begun`` is the beginning of the first line, where another file ended in its middle; into ``rest`` goes the
         last line, if it has no end: it goes on in the next file.
         """
+        lines = self._lines(wanted, begun, rest, stream)
+        return lines if self.places is None else self.places.placed(lines)
+
+    def _lines(
+        self, wanted: LineFilter | None, begun: bytes, rest: list[bytes] | None, stream: Stream
+    ) -> Iterator[Line]:
         number = 1
         spans = every_line if wanted is None else BlockScan(wanted).spans
         following = FollowingLines()

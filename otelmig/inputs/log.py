@@ -21,6 +21,7 @@ from otelmig.inputs.framing.stores import entry_line, is_json_lines
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
 from otelmig.inputs.unpacking.read_once import TemporaryFile
+from otelmig.inputs.whole_texts import texts_of, whole_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,13 +30,12 @@ if TYPE_CHECKING:
     from otelmig.inputs.files import InputFile
     from otelmig.inputs.framing.prefixes import Framing
     from otelmig.inputs.line_filter import LineFilter
+    from otelmig.inputs.line_places import LinePlaces
 
 __all__ = ["InputLog"]
 
 _BYTES: Final = re.compile(rb'"MESSAGE" ?: ?\[')
 """A message that ``journalctl -o json`` gives as byte values: no text search finds anything in it."""
-_LONGEST: Final = 1 << 20
-"""Bytes of a line of what is no log, about; no event and no statistics are longer."""
 _PRINTED: Final = (b"{\n", b"{\r\n")
 """How printed JSON begins: the first of many objects, each of several lines."""
 _FIRST: Final = 100
@@ -174,9 +174,13 @@ class InputLog:
     def whole_lines(self, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Yield every line, unwrapped but otherwise as it stands: for inputs that are no logs."""
         framings = self._framings(self.parts[0])
-        for number, text in enumerate(self._texts(), start=1):
-            line = Line(text, Where(self.name, number), "", None, None, None, (), "", stream)
-            yield unwrapped(line, framings, self._dating) if framings else line
+        for parts, places in self._read_together():
+            lines = (
+                Line(text, Where(self.name, number), "", None, None, None, (), "", stream)
+                for number, text in enumerate(texts_of(parts), start=1)
+            )
+            for line in lines if places is None else places.placed(lines):
+                yield unwrapped(line, framings, self._dating) if framings else line
 
     def objects(self, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Yield what :meth:`whole_lines` yields, but all lines of an object as one where the objects are printed so.
@@ -186,34 +190,24 @@ class InputLog:
         if not self.head.startswith(_PRINTED) or self._framings(self.parts[0]):
             yield from self.whole_lines(stream)
             return
+        for parts, places in self._read_together():
+            lines = self._objects(parts, stream)
+            yield from lines if places is None else places.placed(lines)
+
+    def _objects(self, parts: Sequence[InputFile], stream: Stream) -> Iterator[Line]:
         number = 1
-        for text in self._whole_texts():
+        for text in whole_texts(parts):
             first, *others = text.split("\n{")
             for piece in (first, *("{" + other for other in others)):
                 yield Line(piece, Where(self.name, number), "", None, None, None, (), "", stream)
                 number += piece.count("\n") + 1
 
-    def _texts(self) -> Iterator[str]:
-        """Yield the text of each line, without its line feed; what is longer than any event is cut."""
-        for text in self._whole_texts():
-            yield from text.split("\n")
-
-    def _whole_texts(self) -> Iterator[str]:
-        """Yield the text of many lines at once, without the last line feed."""
-        begun: list[bytes] = []
-        size = 0
-        for chunk in (chunk for part in self.parts for chunk in part.chunks()):
-            end = chunk.rfind(b"\n")
-            if end >= 0:
-                begun.append(chunk[:end])
-                yield b"".join(begun).decode("utf-8", "backslashreplace")
-                begun.clear()
-                size = 0
-            if size <= _LONGEST:
-                begun.append(chunk[end + 1 :])
-                size += len(chunk) - end - 1
-        if any(begun):
-            yield b"".join(begun).decode("utf-8", "backslashreplace")
+    def _read_together(self) -> Iterator[tuple[Sequence[InputFile], LinePlaces | None]]:
+        """Yield the files whose lines are counted together: all, or each that was rebuilt, with what is known of it."""
+        if all(part.places is None for part in self.parts):
+            yield self.parts, None
+        else:
+            yield from (((part,), part.places) for part in self.parts)
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines, the last one first, where they can be had without reading everything before them."""
@@ -251,7 +245,7 @@ class InputLog:
         if is_export(part.head):
             return export_lines(part.chunks(), part.name, wanted, stream)
         if is_otlp(part.head):
-            return otlp_lines(part.chunks(), part.name, wanted, stream)
+            return otlp_lines(part.chunks(), part.name, wanted, stream, of_files=part.names_files)
         lines = part.lines(in_json(wanted, _BYTES), begun=begun, rest=rest, stream=stream)
         return one_a_line(lines, wanted, entry_line) if self.is_json else json_lines(lines, wanted)
 

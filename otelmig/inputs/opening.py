@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import InputError
+from otelmig.inputs.collected import with_collected
 from otelmig.inputs.files import STDIN, open_input
 from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import distinctly_named, rotations
@@ -61,7 +62,7 @@ def open_inputs(
             errors.append(InputError(f"{file.name}: an archive without files (hidden files are not read)"))
         files += [file] if members is None else members
     logs = []
-    files = distinctly_named(files)
+    files = distinctly_named(with_collected(files, notes))
     notes += [f"{file.name}: empty" for file in files if _is_blank(file) and file.folder is None]
     notes += [f"{file.name}: written at an impossible time, by its file system" for file in files if file.is_misdated]
     for name, parts, copies in rotations(file for file in files if not _is_blank(file)):

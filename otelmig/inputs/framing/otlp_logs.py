@@ -12,20 +12,25 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.framing.entries import in_json, windowed
 from otelmig.inputs.framing.json_text import json_object
+from otelmig.inputs.framing.sent_records import Sender
 from otelmig.inputs.framing.stores import line_of
 from otelmig.inputs.line import Where
+from otelmig.inputs.record import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from otelmig.inputs.framing.sent_records import Value
     from otelmig.inputs.line import Line, Stream
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["is_otlp", "otlp_lines"]
+__all__ = ["is_otlp", "otlp_lines", "otlp_records"]
 
 _LONGEST: Final = 1 << 26
 """Bytes of a request; what is longer is passed over. (A Collector's receivers take 4 MiB, unless told otherwise.)"""
 _DEEPEST: Final = 4
+_LONGEST_TIME: Final = 19
+"""Digits of a time in ns."""
 _BODY: Final = "message"
 """The field that a body without fields is."""
 
@@ -35,19 +40,41 @@ def is_otlp(head: bytes) -> bool:
     return head.lstrip()[:64].replace(b" ", b"").startswith(b'{"resourceLogs":')
 
 
-def otlp_lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
-    """Yield the lines of the records that are ``wanted``; their places are the lines of the requests."""
-    return windowed(_lines(chunks, name, wanted, stream), wanted)
+def otlp_lines(
+    chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream, *, of_files: bool = True
+) -> Iterator[Line]:
+    """Yield the lines of the records that are ``wanted``; their places are the lines of the requests.
+
+    Those that name the file that they stood in are left out unless lines ``of_files`` are wanted.
+    """
+    return windowed(_lines(chunks, name, wanted, stream, of_files=of_files), wanted)
 
 
-def _lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
+def otlp_records(chunks: Iterable[bytes]) -> Iterator[LogRecord | None]:
+    """Yield the line of each record that names the file in which it stood, and None for any other record."""
+    for raw in _requests(chunks):
+        for _, sender, sent in _batches(json_object(raw) or {}):
+            for record in sent:
+                attributes, body = _attributes(record.get("attributes")), _body(record.get("body"))
+                if not sender.names_file(attributes):
+                    yield None
+                    continue
+                text = body.get(_BODY) if body.keys() == {_BODY} else body
+                line = sender.record(attributes, text, _received_ns(record))
+                if isinstance(line, LogRecord):
+                    yield line
+
+
+def _lines(
+    chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream, *, of_files: bool
+) -> Iterator[Line]:
     """Yield the lines of all records of requests in which something is ``wanted``, and of the request after each."""
     near, likely = False, in_json(wanted)
     for number, raw in enumerate(_requests(chunks), start=1):
         matches = likely is None or likely.matches(raw)
         if matches or near:
             request = json_object(raw)
-            for line in _records(request or {}, Where(name, number)):
+            for line in _records(request or {}, Where(name, number), of_files=of_files):
                 yield line._replace(stream=stream)
         near = matches
 
@@ -68,17 +95,27 @@ def _requests(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(begun)
 
 
-def _records(request: Mapping[str, object], where: Where) -> Iterator[Line]:
+def _records(request: Mapping[str, object], where: Where, *, of_files: bool) -> Iterator[Line]:
+    for common, sender, sent in _batches(request):
+        for record in sent:
+            attributes = _attributes(record.get("attributes"))
+            if not of_files and sender.names_file(attributes):
+                continue
+            fields = {**common, **attributes, **_body(record.get("body")), **_times(record)}
+            line = line_of(fields, where)
+            if line is not None:
+                yield line
+
+
+def _batches(request: Mapping[str, object]) -> Iterator[tuple[dict[str, Value], Sender, Iterator[dict[str, object]]]]:
+    """Yield the records of each scope with the attributes of their resource and what follows from these."""
     for resource_logs in _objects(request.get("resourceLogs")):
         resource = resource_logs.get("resource")
         common = _attributes(resource.get("attributes")) if isinstance(resource, dict) else {}
+        sender = Sender(common)
         for scope_logs in _objects(resource_logs.get("scopeLogs")):
-            for record in _objects(scope_logs.get("logRecords")):
-                fields = {**common, **_attributes(record.get("attributes")), **_body(record.get("body"))}
-                fields |= _times(record)
-                line = line_of(fields, where)
-                if line is not None:
-                    yield line
+            sender.begin_batch()
+            yield common, sender, _objects(scope_logs.get("logRecords"))
 
 
 def _objects(value: object) -> Iterator[dict[str, object]]:
@@ -86,9 +123,9 @@ def _objects(value: object) -> Iterator[dict[str, object]]:
         yield from (each for each in value if isinstance(each, dict))
 
 
-def _attributes(value: object, depth: int = 1) -> dict[str, object]:
+def _attributes(value: object, depth: int = 1) -> dict[str, Value]:
     """Return a list of keys with values as fields; names of those that lie deeper are joined by dots."""
-    fields: dict[str, object] = {}
+    fields: dict[str, Value] = {}
     for each in _objects(value):
         key, held = each.get("key"), each.get("value")
         if not isinstance(key, str) or not isinstance(held, dict):
@@ -103,12 +140,13 @@ def _attributes(value: object, depth: int = 1) -> dict[str, object]:
     return fields
 
 
-def _array(value: object) -> tuple[object, ...]:
+def _array(value: object) -> list[Value]:
+    """Return the texts of a list."""
     values = value.get("values") if isinstance(value, dict) else None
-    return tuple(next(iter(each.values()), None) for each in _objects(values))
+    return [held for each in _objects(values) if isinstance(held := next(iter(each.values()), None), str)]
 
 
-def _body(value: object) -> dict[str, object]:
+def _body(value: object) -> dict[str, Value]:
     if not isinstance(value, dict):
         return {}
     nested = value.get("kvlistValue")
@@ -117,7 +155,12 @@ def _body(value: object) -> dict[str, object]:
     return {_BODY: value.get("stringValue")}
 
 
-def _times(record: Mapping[str, object]) -> dict[str, object]:
+def _received_ns(record: Mapping[str, object]) -> int | None:
+    text = _times(record)["timestamp"] or ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TIME else None
+
+
+def _times(record: Mapping[str, object]) -> dict[str, str | None]:
     """Return when a record came about, by whoever made it or, if that is not known, by the Collector."""
     times = (record.get(name) for name in ("timeUnixNano", "observedTimeUnixNano"))
     return {"timestamp": next((str(each) for each in times if each not in (None, "", 0, "0")), None)}

@@ -70,6 +70,10 @@ class Sender:
         """Begin another list of records: what follows in it is no sequel of what was in the one before."""
         self._in_batch = set()
 
+    def names_file(self, attributes: Mapping[str, Value]) -> bool:
+        """Return whether a record with these attributes says in which file its line stood."""
+        return bool(_text(attributes, _PATHS) or _text(self._resource, _PATHS))
+
     def record(
         self, attributes: Mapping[str, Value], body: Value, received_ns: int | None, size: int | None = None
     ) -> LogRecord | PassedOver:

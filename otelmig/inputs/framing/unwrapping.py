@@ -63,6 +63,7 @@ def unwrapped(line: Line, framings: Sequence[Framing], dating: Dating | None = N
         host=host,
         lookahead=lookahead,
         stream=line.stream,
+        lost_before=line.lost_before,
         assumed=assumed,
     )
 

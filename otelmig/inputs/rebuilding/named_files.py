@@ -72,7 +72,7 @@ class NamedFiles:
         """Return ``record`` as a line of ``file``; if it is a sequel, what lies before it was left out."""
         self.touched(file)
         file.paths.add(record.file.path)
-        file.host = file.host or record.host
+        file.host = record.host or file.host
         lost = file.lost
         if file.tail is not None and (record.offset or 0) <= file.tail.offset:
             placed = file.add_late(record, digest)

@@ -97,17 +97,17 @@ def _loaded(fields: dict[str, Any]) -> LoadedFile:
     return LoadedFile(file, runs, copied)
 
 
-def _host(host: Host | None) -> tuple[str | None, str | None] | None:
-    return None if host is None else (host.name, host.id)
+def _host(host: Host | None) -> tuple[str | None, str | None, tuple[str, ...]] | None:
+    return None if host is None else (host.name, host.id, host.ips)
 
 
-def _loaded_host(fields: list[str | None] | None) -> Host | None:
-    return None if fields is None else Host(name=fields[0], id=fields[1])
+def _loaded_host(fields: list[Any] | None) -> Host | None:
+    return None if fields is None else Host(name=fields[0], id=fields[1], ips=tuple(fields[2]))
 
 
 def _record(record: LogRecord) -> tuple[object, ...]:
     return record._replace(host=None), _host(record.host)
 
 
-def _loaded_records(records: Iterable[tuple[list[Any], list[str | None] | None]]) -> list[LogRecord]:
+def _loaded_records(records: Iterable[tuple[list[Any], list[Any] | None]]) -> list[LogRecord]:
     return [LogRecord(*fields)._replace(file=FileKey(*fields[1]), host=_loaded_host(host)) for fields, host in records]
