@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
+import sys
+import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backends.kafka_broker import broker
 from backends.server import Server, free_ports
@@ -59,7 +62,7 @@ class BackendStack:
 
     def __init__(self, folder: Path, binaries: Mapping[str, Path]) -> None:
         self._folder = folder
-        self._binaries = binaries
+        self._binaries = {"python": Path(sys.executable)} | dict(binaries)
         self._ports: dict[int, int] = {}
         self._spare = free_ports(_ENOUGH)
         self._started: list[Server] = []
@@ -116,6 +119,19 @@ class BackendStack:
             name,
             environ={"OTEL_RESOURCE_ATTRIBUTES": f"host.name={name},host.id={name}{_ADDRESSES.get(name, '')}"},
         )
+
+    def service(self, *options: str | Path, state: str = "otelmig") -> Server:
+        """A `otelmig serve` that is up and running, on the port that the hosts send to; its traces are in a file."""
+        command = ["-m", "otelmig", "serve", "-q", "--listen", self.url(4319).removeprefix("http://")]
+        command += ["--state", str(self.folder(f"/var/lib/{state}")), "-o", str(self.folder("/migrations.jsonl"))]
+        self.folder("/var/lib").mkdir(parents=True, exist_ok=True)
+        return self._start("python", [*command, *map(str, options)], f"{self.url(4319)}/status", state)
+
+    def status(self) -> dict[str, Any]:
+        """What the service says of itself."""
+        with urllib.request.urlopen(f"{self.url(4319)}/status", timeout=10) as answer:  # noqa: S310 - a URL of our own
+            document: dict[str, Any] = json.load(answer)
+        return document
 
     def kafka(self, java: Path, classpath: str) -> Server:
         """A broker that is up and running, on the port that the files have."""

@@ -219,6 +219,24 @@ def test_a_log_that_is_copied_and_truncated_in_mid_record(stack: BackendStack) -
     assert sum(body.startswith(b"\0") for body in bodies) == 1
 
 
+def test_a_log_that_is_deleted(stack: BackendStack) -> None:
+    """What was written between the last look and the deletion is still read: the Collector has it open."""
+    log = stack.folder("/var/log/alpha") / "vm.log"
+    with log_receiver(stack.port(4319)) as receiver:
+        stack.host("alpha")
+        steps = [step for step in _of_one_host(stack) if step.path == log]
+        player = Player()
+        player.play(steps[: len(steps) // 2])
+        _await_lines(receiver, str(log), 1)
+        for step in steps[len(steps) // 2 :]:
+            player.do(step)
+        content = log.read_bytes()
+        log.unlink()
+        _await_lines(receiver, str(log), len(lines_of(content)))
+        rest, _ = rests(content, [line for line in sent_lines(receiver.received) if line.path == str(log)])
+    assert not rest.strip(b"\r\n")
+
+
 def test_a_hypervisor_that_starts_again_on_its_log(stack: BackendStack) -> None:
     """Both runs arrive whole, the second from offset 0 again."""
     log = stack.folder("/var/log/alpha") / "vm.log"

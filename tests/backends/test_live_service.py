@@ -1,0 +1,153 @@
+"""Two hosts, their Collectors, `otelmig serve` and a real Jaeger: a trace is there when its migration has ended."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from replay import Player
+
+from backends.jaeger_api import Jaeger
+from backends.live_hosts import HOSTS, migration_steps
+from backends.otlp_spans import spans_by_id
+from backends.retry import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from conftest import Otelmig
+    from replay import Step
+
+    from backends.backend_stack import BackendStack
+    from backends.server import Server
+
+pytestmark = pytest.mark.backend
+
+_LIVE_ONLY: Final = (
+    *("host.", "otelmig.host.", "service.instance.id", "vm.migration.source.host.", "vm.migration.destination.host."),
+    "otelmig.pairing.",
+)
+"""What a Collector says of a host and a bare file does not, and what follows from it."""
+_Spans = dict[str, dict[str, Any]]
+
+
+def _documents(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+def _afterwards(stack: BackendStack, otelmig: Otelmig) -> _Spans:
+    """The trace of the finished files."""
+    written = stack.folder("/afterwards.jsonl")
+    folders = [stack.folder(f"/var/log/{host}") for host in HOSTS.values()]
+    done = otelmig("trace", "-q", "-o", written, *folders)
+    assert done.returncode == 0, done.stderr
+    (document,) = _documents(written)
+    return spans_by_id(document["resourceSpans"], poor=True)
+
+
+def _of_lines(spans: Mapping[str, dict[str, Any]]) -> _Spans:
+    """The same without what comes from elsewhere than from the lines."""
+    kept = {}
+    for ident, span in spans.items():
+        attributes, resource = (
+            {key: value for key, value in span[part].items() if not key.startswith(_LIVE_ONLY)}
+            for part in ("attributes", "resource")
+        )
+        kept[ident] = span | {"attributes": attributes, "resource": resource}
+    return kept
+
+
+def _stored(stack: BackendStack, wanted: _Spans) -> _Spans:
+    """What Jaeger has of the trace, once it has all of it."""
+    trace_id = next(iter(wanted.values()))["traceId"]
+    jaeger = Jaeger(stack.url(16686))
+    return eventually(
+        lambda: spans_by_id(jaeger.trace(trace_id) or [], poor=True), lambda spans: len(spans) >= len(wanted)
+    )
+
+
+def test_a_migration_is_in_jaeger_when_it_has_ended(stack: BackendStack, otelmig: Otelmig) -> None:
+    """Span by span the trace of the finished files, which is also what the service wrote; Jaeger has it once."""
+    stack.jaeger()
+    service = stack.service("--otlp", stack.url(14317), "--protocol", "grpc")
+    for host in HOSTS.values():
+        stack.host(host)
+    Player().play(migration_steps(stack))
+    wanted = _afterwards(stack, otelmig)
+    assert _of_lines(_stored(stack, wanted)) == _of_lines(wanted)
+    service.stop()
+    (document,) = _documents(stack.folder("/migrations.jsonl"))
+    assert _of_lines(spans_by_id(document["resourceSpans"], poor=True)) == _of_lines(wanted)
+    hosts = {span["resource"]["host.name"] for span in _stored(stack, wanted).values()}
+    assert hosts == {("stringValue", host) for host in HOSTS.values()}
+
+
+def test_nothing_is_lost_and_nothing_comes_twice(stack: BackendStack, otelmig: Otelmig) -> None:
+    """The service and both Collectors are killed while the migration runs, and again when it has ended."""
+    stack.jaeger()
+    service = stack.service("--otlp", stack.url(14317), "--protocol", "grpc")
+    servers = [service, *(stack.host(host) for host in HOSTS.values())]
+
+    def disturbed(steps: Sequence[Step]) -> Iterator[Step]:
+        at = {len(steps) * part // 6: servers[part % 3] for part in range(1, 6)}
+        for index, step in enumerate(steps):
+            if index in at:
+                _killed(at[index])
+            yield step
+
+    Player().play(disturbed(migration_steps(stack)))
+    wanted = _afterwards(stack, otelmig)
+    assert _of_lines(_stored(stack, wanted)) == _of_lines(wanted)
+    for server in servers:
+        _killed(server)
+    service.stop()
+    (document,) = _documents(stack.folder("/migrations.jsonl"))
+    assert _of_lines(spans_by_id(document["resourceSpans"], poor=True)) == _of_lines(wanted)
+
+
+def _killed(server: Server) -> None:
+    server.stop(signal.SIGKILL)
+    server.start()
+
+
+def test_a_lost_service_is_made_good_by_kafka(stack: BackendStack, otelmig: Otelmig, kafka: tuple[Path, str]) -> None:
+    """The service and its state are gone: a fresh one reads the topic again, and makes the same trace."""
+    stack.kafka(*kafka)
+    stack.jaeger()
+    first = stack.service()
+    for host in HOSTS.values():
+        stack.host(host, "live_kafka_host.yaml")
+    stack.collector(stack.place("live_kafka_service.yaml"), health=23144)
+    Player().play(migration_steps(stack))
+    wanted = _afterwards(stack, otelmig)
+    written = stack.folder("/migrations.jsonl")
+    eventually(lambda: _documents(written), bool)
+    first.stop(signal.SIGKILL)
+    before = written.read_bytes()
+    written.unlink()
+    again = {"23144": "23145", "group_id: otelmig": "group_id: otelmig-again"}
+    stack.service("--otlp", stack.url(14317), "--protocol", "grpc", state="another")
+    stack.collector(stack.place("live_kafka_service.yaml", again, copy="again-"), health=23145)
+    assert _of_lines(_stored(stack, wanted)) == _of_lines(wanted)
+    assert eventually(written.read_bytes, before.__eq__) == before
+
+
+def test_status_says_what_is_under_way(stack: BackendStack) -> None:
+    """A migration in the middle: both sides, their hosts, the phase; afterwards nothing."""
+    stack.service()
+    for host in HOSTS.values():
+        stack.host(host)
+    steps = migration_steps(stack)
+    half = [step for step in steps if step.at_ns < steps[-1].at_ns // 2]
+    player = Player()
+    player.play(half)
+    sides = eventually(lambda: stack.status()["under_way"], lambda sides: len(sides) == 2)
+    assert {(side["role"], side["host"]) for side in sides} == set(HOSTS.items())
+    player.play(steps[len(half) :])
+    status = eventually(stack.status, lambda status: status["migrations"]["traced"] == 1)
+    assert status["migrations"]["with_both_sides"] == 1
+    assert status["records"]["lost"] == 0
+    assert status["under_way"] == []
