@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ("v53.0-246-gae44c2971", False),
         ("v53.0-247-gae44c2971", True),
         ("v54.0", True),
+        ("v53.0-dirty", False),
         ("v53.0-acme", True),
     ],
 )

@@ -152,13 +152,17 @@ def faults(got: Story, whole: Story, mode: str) -> Iterator[str]:
     one, other = (story.interval("vm.migration.blackout") for story in (got, whole))
     if one is not None and other is not None and (one[0] > other[0] + _TIGHTER_S or one[1] < other[1] - _TIGHTER_S):
         yield "blackout tighter"
+    later = mode in ENDING and "vm.migration.guest.fate" in whole.root and "vm.migration.guest.fate" not in got.root
     for name in ("result", "guest.location"):
         now, was = (story.root.get(f"vm.migration.{name}") for story in (got, whole))
         less = now in ("unknown", None) or (was, now) == ("timeout", "failure")
         alone = was == "unknown" and mode in ENDING  # the other side's word is left
         half = was == "both" and mode in ENDING  # one of the logs does not come to where it says so
-        if now != was and not less and not alone and not half:
+        if now != was and not less and not alone and not half and not (later and name == "guest.location"):
             yield f"{name} {was} -> {now}"
+    runs, ran = (story.root.get("vm.migration.guest.running") for story in (got, whole))
+    if runs is not None and ran is not None and runs != ran and not later and mode not in ("cut", "cut-both"):
+        yield f"guest.running {ran} -> {runs}"
     if mode in ("dup", "blank") and got.spans != whole.spans:
         yield "other spans"
 

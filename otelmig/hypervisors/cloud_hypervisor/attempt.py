@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["Attempt"]
 
 # looked at for every line: as attributes of their enumeration they take four times as long to look up
-_KILLED: Final = Kind.PROCESS_KILLED
 _CALL_FAILED: Final = Kind.CALL_TO_RECEIVE_FAILED
 _ENDS_PROCESS: Final = frozenset({Kind.PROCESS_KILLED, Kind.PROCESS_FAILED})
 _APART: Final = OF_NO_ATTEMPT | BESIDES | {Kind.CALL_TO_RECEIVE_FAILED}
@@ -249,16 +248,16 @@ class Attempt:
         return {seen.word("command") for seen in self._of(Kind.COMMAND_RECEIVED)}
 
     def _source_result(self, mode: Mode) -> Result:
-        if Kind.SEND_CANCELLED in self.by_kind:
-            return Result.CANCELLATION
         if self._has(FAILED):
+            if Kind.SEND_CANCELLED in self.by_kind:
+                return Result.CANCELLATION
             types = {seen.word("error_type") for seen in self._of(*FAILED)}
             timed_out = ErrorType.CONVERGENCE_TIMEOUT in types or Kind.TIMED_OUT in self.by_kind
             return Result.TIMEOUT if timed_out else Result.FAILURE
         # postcopy is complete only once the pages that were left behind are there
         done = DRAINED if mode is Mode.POSTCOPY else COMPLETED
-        if self._has(done):
-            return Result.SUCCESS
+        if self._has(done):  # of one that merely says that it finished, the mode is not known
+            return Result.SUCCESS if self.by_kind.keys() - BESIDES != {Kind.SEND_FINISHED} else Result.UNKNOWN
         return Result.FAILURE if self._ended_by_fate() else Result.UNKNOWN
 
     def _destination_result(self) -> Result:
@@ -273,9 +272,9 @@ class Attempt:
 
     def _pages_lacking(self) -> bool:
         """Return whether a destination gave up fetching pages, and not because it was told to end."""
-        lost = min((seen.stamp.ns for seen in self._of(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED)), default=None)
-        told = self.shut_down
-        return lost is not None and self._mode() is Mode.POSTCOPY and (told is None or told.stamp.ns > lost)
+        lost, told = self._of(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED), self.shut_down
+        first = min((seen.stamp.ns for seen in lost), default=None)
+        return first is not None and self._mode() is Mode.POSTCOPY and (told is None or told.stamp.ns > first)
 
     def _ended_by_fate(self) -> bool:
         """Return whether a source that has no other end ended with its guest: from v53.0 on, unless that is put off."""
@@ -297,4 +296,5 @@ class Attempt:
         if any(seen.flag("local") for seen in asked) or Command.MEMORY_FD in self._commands():
             return Mode.LOCAL
         by_word = any(seen.word("mode") == "postcopy" for seen in asked)
-        return Mode.POSTCOPY if by_word or self._has(POSTCOPY) else Mode.PRECOPY
+        failed = any(seen.word("error_type") == ErrorType.POSTCOPY_FAILED for seen in self._of(*FAILED))
+        return Mode.POSTCOPY if by_word or failed or self._has(POSTCOPY) else Mode.PRECOPY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
@@ -11,17 +11,20 @@ from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, BESIDES, ROLES
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL
-from otelmig.migration.side import SideState
+from otelmig.migration.side import Role, SideState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
     from otelmig.migration.observation import Observation
-    from otelmig.migration.side import Role
 
 __all__ = ["Attempts", "attempts_in"]
 
+_MOST_UNCLAIMED: Final = 256
+"""At most so many lines before the first that shows an attempt are taken for its own."""
+_OF_BOOT: Final = frozenset({Kind.VM_CONFIG, Kind.CPUID_GENERATED})
+"""What a process also prints when it boots its guest."""
 _OF_THE_GUEST: Final = frozenset({Kind.VM_PAUSED, Kind.PAUSED_STATE_RECEIVED, Kind.VM_RESUMED, Kind.VM_CONFIG})
 _BEFORE_ACKNOWLEDGEMENT: Final[dict[str, Kind]] = {
     Kind.SEND_ANNOUNCED: Kind.CONNECTING,
@@ -58,6 +61,8 @@ class Attempts:
     changed: list[Attempt] = field(default_factory=list)
     """Attempts whose state changed, or whose last word was read, since whoever emits them cleared this."""
     _guest: _Guest = field(default_factory=_Guest)
+    _unclaimed: deque[Observation] | None = field(default_factory=lambda: deque(maxlen=_MOST_UNCLAIMED))
+    """What a process did before its first attempt; None once somebody asked it for something, or it has one."""
     _counts: Counter[Role] = field(default_factory=Counter)
 
     @property
@@ -77,19 +82,29 @@ class Attempts:
             if current is not None and _acknowledges(kind, role, current):
                 seen = seen._replace(kind=Kind.START_ACKNOWLEDGED)
             else:
-                current = self._begin(role, current)
+                current = self._begin(role, current, from_middle=kind not in BEGINS[role])
         if current is not None and current.add(seen, word, releases):
             self.changed.append(current)
+        elif self._unclaimed is not None:
+            self._unclaimed.append(seen)
+            if kind is Kind.PROCESS_STARTED:
+                self._unclaimed.clear()
+            elif kind is Kind.API_REQUEST:
+                self._unclaimed = None
         if kind in _OF_THE_GUEST:
             self._guest.follow(seen)
 
-    def _begin(self, role: Role, current: Attempt | None) -> Attempt:
+    def _begin(self, role: Role, current: Attempt | None, *, from_middle: bool) -> Attempt:
         if current is not None:
             self._leave(current)
-        attempt = Attempt(
-            role=role, number=self._counts[role] + 1, paused_before=self._guest.paused, config=self._guest.config
-        )
+        before = (self._unclaimed or ()) if from_middle else ()
+        paused = self._guest.paused and not before
+        attempt = Attempt(role=role, number=self._counts[role] + 1, paused_before=paused, config=self._guest.config)
         self.begun.append(attempt)
+        self._unclaimed = None
+        for seen in before:  # the log begins in the middle, or lines are lost: nobody asked the process for anything
+            if role is Role.DESTINATION or seen.kind not in _OF_BOOT:
+                attempt.add(seen, None, ALL)
         return attempt
 
     def amend(self, seen: Observation, whole: Observation) -> None:

@@ -109,7 +109,9 @@ def may_be_after_head(releases: Releases, version: str | None) -> bool:
     return int(known["major"]) > _LAST_MAJOR or int(known["commits"] or 0) > _COMMITS_TO_HEAD
 
 
-_VERSION: Final = re.compile(r"v(?P<major>\d{1,4})\.\d{1,4}(?:\.\d{1,4})?(?:-(?P<commits>\d{1,6})-g[0-9a-f]{4,40})?")
+_VERSION: Final = re.compile(
+    r"v(?P<major>\d{1,4})\.\d{1,4}(?:\.\d{1,4})?(?:-(?P<commits>\d{1,6})-g[0-9a-f]{4,40})?(?:-dirty)?"
+)
 _LAST_MAJOR: Final = 53
 _COMMITS_TO_HEAD: Final = 246
 """How many commits HEAD is ahead of v53.0."""

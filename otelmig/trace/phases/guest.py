@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
 from otelmig.migration.facts import DestinationFacts, Fate
-from otelmig.migration.side import Result
+from otelmig.migration.side import Mode, Result
 from otelmig.trace.attributes import GuestLocation
 
 if TYPE_CHECKING:
@@ -41,15 +41,24 @@ def guest_after(migration: Migration) -> Guest:
         fate = None if destination is None else destination.received.fate
         return _met(_handed_over(source, destination, source.sent.handed_over), fate)
     gone = source.result is Result.UNKNOWN or (source.sent.fate is not None and source.sent.fate.vmm_gone)
+    gone = gone or _perhaps_handed_over(source)
     if gone and destination is not None and destination.received.took_over is not None:
         return _met(_by_destination(destination), destination.received.fate)
-    if source.result is Result.UNKNOWN:
+    if source.result is Result.UNKNOWN or _perhaps_handed_over(source):
         guest = _unknown(source, destination)
         return replace(guest, fate=source.sent.fate) if guest.location is GuestLocation.NONE else guest
     guest = _met(_failed(source), source.sent.fate)
     if destination is None and source.sent.handed_over is None:
         return guest
     return _taken_over(guest, source, destination)
+
+
+def _perhaps_handed_over(source: Side) -> bool:
+    """Return whether a postcopy failed that does not say whether its guest runs on the destination, or here again."""
+    sent = source.sent
+    if source.mode is not Mode.POSTCOPY or source.result is not Result.FAILURE or sent.never_paused:
+        return False
+    return sent.failure is not None and sent.resumed is None and sent.resume_failed is None
 
 
 def _taken_over(on_source: Guest, source: Side, destination: Side | None) -> Guest:

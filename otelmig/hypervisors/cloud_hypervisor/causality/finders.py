@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Finder = Callable[[AttemptLines, AttemptLines], Sequence[Endpoint | None]]
 
 __all__ = [
+    "answer_read",
     "command",
     "complete_written_after",
     "fault_connect",
@@ -35,9 +36,11 @@ __all__ = [
     "first_of",
     "iterations_acknowledged",
     "iterations_written",
+    "last_answered",
     "last_before_drop",
     "last_command",
     "memory_received",
+    "paused",
     "peer_failure",
     "peer_lost",
     "received",
@@ -93,6 +96,18 @@ def final_memory_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endp
 def final_memory_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the first line after the transfer that was made with the guest paused was acknowledged."""
     return (_endpoint(final_acknowledged(source)),)
+
+
+def paused(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return a line before State is written, where no line of either says when it was written, or when it came."""
+    arrived = destination.command(Command.STATE) or destination.first(*_WITH_STATE)
+    if arrived is not None and snapshot_done(source, destination)[0] is not None:
+        return (None,)
+    return (_endpoint(source.first(Kind.SNAPSHOTTED, *_BEFORE_STATE)),)
+
+
+_WITH_STATE: Final = (Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING)
+_BEFORE_STATE: Final = (Kind.SNAPSHOTTING, Kind.FINAL_DELTA_SENT, Kind.VM_PAUSED, Kind.VM_PAUSING)
 
 
 def snapshot_done(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
@@ -199,6 +214,16 @@ def refusal_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | N
     return (_endpoint(source.failure),)
 
 
+def answer_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the source's failure, where its text says that the destination answered so, to Config or State."""
+    types = {seen.word("error_type") for kind in _REPORTED for seen in source.all(kind)}
+    return (_endpoint(source.failure),) if types & _ANSWERS else (None,)
+
+
+_REPORTED: Final = (Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
+_ANSWERS: Final = frozenset({ErrorType.CONFIG_REJECTED, ErrorType.RESTORE_FAILED})
+
+
 def peer_failure(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's failure, where its text says that the destination's end of the connection went away."""
     failed = source.first(Kind.SEND_FAILED)
@@ -209,6 +234,12 @@ def peer_failure(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | N
 def last_command(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the last request whose header the destination read."""
     commands = destination.all(Kind.COMMAND_RECEIVED)
+    return (Endpoint.of(commands[-1]),) if commands else (None,)
+
+
+def last_answered(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return the last request whose header the destination read, but for Abandon: that is sent after an answer."""
+    commands = [seen for seen in destination.all(Kind.COMMAND_RECEIVED) if seen.word("command") != Command.ABANDON]
     return (Endpoint.of(commands[-1]),) if commands else (None,)
 
 

@@ -139,6 +139,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *_forward(
         "snapshotted", ("state-received", "accept-stopped", "vm-config", "restoring"), "State carries the snapshot"
     ),
+    *_forward("paused", ("resuming", "resumed"), "the guest is let go by Complete, which follows State"),
     *_forward(
         "state-written",
         ("state-received", "accept-stopped", "vm-config"),
@@ -178,6 +179,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "printed before Complete is acknowledged",
     ),
     *_backward(("aborted",), "refusal-read", "printed before the refusal is written"),
+    *_backward(("last-answered",), "answer-read", "the source reads the answer to its last request"),
     *_backward(("last-command",), "peer-gone", "a receiver that reads requests has not yet gone away"),
     *_backward(
         ("prefault-done",),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.causality.finders import (
+    answer_read,
     command,
     complete_written_after,
     fault_connect,
@@ -15,9 +16,11 @@ from otelmig.hypervisors.cloud_hypervisor.causality.finders import (
     first_of,
     iterations_acknowledged,
     iterations_written,
+    last_answered,
     last_before_drop,
     last_command,
     memory_received,
+    paused,
     peer_failure,
     peer_lost,
     received,
@@ -106,6 +109,7 @@ SOURCE: Final = _table(
     ("pass-acknowledged", iterations_acknowledged, _INFO),
     ("final-pass-written", final_memory_written, _INFO),
     ("final-pass-acknowledged", final_memory_acknowledged, _INFO),
+    ("paused", paused, _EVENT),
     ("snapshotted", snapshot_done, _INFO),
     ("state-written", state_written_after, _TIMED),
     ("state-acknowledged", state_acknowledged, _TIMED),
@@ -115,6 +119,7 @@ SOURCE: Final = _table(
     ("drained", first_of(Kind.POSTCOPY_DRAINED), ((since("v53.0"), _V),)),
     ("last-line", last_before_drop, _INFO),
     ("refusal-read", refusal_read, ((ALL, _ALWAYS),)),
+    ("answer-read", answer_read, ((ALL, _ALWAYS),)),
     ("peer-gone", peer_failure, ((ALL, _ALWAYS),)),
 )
 """Instants on the source, in the order of a migration. What a printed duration is added to is named by its end."""
@@ -149,5 +154,6 @@ DESTINATION: Final = _table(
     ("peer-lost", peer_lost, ((since("v52.0"), _ALWAYS),)),
     ("aborted", received(Kind.RECEIVE_ABORTED), ((since("v50.0"), _ALWAYS),)),
     ("last-command", last_command, _COMMAND),
+    ("last-answered", last_answered, _COMMAND),
 )
 """Instants on the destination, in the order of a migration; ``-received`` is a request's header, read."""
