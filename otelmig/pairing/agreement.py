@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result
+from otelmig.pairing.missing_lines import begins_late, lacks_requests
 from otelmig.pairing.addresses import connects_to
 from otelmig.units import MILLISECOND_NS
 
@@ -131,7 +132,7 @@ def _mode_unknown(source: Side, destination: Side) -> bool:
     if received.count(RequestKind.MEMORY):
         return False
     named = same_vm(source, destination) is True or same_endpoint(source, destination) == _SAME_SOCKET
-    return not received.requests or named or _has_state(destination) or _begins_late(destination)
+    return not received.requests or named or _has_state(destination) or begins_late(destination)
 
 
 def _lost_later(destination: Side) -> bool:
@@ -215,24 +216,11 @@ def _passes_differ(source: Side, destination: Side) -> bool:
     if source.sent.memory.final_delta is not None and received > sent + extra > extra:
         return True  # it says how many there were
     ends_early = not destination.goes_on and not _has_state(destination)
-    if same_vm(source, destination) or ends_early or _begins_late(destination) or _lacks_requests(destination):
+    if same_vm(source, destination) or ends_early or begins_late(destination) or lacks_requests(destination):
         return False  # lines are missing
     return bool(sent) and not sent - sent // _MISSING <= received <= sent + extra + sent // _MISSING
 
 
-def _begins_late(destination: Side) -> bool:
-    """Return whether the destination's log lacks the beginning of the attempt."""
-    return destination.received.url is None and not destination.received.count(RequestKind.START)
-
-
-def _lacks_requests(destination: Side) -> bool:
-    """Return whether a destination that prints requests has no line of one that came before others: some are lost."""
-    counts = [bool(destination.received.count(kind)) for kind in _ONE_EACH]
-    return any(counts) and not all(counts[: len(counts) - counts[::-1].index(True)])
-
-
-_ONE_EACH: Final = (RequestKind.START, RequestKind.CONFIG, RequestKind.STATE, RequestKind.COMPLETE)
-"""Requests of which there is one in each migration, in order, on the connection that is logged."""
 _MISSING: Final = 2
 """Of so many lines about memory one may be missing, in logs that nothing else says to belong together."""
 
