@@ -22,6 +22,7 @@ from otelmig.otlp.intake.request import decode_logs
 if TYPE_CHECKING:
     from backends.backend_stack import BackendStack
     from otelmig.inputs.record import LogRecord
+    from otelmig.otlp.intake.exchange import Refusal
 
 pytestmark = pytest.mark.backend
 
@@ -32,6 +33,14 @@ def _lines(inbox: Inbox) -> list[LogRecord]:
 
 def _texts(inbox: Inbox) -> list[str]:
     return sorted({line.text for line in _lines(inbox)})
+
+
+def _has(text: str, texts: list[str]) -> bool:
+    return text in texts
+
+
+def _is_longer(count: int, refusals: tuple[Refusal, ...]) -> bool:
+    return len(refusals) > count
 
 
 def test_a_collector_is_never_kept_waiting(stack: BackendStack) -> None:
@@ -57,10 +66,10 @@ def test_a_collector_is_never_kept_waiting(stack: BackendStack) -> None:
         log.write_bytes(said)
         if line not in ("poison", "x" * 150_000):
             expected = line.replace("\udcff", "\ufffd")
-            assert expected in eventually(partial(_texts, inbox), lambda texts, line=expected: line in texts)
+            assert expected in eventually(partial(_texts, inbox), partial(_has, expected))
         else:
             count = len(server.refusals())
-            eventually(server.refusals, lambda refusals, count=count: len(refusals) > count)
+            eventually(server.refusals, partial(_is_longer, count))
     server.stop(grace_s=5.0)
     assert _texts(inbox) == sorted(["first", "second", "third", "caf\xe9 \ufffd", "patience", "last"])
     for record in _lines(inbox):
