@@ -18,7 +18,6 @@ import zlib
 from collections import Counter
 from functools import cache, partial
 from http import HTTPStatus
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from intake_client import WireClient, intake, post
@@ -33,14 +32,14 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from otelmig.otlp.intake.http import HttpIntake
 
 __all__ = ["Mutated", "check_decoded", "decode_all", "mutated", "send_all"]
 
 _EXPECTED: Final = frozenset({200, 400, 404, 405, 411, 413, 415, 417, 431})
-_WRECKED: Final = 0.2
+_WRECKED: Final = 0.1
 """The part of the requests whose HTTP is mutated, too."""
 _BYTES: Final = (
     b"\x00",
@@ -58,6 +57,8 @@ _TEXTS: Final = (
     *(b'"kvlistValue"', b'"arrayValue"', b'"bytesValue"', b'"intValue"', b'"doubleValue"', b'"values"', b"[" * 50),
 )
 _PIECE: Final = 64
+_AT_ONCE: Final = 50
+_SAID_EVERY: Final = 50_000
 _CODINGS: Final[tuple[tuple[str, Callable[[bytes], bytes]], ...]] = (
     ("identity", bytes),
     ("gzip", partial(gzip.compress, compresslevel=1)),
@@ -195,27 +196,37 @@ def send_all(seed: int, first: int, count: int, say: Callable[[str], None] = lam
     """Send requests to a server; return how many were answered with what, and whatever should not be."""
     outcomes: Counter[str] = Counter()
     with intake(_verdict, limits=Limits(body_s=10.0)) as server:
-        client = WireClient(server.address)
-        for number in range(first, first + count):
-            case = mutated(seed, number)
-            if not case.is_whole:
-                outcomes[_wrecked(server, case.sent)] += 1
-                continue
-            try:
-                answer = client.post_sent(case.sent)
-            except (OSError, HTTPException) as error:
-                outcomes[f"fault: {type(error).__name__}"] += 1
-                say(f"--seed {seed} --first {number}: {error!r}")
-                client.socket.close()
-                client = WireClient(server.address)
-                continue
-            outcomes[f"{answer.status}" if answer.status in _EXPECTED else f"fault: {answer.status}"] += 1
-            if answer.status not in _EXPECTED:
-                say(f"--seed {seed} --first {number}: {answer}")
-            if answer.headers.get("connection") == "close":
-                client.socket.close()
-                client = WireClient(server.address)
-        client.socket.close()
+        for begin in range(first, first + count, _AT_ONCE):
+            if begin % _SAID_EVERY < _AT_ONCE:
+                say(f"{begin} {dict(outcomes.most_common())}")
+            numbers = range(begin, min(begin + _AT_ONCE, first + count))
+            cases = {number: mutated(seed, number) for number in numbers}
+            outcomes.update(_wrecked(server, case.sent) for case in cases.values() if not case.is_whole)
+            whole = {number: case.sent for number, case in cases.items() if case.is_whole}
+            while whole:
+                for number, outcome in _answered(server, whole):
+                    outcomes[outcome] += 1
+                    del whole[number]
+                    if outcome.startswith("fault"):
+                        say(f"--seed {seed} --first {number}: {outcome}")
+    return outcomes
+
+
+def _answered(server: HttpIntake, whole: Mapping[int, bytes]) -> list[tuple[int, str]]:
+    """Send requests one behind the other over one connection; return what became of those that were answered."""
+    outcomes: list[tuple[int, str]] = []
+    with WireClient(server.address) as client:
+        try:
+            client.send(b"".join(whole.values()))
+            for number in whole:
+                answer = client.answer()
+                status = str(answer.status)
+                outcomes.append((number, status if answer.status in _EXPECTED else f"fault: {status}"))
+                if answer.headers.get("connection") == "close":
+                    return outcomes  # those behind it are for another connection
+        except OSError as error:
+            unanswered = next(number for number in whole if number not in dict(outcomes))
+            outcomes.append((unanswered, f"fault: {type(error).__name__}"))
     return outcomes
 
 

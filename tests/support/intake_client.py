@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager
-from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from otelmig.otlp.intake.access import Address
@@ -62,6 +61,7 @@ class WireClient:
     """One connection; what is sent is sent as it is."""
 
     def __init__(self, address: Address, tls: ssl.SSLContext | None = None) -> None:
+        self._rest = b""
         self.socket = socket.create_connection(address, timeout=30)
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
@@ -78,9 +78,28 @@ class WireClient:
 
     def answer(self) -> Answer:
         """Return the next answer."""
-        response = HTTPResponse(self.socket)
-        response.begin()
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        head = self._until(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        version, status, _ = first.split(" ", 2)
+        assert version == "HTTP/1.1"
+        size = int(headers["content-length"])
+        while len(self._rest) < size:
+            self._receive()
+        body, self._rest = self._rest[:size], self._rest[size:]
+        return Answer(int(status), headers, body)
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._rest:
+            self._receive()
+        head, _, self._rest = self._rest.partition(end)
+        return head
+
+    def _receive(self) -> None:
+        more = self.socket.recv(1 << 16)
+        if not more:
+            raise ConnectionResetError("the server ended the connection")
+        self._rest += more
 
     def is_closed(self) -> bool:
         """Return whether the server ends the connection, and nothing more was said."""
