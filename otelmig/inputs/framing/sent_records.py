@@ -91,6 +91,8 @@ class Sender:
         text = body if isinstance(body, str) else text_of(body)
         if size is None:
             size = len(body.encode() if isinstance(body, str) else body)
+        if len(text) > _LONGEST_TEXT:
+            text = text_of(text.encode())
         line = text.rstrip("\r\n")
         return self._line(line, attributes, received_ns, size - (len(text) - len(line)))
 

@@ -96,7 +96,7 @@ def test_a_sender_without_a_certificate() -> None:
 def test_a_handshake_that_does_not_come() -> None:
     """Whoever connects and says nothing is not waited for, and holds up nobody meanwhile."""
     with (
-        intake(tls=Tls(certificate=SERVER, key=KEY), limits=Limits(head_s=1.0)) as server,
+        intake(tls=Tls(certificate=SERVER, key=KEY), limits=Limits(head_s=2.0)) as server,
         WireClient(server.address) as silent,
     ):
         with WireClient(server.address, _client()) as client:
