@@ -5,6 +5,8 @@ OtelmigError
 ├─ UsageError      an option or a parameter is wrong, or contradicts the evidence       USAGE
 ├─ InputError      a file cannot be read, or is no log that otelmig knows               USAGE
 │  └─ FaultError   otelmig itself failed over one input, migration or output            INTERNAL_ERROR
+├─ StateError      the state of a live service cannot be used                           USAGE
+│  └─ StateFullError     there is no space for more of it                               NOT_EXPORTED
 └─ ExportError     a trace was found, but not delivered                                 NOT_EXPORTED
    └─ SpoolError   the spool cannot be used; traces are delivered without it            NOT_EXPORTED
       ├─ SpoolFullError     there is no space for it
@@ -33,6 +35,8 @@ __all__ = [
     "SpoolError",
     "SpoolFullError",
     "SpoolVersionError",
+    "StateError",
+    "StateFullError",
     "UsageError",
     "suggestion",
 ]
@@ -118,6 +122,18 @@ class SpoolFullError(SpoolError):
 
 class SpoolVersionError(SpoolError):
     """A newer version wrote the spool: this one must not touch it."""
+
+
+class StateError(OtelmigError):
+    """The state of a live service cannot be used: another process's, a newer release's, damaged, or not writable."""
+
+    exit_code = ExitCode.USAGE
+
+
+class StateFullError(StateError):
+    """There is no space for more of the state, or its size limit leaves none."""
+
+    exit_code = ExitCode.NOT_EXPORTED
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -22,7 +22,8 @@ from otelmig.pairing.absolute_time import anchored_processes, ties_of, unused
 from otelmig.pairing.migration import unpaired
 from otelmig.pairing.pairing import pair_sides
 from otelmig.printable import shown_name
-from otelmig.trace.build import build_trace
+from otelmig.trace.attributes import LinkKind
+from otelmig.trace.build import build_trace, link_to
 from otelmig.trace.identity import identity_of
 from otelmig.trace.options import TraceOptions
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.migration.vmm import Vmm
     from otelmig.pairing.migration import Migration
-    from otelmig.trace.span import Trace
+    from otelmig.trace.span import Link, Trace
 
 __all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]
 
@@ -84,8 +85,9 @@ class Findings:
         for migration, epoch in chain(known, self.later()):
             reference = migration.reference
             previous = latest.pop(reference.vmm.key, None)
+            links = () if previous is None else (_link_to_attempt(previous),)
             try:
-                trace = build_trace(migration, epoch, options, previous if reference.attempt > 1 else None)
+                trace = build_trace(migration, epoch, options, links if reference.attempt > 1 else ())
             except Exception as error:  # noqa: BLE001 - the edge of one migration: the others have their traces
                 self.errors.append(FaultError.of(f"the migration of {migration.reference.name}", error))
                 continue
@@ -274,6 +276,10 @@ def _by_hypervisor(
         listed = ", ".join(names[:_MOST_NAMED])
         notes.append(f"{shown_name(folder)}: left out, because otelmig knows no such log: {listed}{more}")
     return by_system
+
+
+def _link_to_attempt(previous: Trace) -> Link:
+    return link_to(previous.trace_id, previous.root.span_id, LinkKind.PREVIOUS_ATTEMPT)
 
 
 def _reference_start(migration: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:

@@ -92,6 +92,15 @@ class Reader(Protocol):
     def open(self) -> Sequence[Side]:
         """Return the sides that a later line may still change, as they stand."""
 
+    def again(self, side: Side) -> Side | None:
+        """Return a side that was emitted as it stands now; None if nothing is known of it any more.
+
+        What came in beside its log since it was emitted is part of it.
+        """
+
+    def forget(self, stream: Stream) -> None:
+        """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""
+
     def finish(self) -> Sequence[Side]:
         """End every stream; return the sides that are not final yet, in their final form."""
 

@@ -105,6 +105,24 @@ class Account:
             self.not_exported.merge(lost)
             self.reasons.setdefault(Reason.SPOOL_UNAVAILABLE, Tally()).merge(lost)
 
+    def add_all(self, later: Account) -> None:
+        """Add the counts of a delivery that followed this one; what waits is what waits after that."""
+        pairs = (
+            (self.exported, later.exported),
+            (self.already_delivered, later.already_delivered),
+            (self.spooled, later.spooled),
+            (self.not_exported, later.not_exported),
+            (self.from_spool, later.from_spool),
+            (self.re_sent, later.re_sent),
+            (self.without_receipt, later.without_receipt),
+            (self.evicted, later.evicted),
+        )
+        for own, other in pairs:
+            own.merge(other)
+        self.waiting = later.waiting
+        for reason, tally in later.reasons.items():
+            self.reasons.setdefault(reason, Tally()).merge(tally)
+
     def count_broken_line(self) -> None:
         """Count a line of an archive that cannot be sent; how many spans it held is not known."""
         self.not_exported.add(0)

@@ -1,9 +1,8 @@
 """Delivery: every trace reaches the receiver, or the account says which one did not, why, and where it is.
 
 Payloads are sent in batches. A batch is durable (one fsync) before its first byte leaves, and is acknowledged once the
-answer proves that the receiver accepted it (another fsync, before the next batch leaves). After a crash at any instant,
-everything that is not acknowledged is sent again; what was being sent may have arrived, so its second send is counted
-as re-sent. What cannot be delivered stays in the spool.
+answer proves that the receiver accepted it (another fsync, before the next one leaves). After a crash, what is not
+acknowledged is sent again, and counted as re-sent if it may have arrived. What cannot be delivered stays in the spool.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Delivery:
         with Delivery(settings, Sender(settings), directory=default_spool(os.environ), say=print) as delivery:
             delivery.deliver(map(Payload.of_trace, trace_migrations(paths)), Origin.TRACED)
             delivery.deliver_leftovers()
-        print(delivery.account.words())  # such as "3 exported, 1 already delivered"
+        print(delivery.account.words())  # "3 exported, 1 already delivered"
     """
 
     def __init__(
@@ -75,10 +74,9 @@ class Delivery:
         resend: bool = False,
         say: Callable[[str], None],
     ) -> None:
-        """Prepare; nothing is opened yet.
+        """Prepare; nothing is opened yet. Without a ``directory`` (of the spool) nothing is kept or remembered.
 
-        ``directory`` is that of the spool; without one, nothing is kept or remembered. With ``resend``, traces that the
-        receiver has already acknowledged are sent, too. ``say`` is called with one line for a person at a time.
+        With ``resend``, traces that the receiver has acknowledged are sent, too. ``say`` gets one line at a time.
         """
         self.display_url = settings.display_url
         self.directory = directory
@@ -93,7 +91,7 @@ class Delivery:
 
     @property
     def account(self) -> Account:
-        """The counts of this delivery so far."""
+        """The counts so far."""
         return self._ledger.account
 
     def __enter__(self) -> Self:
@@ -120,7 +118,7 @@ class Delivery:
             self._ledger.report(answer.failure, answer.reason)
 
     def may_hold_traces(self) -> bool:
-        """Return whether something waits in the spool, or might, because the spool cannot be read now."""
+        """Return whether something waits in the spool, or might, since it cannot be read now."""
         return self.directory is not None and may_hold_payloads(self.directory, self._bounds.since_s(time.time()))
 
     def open_spool(self) -> None:
@@ -171,8 +169,12 @@ class Delivery:
             self.deliver(self._ledger.spool.payloads(waiting), Origin.LEFTOVER)
 
     def has_settled(self, ident: str) -> bool:
-        """Return whether the receiver has a payload: delivered by this run, or known to have been there before."""
+        """Return whether the receiver has a payload: by this run, or from before."""
         return self._ledger.has_settled(ident)
+
+    def keeps(self, payload: Payload) -> bool:
+        """Return whether a payload cannot be lost any more: the receiver or the spool has it."""
+        return self.has_settled(payload.ident) or self._ledger.is_stored(payload)
 
     def document(self) -> dict[str, object]:
         """Return the delivery as a JSON object."""
@@ -180,10 +182,9 @@ class Delivery:
         return {"endpoint": self.display_url, "protocol": self._protocol, "spool": spool, **self.account.document()}
 
     def plan(self, payloads: Iterable[Payload] | None) -> tuple[int, int]:
-        """Return how many of ``payloads`` could be sent, and how many of these the receiver is known to have.
+        """Return how many of ``payloads`` (None: of the spool) could be sent, and how many the receiver has.
 
-        None stands for what waits in the spool. Damaged lines are counted in the account. Nothing is sent or changed,
-        and the spool is read without its lock.
+        Damaged lines are counted in the account; nothing is sent or changed, and the spool is read without its lock.
 
         Raises:
             SpoolError: the spool cannot be read.
@@ -295,6 +296,5 @@ class Delivery:
 def _stored_payloads(content: SpoolContent | None) -> Iterator[Payload | None]:
     """Yield the payloads that wait in a spool, and None for each that is damaged."""
     if content is not None:
-        for entry in content.waiting():
-            yield stored_payload(content, entry)
+        yield from (stored_payload(content, entry) for entry in content.waiting())
         yield from [None] * content.lost

@@ -65,6 +65,11 @@ class Ledger:
         """Return whether this run has delivered a payload, or found that the receiver has it."""
         return ident in self._acknowledged or ident in self._not_sent
 
+    def is_stored(self, payload: Payload) -> bool:
+        """Return whether the spool, which works, keeps the line of a payload."""
+        entry = None if self.spool.get() is None else self._entry(payload)
+        return entry is not None and entry.path is not None
+
     def is_uncertain(self, payload: Payload) -> bool:
         """Return whether the receiver may have ``payload`` already, so that sending it may make a duplicate."""
         entry = self._entry(payload)

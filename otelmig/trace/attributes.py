@@ -90,6 +90,10 @@ class LinkKind(StrEnum):
     RESPONSE = "response"
     PART = "part"
     PREVIOUS_ATTEMPT = "previous attempt"
+    REQUESTED_BY = "requested by"
+    """One of several spans that may have asked for the migration."""
+    OTHER_SIDE = "other side"
+    """The other side of the migration, whose trace had been exported before this side was there."""
 
 
 MIXED_CLOCKS: Final = "mixed"

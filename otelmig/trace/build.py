@@ -29,7 +29,7 @@ from otelmig.trace.spans import SpanName
 from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from otelmig.clock.epoch import Epoch
     from otelmig.migration.side import Side
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from otelmig.trace.phases.blackout import Blackout
     from otelmig.trace.span import AttributeValue
 
-__all__ = ["build_trace"]
+__all__ = ["build_trace", "link_to"]
 
 _HOST_NAMES: Final = (
     (Role.SOURCE, names.VM_MIGRATION_SOURCE_HOST_NAME),
@@ -47,10 +47,10 @@ _HOST_NAMES: Final = (
 )
 
 
-def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions, previous: Trace | None = None) -> Trace:
+def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions, links: Sequence[Link] = ()) -> Trace:
     """Return the trace of one migration; ``epoch`` is that of the clock of its reference side.
 
-    ``previous`` is the trace of the attempt before this one, which the root links to.
+    ``links`` are what its root links to: see :func:`link_to`.
     """
     aligned = AlignedSides(
         source=migration.source, destination=migration.destination, timeline=Timeline(placement=migration.placement)
@@ -86,7 +86,7 @@ def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions, previ
     return Trace(
         trace_id=identity.trace_id,
         resources=resources,
-        spans=_with_link(_spans(root, identity, epoch, options), previous),
+        spans=_with_links(_spans(root, identity, epoch, options), links),
         notes=tuple(printable(note) for side in migration.sides for note in side.vmm.notes),
     )
 
@@ -103,17 +103,14 @@ def _printable(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeV
     }
 
 
-def _with_link(spans: tuple[Span, ...], previous: Trace | None) -> tuple[Span, ...]:
-    """Return the spans of an attempt whose root links to the attempt before it: later ones know of earlier ones."""
-    if previous is None:
-        return spans
-    link = Link(
-        span_id=previous.root.span_id,
-        attributes={names.OTELMIG_LINK_KIND: names.LinkKind.PREVIOUS_ATTEMPT},
-        remote=False,
-        trace_id=previous.trace_id,
-    )
-    return (spans[0]._replace(links=(*spans[0].links, link)), *spans[1:])
+def link_to(trace_id: str, span_id: str, kind: names.LinkKind) -> Link:
+    """Return a link to the root of a trace that was made before."""
+    return Link(span_id=span_id, attributes={names.OTELMIG_LINK_KIND: kind}, remote=False, trace_id=trace_id)
+
+
+def _with_links(spans: tuple[Span, ...], links: Sequence[Link]) -> tuple[Span, ...]:
+    """Return the spans of a migration whose root links to other traces: later ones know of earlier ones."""
+    return (spans[0]._replace(links=(*spans[0].links, *links)), *spans[1:]) if links else spans
 
 
 def _attempt_name(options: TraceOptions, side: Side) -> str | None:

@@ -39,9 +39,11 @@ _ALLOWED: Final = {
     "clock": _LOWER | {"inputs", "migration"},
     "pairing": _LOWER | {"inputs", "migration", "hypervisors", "clock"},
     "trace": _LOWER | {"inputs", "migration", "clock", "pairing"},
-    "otlp": _LOWER | {"inputs", "migration", "trace"},
+    "otlp": _LOWER | {"announcement", "inputs", "migration", "trace"},
     "views": _LOWER | {"migration", "hypervisors", "clock", "pairing", "trace"},
     "instrument": frozenset({"announcement", "version"}),
+    "live": _LOWER
+    | {"announcement", "inputs", "migration", "hypervisors", "clock", "pairing", "trace", "otlp", "version"},
     "pipeline": _LOWER | {"inputs", "migration", "hypervisors", "clock", "pairing", "trace"},
 }
 """Which folder (or module at the root) may import which, in the order in which data flows; ``cli`` sees everything."""

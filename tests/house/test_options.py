@@ -69,7 +69,7 @@ def _parameters() -> Iterator[str]:
         if module.name == "otelmig.__main__":
             continue
         for name, thing in inspect.getmembers(importlib.import_module(module.name)):
-            if inspect.isclass(thing) and thing.__module__.startswith("otelmig."):
+            if inspect.isclass(thing) and (thing.__module__ or "").startswith("otelmig."):
                 for maker in (thing.__init__, getattr(thing, "of", None)):
                     parameters = () if maker is None else inspect.signature(maker).parameters
                     yield from (f"{name}.{parameter}" for parameter in parameters)

@@ -111,6 +111,12 @@ class _QemuReader:
     def open(self) -> Sequence[Side]:
         return ()
 
+    def again(self, side: Side) -> Side | None:
+        return side
+
+    def forget(self, stream: Stream) -> None:
+        self._lines.pop(stream.key, None)
+
     def finish(self) -> Sequence[Side]:
         assert not self._lines
         return ()

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from otelmig.otlp.delivery import Delivery
     from otelmig.otlp.receiver.settings import Settings
 
-__all__ = ["add_export_arguments", "check_export_arguments", "files_to_read", "open_delivery", "say_waiting"]
+__all__ = [
+    "add_export_arguments",
+    "check_export_arguments",
+    "files_to_read",
+    "open_delivery",
+    "say_waiting",
+    "seconds",
+    "size",
+]
 
 _SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _AGE_UNITS: Final = {"": 1, "S": 1, "M": 60, "H": 3600, "D": 86_400, "W": 7 * 86_400}
@@ -43,7 +51,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     )
     export.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="seconds allowed for one request, retries included (default: 10)",
     )
@@ -68,7 +76,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     spool.add_argument("--no-spool", action="store_true", help="keep and remember nothing")
     spool.add_argument(
         "--spool-size",
-        type=_size,
+        type=size,
         metavar="SIZE",
         help="maximum size of the spool; oldest entries are dropped first (default: 1G)",
     )
@@ -168,17 +176,27 @@ def say_waiting(delivery: Delivery) -> None:
         say(f"{plural(count, 'trace')} {are} in the spool {delivery.directory}; `otelmig send` delivers {them}")
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read a positive number of seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
+        number = 0.0
+    if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text}: want a positive number of seconds")
-    return seconds
+    return number
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
+    """Read a size such as 500M, in bytes.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none, or too small.
+    """
     match = re.fullmatch(r"([0-9]{1,15}) ?([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
     if match is None or int(match[1]) * _SIZE_UNITS[match[2].upper()] < _LEAST_SIZE:
         raise argparse.ArgumentTypeError(f"{text}: want a size of at least 1M, such as 500M or 2G")

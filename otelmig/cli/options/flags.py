@@ -27,6 +27,7 @@ FLAGS: Final = {
     "Settings.certificate": "--certificate",
     "Settings.client_certificate": "--client-certificate",
     "Settings.client_key": "--client-key",
+    "HttpIntake.address": "--listen",
     "Delivery.directory": "--spool DIR or --no-spool",
     "Delivery.resend": "--resend",
 }

@@ -11,12 +11,10 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
-from otelmig.errors import InputError
 from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines, is_crash
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, is_progress
-from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS, compile_log_format
 from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
     is_migration,
     process_of_events,
@@ -28,7 +26,7 @@ from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
 from otelmig.hypervisors.cloud_hypervisor.processes.names import common_name
 from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import OpenStreams
 from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
-from otelmig.hypervisors.cloud_hypervisor.reading.records import RecordReader, reader_for
+from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_of_any_form
 from otelmig.hypervisors.hypervisor import ReadingReport
 
 if TYPE_CHECKING:
@@ -151,6 +149,40 @@ class CloudHypervisorReader:
                 sides.append(process_of_events(events.current).side(attempt, final=False))
         return sides
 
+    def again(self, side: Side) -> Side | None:
+        """Return a side that was emitted as it stands now; None if nothing is known of it any more."""
+        key, vmm_key = side.vmm.inputs[0], side.vmm.key
+        over = next((each for each in self._remembered if each.key == vmm_key), None)
+        log, events = self._all.logs.get(key), self._all.events.get(key)
+        under_way = () if log is None else log.under_way()
+        current = next((each for each in under_way if each.key == vmm_key), None)
+        if over is not None:
+            whole = self._whole(over)
+        elif log is not None and current is not None:
+            log.name_for_now(current)
+            whole = self._whole(current)
+        elif events is not None and self._stands_alone(events.stream):
+            whole = process_of_events(events.current)
+        else:
+            return None
+        for attempt in events.current.attempts.begun if whole.log is None and events is not None else whole.attempts():
+            if (attempt.role, attempt.number) == (side.role, side.attempt):
+                return whole.side(attempt, final=over is not None)
+        return None
+
+    def forget(self, stream: Stream) -> None:
+        """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""
+        name = common_name(stream)
+        alike = self._alike[name]
+        for streams in (self._all, alike):
+            streams.logs.pop(stream.key, None)
+            streams.pop_beside(stream.key)
+        alike.ended = [each for each in alike.ended if each.key != stream.key]
+        if not alike.logs and not alike.has_more_than_logs:
+            del self._alike[name]
+        for process in [each for each in self._remembered if each.stream.key == stream.key]:
+            self._remembered.remove(process)
+
     def finish(self) -> Sequence[Side]:
         """End every stream; return the sides that are not final yet, in their final form."""
         sides: list[Side] = []
@@ -186,26 +218,12 @@ class CloudHypervisorReader:
         elif is_crash(data):
             lines = CrashLines(stream=stream)
         else:
-            log = LogLines(stream=stream, reader=self._record_reader(stream), not_understood=self.report.not_understood)
+            reader = reader_of_any_form(stream.head, self.options, stream.mtime_ns, self.report.notes)
+            log = LogLines(stream=stream, reader=reader, not_understood=self.report.not_understood)
             self._all.logs[stream.key] = alike.logs[stream.key] = log
             return
         self._all.add(lines)
         alike.add(lines)
-
-    def _record_reader(self, stream: Stream) -> RecordReader:
-        """Return a reader for a log, whatever its beginning tells of its form."""
-        try:
-            reader = reader_for(stream.head, self.options, stream.mtime_ns)
-        except InputError as error:  # its beginning alone has lines of no known form: what comes may have one
-            self.report.notes.append(str(error))
-            reader = None
-        return reader or self._reader_of_any_form(stream)
-
-    def _reader_of_any_form(self, stream: Stream) -> RecordReader:
-        """Return a reader for a stream that has no line yet that would tell its form."""
-        forms = [*(compile_log_format(text) for text in self.options.log_formats), *KNOWN_FORMS]
-        timed = [form for form in forms if form.clock is not None]
-        return RecordReader(forms=timed, options=self.options, latest_ns=stream.mtime_ns)
 
     def _sides_of(self, log: LogLines, touched: Iterable[LogProcess]) -> Sequence[Side]:
         """Return what is to be emitted of processes that changed or are over."""

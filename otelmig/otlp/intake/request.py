@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otelmig.announcement import RecordName
 from otelmig.inputs.framing.sent_records import PassedOver, Sender
 from otelmig.otlp.intake.announcement import ANNOUNCED, RETURNED, Announcement
 from otelmig.otlp.intake.decoding.json_body import json_batches
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MalformedRequestError", "ReceivedLogs", "decode_logs"]
 
-_PREFIX: Final = "vm.migration."
+_PREFIX: Final = RecordName.ANNOUNCED.removesuffix("announced")
 """What the names of events begin with that say something of a migration; some are our own, and may come back."""
 _TRACE_ID, _SPAN_ID = 16, 8
 """Bytes of an id."""

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from otelmig.inputs import Head
     from otelmig.migration.stamp import Stamp
 
-__all__ = ["Record", "RecordReader", "reader_for"]
+__all__ = ["Record", "RecordReader", "reader_for", "reader_of_any_form"]
 
 _LEVELS: Final = {"E": "ERROR", "W": "WARN", "I": "INFO", "D": "DEBUG", "T": "TRACE"}
 _SECOND: Final = timedelta(seconds=1)
@@ -209,6 +209,19 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
     if all(form.clock is None for form in known):
         raise InputError(f"{head.name}: the lines of {known[0].text!r} do not say when they were written")
     return RecordReader(forms=_tried(known), options=options, latest_ns=mtime_ns)
+
+
+def reader_of_any_form(head: Head, options: LogOptions, mtime_ns: int | None, notes: list[str]) -> RecordReader:
+    """Return a reader for a log whatever its beginning tells of its form; ``notes`` gets why that is not known."""
+    try:
+        reader = reader_for(head, options, mtime_ns)
+    except InputError as error:  # its beginning alone has lines of no known form: what comes may have one
+        notes.append(str(error))
+        reader = None
+    if reader is not None:
+        return reader
+    timed = [form for form in _all_forms(options.log_formats) if form.clock is not None]
+    return RecordReader(forms=timed, options=options, latest_ns=mtime_ns)
 
 
 def _is_too_old(head: Head, known: Sequence[LineForm]) -> bool:

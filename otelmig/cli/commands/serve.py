@@ -1,0 +1,73 @@
+"""``otelmig serve``: the logs of a fleet in, as Collectors send them; the trace of each migration out, as it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.options.export import add_export_arguments
+from otelmig.cli.options.live import add_live_arguments
+from otelmig.cli.options.log import add_log_arguments
+from otelmig.cli.options.output import add_output_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+    from otelmig.cli.envelope import Envelope
+
+__all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
+
+OPERANDS: Final = ""
+DESCRIPTION: Final = """\
+Take the hypervisors' logs from OpenTelemetry Collectors, as OTLP logs, and
+trace each migration as soon as it has ended. What was taken is on the disk
+before its sender is told so; a restart goes on where it stopped. Ends on
+SIGINT and SIGTERM."""
+EXAMPLES: Final = """\
+  otelmig serve --otlp http://collector:4318
+  otelmig serve --listen 0.0.0.0:4319 --token-file token -o migrations.jsonl
+"""
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``otelmig serve``."""
+    intake = parser.add_argument_group("intake (OTLP logs)")
+    intake.add_argument(
+        "--listen",
+        default="127.0.0.1:4319",
+        metavar="ADDRESS",
+        help="address and port for OTLP over HTTP, and for GET /status (default: 127.0.0.1:4319)",
+    )
+    intake.add_argument(
+        "--token-file", metavar="FILE", help="file with the bearer token that senders must give (default: none)"
+    )
+    intake.add_argument("--tls-certificate", metavar="FILE", help="PEM file with the service's certificate")
+    intake.add_argument("--tls-key", metavar="FILE", help="PEM file with the key of --tls-certificate")
+    intake.add_argument(
+        "--tls-client-ca",
+        metavar="FILE",
+        help="PEM file with the authorities of clients' certificates, which clients then need",
+    )
+    add_live_arguments(parser)
+    add_log_arguments(parser)
+    add_output_arguments(
+        parser,
+        json="print a line of JSON for each migration instead of the waterfall",
+        width="width of the waterfall in columns, at least 60 (default: terminal width)",
+        strict=False,
+        traces=True,
+    )
+    parser.add_argument(
+        "--status-file", metavar="FILE", help="file that is replaced with what GET /status says, about once a second"
+    )
+    add_export_arguments(parser)
+    privacy = parser.add_argument_group("privacy")
+    privacy.add_argument(
+        "--no-addresses", action="store_true", help="leave network addresses out of everything that is written or sent"
+    )
+
+
+def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
+    """Serve until a signal says that it is enough."""
+    from otelmig.cli.serving import serve  # noqa: PLC0415 - `--help` needs none of it
+
+    serve(arguments, envelope)

@@ -1,0 +1,77 @@
+"""The options of commands that trace while migrations happen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.options.export import seconds, size
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from otelmig.hypervisors.log_options import LogOptions
+    from otelmig.live.options import LiveOptions
+    from otelmig.trace.options import TraceOptions
+
+__all__ = ["add_live_arguments", "live_options", "state_directory"]
+
+_DEFAULT_STATE: Final = "otelmig/serve"
+
+
+def add_live_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    live = parser.add_argument_group("how long is waited, and how much is held")
+    live.add_argument(
+        "--settle",
+        type=seconds,
+        metavar="SECONDS",
+        help="wait so long after the last line of a migration for lines that come late (default: 0.5)",
+    )
+    live.add_argument(
+        "--partner-timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="trace a side alone if its partner does not come within this time, and give up missing lines "
+        "(default: 60)",
+    )
+    live.add_argument(
+        "--silent-timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="trace a migration as it stands if nothing is heard of it for this time (default: 900)",
+    )
+    live.add_argument(
+        "--state",
+        metavar="DIR",
+        help="directory of the state (default: otelmig/serve in XDG_STATE_HOME or ~/.local/state)",
+    )
+    live.add_argument(
+        "--state-size", type=size, metavar="SIZE", help="what the state may take on the disk (default: 1G)"
+    )
+
+
+def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: TraceOptions) -> LiveOptions:
+    """Return what the command line says of a live service."""
+    from otelmig.live.options import LiveOptions  # noqa: PLC0415 - `--help` needs none of it
+
+    given = {
+        "settle_s": arguments.settle,
+        "partner_timeout_s": arguments.partner_timeout,
+        "silent_timeout_s": arguments.silent_timeout,
+        "state_bytes": arguments.state_size,
+    }
+    return LiveOptions(
+        reading=reading, trace=trace, **{name: value for name, value in given.items() if value is not None}
+    )
+
+
+def state_directory(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Path:
+    """Return where the state is: with the user's state, unless the command line says otherwise."""
+    if arguments.state:
+        return Path(arguments.state)
+    state = environ.get("XDG_STATE_HOME", "")
+    if not state.startswith("/"):  # the XDG specification says to ignore a relative path
+        state = str(Path("~/.local/state").expanduser())
+    return Path(state) / _DEFAULT_STATE

@@ -1,0 +1,233 @@
+"""A live service from its options: the state, the servers, the outlet, and what is said while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from contextlib import ExitStack, suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from otelmig.cli.console import encodes_everything, say
+from otelmig.cli.envelope import RunReport
+from otelmig.cli.options.environment import resource_attributes
+from otelmig.cli.options.export import check_export_arguments, open_delivery
+from otelmig.cli.options.live import live_options, state_directory
+from otelmig.cli.options.log import log_options
+from otelmig.cli.parser import CommandLineError
+from otelmig.errors import UsageError
+from otelmig.hypervisors import hypervisors
+from otelmig.live.assembly import Assembly
+from otelmig.live.outlet import Outlet, TraceFile
+from otelmig.live.service import Service
+from otelmig.live.state import State
+from otelmig.live.status import status
+from otelmig.otlp.intake.access import Address, Tls, TokenFile
+from otelmig.otlp.intake.http import HttpIntake
+from otelmig.otlp.receiver.settings import environment_exports
+from otelmig.printable import printable_document
+from otelmig.trace.options import TraceOptions
+from otelmig.views.summary import summary
+from otelmig.views.units import plural
+from otelmig.views.waterfall import render_waterfall
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from otelmig.cli.envelope import Envelope
+    from otelmig.live.assembly import Finished, LateFate
+    from otelmig.otlp.delivery import Delivery
+
+__all__ = ["serve"]
+
+_GRACE_S: Final = 1.0
+"""Seconds that requests under way have when the service ends."""
+_FINISH_S: Final = 3.0
+"""Seconds that traces which are made have to get out then; what does not stays in the spool."""
+_STATE_SPOOL: Final = "spool"
+"""The spool of a service is a part of its state: it is locked for as long as the service runs."""
+
+
+class _Report(RunReport):
+    """What became of the migrations while the service ran."""
+
+    schema: ClassVar[str] = "otelmig.serve/1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.service: Service | None = None
+        self.is_safe = True
+        """Whether nothing was lost."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was exported, or is kept."""
+        return self.is_safe
+
+    @property
+    def nothing_found(self) -> bool:
+        """A service that met no migration has done its work."""
+        return False
+
+    def account(self) -> str:
+        """Return how many migrations were traced, and what became of the traces."""
+        if self.service is None:
+            return "nothing was served"
+        service = self.service
+        tally, outlet = service.assembly.tally, service.outlet
+        parts = [f"{plural(tally.traces, 'migration')} traced ({tally.paired} with both sides)"]
+        if outlet.file is not None:
+            parts.append(f"{outlet.counts.written} written to {outlet.file.path.name}")
+        if outlet.open_delivery is not None:
+            parts.append(outlet.account.words())
+        waiting = sum(1 for _ in service.assembly.waiting.rest())
+        if waiting:
+            parts.append(f"{plural(waiting, 'side')} under way, kept in the state")
+        return f"{', '.join(parts)}; {plural(service.requests, 'request')} taken"
+
+    def document(self) -> Mapping[str, object]:
+        """Return nothing: each migration has had its line."""
+        return {}
+
+
+def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
+    """Serve until a signal says that it is enough."""
+    report = _Report()
+    envelope.report = report
+    directory = state_directory(arguments, os.environ)
+    trace = TraceOptions(resource=resource_attributes(os.environ), addresses=not arguments.no_addresses)
+    options = live_options(arguments, log_options(arguments), trace)
+    with ExitStack() as stack:
+        state = stack.enter_context(State(directory, most_bytes=options.state_bytes))
+        outlet = _outlet(arguments, envelope, directory, stack)
+        assembly = Assembly(hypervisors={each.system: each for each in hypervisors()}, options=options, state=state)
+        service = report.service = Service(
+            state=state,
+            assembly=assembly,
+            outlet=outlet,
+            say=say,
+            on_fate=_say_fate,
+            describe=status,
+            on_tick=_ticker(arguments),
+        )
+        outlet.wake = service.wake
+        servers = _servers(arguments, service)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: service.stop())
+        for server in servers:
+            server.start()
+            say(f"listening on {server.address}")
+        outlet.start()
+        service.restore()
+        _notify("READY=1")
+        service.run()
+        _notify("STOPPING=1")
+        for server in servers:
+            server.stop(_GRACE_S)
+        report.is_safe = service.finish(_FINISH_S)
+
+
+def _outlet(arguments: argparse.Namespace, envelope: Envelope, directory: Path, stack: ExitStack) -> Outlet:
+    """Return where the traces go.
+
+    Raises:
+        UsageError: an option is malformed, or the file cannot be opened.
+    """
+    exports = arguments.otlp is not None or environment_exports(os.environ)
+    if exports:
+        arguments.spool = arguments.spool or str(directory / _STATE_SPOOL)
+        open_delivery(arguments, os.environ).preflight()
+    else:
+        check_export_arguments(arguments)
+    file = None
+    if arguments.output is not None:
+        try:
+            file = TraceFile(Path(arguments.output))
+        except OSError as error:
+            raise UsageError(f"-o {arguments.output}: {os.strerror(error.errno or 0)}") from error
+        stack.callback(file.close)
+    return Outlet(
+        open_delivery=_deliveries(arguments) if exports else None,
+        file=file,
+        on_trace=_shown(arguments, envelope),
+        wake=lambda: None,
+        say=say,
+    )
+
+
+def _servers(arguments: argparse.Namespace, service: Service) -> list[HttpIntake]:
+    """Return the servers, which are bound and do not answer yet.
+
+    Raises:
+        UsageError: an address cannot be used, or a certificate, or the token.
+    """
+    token = None if arguments.token_file is None else TokenFile(arguments.token_file)
+    tls = None
+    if arguments.tls_certificate is not None:
+        tls = Tls(
+            certificate=Path(arguments.tls_certificate),
+            key=None if arguments.tls_key is None else Path(arguments.tls_key),
+            client_ca=None if arguments.tls_client_ca is None else Path(arguments.tls_client_ca),
+        )
+    elif arguments.tls_key is not None or arguments.tls_client_ca is not None:
+        raise CommandLineError("--tls-key and --tls-client-ca belong to --tls-certificate")
+
+    def answer() -> tuple[int, Mapping[str, object]]:
+        return (HTTPStatus.OK if service.ready else HTTPStatus.SERVICE_UNAVAILABLE), service.document
+
+    address = Address.parse(arguments.listen, "HttpIntake.address")
+    servers: list[HttpIntake] = [HttpIntake(address, service.accept, tls=tls, token=token, status=answer)]
+    return servers
+
+
+def _ticker(arguments: argparse.Namespace) -> Callable[[Service], None]:
+    """Return what is done about once a second: the status file."""
+
+    def tick(service: Service) -> None:
+        if arguments.status_file is None:
+            return
+        path = Path(arguments.status_file)
+        partial = path.with_name(f".{path.name}.part")
+        try:
+            partial.write_text(json.dumps(service.document) + "\n", encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            say(f"cannot write {path.name}: {os.strerror(error.errno or 0)}")
+            arguments.status_file = None
+
+    return tick
+
+
+def _notify(text: str) -> None:
+    """Tell the service manager how far the service is (``sd_notify``), if one asks."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.sendto(text.encode(), address.replace("@", "\0", 1))
+
+
+def _deliveries(arguments: argparse.Namespace) -> Callable[[], Delivery]:
+    return lambda: open_delivery(arguments, os.environ)
+
+
+def _shown(arguments: argparse.Namespace, envelope: Envelope) -> Callable[[Finished], None]:
+    """Return what shows a migration on standard output."""
+
+    def show(finished: Finished) -> None:
+        if arguments.json:
+            document = printable_document(summary(finished.trace))
+            envelope.stdout.print(json.dumps(document, ensure_ascii=not encodes_everything()), flush=True)
+        elif not arguments.quiet:
+            text = render_waterfall(finished.trace, width=envelope.width, color=envelope.color)
+            envelope.stdout.print(text, flush=True, styled=envelope.color)
+
+    return show
+
+
+def _say_fate(fate: LateFate) -> None:
+    say(f"trace {fate.trace_id}: its guest was {fate.fate} since ({fate.evidence})")

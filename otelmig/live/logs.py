@@ -1,0 +1,271 @@
+"""Lines of files that grow elsewhere -> the sides of migrations, as they stand with each line.
+
+The generations of one file (it was truncated, or its writer began anew) are read one after the other as one log. Lines
+that are still needed are kept in the state, so that a file can be read once more: after a restart, and where a line
+comes in that belongs before lines that were read.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from otelmig.dataclass import dataclass
+from otelmig.inputs.growing_log import GrowingLog, Recognized
+from otelmig.inputs.line import Line, Where
+from otelmig.live.state import StoredLine
+from otelmig.printable import shown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from otelmig.hypervisors import Hypervisor, Reader
+    from otelmig.hypervisors.log_options import LogOptions
+    from otelmig.inputs import Head, Host
+    from otelmig.inputs.rebuilding import Placed
+    from otelmig.inputs.record import FileKey
+    from otelmig.live.state import Changes
+    from otelmig.migration.side import Side
+
+__all__ = ["LiveLogs", "LogCounts", "log_key"]
+
+_GENERATION: Final = 44
+"""Bits of a place within one generation of a file."""
+
+
+def log_key(file: FileKey) -> str:
+    """Return what tells a log from all others: its generations have it in common."""
+    return f"{file.host}\n{file.path}"
+
+
+@dataclass(slots=True)
+class LogCounts:
+    """What was read so far."""
+
+    lines: int = 0
+    read_again: int = 0
+    """Files that were read once more, because a line came late."""
+    passed_over: int = 0
+    """Lines of files that no hypervisor is known to have written."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Log:
+    """One log."""
+
+    key: str
+    file: FileKey
+    host: Host | None
+    growing: GrowingLog
+    touched_s: float = 0.0
+    """When a line came that a reader was given."""
+    newest: int = -1
+    """The place of the last line that was read."""
+    arrived: OrderedDict[int, int] = field(default_factory=OrderedDict)
+    """When the latest lines that a reader was given came in, by their numbers."""
+    held: deque[int] = field(default_factory=deque)
+    """The places of lines that were kept while it was not known who writes the log."""
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveLogs:
+    """All logs of a live service."""
+
+    hypervisors: Mapping[str, Hypervisor]
+    options: LogOptions
+    changes: Changes
+    """Gets the lines that are to be kept."""
+    counts: LogCounts = field(default_factory=LogCounts)
+    readers: dict[str, Reader] = field(default_factory=dict)
+    _logs: dict[str, _Log] = field(default_factory=dict)
+    _hosts: dict[str, set[str]] = field(default_factory=dict)
+    """The machines that have a log of a base name."""
+    _alike: dict[str, set[str]] = field(default_factory=dict)
+    """The keys of logs by what their names have in common."""
+
+    def __post_init__(self) -> None:
+        self.readers = {name: each.reader(self.options) for name, each in self.hypervisors.items()}
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+    def take(self, placed: Placed, now_s: float, at_ns: int) -> Sequence[Side]:
+        """Take the next line of a file; return the sides whose state changed with it.
+
+        A line that belongs before lines that were read is only kept: the log has to be read again (:meth:`reread`).
+        """
+        file, record = placed.file.file, placed.record
+        key = log_key(file)
+        log = self._logs.get(key) or self._begin(key, file, record.host)
+        place = (placed.file.generation << _GENERATION) + placed.position
+        stored = StoredLine(
+            key, place, placed.line, record.text, record.received_ns, record.writer, placed.lost_before, at_ns
+        )
+        self.counts.lines += 1
+        if place < log.newest:
+            self.changes.lines[key, place] = stored
+            return ()
+        log.newest = place
+        return self._read(log, stored, now_s, keep=True)
+
+    def is_late(self, placed: Placed) -> bool:
+        """Return whether a line belongs before lines of its log that were read."""
+        log = self._logs.get(log_key(placed.file.file))
+        return log is not None and (placed.file.generation << _GENERATION) + placed.position < log.newest
+
+    def reread(
+        self, key: str, stored: Iterable[StoredLine], file: FileKey, host: Host | None, now_s: float
+    ) -> list[Side]:
+        """Read a log from all lines that were kept of it; return the sides that there are."""
+        before = self._logs.pop(key, None)
+        if before is not None:
+            self.counts.read_again += 1
+            self._forget(before)
+        log = self._begin(key, file, host if before is None else before.host or host)
+        log.touched_s = now_s if before is None else before.touched_s
+        sides: dict[tuple[str, str, int], Side] = {}
+        for each in stored:
+            log.newest = max(log.newest, each.position)
+            for side in self._read(log, each, now_s, keep=False):
+                sides[side.vmm.key, side.role, side.attempt] = side
+        return list(sides.values())
+
+    def rename(self, side: Side) -> bool:
+        """Return whether the log of ``side`` has to be read again, since another host has one of its name now."""
+        log = self._logs.get(side.vmm.inputs[0])
+        return log is not None and log.growing.name != self._name(log.file, log.host)
+
+    def again(self, side: Side) -> Side:
+        """Return a side as it stands now."""
+        return self.readers[side.vmm.system].again(side) or side
+
+    def touched_s(self, side: Side) -> float:
+        """Return when a line of the process of ``side``, or of what is named like its log, was read last."""
+        log = self._logs.get(side.vmm.inputs[0])
+        if log is None:
+            return 0.0
+        stem = _common(log.growing.stem)
+        alike = self._alike.get(stem, ())
+        return max((self._logs[key].touched_s for key in alike if key in self._logs), default=log.touched_s)
+
+    def arrived_ns(self, side: Side) -> int | None:
+        """Return when the first line of a side came in (Unix epoch), unless that was long ago."""
+        log = self._logs.get(side.vmm.inputs[0])
+        return None if log is None else log.arrived.get(side.first.where.line)
+
+    def file_of(self, side: Side) -> FileKey | None:
+        """Return the file that a side's log is."""
+        log = self._logs.get(side.vmm.inputs[0])
+        return None if log is None else log.file
+
+    def named_alike(self, own: str) -> list[str]:
+        """Return the keys of the logs and event streams that are named like a log, its own first."""
+        log = self._logs.get(own)
+        keys = [] if log is None else [key for key in self._alike.get(_common(log.growing.stem), ()) if key != own]
+        return [own, *keys]
+
+    def place_of(self, key: str) -> int:
+        """Return the place of the last line that was read of a log."""
+        log = self._logs.get(key)
+        return -1 if log is None else log.newest
+
+    def put_aside(self, key: str) -> None:
+        """Forget a log in memory; what was kept of it in the state stays."""
+        log = self._logs.pop(key, None)
+        if log is not None:
+            self._forget(log)
+            alike = self._alike.get(_common(log.growing.stem))
+            if alike is not None:
+                alike.discard(key)
+                if not alike:
+                    del self._alike[_common(log.growing.stem)]
+
+    def is_known(self, key: str) -> bool:
+        """Return whether a log is in memory."""
+        return key in self._logs
+
+    def _drop(self, log: _Log, place: int) -> None:
+        if self.changes.lines.pop((log.key, place), None) is None:
+            self.changes.gone_lines.append((log.key, place, place))
+
+    def _forget(self, log: _Log) -> None:
+        if log.growing.known is not None and log.growing.stream is not None:
+            self.readers[log.growing.known.system].forget(log.growing.stream)
+
+    def _begin(self, key: str, file: FileKey, host: Host | None) -> _Log:
+        base = PurePosixPath(file.path).name or file.path
+        self._hosts.setdefault(base, set()).add(file.host)
+        stem = f"{file.host}:{PurePosixPath(file.path).with_suffix('') if '/' in file.path else file.path}"
+        growing = GrowingLog(
+            key=key,
+            name=self._name(file, host),
+            stem=stem,
+            recognize=self._recognize,
+            line_begins=[each.line_begin for each in self.hypervisors.values()],
+            year=self.options.year,
+            zone=self.options.zone,
+        )
+        log = self._logs[key] = _Log(key=key, file=file, host=host, growing=growing)
+        self._alike.setdefault(_common(stem), set()).add(key)
+        return log
+
+    def _name(self, file: FileKey, host: Host | None) -> str:
+        """Return what a person calls a log: its base name, after its host's where several hosts have one of that."""
+        base = PurePosixPath(file.path).name or file.path
+        if len(self._hosts.get(base, ())) < _SEVERAL:
+            return shown_name(base)
+        return shown_name(f"{(None if host is None else host.name) or file.host}/{base}")
+
+    def _recognize(self, head: Head) -> Recognized | None:
+        for name, hypervisor in self.hypervisors.items():
+            if hypervisor.recognises(head, self.options):
+                return Recognized(system=name, line_filter=hypervisor.line_filter(head, self.options))
+        return None
+
+    def _read(self, log: _Log, stored: StoredLine, now_s: float, *, keep: bool) -> list[Side]:
+        """Read one line; return the sides whose state changed."""
+        growing = log.growing
+        passed_over = growing.passed_over
+        line = Line(
+            text=stored.text,
+            where=Where(growing.name, stored.number),
+            writer=stored.writer,
+            received_ns=stored.received_ns,
+            host=log.host,
+            lost_before=stored.lost_before,
+        )
+        wanted = growing.take(line)
+        if keep and (wanted or growing.holds):
+            self.changes.lines[stored.file, stored.position] = stored
+        if growing.known is None:
+            log.held.append(stored.position)
+            for _ in range(growing.passed_over - passed_over):
+                self.counts.passed_over += 1
+                self._drop(log, log.held.popleft())
+        elif log.held:
+            log.held.clear()
+        if not wanted or growing.known is None:
+            return []
+        reader = self.readers[growing.known.system]
+        sides: list[Side] = []
+        for each in wanted:
+            log.arrived[each.where.line] = stored.arrived_ns
+            sides += reader.take(each)
+        while len(log.arrived) > _ARRIVALS:
+            log.arrived.popitem(last=False)
+        log.touched_s = now_s
+        return sides
+
+
+def _common(stem: str) -> str:
+    """Return what the stems of a log and of the event stream beside it have in common."""
+    folder, slash, name = stem.rpartition("/")
+    return folder + slash + name.partition(".")[0]
+
+
+_ARRIVALS: Final = 4096
+"""For so many lines of a log it is known when they came in."""
+_SEVERAL: Final = 2
+"""Machines that have a log of one base name, from which on the machine's name tells them apart."""

@@ -1,0 +1,100 @@
+"""Which traces were made of which sides, so that none is made twice and later ones can link to earlier ones."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from otelmig.migration.identity import digest_of
+from otelmig.migration.side import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from otelmig.live.state import Done
+    from otelmig.migration.side import Side
+    from otelmig.pairing.migration import Migration
+
+__all__ = ["Past", "fate_of"]
+
+_REMEMBERED_NS: Final = 30 * 86_400 * 10**9
+"""For so long it is remembered which trace was made of a side."""
+_MOST_ATTEMPTS: Final = 100_000
+"""At most so many attempts are known by the process that they are of."""
+
+
+def fate_of(side: Side) -> str | None:
+    """Return what became of the guest of a side, in a word; None for nothing."""
+    fate = side.received.fate if side.role is Role.DESTINATION else side.sent.fate
+    return None if fate is None else str(fate.fate)
+
+
+class Past:
+    """The sides that traces were made of."""
+
+    def __init__(self) -> None:
+        self.salted = 0
+        """Traces whose ids were changed, because another host's logs begin with the same lines."""
+        self._done: OrderedDict[tuple[str, str, bytes], Done] = OrderedDict()
+        self._owners: dict[bytes, tuple[str, str, bytes]] = {}
+        """Which side each identity was met on first."""
+        self._by_attempt: OrderedDict[tuple[str, str, int], Done] = OrderedDict()
+        """By the key of the process, the role and the number of the attempt."""
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def of(self, side: Side) -> Done | None:
+        """Return the trace that was made of a side, if one was."""
+        return self._done.get((side.vmm.inputs[0], side.role, side.identity))
+
+    def before(self, side: Side) -> Done | None:
+        """Return the trace of the attempt before that of ``side``."""
+        return self._by_attempt.get((side.vmm.key, side.role, side.attempt - 1))
+
+    def remember(self, done: Done, side: Side | None = None) -> None:
+        """Note what was made of ``side``; None for what the state has from before a restart."""
+        key = (done.file, done.role, done.identity)
+        self._done[key] = done
+        self._owners.setdefault(done.identity, key)
+        if side is not None:
+            self._by_attempt[side.vmm.key, side.role, side.attempt] = done
+            while len(self._by_attempt) > _MOST_ATTEMPTS:
+                self._by_attempt.popitem(last=False)
+
+    def seen(self, side: Side) -> None:
+        """Note that a side from before a restart was read once more: now it is known which process it is of."""
+        done = self.of(side)
+        if done is not None:
+            self._by_attempt[side.vmm.key, side.role, side.attempt] = done
+
+    def with_own_ids(self, migration: Migration) -> Migration:
+        """Return the migration with other ids, if another host's logs already gave a trace these ids."""
+        side = migration.reference
+        own = (side.vmm.inputs[0], str(side.role), side.identity)
+        if self._owners.setdefault(side.identity, own) == own:
+            return migration
+        self.salted += 1
+        salted = replace(side, identity=digest_of("host", side.identity.hex(), side.vmm.inputs[0]))
+        if side.role is Role.SOURCE:
+            return replace(migration, source=salted)
+        return replace(migration, destination=salted)
+
+    def expire(self, now_ns: int) -> int | None:
+        """Forget what was made long ago; return before when, if there was anything."""
+        until_ns = now_ns - _REMEMBERED_NS
+        gone = 0
+        for done in self._oldest():
+            if done.at_ns >= until_ns:
+                break
+            key = (done.file, done.role, done.identity)
+            del self._done[key]
+            if self._owners.get(done.identity) == key:
+                del self._owners[done.identity]
+            gone += 1
+        return until_ns if gone else None
+
+    def _oldest(self) -> Iterable[Done]:
+        while self._done:
+            yield next(iter(self._done.values()))

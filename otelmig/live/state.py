@@ -1,0 +1,297 @@
+"""What a live service keeps on the disk: requests that are not worked off, lines that are waited with, what is done.
+
+A request is on the disk before its sender is told so. Once it is worked off, what is still needed of it (lines of
+attempts that are under way, where each file is) replaces it, in one transaction: a restart at any instant finds either
+the request or what became of it. SQLite keeps all of it (write-ahead log, ``synchronous=FULL``).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import stat
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otelmig.dataclass import dataclass
+from otelmig.errors import StateError, StateFullError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+    from typing import Self
+
+__all__ = ["Changes", "Done", "State", "StoredLine", "StoredRequest"]
+
+_FORMAT: Final = 1
+"""Of the tables below. A newer release reads this one; an older one refuses."""
+_TABLES: Final = """
+CREATE TABLE request (
+    id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, is_json INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE announced (
+    trace_id TEXT NOT NULL, span_id TEXT NOT NULL, saved TEXT NOT NULL, PRIMARY KEY (trace_id, span_id)
+) WITHOUT ROWID;
+CREATE TABLE file (key TEXT PRIMARY KEY, saved BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE line (
+    file TEXT NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL,
+    received_ns INTEGER, writer TEXT NOT NULL, lost_before INTEGER NOT NULL, arrived_ns INTEGER NOT NULL,
+    PRIMARY KEY (file, position)
+) WITHOUT ROWID;
+CREATE TABLE done (
+    file TEXT NOT NULL, role TEXT NOT NULL, identity BLOB NOT NULL, attempt INTEGER NOT NULL, trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL, at_ns INTEGER NOT NULL, fate TEXT, PRIMARY KEY (file, role, identity)
+) WITHOUT ROWID;
+"""
+_DATABASE: Final = "state.sqlite"
+_LOCK: Final = "lock"
+
+
+class StoredRequest(NamedTuple):
+    """A request that is not worked off."""
+
+    ident: int
+    at_ns: int
+    """When it came in (Unix epoch)."""
+    body: bytes
+    is_json: bool
+
+
+class StoredLine(NamedTuple):
+    """A line that is still needed."""
+
+    file: str
+    """The key of its file."""
+    position: int
+    number: int
+    text: str
+    received_ns: int | None
+    writer: str
+    lost_before: int
+    arrived_ns: int
+    """When it came in (Unix epoch)."""
+
+
+class Done(NamedTuple):
+    """A side that a trace was made of."""
+
+    file: str
+    role: str
+    identity: bytes
+    attempt: int
+    trace_id: str
+    span_id: str
+    """Of the trace's root."""
+    at_ns: int
+    """When it was made (Unix epoch)."""
+    fate: str | None
+    """What had become of the guest by then, or was told since."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a step of the work changed: written together, or not at all."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    gone_files: set[str] = field(default_factory=set)
+    lines: dict[tuple[str, int], StoredLine] = field(default_factory=dict)
+    gone_lines: list[tuple[str, int, int]] = field(default_factory=list)
+    """Of a file, from one position up to another."""
+    done: dict[tuple[str, str, bytes], Done] = field(default_factory=dict)
+    gone_done: list[int] = field(default_factory=list)
+    """What was made before these times is forgotten."""
+    announced: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Announcements as they were saved, by the ids of their spans."""
+    gone_announced: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[int] = field(default_factory=list)
+    """Worked off."""
+
+    @property
+    def _parts(self) -> tuple[dict[Any, Any] | list[Any] | set[Any], ...]:
+        return (
+            self.files,
+            self.gone_files,
+            self.lines,
+            self.gone_lines,
+            self.done,
+            self.gone_done,
+            self.announced,
+            self.gone_announced,
+            self.requests,
+        )
+
+    def __bool__(self) -> bool:
+        return any(map(bool, self._parts))
+
+    def clear(self) -> None:
+        """Forget everything: it was written."""
+        for part in self._parts:
+            part.clear()
+
+
+class State:
+    """The state of one live service, in a directory of its own; a context, which closes and unlocks it.
+
+    Raises:
+        StateError: from every method, if the state cannot be used.
+    """
+
+    def __init__(self, directory: Path, *, most_bytes: int) -> None:
+        """Open the state in ``directory``, which is made if it is not there."""
+        self.directory = directory
+        self._lock = _locked(directory)
+        try:
+            self._database = self._opened(most_bytes)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _opened(self, most_bytes: int) -> sqlite3.Connection:
+        path = self.directory / _DATABASE
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            (found,) = database.execute("PRAGMA user_version").fetchone()
+            if not found:
+                database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={_FORMAT}; COMMIT;")
+            (page,) = database.execute("PRAGMA page_size").fetchone()
+            database.execute(f"PRAGMA max_page_count={max(most_bytes // page, 1)}")
+        except (OSError, sqlite3.Error) as error:
+            raise _failed(self.directory, error) from error
+        if found > _FORMAT:
+            database.close()
+            raise StateError(f"{self.directory}: a newer otelmig wrote this state (format {found}, want {_FORMAT})")
+        return database
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+        os.close(self._lock)
+
+    def keep(self, requests: Iterable[tuple[bytes, bool]], at_ns: int) -> list[int]:
+        """Put requests (the body, whether it is JSON) on the disk; durable on return. Return their ids, in order."""
+        idents: list[int] = []
+
+        def insert() -> None:
+            for body, is_json in requests:
+                row = self._database.execute(
+                    "INSERT INTO request (at_ns, is_json, body) VALUES (?, ?, ?)", (at_ns, is_json, body)
+                )
+                idents.append(row.lastrowid or 0)
+
+        self._transact(insert)
+        return idents
+
+    def write(self, changes: Changes) -> None:
+        """Write what a step of the work changed; durable on return."""
+        database = self._database
+
+        def apply() -> None:
+            database.executemany("DELETE FROM line WHERE file = ? AND position BETWEEN ? AND ?", changes.gone_lines)
+            database.executemany("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changes.lines.values())
+            database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?)", changes.files.items())
+            database.executemany("DELETE FROM file WHERE key = ?", [(key,) for key in changes.gone_files])
+            database.executemany("DELETE FROM line WHERE file = ?", [(key,) for key in changes.gone_files])
+            database.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changes.done.values())
+            database.executemany("DELETE FROM done WHERE at_ns < ?", [(ns,) for ns in changes.gone_done])
+            rows = [(*key, saved) for key, saved in changes.announced.items()]
+            database.executemany("INSERT OR REPLACE INTO announced VALUES (?, ?, ?)", rows)
+            database.executemany("DELETE FROM announced WHERE trace_id = ? AND span_id = ?", changes.gone_announced)
+            database.executemany("DELETE FROM request WHERE id = ?", [(ident,) for ident in changes.requests])
+
+        self._transact(apply)
+
+    def _transact(self, action: Callable[[], None]) -> None:
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                action()
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise _failed(self.directory, error) from error
+
+    def requests(self) -> Iterator[StoredRequest]:
+        """Yield the requests that are not worked off, in the order in which they came in."""
+        last = 0
+        # one at a time, so that working one off may write: ids only grow
+        while True:
+            row = self._one("SELECT id, at_ns, body, is_json FROM request WHERE id > ? ORDER BY id LIMIT 1", last)
+            if row is None:
+                return
+            last = row[0]
+            yield StoredRequest(row[0], row[1], row[2], bool(row[3]))
+
+    def files(self) -> list[tuple[str, bytes]]:
+        """Return each known file's key, with what was saved of it."""
+        return self._all("SELECT key, saved FROM file ORDER BY key")
+
+    def lines(self, file: str) -> list[StoredLine]:
+        """Return the lines of a file that are still needed, in order."""
+        return [StoredLine(*row) for row in self._all("SELECT * FROM line WHERE file = ? ORDER BY position", file)]
+
+    def files_with_lines(self) -> list[str]:
+        """Return the keys of files of which lines are still needed."""
+        return [key for (key,) in self._all("SELECT DISTINCT file FROM line ORDER BY file")]
+
+    def done(self) -> list[Done]:
+        """Return the sides that traces were made of."""
+        return [Done(*row) for row in self._all("SELECT * FROM done ORDER BY at_ns")]
+
+    def announced(self) -> list[str]:
+        """Return the announcements as they were saved."""
+        return [saved for (saved,) in self._all("SELECT saved FROM announced")]
+
+    @property
+    def bytes_used(self) -> int:
+        """What the tables take on the disk."""
+        (pages,), (free,), (size,) = (
+            self._one(f"PRAGMA {name}") or (0,) for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        rows = self._all(query, *values)
+        return rows[0] if rows else None
+
+    def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _failed(self.directory, error) from error
+
+
+def _locked(directory: Path) -> int:
+    """Make the directory and lock it; return the descriptor that holds the lock."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = directory.lstat()
+        if not stat.S_ISDIR(own.st_mode):
+            raise StateError(f"{directory}: no directory")
+        if own.st_uid != os.getuid() or own.st_mode & 0o077:
+            raise StateError(f"{directory}: others may read or write it (want mode 0700, and your own)")
+        lock = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _failed(directory, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StateError(f"{directory}: another otelmig serves from this state") from error
+    return lock
+
+
+def _failed(directory: Path, error: OSError | sqlite3.Error) -> StateError:
+    if isinstance(error, sqlite3.Error):
+        if error.sqlite_errorname in ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC"):
+            return StateFullError(f"{directory}: the state cannot grow: {error}")
+        return StateError(f"{directory}: {error}")
+    return StateError(f"{directory}: {os.strerror(error.errno or 0)}")

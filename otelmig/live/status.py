@@ -1,0 +1,114 @@
+"""What a live service says of itself to whoever asks: a document for ``GET /status`` and for a file."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from otelmig.migration.side import Role, SideState
+from otelmig.printable import printable
+from otelmig.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otelmig.live.service import Service
+    from otelmig.migration.side import Side
+
+__all__ = ["heartbeat", "phase_of", "status"]
+
+_SCHEMA: Final = "otelmig.status/1"
+_MOST_NAMED: Final = 200
+"""At most so many sides are listed; those that began first."""
+
+
+def status(service: Service, now_s: float) -> dict[str, object]:
+    """Return what the service does at the moment, as a JSON object; see ``otelmig/schemas``."""
+    assembly, outlet = service.assembly, service.outlet
+    reasons = sorted(assembly.waiting.reasons(now_s), key=lambda each: -each[1])
+    tally, files, announcements = assembly.tally, assembly.files, assembly.announcements
+    return {
+        "schema": _SCHEMA,
+        "version": __version__,
+        "ready": service.ready,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "requests": {
+            "taken": service.requests,
+            "replayed": service.replayed,
+            "refused": dict(sorted(service.refused.items())),
+            "waiting": service.backlog,
+        },
+        "records": {
+            "taken": tally.records,
+            "copies": files.copies,
+            "held": files.held,
+            "lost": files.lost,
+            "passed_over": {str(reason): count for reason, count in sorted(service.passed_over.items())},
+        },
+        "logs": {
+            "known": len(assembly.logs),
+            "read_again": assembly.logs.counts.read_again,
+            "lines": assembly.logs.counts.lines,
+            "lines_of_others": assembly.logs.counts.passed_over,
+        },
+        "migrations": {
+            "traced": tally.traces,
+            "with_both_sides": tally.paired,
+            "with_one_side": tally.alone,
+            "conflicts": tally.conflicts,
+            "late_partners": assembly.waiting.late,
+            "late_fates": tally.late_fates,
+            "changed_ids": assembly.past.salted,
+        },
+        "under_way": [_side(*each) for each in reasons[:_MOST_NAMED]],
+        "under_way_count": len(reasons),
+        "announcements": {
+            "waiting": len(announcements),
+            "late": announcements.late,
+            "unmatched": announcements.unmatched,
+        },
+        "traces": {
+            "not_safe_yet": outlet.backlog,
+            "written": outlet.counts.written,
+            "failures": outlet.counts.failures,
+            "delivery": None if outlet.open_delivery is None else outlet.account.document(),
+        },
+        "faults": service.faults,
+        "state": {"bytes": service.state_bytes, "last_delay_seconds": service.last_delay_s},
+    }
+
+
+def heartbeat(service: Service, now_s: float) -> str:
+    """Return one line for a log."""
+    tally = service.assembly.tally
+    waiting = service.assembly.waiting.reasons(now_s)
+    return (
+        f"{tally.traces} migrations traced, {len(waiting)} sides under way, {service.requests} requests taken, "
+        f"{service.outlet.backlog} traces not safe yet"
+    )
+
+
+def _side(side: Side, age_s: float, why: str) -> Mapping[str, object]:
+    host = side.vmm.host
+    return {
+        "log": printable(side.name),
+        "host": None if host is None else printable(host.name or host.id or ""),
+        "role": str(side.role),
+        "attempt": side.attempt,
+        "state": str(side.state),
+        "phase": phase_of(side),
+        "age_seconds": round(age_s, 3),
+        "waits_for": printable(why),
+    }
+
+
+def phase_of(side: Side) -> str:
+    """Return how far a side has come, as the name of the span that it is in."""
+    if side.state is SideState.OVER:
+        return "over"
+    if side.role is Role.DESTINATION:
+        return "receive"
+    sent = side.sent
+    if sent.downtime is not None or sent.snapshot.sign is not None or sent.pause.sign is not None:
+        return "downtime"
+    return "precopy" if sent.memory.seen or sent.memory.passes else "setup"
