@@ -245,8 +245,10 @@ def _most(duration: Printed | None) -> int:
 
 
 def was_answered(source: Side) -> bool:
-    """Return whether a destination may have answered: it did, or the source's log just ends."""
-    return source.sent.answered or (source.result is Result.UNKNOWN and not source.goes_on)
+    """Return whether a destination may have answered: it did, or the source does not say how its attempt ended."""
+    failure = source.sent.failure
+    untold = failure is not None and failure.text is None and failure.error_type is ErrorType.OTHER
+    return source.sent.answered or source.result is Result.UNKNOWN or untold
 
 
 _DIFFERENCES: Final[tuple[tuple[Callable[[Side, Side], bool], str], ...]] = (

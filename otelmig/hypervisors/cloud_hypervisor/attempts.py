@@ -25,6 +25,7 @@ _MOST_UNCLAIMED: Final = 256
 """At most so many lines before the first that shows an attempt are taken for its own."""
 _OF_BOOT: Final = frozenset({Kind.VM_CONFIG, Kind.CPUID_GENERATED})
 """What a process also prints when it boots its guest."""
+_BOOTS: Final = frozenset({"VmCreate", "VmBoot"})
 _OF_THE_GUEST: Final = frozenset({Kind.VM_PAUSED, Kind.PAUSED_STATE_RECEIVED, Kind.VM_RESUMED, Kind.VM_CONFIG})
 _BEFORE_ACKNOWLEDGEMENT: Final[dict[str, Kind]] = {
     Kind.SEND_ANNOUNCED: Kind.CONNECTING,
@@ -87,7 +88,7 @@ class Attempts:
             self.changed.append(current)
         elif self._unclaimed is not None:
             self._unclaimed.append(seen)
-            if kind is Kind.PROCESS_STARTED:
+            if kind is Kind.PROCESS_STARTED or seen.word("call") in _BOOTS:
                 self._unclaimed.clear()
             elif kind is Kind.API_REQUEST:
                 self._unclaimed = None

@@ -83,14 +83,14 @@ class _OneProcess:
             else:
                 process.add(seen, word)
 
-    def is_copy(self, record: Record, meaning: Meaning) -> bool:
+    def is_copy(self, line: Line, record: Record, meaning: Meaning) -> bool:
         """Return whether a line that is stamped no later than the last one was read before: collectors repeat some.
 
         Of lines with one coarse stamp and one text, two may be there: not of those that begin something, nor where
         they are stamped before others, or follow a copy.
         """
         stamp = record.stamp
-        if record.text not in self.recent:
+        if record.text not in self.recent and (not line.run or line.last not in self.recent):
             self.copying = False
         elif meaning.kind is _STARTED:
             self.copying = len(self.process.observations) <= _MOST_REPEATED
@@ -129,7 +129,7 @@ class LogWriters:
         """Add one record; return the processes that are over."""
         stamp = record.stamp
         current = self.current or self.exited
-        if current is not None and stamp.ns <= current.process.last_ns and current.is_copy(record, meaning):
+        if current is not None and stamp.ns <= current.process.last_ns and current.is_copy(line, record, meaning):
             return _NOBODY
         track, over = self._track(stamp, meaning)
         process = track.process
@@ -138,9 +138,9 @@ class LogWriters:
             process.last_ns = stamp.ns
             track.copying = False
             track.process.order.in_order()
-        elif track is not current and track.is_copy(record, meaning):
+        elif track is not current and track.is_copy(line, record, meaning):
             return over
-        track.recent.append(record.text)
+        track.recent += (record.text, line.last) if line.run else (record.text,)
         process.narrow(meaning, record)
         if stamp.domain is not _BOOTTIME:
             process.stamped.take(stamp)
