@@ -138,6 +138,19 @@ class Hypervisor(Protocol):
         Which lines belong together may depend on the offset, too: on clocks that drift by at most ``drift_ppb``.
         """
 
+    def no_offset_fits(self, source: Side, destination: Side, drift_ppb: int) -> bool:
+        """Return whether :meth:`constraints` surely contradict each other, told faster than by making them.
+
+        False is always allowed: what is not sure is left to the constraints.
+        """
+
+    def length_ns(self, side: Side) -> int | None:
+        """Return how long a side took, for finding partners; None if its lines do not tell.
+
+        Of a destination what it surely took, of a source the most that anything of its partner can have taken: where
+        the first is longer, drift set aside, :meth:`constraints` contradict each other.
+        """
+
     def incompatibility(self, source: Side, destination: Side) -> Incompatibility | None:
         """Return why these two, by their releases and what they use, do not speak to each other; None if they may."""
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.facts import ErrorType, RequestKind
 from otelmig.migration.side import Mode, Result
-from otelmig.pairing.addresses import connects_to
 from otelmig.pairing.missing_lines import begins_late, lacks_requests
+from otelmig.pairing.traits.addresses import connects_to
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:

@@ -10,8 +10,6 @@ from otelmig.clock.drift import SLEWED_PPB
 from otelmig.clock.placement import place
 from otelmig.clock.proof import ClockStatus, prove_between
 from otelmig.dataclass import dataclass
-from otelmig.migration.stamp import ClockDomain
-from otelmig.pairing.addresses import connects_to
 from otelmig.pairing.agreement import (
     PairingBasis,
     contradiction,
@@ -22,7 +20,10 @@ from otelmig.pairing.agreement import (
     same_vm,
 )
 from otelmig.pairing.migration import Migration
-from otelmig.units import MILLISECOND_NS, SECOND_NS
+from otelmig.pairing.naming import domain_of
+from otelmig.pairing.traits.addresses import connects_to
+from otelmig.pairing.traits.presence import AGREE_NS, TOLERANCE_NS, have_wall_clocks, were_at_one_time, zero_ns
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,15 @@ if TYPE_CHECKING:
     from otelmig.migration.constraint import Constraint
     from otelmig.migration.side import Side
 
-__all__ = ["AGREE_NS", "SAME_PROCESS", "Candidate", "Mismatch", "compare", "have_wall_clocks", "in_spite_of_clocks"]
+__all__ = [
+    "SAME_PROCESS",
+    "Candidate",
+    "Mismatch",
+    "compare",
+    "compare_clocks",
+    "exclusion",
+    "in_spite_of_clocks",
+]
 
 SAME_PROCESS: Final = "the same process"
 
@@ -45,8 +54,43 @@ class Candidate:
     destination: Side
     constraints: Sequence[Constraint]
     reasons: tuple[str, ...]
-    prefers: tuple[bool, ...] = (False, False)
-    """Whether it is the same VM, and whether both sides say what time it was, as synchronised hosts would."""
+    disagreement_ns: int | None = None
+    """By how much the hosts' clocks disagree at least, if this is one migration; None if they do not tell."""
+
+    @property
+    def clocks_agree(self) -> bool:
+        """Whether both sides say what time it was, as synchronised hosts would."""
+        return self.agree_within(AGREE_NS)
+
+    def agree_within(self, most_ns: int) -> bool:
+        """Return whether both sides say what time it was, and the hosts' clocks may differ by no more than that."""
+        return self.disagreement_ns is not None and self.disagreement_ns <= most_ns
+
+    @property
+    def is_timely(self) -> bool:
+        """Whether both may have been migrating at one time, as far as they say when.
+
+        Where only the tolerance makes them overlap, their clocks must agree as synchronised ones do.
+        """
+        if self.disagreement_ns is None or self.clocks_agree:
+            return True
+        return self.disagreement_ns <= TOLERANCE_NS and were_at_one_time(self.source, self.destination)
+
+    @property
+    def is_one_vm(self) -> bool:
+        """Whether both print the configuration of the same VM."""
+        return same_vm(self.source, self.destination) is True
+
+    @property
+    def is_one_domain(self) -> bool:
+        """Whether libvirt called the VM of both by one name, at one time."""
+        domains = {domain_of(side.vmm) for side in (self.source, self.destination)}
+        return None not in domains and len(domains) == 1 and were_at_one_time(self.source, self.destination)
+
+    @property
+    def names_the_host(self) -> bool:
+        """Whether the source is known to have connected to the destination's host."""
+        return connects_to(self.source, self.destination) is True
 
     def migration(self, clock: ClockOptions, *, asserted: bool) -> Migration:
         """Return the migration that these two are, with all that is known of their clocks."""
@@ -57,7 +101,7 @@ class Candidate:
         doubt = doubt_of(
             basis,
             same_endpoint(self.source, self.destination),
-            at_one_time=_at_one_time(self.source, self.destination),
+            at_one_time=were_at_one_time(self.source, self.destination),
         )
         mixed = self.source.vmm.domain is not self.destination.vmm.domain
         if mixed and doubt is not None and not asserted and placement.status is ClockStatus.BOUNDED:
@@ -80,7 +124,7 @@ class Candidate:
             return PairingBasis.ASSERTED
         if same_endpoint(self.source, self.destination) is not None:
             return PairingBasis.ENDPOINT
-        return PairingBasis.CLOCKS if self.prefers[1] else PairingBasis.ASSUMED
+        return PairingBasis.CLOCKS if self.clocks_agree else PairingBasis.ASSUMED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +149,17 @@ def compare(
     What is possible but not supported excludes only a pair that neither the caller (``asserted``) names, nor the VM,
     nor an endpoint that both used at one time.
     """
-    reason = _exclusion(source, destination, hypervisors, asserted=asserted)
-    if reason is not None:
-        return Mismatch(reason=reason)
+    reason = exclusion(source, destination, hypervisors, asserted=asserted)
+    return compare_clocks(source, destination, hypervisors, clock) if reason is None else Mismatch(reason=reason)
+
+
+def compare_clocks(
+    source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], clock: ClockOptions
+) -> Candidate | Mismatch:
+    """Return the candidate that two sides are that nothing else excludes, or why their clocks do."""
     drift_ppb = max(clock.drift_ppb, SLEWED_PPB)
     constraints = hypervisors[source.vmm.system].constraints(source, destination, drift_ppb)
     agreed = indications(source, destination)
-    same = same_vm(source, destination) is True
     if not constraints:
         wall = have_wall_clocks(source, destination)
         return Mismatch(reason="no line of one must come before a line of the other", by_clocks=wall)
@@ -124,17 +172,18 @@ def compare(
         )
         return Mismatch(reason=reason, by_clocks=True)
     at = source.observations[-1].stamp.ns
-    lo, hi = bounds.lo_ns(at), bounds.hi_ns(at)
     return Candidate(
         source=source,
         destination=destination,
         constraints=constraints,
         reasons=(f"{len(constraints)} constraints agree on one clock offset", *agreed),
-        prefers=(same, _clocks_agree(source, destination, lo, hi)),
+        disagreement_ns=_disagreement_ns(source, destination, bounds.lo_ns(at), bounds.hi_ns(at)),
     )
 
 
-def _exclusion(source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], *, asserted: bool) -> str | None:
+def exclusion(
+    source: Side, destination: Side, hypervisors: Mapping[str, Hypervisor], *, asserted: bool = False
+) -> str | None:
     """Return what excludes the pair, whatever their clocks say; None if nothing does."""
     if source.vmm.key == destination.vmm.key:
         return SAME_PROCESS
@@ -157,7 +206,7 @@ def _exclusion(source: Side, destination: Side, hypervisors: Mapping[str, Hyperv
 
 def _shared_endpoint(source: Side, destination: Side) -> bool:
     """Return whether both used one endpoint at one time."""
-    return same_endpoint(source, destination) is not None and _at_one_time(source, destination)
+    return same_endpoint(source, destination) is not None and were_at_one_time(source, destination)
 
 
 def in_spite_of_clocks(
@@ -177,42 +226,9 @@ def in_spite_of_clocks(
     )
 
 
-def _zero_ns(side: Side) -> int | None:
-    """Return when a side's clock read zero (Unix epoch); None if nothing tells what time it was.
-
-    A wall clock does, and so does whatever stamped the lines of a boot clock when it took them over, unless a part of
-    the date had to be assumed.
-    """
-    if side.vmm.domain is ClockDomain.REALTIME:
-        return 0
-    return None if side.vmm.assumed else side.vmm.latest_zero_ns
-
-
-def _clocks_agree(source: Side, destination: Side, lo_ns: int | None, hi_ns: int | None) -> bool:
-    """Return whether the hosts' clocks may be synchronised, if the offset lies between ``lo_ns`` and ``hi_ns``."""
-    one, other = _zero_ns(source), _zero_ns(destination)
+def _disagreement_ns(source: Side, destination: Side, lo_ns: int | None, hi_ns: int | None) -> int | None:
+    """Return by how much the hosts' clocks disagree at least, if the offset lies between ``lo_ns`` and ``hi_ns``."""
+    one, other = zero_ns(source), zero_ns(destination)
     if one is None or other is None or lo_ns is None or hi_ns is None:
-        return False
-    return lo_ns - AGREE_NS <= one - other <= hi_ns + AGREE_NS
-
-
-def _at_one_time(source: Side, destination: Side) -> bool:
-    """Return whether both were migrating at one time, by what their hosts say what time it was."""
-    one, other = _zero_ns(source), _zero_ns(destination)
-    if one is None or other is None:
-        return False
-    sent = (one + (source.sent.connecting or source.first).ns, one + (source.sent.end or source.last).ns)
-    received = (
-        other + (destination.received.begun or destination.first).ns,
-        other + (destination.received.end or destination.last).ns,
-    )
-    return sent[0] <= received[1] and received[0] <= sent[1]
-
-
-def have_wall_clocks(source: Side, destination: Side) -> bool:
-    """Return whether both sides have wall clocks."""
-    return source.vmm.domain is destination.vmm.domain is ClockDomain.REALTIME
-
-
-AGREE_NS: Final = SECOND_NS
-"""Wall clocks that are kept by NTP differ by less; only used to choose between pairs that are all possible."""
+        return None
+    return max(lo_ns - (one - other), (one - other) - hi_ns, 0)

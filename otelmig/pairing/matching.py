@@ -9,23 +9,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-__all__ = ["Edge", "unique_matching"]
+__all__ = ["Edge", "groups", "unique_matching"]
 
 Edge = tuple[int, int]
 """The numbers of a source and of a destination that may belong together."""
 
 
-def unique_matching(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple[dict[int, int], set[Edge]]:
+def unique_matching(
+    edges: set[Edge], preferences: Sequence[set[Edge]], unfinished: frozenset[int] = frozenset()
+) -> tuple[dict[int, int], set[Edge]]:
     """Return the pairs that are the only way to match, and the edges among which more than one way is left.
 
     Within each connected group a side with a single partner takes it, as long as that leaves nobody without one:
     a matching that covers the group is unique exactly if this goes on until nobody is left. Groups for which it
-    does not are tried once more with the edges of each of ``preferences`` only, in turn.
+    does not are tried once more with the edges of each of ``preferences`` only, in turn. ``unfinished`` are sources
+    with more edges than are given, the preferred ones first: where a preference leaves out none of them, more may be
+    preferred.
     """
     accepted: dict[int, int] = {}
     ambiguous: set[Edge] = set()
-    for group in _groups(edges):
-        matchings = (_only_matching(group, group & allowed) for allowed in (edges, *preferences))
+    for group in groups(edges):
+        cut = [ends for source, ends in _by_end(group, 0).items() if source in unfinished]
+        matchings = (
+            _only_matching(group, group & allowed)
+            for allowed in (edges, *preferences)
+            if not any(ends <= allowed for ends in cut)
+        )
         unique = next((matching for matching in matchings if matching is not None), None)
         if unique is None:
             ambiguous |= group
@@ -34,7 +43,7 @@ def unique_matching(edges: set[Edge], preferences: Sequence[set[Edge]]) -> tuple
     return accepted, ambiguous
 
 
-def _groups(edges: set[Edge]) -> Iterable[set[Edge]]:
+def groups(edges: set[Edge]) -> Iterable[set[Edge]]:
     """Yield the connected components of the graph of candidates."""
     by_row, by_column = _by_end(edges, 0), _by_end(edges, 1)
     # left: edges of no group yet; group: the edges of this one; waiting: those of it whose neighbours are not in yet

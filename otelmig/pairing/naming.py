@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.errors import UsageError
 
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
     from otelmig.migration.vmm import Vmm
 
-__all__ = ["ambiguous", "meant_by"]
+__all__ = ["ambiguous", "domain_of", "meant_by"]
+
+_OF_LIBVIRT: Final = re.compile(r"/libvirt/[^/\s]+/([^/\s]+?)\.log\b")
+"""Where libvirt keeps what a hypervisor writes: the file is called as the domain is."""
 
 
 def meant_by(name: str, known: Iterable[tuple[str, Vmm]]) -> list[int]:
@@ -39,6 +43,12 @@ def _paths(own: str, vmm: Vmm) -> Iterable[str]:
         depth = own.partition("[")[0].count("/")
         if depth < len(folders):
             yield str(folders[depth] / own)
+
+
+def domain_of(vmm: Vmm) -> str | None:
+    """Return what libvirt calls the VM of ``vmm``, if its log lies where libvirt keeps logs."""
+    named = (_OF_LIBVIRT.search(text) for text in (vmm.name, *vmm.inputs))
+    return next((each[1] for each in named if each is not None), None)
 
 
 def ambiguous(parameter: str, name: str, candidates: Sequence[str]) -> UsageError:

@@ -23,21 +23,15 @@ from otelmig.pairing.agreement import (
     same_vm,
     was_answered,
 )
-from otelmig.pairing.candidate import (
-    AGREE_NS,
-    SAME_PROCESS,
-    Candidate,
-    Mismatch,
-    compare,
-    have_wall_clocks,
-    in_spite_of_clocks,
-)
+from otelmig.pairing.candidate import SAME_PROCESS, Candidate, Mismatch, compare, in_spite_of_clocks
 from otelmig.pairing.matching import Edge, unique_matching
 from otelmig.pairing.migration import Migration, unpaired
 from otelmig.pairing.naming import ambiguous, meant_by
+from otelmig.pairing.possible_pairs import PossiblePairs
+from otelmig.pairing.traits.presence import AGREE_NS, have_wall_clocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.hypervisors import Hypervisor
     from otelmig.migration.side import Side
@@ -47,7 +41,7 @@ __all__ = ["Pairing", "pair_sides"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """The outcome of comparing every source with every destination."""
+    """The outcome of comparing sources with destinations."""
 
     migrations: tuple[Migration, ...]
     notes: tuple[str, ...]
@@ -59,10 +53,13 @@ def pair_sides(
     hypervisors: Mapping[str, Hypervisor],
     chosen: Sequence[tuple[str, str]],
     clock: ClockOptions | None = None,
+    *,
+    clocks_hold: bool = False,
 ) -> Pairing:
     """Match ``sides``; ``chosen`` are pairs of names that the user asserts.
 
-    An asserted pair whose clocks contradict each other is taken, with its conflict.
+    An asserted pair whose clocks contradict each other is taken, with its conflict. Where ``clocks_hold``, whoever has
+    a time has no partner of another time; else clocks may be wrong by any amount, as long as nobody shows otherwise.
 
     Raises:
         UsageError: a name in ``chosen`` is unknown, or the two sides exclude each other.
@@ -71,13 +68,12 @@ def pair_sides(
     sources = [side for side in sides if side.role is Role.SOURCE]
     destinations = [side for side in sides if side.role is Role.DESTINATION]
     forced = dict(_forced(chosen, sources, destinations))
-    verdicts = dict(_verdicts(sources, destinations, hypervisors, clock))
+    pairs = PossiblePairs(sources, destinations, hypervisors, clock, clocks_hold=clocks_hold)
     for i, j in forced.items():
-        verdicts[i, j] = _asserted(sources[i], destinations[j], hypervisors, clock)
-    candidates = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, Candidate)}
-    refusals = {edge: verdict for edge, verdict in verdicts.items() if isinstance(verdict, Mismatch)}
+        pairs.assert_pair((i, j), _asserted(sources[i], destinations[j], hypervisors, clock))
+    candidates = pairs.candidates
     possible_edges = {
-        edge for edge in candidates if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())
+        edge for edge in pairs.without_weaker() if not any((i == edge[0]) != (j == edge[1]) for i, j in forced.items())
     }
     # a guest on both hosts is what is left once nothing else can be: who has another partner takes that one
     on_both = {
@@ -85,10 +81,7 @@ def pair_sides(
         for edge in possible_edges
         if forced.get(edge[0]) != edge[1] and outcomes_differ(sources[edge[0]], destinations[edge[1]])
     }
-    accepted, ambiguous = unique_matching(
-        possible_edges - on_both,
-        tuple({edge for edge, candidate in candidates.items() if candidate.prefers[k]} for k in range(2)),
-    )
+    accepted, ambiguous = pairs.match(possible_edges - on_both)
     settled = set(accepted.items()) | ambiguous
     on_both = {(i, j) for i, j in on_both if not any(i == edge[0] or j == edge[1] for edge in settled)}
     more, undecided = unique_matching(on_both, ())
@@ -96,7 +89,7 @@ def pair_sides(
     ambiguous |= undecided
     settled |= on_both
     rows, columns = {i for i, _ in settled}, {j for _, j in settled}
-    left = [edge for edge, why in refusals.items() if why.by_clocks and edge[0] not in rows and edge[1] not in columns]
+    left = sorted(edge for edge in pairs.by_clocks if edge[0] not in rows and edge[1] not in columns)
     stepped = _stepped((sources, destinations), left, hypervisors, clock)
     candidates |= stepped
     accepted |= unique_matching(set(stepped), ())[0]
@@ -105,15 +98,21 @@ def pair_sides(
         if accepted.get(i) == j:
             migrations.append(candidate.migration(clock, asserted=i in forced))
     notes: list[str] = []
+    alone = len(sides) - 2 * len(accepted)
+    most = min(_NAMED, max(1, _NAMED_IN_ALL // max(alone, 1)))
     for position, (own, others, taken) in enumerate(
         ((sources, destinations, set(accepted)), (destinations, sources, set(accepted.values())))
     ):
-        possible, refused = _by_side(ambiguous, position), _by_side(refusals, position)
+        possible, at_other_times = _by_side(ambiguous, position), _by_side(pairs.at_other_times, position)
         for k, side in enumerate(own):
             if k in taken:
                 continue
-            whys = {other: refusals[_edge(k, other, position)].reason for other in refused.get(k, ())}
-            reasons = _alone(side, others, [others[other].name for other in possible.get(k, ())], whys)
+            if k in possible:
+                reasons = _undecided([others[other].name for other in possible[k]])
+            elif k in at_other_times:
+                reasons = tuple(f"{others[other].name}: migrated at another time" for other in at_other_times[k])
+            else:
+                reasons = tuple(_refusals(side, others, hypervisors, clock, most))
             notes += (f"{side.name} is not paired: {reason}" for reason in reasons[:1])
             migrations.append(unpaired(side, reasons))
     return Pairing(migrations=tuple(migrations), notes=tuple(notes))
@@ -159,49 +158,30 @@ def _by_side(edges: Iterable[Edge], position: int) -> dict[int, list[int]]:
     return partners
 
 
-def _edge(own: int, other: int, position: int) -> Edge:
-    return (own, other) if position == 0 else (other, own)
-
-
 _NAMED: Final = 8
 """At most this many rejected or ambiguous partners are named in a note."""
+_NAMED_IN_ALL: Final = 1 << 10
+"""Where there are very many sides that stand alone, fewer are named for each."""
 
 
-def _verdicts(
-    sources: Sequence[Side],
-    destinations: Sequence[Side],
-    hypervisors: Mapping[str, Hypervisor],
-    clock: ClockOptions,
-) -> Iterable[tuple[Edge, Candidate | Mismatch]]:
-    """Compare every source with every destination, the nearest in time first; who fits many has no one partner."""
-    for i, source in enumerate(sources):
-        fits = 0
-        for j in sorted(range(len(destinations)), key=lambda k: _apart(source, destinations[k])):
-            if fits >= _MANY:
-                break
-            verdict = compare(source, destinations[j], hypervisors, clock)
-            fits += isinstance(verdict, Candidate)
-            yield (i, j), verdict
+def _undecided(possible: Sequence[str]) -> tuple[str, ...]:
+    """Return that ``possible`` are the partners that a side may have."""
+    if len(possible) == 1:
+        return (f"a partner is possible, but not certain: {possible[0]}; name it with `pairs`",)
+    return (f"several partners are possible: {', '.join(possible)}; name one with `pairs`",)
 
 
-_MANY: Final = 32
-"""A source is compared no further after this many candidates: it cannot have a unique partner any more."""
-
-
-def _apart(source: Side, destination: Side) -> int:
-    """Return how far two sides lie apart by their wall clocks, in ns; 0 where they have none."""
-    if not have_wall_clocks(source, destination):
-        return 0
-    return abs(source.observations[0].stamp.ns - destination.observations[-1].stamp.ns)
-
-
-def _alone(side: Side, others: Sequence[Side], possible: Sequence[str], refused: Mapping[int, str]) -> tuple[str, ...]:
-    """Return why ``side`` has no partner, as far as there is something to say."""
-    if possible:
-        return (f"several partners are possible: {', '.join(possible)}; name one with `pairs`",)
+def _refusals(
+    side: Side, others: Sequence[Side], hypervisors: Mapping[str, Hypervisor], clock: ClockOptions, most: int
+) -> Iterator[str]:
+    """Yield why ``side`` has no partner, for the first of ``others``, as far as there is something to say."""
     if side.role is Role.SOURCE and not was_answered(side):
-        return ()
-    return tuple(f"{others[k].name}: {why}" for k, why in sorted(refused.items()) if why != SAME_PROCESS)
+        return
+    for other in others[:most]:
+        pair = (side, other) if side.role is Role.SOURCE else (other, side)
+        verdict = compare(*pair, hypervisors, clock)
+        if isinstance(verdict, Mismatch) and verdict.reason != SAME_PROCESS:
+            yield f"{other.name}: {verdict.reason}"
 
 
 def _forced(

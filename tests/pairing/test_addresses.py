@@ -13,8 +13,8 @@ from trace_invariants import check_traces
 from otelmig.inputs.framing.stores import entry_line
 from otelmig.inputs.line import Host, Where
 from otelmig.migration.url import MigrationUrl
-from otelmig.pairing.addresses import connects_to
 from otelmig.pairing.agreement import PairingBasis
+from otelmig.pairing.traits.addresses import connects_to
 from otelmig.pipeline import read_findings
 from otelmig.trace.options import TraceOptions
 
@@ -50,7 +50,7 @@ _TWO = ("192.0.2.20", "2001:db8::20")
         ("tcp:192.0.2.21:4444", Host(name="192.0.2.21"), True),
         ("tcp:192.0.2.21:4444", Host(name="192.0.2.20"), None),
         ("tcp:192.0.2.21:4444", None, None),
-        ("tcp:[fe80::1]:4444", Host(ips=("fe80::1%eth0",)), True),
+        ("tcp:[fe80::1%eth0]:4444", Host(ips=("fe80::1%eth0",)), None),
         ("tcp:[fe80::1]:4444", Host(ips=_TWO), None),
         ("tcp:127.0.0.1:4444", Host(ips=("127.0.0.1", "192.0.2.20")), None),
         ("tcp:[::1]:4444", Host(ips=_TWO), None),

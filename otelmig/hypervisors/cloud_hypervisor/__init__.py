@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from otelmig.hypervisors.cloud_hypervisor.causality.clock_fit import length_ns, no_offset_fits
 from otelmig.hypervisors.cloud_hypervisor.causality.compatibility import incompatibility
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import constraints_between
 from otelmig.hypervisors.cloud_hypervisor.log_format import DEFAULT_BEGIN, compile_log_format
@@ -71,6 +72,14 @@ class CloudHypervisor:
     def constraints(self, source: Side, destination: Side, drift_ppb: int) -> Sequence[Constraint]:
         """Return what must have happened before what, if these two sides are one migration."""
         return constraints_between(source, destination, drift_ppb)
+
+    def no_offset_fits(self, source: Side, destination: Side, drift_ppb: int) -> bool:
+        """Return whether the clocks of these two surely exclude each other, told fast."""
+        return no_offset_fits(source, destination, drift_ppb)
+
+    def length_ns(self, side: Side) -> int | None:
+        """Return what a destination surely took, or the most that a source's partner can have taken."""
+        return length_ns(side)
 
     def incompatibility(self, source: Side, destination: Side) -> Incompatibility | None:
         """Return why these two, by their releases and what they use, do not speak to each other; None if they may."""

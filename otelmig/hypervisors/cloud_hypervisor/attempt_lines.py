@@ -43,6 +43,11 @@ class AttemptLines:
     config: Observation | None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
 
+    @cached_property
+    def lookups(self) -> dict[str, object]:
+        """What was found in these lines, by whoever looked and under which name: the lines never change."""
+        return {}
+
     def all(self, kind: str) -> tuple[Observation, ...]:
         """Return every observation of ``kind``."""
         return self.by_kind.get(kind, ())

@@ -46,9 +46,11 @@ __all__ = [
     "received",
     "refusal_read",
     "resumed",
+    "resumed_by_any",
     "snapshot_done",
     "state_acknowledged",
     "state_written_after",
+    "stops_the_guest",
 ]
 
 
@@ -255,10 +257,17 @@ def received(*kinds: Kind) -> Finder:
 
 def resumed(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return where the destination resumed the guest; None if the source did not pause it: the operator resumed it."""
-    paused = source.first(Kind.VM_PAUSING, Kind.VM_PAUSED, Kind.DEVICE_PAUSING)
-    if source.paused_before or paused is None:
-        return (None,)
+    return resumed_by_any(destination) if stops_the_guest(source) else (None,)
+
+
+def resumed_by_any(destination: AttemptLines) -> Sequence[Endpoint | None]:
+    """Return where the destination's guest was resumed, whoever did."""
     return (_endpoint(destination.first(Kind.VM_RESUMED, Kind.VM_RESUMING)),)
+
+
+def stops_the_guest(source: AttemptLines) -> bool:
+    """Return whether it is the migration that paused the guest."""
+    return not source.paused_before and source.first(Kind.VM_PAUSING, Kind.VM_PAUSED, Kind.DEVICE_PAUSING) is not None
 
 
 def command(name: Command) -> Finder:

@@ -18,18 +18,34 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt_lines import lines_of
-from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE, InstantKind, LogFlags
+from otelmig.hypervisors.cloud_hypervisor.causality.instants import (
+    DESTINATION,
+    OF_BOTH,
+    SOURCE,
+    InstantKind,
+    LogFlags,
+)
 from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import memory_constraints
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases
 from otelmig.migration.constraint import destination_first, source_first
+from otelmig.migration.side import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from otelmig.migration.constraint import Constraint
+    from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
+    from otelmig.migration.constraint import Constraint, Endpoint
     from otelmig.migration.side import Side
 
-__all__ = ["RULES", "Rule", "constraints_between", "rule_table"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "applies",
+    "constraints_between",
+    "instants_between",
+    "own_instants",
+    "rule_table",
+]
 
 _OF_MEMORY: Final = frozenset(
     {
@@ -78,13 +94,9 @@ def constraints_between(source: Side, destination: Side, drift_ppb: int) -> Sequ
     """
     constraints: list[Constraint] = []
     sent, received = lines_of(source), lines_of(destination)
-    instants = {
-        each.key: each.find(sent, received)
-        for each in (*SOURCE.values(), *DESTINATION.values())
-        if each.key not in _OF_MEMORY
-    }
+    instants = instants_between(sent, received)
     for rule in RULES:
-        if rule.destination.key in _OF_MEMORY or (rule.id in _UNTIL_HEAD and received.may_be_after_head):
+        if not applies(rule, received):
             continue
         for one, other in zip(instants[rule.source.key], instants[rule.destination.key], strict=False):
             if one is None or other is None:
@@ -93,6 +105,31 @@ def constraints_between(source: Side, destination: Side, drift_ppb: int) -> Sequ
                 source_first(rule.id, one, other) if rule.source_first else destination_first(rule.id, other, one)
             )
     return [*constraints, *memory_constraints(sent, received, constraints, drift_ppb)]
+
+
+def applies(rule: Rule, received: AttemptLines) -> bool:
+    """Return whether the instants of a rule are those of one message, wherever both are there."""
+    return rule.destination.key not in _OF_MEMORY and not (rule.id in _UNTIL_HEAD and received.may_be_after_head)
+
+
+def instants_between(sent: AttemptLines, received: AttemptLines) -> Mapping[str, Sequence[Endpoint | None]]:
+    """Return the instants of either side, but for those of memory, by the keys of their kinds."""
+    of_both = {key: kind.find(sent, received) for key, kind in _EVERY_KIND.items() if key in OF_BOTH}
+    return {**own_instants(sent), **own_instants(received), **of_both}
+
+
+_EVERY_KIND: Final = {**SOURCE, **DESTINATION}
+
+
+def own_instants(lines: AttemptLines) -> Mapping[str, Sequence[Endpoint | None]]:
+    """Return the instants that depend on one side's lines alone; they are looked for once."""
+    known = lines.lookups.get("instants")
+    if isinstance(known, dict):
+        return known
+    kinds = SOURCE if lines.role is Role.SOURCE else DESTINATION
+    own = {key: kind.find(lines, lines) for key, kind in kinds.items() if key not in _OF_MEMORY and key not in OF_BOTH}
+    lines.lookups["instants"] = own
+    return own
 
 
 def _forward(source: str, destinations: Sequence[str], why: str) -> Iterator[Rule]:

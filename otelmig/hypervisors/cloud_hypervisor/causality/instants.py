@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     Finder = Callable[[AttemptLines, AttemptLines], Sequence[Endpoint | None]]
 
-__all__ = ["DESTINATION", "SOURCE", "InstantKind", "LogFlags"]
+__all__ = ["DESTINATION", "OF_BOTH", "SOURCE", "InstantKind", "LogFlags"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,3 +157,6 @@ DESTINATION: Final = _table(
     ("last-answered", last_answered, _COMMAND),
 )
 """Instants on the destination, in the order of a migration; ``-received`` is a request's header, read."""
+
+OF_BOTH: Final = frozenset({"paused", "resumed", "memory-received", "final-memory-received"})
+"""Instants that depend on the lines of both sides; all others on those of their own, and are looked for once."""

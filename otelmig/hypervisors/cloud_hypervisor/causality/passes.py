@@ -50,7 +50,14 @@ class MemoryRequests:
 
 
 def requests_of(source: AttemptLines) -> MemoryRequests:
-    """Return the requests for memory of an attempt that copies it over one connection."""
+    """Return the requests for memory of an attempt that copies it over one connection; they are looked for once."""
+    known = source.lookups.get("requests")
+    if not isinstance(known, MemoryRequests):
+        known = source.lookups["requests"] = _requests(source)
+    return known
+
+
+def _requests(source: AttemptLines) -> MemoryRequests:
     after = _numbered(source)
     before = _written_after(source, after)
     stopping = source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING, Kind.VM_PAUSED)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from otelmig.inputs import Host
     from otelmig.migration.side import Side
 
-__all__ = ["Address", "address_of", "connects_to", "first_label", "own_addresses"]
+__all__ = ["Address", "address_of", "connects_to", "first_label", "own_addresses", "target_of"]
 
 Address = IPv4Address | IPv6Address
 
@@ -21,22 +21,33 @@ def connects_to(source: Side, destination: Side) -> bool | None:
     An address that is known to be that host's is. Another one is known not to be only where all addresses of the host
     are known (``host.ip``). Loopback says nothing: proxies on both hosts may carry it from one to the other.
     """
-    url = source.sent.terms.url
-    if url is None or url.transport != "tcp" or not url.host:
+    url, address = source.sent.terms.url, target_of(source)
+    if url is None or address is None:
         return None
     host, listening = destination.vmm.host, destination.received.url
-    address = address_of(url.host)
-    if address is None:
-        return None if host is None else _is_called(host, url.host)
-    if address.is_loopback or address.is_unspecified:
-        return None
+    if isinstance(address, str):
+        return None if host is None else _is_called(host, url.host or "")
     if listening is not None and listening.host and address_of(listening.host) == address:
         return True
     if host is None:
         return None
     if address in own_addresses(host):
         return True
-    return False if host.ips and not address.is_link_local else None
+    return False if host.ips else None
+
+
+def target_of(source: Side) -> Address | str | None:
+    """Return the address that ``source`` connects to, or the name without its domain; None if it tells no host.
+
+    Loopback and addresses that hold on one link only tell none.
+    """
+    url = source.sent.terms.url
+    if url is None or url.transport != "tcp" or not url.host:
+        return None
+    address = address_of(url.host)
+    if address is None:
+        return first_label(url.host) or None
+    return None if address.is_loopback or address.is_unspecified or address.is_link_local else address
 
 
 def own_addresses(host: Host | None) -> frozenset[Address]:

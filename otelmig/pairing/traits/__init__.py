@@ -1,0 +1,1 @@
+"""What sides are found by: where they were, and when."""
