@@ -18,7 +18,7 @@ from otelmig.hypervisors.process_reading import ProcessReading
 from otelmig.hypervisors.recognition import recognised
 from otelmig.inputs.opening import open_inputs
 from otelmig.migration.stamp import ClockDomain
-from otelmig.pairing.absolute_time import anchored_processes, ties_of, unused
+from otelmig.pairing.absolute_time import anchored_processes, epoch_of, ties_of, unused
 from otelmig.pairing.migration import unpaired
 from otelmig.pairing.pairing import pair_sides
 from otelmig.printable import shown_name
@@ -80,7 +80,7 @@ class Findings:
 
     def traced(self, options: TraceOptions) -> Iterator[tuple[Migration, Trace]]:
         """Yield the traces like :meth:`traces`, each with the migration that it shows."""
-        known = ((migration, self.epochs[migration.reference.vmm.key]) for migration in self.migrations)
+        known = ((migration, epoch_of(migration, self.epochs)) for migration in self.migrations)
         latest: dict[str, Trace] = {}
         for migration, epoch in chain(known, self.later()):
             reference = migration.reference
@@ -186,9 +186,10 @@ def read_findings(
     def later() -> Iterator[tuple[Migration, Epoch]]:
         for each in ended:
             vmm = each.process.vmm
-            epoch = epochs([vmm], (), anchored_processes(each.sides, zeros))[vmm.key]
+            by_key = epochs([vmm], (), anchored_processes(each.sides, zeros))
             for side in each.sides:
-                yield unpaired(side), epoch
+                migration = unpaired(side)
+                yield migration, epoch_of(migration, by_key)
 
     return Findings(
         migrations=tuple(sorted(pairing.migrations, key=lambda migration: _reference_start(migration, known))),
@@ -284,4 +285,4 @@ def _link_to_attempt(previous: Trace) -> Link:
 
 def _reference_start(migration: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:
     side = migration.reference
-    return side.observations[0].stamp.ns + known[side.vmm.key].ns, side.name, side.attempt
+    return side.observations[0].stamp.ns + epoch_of(migration, known).ns, side.name, side.attempt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.clock.epoch import Tie
+from otelmig.clock.epoch import EpochOrigin, Tie, epochs
 from otelmig.errors import UsageError
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
@@ -14,12 +14,25 @@ from otelmig.units import SECOND_NS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from otelmig.clock.epoch import Anchor
+    from otelmig.clock.epoch import Anchor, Epoch
     from otelmig.clock.options import ClockOptions
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
-__all__ = ["anchored_processes", "ties_of", "unused"]
+__all__ = ["anchored_processes", "epoch_of", "ties_of", "unused"]
+
+
+def epoch_of(migration: Migration, known: Mapping[str, Epoch]) -> Epoch:
+    """Return what places a migration in absolute time; ``known`` are the epochs of all processes, by their keys.
+
+    Where that is a time of receipt, what either process wrote after its last word has no say: a migration that is told
+    of while its processes go on stands where it stands afterwards.
+    """
+    key = migration.reference.vmm.key
+    if known[key].origin is not EpochOrigin.RECEIPT:
+        return known[key]
+    own = epochs([side.vmm for side in migration.sides], ties_of([migration]), {})[key]
+    return own if own.origin is EpochOrigin.RECEIPT else known[key]
 
 
 def ties_of(migrations: Iterable[Migration]) -> Iterator[Tie]:

@@ -92,6 +92,7 @@ class Attempt:
     """Where the process of a destination was told to end, or to end its VM."""
     last_word: LastWord | None = None
     """The last of the last words that were read."""
+    latest_zero_ns: int | None = None  # of the process's clock (Unix epoch), by lines up to the last word alone
 
     @property
     def ended(self) -> bool:
@@ -147,9 +148,9 @@ class Attempt:
                 items[at] = whole
 
     def become(self, other: Attempt) -> None:
-        """Take everything from ``other``, but for what is known to be missing."""
+        """Take everything from ``other``, but for what is known of its lines besides what they say."""
         for each in fields(self):
-            if each.name != "lines_lost":
+            if each.name not in ("lines_lost", "latest_zero_ns"):
                 setattr(self, each.name, getattr(other, each.name))
 
     def _has(self, kinds: Iterable[Kind]) -> bool:
@@ -210,7 +211,6 @@ class Attempt:
         """Return what is known of the attempt by now, as a side of ``vmm``, which may be any of ``releases``.
 
         ``after_head`` says that it may also be of a later version.
-
         ``corrected`` reads the observations once more, with what only the rest of the log has told.
         """
         if corrected is not None:

@@ -79,13 +79,17 @@ class Process:
             in_log = own.get((attempt.role, attempt.number))
             if in_log is not None:
                 attempt.state, attempt.lines_lost = in_log.state, in_log.lines_lost
+                attempt.latest_zero_ns = in_log.latest_zero_ns
         return attempts
 
     def side(self, attempt: Attempt, *, final: bool) -> Side:
         """Return one of its attempts as a side."""
         corrected = self.log.corrected if self.log is not None and not self.is_joined else None
+        vmm = self.vmm
+        if self.log is not None and vmm.latest_zero_ns == self.log.latest_zero_ns is not None:
+            vmm = replace(vmm, latest_zero_ns=attempt.latest_zero_ns or vmm.latest_zero_ns)
         return attempt.side(
-            self.vmm, releases=self.releases, final=final, after_head=self._may_be_after_head(), corrected=corrected
+            vmm, releases=self.releases, final=final, after_head=self._may_be_after_head(), corrected=corrected
         )
 
     def _may_be_after_head(self) -> bool:

@@ -144,8 +144,8 @@ class LogWriters:
         process.narrow(meaning, record)
         if stamp.domain is not _BOOTTIME:
             process.stamped.take(stamp)
-        if line.host is not None or line.received_ns is not None:
-            process.carried(line, stamp)
+        if (line.host is not None or line.received_ns is not None) and meaning.kind is not _TABLE:
+            process.carried(line, stamp)  # of the rows of a table a scan gives the first alone
         seen = observation_of(line, record, meaning, track.vocabulary, reader)
         kind = seen.kind
         if kind is _STARTED:
@@ -162,6 +162,7 @@ class LogWriters:
             process.observations.append(seen)
             process.words.append(meaning.last_word)
             process.attempts.take(seen, meaning.last_word, process.releases)
+        process.received(seen, meaning.last_word)
         if kind is _EXITED:
             over = (*over, _finished(track))
             self.tracks = [each for each in self.tracks if each is not track]
