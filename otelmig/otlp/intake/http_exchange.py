@@ -113,7 +113,7 @@ class HttpExchange:
             held.release()
 
     def _inflated(self, head: Head, body: bytes, held: _Held) -> bytes:
-        encoding = head.headers.get("content-encoding", "identity").lower()
+        encoding = head.headers.get("content-encoding", "").lower() or "identity"
         limit = self._limits.json_bytes if _is_json(head) else self._limits.inflated_bytes
         size = 0
 
@@ -146,14 +146,13 @@ class _Held:
 
 def _read(pieces: Iterator[bytes], held: _Held, limit: int) -> bytes:
     """Return a body that is not too large."""
-    parts, size = [], 0
+    body = bytearray()  # pieces may be of a byte each, and an object takes fifty
     for piece in pieces:
-        size += len(piece)
-        if size > limit:
+        if len(body) + len(piece) > limit:
             raise _too_large(limit)
         held.add(len(piece))
-        parts.append(piece)
-    return b"".join(parts)
+        body += piece
+    return bytes(body)
 
 
 def _drain(pieces: Iterator[bytes]) -> None:

@@ -79,6 +79,7 @@ def _zstandard(data: bytes) -> bytes:
     ("encoding", "compress"),
     [
         ("identity", bytes),
+        ("", bytes),
         ("gzip", gzip.compress),
         ("GZIP", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
         ("deflate", zlib.compress),

@@ -98,6 +98,21 @@ def test_a_bomb(encoding: str, bomb: bytes) -> None:
     assert peak < 16 * MIB
 
 
+def test_a_body_in_crumbs() -> None:
+    """A body in chunks of two bytes takes as much memory as it has bytes, and not some fifty for each two."""
+    inbox = Inbox()
+    size = MIB // 4
+    sent = post(b"2\r\nxx\r\n" * (size // 2) + b"0\r\n\r\n", PROTOBUF_HEADERS | {"Transfer-Encoding": "chunked"})
+    with intake(inbox) as server, WireClient(server.address) as client:
+        tracemalloc.start()
+        client.send(sent)
+        assert client.answer().status == 200
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert inbox.requests[0].body == b"x" * size
+    assert peak < 8 * size
+
+
 def test_a_window_that_is_too_large() -> None:
     """A zstd frame may ask for memory before it gives anything; more than encoders of Collectors use is not given."""
     options = {
