@@ -49,7 +49,7 @@ _RULES: Final = (
         r"\1 <redacted>",
     ),
     (r"\b[a-z][a-z0-9+.-]{1,15}://\S{1,1024}", "<url>"),
-    (r"[^\s@,;<>()\"'=]{1,256}@[\w.-]{1,256}", "<email>"),
+    (r"[^\s@,;<>()\"'=]{1,256}@(?!\d{1,4}(?![\w.-]))[\w.-]{1,256}", "<email>"),
     (r"[^\s\"'<>|;,()=]{0,256}\\[^\s\"'<>|;,()]{1,1024}", "<path>"),
     (r"(?<![\w.])(?:[A-Za-z]:|~|\.{1,2})?/[^\s:;,'\"()<>]{1,1024}", "<path>"),
     (  # numbers in hexadecimal and the names of registers say which CPU feature is missing

@@ -80,6 +80,8 @@ def test_words_of_this_operating_system_are_known(code: int) -> None:
         ("passphrase: correct hunter2 battery; x", "passphrase <redacted>; x"),
         ("Authorization: Bearer hunter2", "Authorization <redacted>"),
         ("mail to hunter2@example.org failed", "mail to <email> failed"),
+        ("source.log, source.log@2", "source.log, source.log@2"),  # the second migration of a log
+        ("as root:hunter2@10.0.0.5 failed", "as <email> failed"),
         ("as root:hunter2@vault failed", "as <email> failed"),
         (r"no file C:\Users\hunter2\key.pem here", "no file <path> here"),
         (r"no file C:\Program Files\hunter2", "no file <path> <path>"),
