@@ -24,8 +24,6 @@ __all__ = ["Anchor", "Epoch", "EpochOrigin", "Tie", "epochs"]
 
 _EARLIEST_NS: Final = 10**9
 """Nothing is placed before the first second of 1970: OTLP times are unsigned."""
-_FIRST_RECEIPT_NS: Final = 365 * 86_400 * 10**9
-"""Nobody took a line over before 1971: whoever says so has no clock, or counts in another unit."""
 _MICROSECOND: Final = 1_000
 
 
@@ -92,7 +90,7 @@ def epochs(processes: Iterable[Vmm], ties: Iterable[Tie], anchors: Mapping[str, 
     by_process |= {
         key: Epoch(ns=_grid(process.latest_zero_ns), origin=EpochOrigin.RECEIPT)
         for key, process in by_key.items()
-        if key not in by_process and process.latest_zero_ns is not None and process.latest_zero_ns >= _FIRST_RECEIPT_NS
+        if key not in by_process and process.latest_zero_ns is not None
     }
     neighbours: dict[str, list[tuple[str, int, int | None]]] = defaultdict(list)
     for tie in ties:

@@ -97,8 +97,10 @@ class BackendStack:
         configs = [f"--config={file}" for file in (*files, *([_SILENT] if silent else ()))]
         return self._start("otelcol", [*options, *configs], self.url(health), files[-1].stem)
 
-    def host(self, name: str, *overlays: str, service: int = 4319) -> Server:
+    def host(self, name: str, *overlays: str, service: int = 4319, more: Mapping[str, str] | None = None) -> Server:
         """A host whose Collector is up and running with live.yaml, and sends to a port of the shipped files.
+
+        ``more`` are further edits of live.yaml.
 
         Its logs are in ``/var/log/NAME``, its id and name are ``NAME``; its address is as the recordings have it.
         """
@@ -109,7 +111,8 @@ class BackendStack:
         }
         self.folder(f"/var/log/{name}").mkdir(parents=True, exist_ok=True)
         health = self._spare.pop()
-        files = [self.place("live.yaml", edits | {"127.0.0.1:13143": f"localhost:{health}"}, copy=f"{name}-")]
+        edits |= {"127.0.0.1:13143": f"localhost:{health}"} | dict(more or {})
+        files = [self.place("live.yaml", edits, copy=f"{name}-")]
         files += [self.place(overlay, copy=f"{name}-") for overlay in overlays]
         configs = [f"--config={file}" for file in files]
         return self._start(
@@ -120,12 +123,12 @@ class BackendStack:
             environ={"OTEL_RESOURCE_ATTRIBUTES": f"host.name={name},host.id={name}{_ADDRESSES.get(name, '')}"},
         )
 
-    def service(self, *options: str | Path, state: str = "otelmig") -> Server:
+    def service(self, *options: str | Path, state: str = "otelmig", health: str | None = None) -> Server:
         """A `otelmig serve` that is up and running, on the port that the hosts send to; its traces are in a file."""
         command = ["-m", "otelmig", "serve", "-q", "--listen", self.url(4319).removeprefix("http://")]
         command += ["--state", str(self.folder(f"/var/lib/{state}")), "-o", str(self.folder("/migrations.jsonl"))]
         self.folder("/var/lib").mkdir(parents=True, exist_ok=True)
-        return self._start("python", [*command, *map(str, options)], f"{self.url(4319)}/status", state)
+        return self._start("python", [*command, *map(str, options)], health or f"{self.url(4319)}/status", state)
 
     def status(self) -> dict[str, Any]:
         """What the service says of itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -16,7 +17,6 @@ from backends.retry import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from conftest import Otelmig
     from replay import Step
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.backend
 
+_CERTIFICATES: Final = Path(__file__).parents[1] / "certificates"
 _LIVE_ONLY: Final = (
     *("host.", "otelmig.host.", "service.instance.id", "vm.migration.source.host.", "vm.migration.destination.host."),
     "otelmig.pairing.",
@@ -133,6 +134,30 @@ def test_a_lost_service_is_made_good_by_kafka(stack: BackendStack, otelmig: Otel
     stack.collector(stack.place("live_kafka_service.yaml", again, copy="again-"), health=23145)
     assert _of_lines(_stored(stack, wanted)) == _of_lines(wanted)
     assert eventually(written.read_bytes, before.__eq__) == before
+
+
+def test_a_service_with_tls_and_a_token(stack: BackendStack, otelmig: Otelmig) -> None:
+    """As the page says: a certificate, a token, and line 3 of live.yaml edited; without the token nothing gets in."""
+    token = stack.folder("/token")
+    token.write_text("a-long-and-secret-token\n")
+    token.chmod(0o600)
+    tls: list[str | Path] = [
+        "--tls-certificate",
+        _CERTIFICATES / "server.pem",
+        "--tls-key",
+        _CERTIFICATES / "server.key",
+    ]
+    port = stack.port(4319)
+    stack.service("--token-file", token, *tls, health=f"tcp://127.0.0.1:{port}")
+    plain = f'endpoint: "http://127.0.0.1:{4319}",'
+    secure = f'endpoint: "https://localhost:{port}", tls: {{ca_file: {_CERTIFICATES / "ca.pem"}}},'
+    headers = ' headers: {authorization: "Bearer a-long-and-secret-token"},'
+    for host in HOSTS.values():
+        stack.host(host, more={plain: secure + headers})
+    Player().play(migration_steps(stack))
+    wanted = _afterwards(stack, otelmig)
+    (document,) = eventually(lambda: _documents(stack.folder("/migrations.jsonl")), bool)
+    assert spans_by_id(document["resourceSpans"]).keys() == wanted.keys()
 
 
 def test_status_says_what_is_under_way(stack: BackendStack) -> None:

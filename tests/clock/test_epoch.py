@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from sent_logs import file_record, json_of, request
 from trace_invariants import CORPUS, check_traces
 
 from otelmig.clock.epoch import Anchor
@@ -52,18 +51,6 @@ def test_an_anchor_of_the_other_side_is_as_good_as_the_offset() -> None:
     assert found == pytest.approx(0.001 + offset_error, rel=0.002)
     assert isinstance(found, float)
     assert found >= 0.001 + offset_error
-
-
-@pytest.mark.parametrize("received_ns", [1, 5 * _S, 364 * 86_400 * _S])
-def test_a_receipt_before_the_first_year_is_none(received_ns: int, tmp_path: Path) -> None:
-    """A sender without a clock does not put the migration before the time at which times begin."""
-    lines = (CORPUS / "v53.0-basicv" / "source.log").read_text().splitlines()
-    path = tmp_path / "source.jsonl"
-    records = [file_record(line, 200 * number, number, observed_ns=received_ns) for number, line in enumerate(lines, 1)]
-    path.write_bytes(json_of(request(records)) + b"\n")
-    trace = _trace([path])
-    assert trace.root.attributes["otelmig.clock.epoch.origin"] == "file_time"
-    assert min(span.start_ns for span in trace.spans) > 0
 
 
 def _last_ns(log: bytes) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections import Counter, OrderedDict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -23,9 +22,7 @@ _MOST_REFUSALS: Final = 1_000
 """Senders and reasons that are counted apart; those beyond are counted together."""
 _MOST_FAULTS: Final = 1_000
 _OFTEN: Final = 3
-"""How often the handler may fail over a request, while it takes others, before the request is refused for good; ..."""
-_LONG_S: Final = 600.0
-"""... and for how long, while it takes no other."""
+"""How often the handler may fail over one and the same request before it is refused for good."""
 _SOON_S: Final = 1.0
 """When to come again, where nothing is known of how long it will take."""
 _OTHERS: Final = "others"
@@ -101,35 +98,18 @@ class RefusedError(Exception):
         self.verdict: Final = Verdict(status, reason, retry_after_s)
 
 
-class _Fault(NamedTuple):
-    """A request that the handler failed over."""
-
-    since: float
-    taken: int
-    """How many requests the handler had taken by then."""
-    times: int
-
-
 class Desk:
     """Where requests of one server are handed over; used by all of its threads."""
 
-    def __init__(
-        self,
-        handler: Handler,
-        limits: Limits,
-        token: TokenFile | None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, handler: Handler, limits: Limits, token: TokenFile | None) -> None:
         """Hand requests to ``handler``; ``token``: what senders must know, if anything."""
-        self._clock = clock
         self._handler = handler
         self._limits = limits
         self._token = token
         self._lock = threading.Lock()
         self._held = 0
         self._refusals: Counter[tuple[str, HTTPStatus, str]] = Counter()
-        self._faults: OrderedDict[bytes, _Fault] = OrderedDict()
-        self._taken = 0
+        self._faults: OrderedDict[bytes, int] = OrderedDict()
 
     def authorize(self, header: str | None) -> None:
         """Check the ``Authorization`` of a request.
@@ -159,14 +139,11 @@ class Desk:
     def take(self, request: ReceivedRequest) -> Verdict:
         """Return what the handler says of a request; never raises.
 
-        A handler that fails over a request has not taken it: it may come again. One that fails over it again and again,
-        and takes others, would keep everything behind it waiting; so then it is refused for good, and counted. A
-        handler that takes no other is at fault itself: there the request may come again for ten minutes.
+        A handler that fails over a request has not taken it: it may come again. One that fails over it again and again
+        would keep everything behind it waiting; so then it is refused for good, and counted.
         """
         try:
             verdict = self._handler(request)
-            with self._lock:
-                self._taken += verdict.status is HTTPStatus.OK
         except Exception as error:  # noqa: BLE001 - the edge: whatever fails must not end a server's thread
             verdict = self._fault(request.body, error)
         if verdict.status is not HTTPStatus.OK:
@@ -175,15 +152,13 @@ class Desk:
 
     def _fault(self, body: bytes, error: Exception) -> Verdict:
         digest = hashlib.sha256(body).digest()
-        now = self._clock()
         with self._lock:
-            first = self._faults.pop(digest, _Fault(now, self._taken, 0))
-            fault = self._faults[digest] = first._replace(times=first.times + 1)
+            count = self._faults.pop(digest, 0) + 1
+            self._faults[digest] = count
             if len(self._faults) > _MOST_FAULTS:
                 self._faults.popitem(last=False)
-            takes_others = self._taken > fault.taken
         reason = f"internal error: {type(error).__name__}"
-        if fault.times >= _OFTEN and (takes_others or now - fault.since >= _LONG_S):
+        if count >= _OFTEN:
             return Verdict(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
         return Verdict(HTTPStatus.SERVICE_UNAVAILABLE, reason, _SOON_S)
 

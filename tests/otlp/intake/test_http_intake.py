@@ -181,7 +181,7 @@ def test_what_is_no_request_is_malformed() -> None:
 
 
 def test_a_handler_that_fails() -> None:
-    """Nothing was taken: the request may come again; if others are taken meanwhile, it is given up the third time."""
+    """Nothing was taken: the request may come again; one that fails three times is given up, so that others pass."""
 
     def fail(received: ReceivedRequest) -> Verdict:
         if received.body == BODY:
@@ -189,10 +189,9 @@ def test_a_handler_that_fails() -> None:
         return Verdict()
 
     with intake(fail) as server, WireClient(server.address) as client:
-        answers = [client.post(BODY) for _ in range(5)]
+        answers = [client.post(BODY) for _ in range(3)]
         assert client.post(b"").status == 200
-        answers.append(client.post(BODY))
-    assert [answer.status for answer in answers] == [503] * 5 + [500]
+    assert [answer.status for answer in answers] == [503, 503, 500]
     assert not [answer for answer in answers if b"secret" in answer.body]
 
 

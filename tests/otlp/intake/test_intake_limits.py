@@ -268,22 +268,6 @@ def test_a_thousand_connections() -> None:
     assert len(inbox.requests) == 1_000 + 999 + 1
 
 
-def test_a_handler_that_takes_nothing_is_at_fault_itself() -> None:
-    """A fault that every request meets costs none of them for ten minutes; after that none holds up its sender."""
-
-    def fail(_: ReceivedRequest) -> Verdict:
-        raise OSError
-
-    now = 0.0
-    desk = Desk(fail, Limits(), None, clock=lambda: now)
-    request_of = [ReceivedRequest(bytes((number,)), is_json=False, peer="") for number in range(3)]
-    for _ in range(10):
-        assert [desk.take(each).status for each in request_of] == [503] * 3
-        now += 59.0
-    now = 600.0
-    assert [desk.take(each).status for each in request_of] == [500] * 3
-
-
 def test_refusals_are_counted_within_bounds() -> None:
     """Each sender's refusals are counted apart, up to a thousand; those of later ones together."""
     desk = Desk(Inbox(), Limits(), None)
