@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from feeding import feed, growing, inputs_of, new_reader, unfiltered
 
+from otelmig.inputs import Host
 from otelmig.migration.side import Role
 
 if TYPE_CHECKING:
@@ -45,3 +46,16 @@ def test_lines_after_the_last_word_have_no_say() -> None:
     in_first = _zeros(_received("v53.0-retry", "source.log", {94: 500 * 10**9}))
     assert in_first[1] == in_first[2]
     assert in_first[1] != plain[1]
+
+
+def test_an_event_stream_alone_is_placed_by_its_receipts() -> None:
+    """Where nothing but events came, their lines' receipts and host are all that is known of where and when."""
+    host = Host(name="host-a")
+    lines = [line._replace(host=host) for line in _received("v53.0-retry", "source.events.json", {})]
+    sides = [side for side in feed(new_reader(), lines).values() if side.role is Role.SOURCE]
+    assert sides
+    for side in sides:
+        assert side.vmm.host == host
+        last = side.observations[-1]
+        assert side.vmm.latest_zero_ns is not None
+        assert side.vmm.latest_zero_ns + last.stamp.ns <= _RECEIVED_NS + last.where.line * 10**9

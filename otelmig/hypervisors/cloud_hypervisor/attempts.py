@@ -71,6 +71,18 @@ class Attempts:
         """The attempt that the next line may belong to."""
         return self.begun[-1] if self.begun else None
 
+    def received(self, seen: Observation, word: LastWord | None, latest_zero_ns: int | None) -> None:
+        """Tell the attempt that ``seen`` is the latest line of when its process's clock can have read zero.
+
+        That is known by all lines so far. What is read after the last word has no say: the attempt may have been told
+        of by then.
+        """
+        attempt = None if latest_zero_ns is None else self.current
+        if attempt is None or not attempt.observations or attempt.observations[-1] is not seen or seen.kind in BESIDES:
+            return
+        if word is not None or attempt.last_word is None or attempt.latest_zero_ns is None:
+            attempt.latest_zero_ns = latest_zero_ns
+
     def take(self, seen: Observation, word: LastWord | None = None, releases: Releases = ALL) -> None:
         """Take what the process did next.
 

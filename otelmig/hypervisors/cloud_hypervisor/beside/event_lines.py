@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable
 
-    from otelmig.inputs import Line, Stream
+    from otelmig.inputs import Host, Line, Stream
     from otelmig.inputs.line import Where
 
 __all__ = ["FIRST_WITH_MIGRATION_EVENTS", "EventLines", "EventProcess"]
@@ -46,13 +46,16 @@ class EventProcess:
     """Whether any event was read, whatever it says."""
     incomplete: bool = False
     """Whether its earliest events were forgotten: then it can be joined with no log any more."""
+    host: Host | None = None
+    latest_zero_ns: int | None = None
+    """When the monitor's clock can have read zero, at the latest (Unix epoch), by when its lines were received."""
     _vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     def __post_init__(self) -> None:
         self.order = Order(self.observations, [], self.attempts)
 
-    def take(self, event: MonitorEvent) -> None:
-        """Add what ``event`` says, if it says anything."""
+    def take(self, event: MonitorEvent, line: Line | None) -> None:
+        """Add what ``event`` says, if it says anything; it ends with ``line``, or with the stream."""
         self.begun = True
         form = EVENTS.get((event.source, event.name))
         if form is None or form.kind is Kind.IRRELEVANT:
@@ -65,11 +68,17 @@ class EventProcess:
             text=event.text,
             values=form.values(event.properties),
         )
+        if line is not None:
+            self.host = line.host or self.host
+            if line.received_ns is not None:
+                zero_ns = line.received_ns - event.stamp.lo_ns
+                self.latest_zero_ns = zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, zero_ns)
         if self.incomplete:
             self.observations.append(seen)
             self.attempts.take(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
         else:
             self.order.insert(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
+        self.attempts.received(seen, form.last_word, self.latest_zero_ns)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,18 +107,18 @@ class EventLines:
         items = self._parser.take(line)
         if not items:
             return False
-        self._add(items)
+        self._add(items, line)
         return bool(self.current.attempts.changed)
 
     def end(self) -> None:
         """Read what is left: the stream is over."""
-        self._add(self._parser.finish())
+        self._add(self._parser.finish(), None)
         attempt = self.current.attempts.current
         if attempt is not None and attempt.state is not SideState.OVER:
             attempt.state = SideState.OVER
             self.current.attempts.changed.append(attempt)
 
-    def _add(self, items: Iterable[MonitorEvent | Where]) -> None:
+    def _add(self, items: Iterable[MonitorEvent | Where], line: Line | None) -> None:
         for item in items:
             if not isinstance(item, MonitorEvent):
                 self.not_understood[NO_EVENT] += 1
@@ -120,7 +129,7 @@ class EventLines:
                 self.current = EventProcess(key=f"{self.stream.key}#{self._begun}", stream=self.stream)
                 if self.stream.mtime_ns is None:
                     del self.over[:-_MOST_PROCESSES]
-            self.current.take(item)
+            self.current.take(item, line)
         current = self.current
         if len(current.observations) > _MOST_KEPT and self.stream.mtime_ns is None:
             del current.observations[: _MOST_KEPT // 2]

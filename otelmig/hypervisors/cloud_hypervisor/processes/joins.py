@@ -220,6 +220,8 @@ def process_of_events(events: EventProcess, note: str = "") -> Process:
         releases_text=str(FIRST_WITH_MIGRATION_EVENTS),
         last_ns=max((seen.stamp.ns for seen in events.observations), default=0),
         last_written_ns=events.stream.mtime_ns,
+        latest_zero_ns=events.latest_zero_ns,
+        host=events.host,
         event_stream=events.stream.key,
         notes=(f"{events.stream.name}: {note}",) if note else (),
     )
@@ -228,4 +230,5 @@ def process_of_events(events: EventProcess, note: str = "") -> Process:
         stem=events.stream.stem,
         observations=tuple(events.observations),
         releases=FIRST_WITH_MIGRATION_EVENTS,
+        events=events,
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventProcess
     from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
     from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.inputs import Stream
@@ -43,6 +44,8 @@ class Process:
     """The releases that print all of this: it is one of them."""
     log: LogProcess | None = None
     """Its log alone; None for what was given beside logs and fits none."""
+    events: EventProcess | None = None
+    """Its event stream, where that is all there is."""
 
     @property
     def is_joined(self) -> bool:
@@ -74,11 +77,13 @@ class Process:
         if self.log is not None and not self.is_joined:
             return self.log.attempts.begun
         attempts = attempts_in(self.observations)
-        own = {} if self.log is None else {(each.role, each.number): each for each in self.log.attempts.begun}
+        first = self.log or self.events
+        own = {} if first is None else {(each.role, each.number): each for each in first.attempts.begun}
         for attempt in attempts:
             in_log = own.get((attempt.role, attempt.number))
             if in_log is not None:
-                attempt.state, attempt.lines_lost = in_log.state, in_log.lines_lost
+                if self.log is not None:
+                    attempt.state, attempt.lines_lost = in_log.state, in_log.lines_lost
                 attempt.latest_zero_ns = in_log.latest_zero_ns
         return attempts
 
@@ -86,7 +91,8 @@ class Process:
         """Return one of its attempts as a side."""
         corrected = self.log.corrected if self.log is not None and not self.is_joined else None
         vmm = self.vmm
-        if self.log is not None and vmm.latest_zero_ns == self.log.latest_zero_ns is not None:
+        first = self.log or self.events
+        if first is not None and vmm.latest_zero_ns == first.latest_zero_ns is not None:
             vmm = replace(vmm, latest_zero_ns=attempt.latest_zero_ns or vmm.latest_zero_ns)
         return attempt.side(
             vmm, releases=self.releases, final=final, after_head=self._may_be_after_head(), corrected=corrected

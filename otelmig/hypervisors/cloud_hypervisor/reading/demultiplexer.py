@@ -162,7 +162,7 @@ class LogWriters:
             process.observations.append(seen)
             process.words.append(meaning.last_word)
             process.attempts.take(seen, meaning.last_word, process.releases)
-        process.received(seen, meaning.last_word)
+        process.attempts.received(seen, meaning.last_word, process.latest_zero_ns)
         if kind is _EXITED:
             over = (*over, _finished(track))
             self.tracks = [each for each in self.tracks if each is not track]

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BESIDES
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.line_order import Order
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact
@@ -172,17 +171,6 @@ class LogProcess:
             self.latest_zero_ns = (
                 latest_zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, latest_zero_ns)
             )
-
-    def received(self, seen: Observation, word: LastWord | None) -> None:
-        """Tell the attempt that ``seen`` is the latest line of when the clock can have read zero, by all lines so far.
-
-        What is read after the last word has no say: the attempt may have been told of by then.
-        """
-        attempt = None if self.latest_zero_ns is None else self.attempts.current
-        if attempt is None or not attempt.observations or attempt.observations[-1] is not seen or seen.kind in BESIDES:
-            return
-        if word is not None or attempt.last_word is None or attempt.latest_zero_ns is None:
-            attempt.latest_zero_ns = self.latest_zero_ns
 
     @property
     def corrected(self) -> Callable[[Observation], Observation] | None:
