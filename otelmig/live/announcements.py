@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otelmig import announcement as names
-from otelmig.pairing.addresses import address_of, first_label
+from otelmig.pairing.traits.addresses import address_of, first_label
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
