@@ -13,7 +13,7 @@ from otelmig.migration.side import Result, Role
 from otelmig.trace import attributes as names
 from otelmig.trace.spans import SpanName
 
-__all__ = ["MIGRATION", "OVERVIEW", "OVERVIEW_TRACES", "PAIRS", "VARIABLES", "label"]
+__all__ = ["LIVE", "MIGRATION", "OVERVIEW", "OVERVIEW_TRACES", "PAIRS", "VARIABLES", "label"]
 
 _CALLS: Final = "traces_span_metrics_calls_total"
 _BUCKET: Final = "traces_span_metrics_duration_seconds_bucket"
@@ -102,6 +102,26 @@ PAIRS: Final = Query(
     text=f"sum by (client_{_HOST}, server_{_HOST}) ({_grew(_GRAPH, _FROM_SOURCE, '$__range')}) > 0",
 )
 """Of the metrics of tempo_metrics.yaml."""
+
+_ACCEPTED: Final = 'otelcol_receiver_accepted_log_records{receiver="file_log"}'
+_WAITING: Final = 'otelcol_exporter_queue_size{exporter=~"otlp_http/live|kafka"}'
+_ROOM: Final = 'otelcol_exporter_queue_capacity{exporter=~"otlp_http/live|kafka"}'
+_DROPPED: Final = 'otelcol_exporter_send_failed_log_records{exporter=~"otlp_http/live|kafka"}'
+_STOPPED: Final = 'otelcol_receiver_failed_log_records{receiver="file_log"}'
+LIVE: Final = (
+    Query(name="hosts", question="Hosts that read logs", text=f"count({_ACCEPTED})"),
+    Query(name="waiting", question="Waiting on all hosts", text=f"sum({_WAITING})"),
+    Query(name="fullest", question="The fullest queue", text=f"max({_WAITING} / {_ROOM})"),
+    Query(name="dropped", question="Lines dropped for good", text=f"sum(increase({_DROPPED}[$__range])) or vector(0)"),
+    Query(name="lines", question="Lines a second, by host", text=f"sum by (instance) (rate({_ACCEPTED}[5m]))"),
+    Query(name="queues", question="Waiting, by host", text=f"sum by (instance) ({_WAITING})"),
+    Query(
+        name="stopped",
+        question="Lines that had to be read again, by host",
+        text=f"sum by (instance) (increase({_STOPPED}[5m]))",
+    ),
+)
+"""Panels about the Collectors of live.yaml, which say this of themselves on port 18888."""
 
 VARIABLES: Final = {
     "host": f'label_values({_CALLS}{{span_name="{SpanName.MIGRATION}"}}, {_HOST})',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboard_queries import MIGRATION, OVERVIEW, OVERVIEW_TRACES, PAIRS, VARIABLES
+from dashboard_queries import LIVE, MIGRATION, OVERVIEW, OVERVIEW_TRACES, PAIRS, VARIABLES
 from document_parts import REPOSITORY
 
 if TYPE_CHECKING:
@@ -137,14 +137,17 @@ def _dashboard(uid: str, title: str, panels: Iterable[_JSON], variables: Sequenc
     }
 
 
+def _number(query: Query, unit: str) -> _JSON:
+    options = {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "none", "graphMode": "none"}
+    return _panel(query.question, "stat", [_prometheus(query, 0, instant=True)], (6, 4), unit=unit, more=options)
+
+
 def _overview() -> _JSON:
     metrics = {query.name: query for query in OVERVIEW}
     traces = {query.name: query for query in OVERVIEW_TRACES}
 
     def number(name: str, unit: str = "none") -> _JSON:
-        query = metrics[name]
-        options = {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "none", "graphMode": "none"}
-        return _panel(query.question, "stat", [_prometheus(query, 0, instant=True)], (6, 4), unit=unit, more=options)
+        return _number(metrics[name], unit)
 
     def bars(query: Query, unit: str = "none", form: str = "time_series") -> _JSON:
         options = {"orientation": "horizontal", "displayMode": "basic"}
@@ -198,9 +201,27 @@ def _migration() -> _JSON:
     return _dashboard("otelmig-migration", "One live migration", panels, [_source("tempo", "Traces"), given], "now-1y")
 
 
+def _live() -> _JSON:
+    queries = {query.name: query for query in LIVE}
+    units = {"hosts": "none", "waiting": "bytes", "fullest": "percentunit", "dropped": "none"}
+    graphs = {"lines": "none", "queues": "bytes", "stopped": "none"}
+    panels = [
+        *(_number(queries[name], unit) for name, unit in units.items()),
+        *(
+            _panel(
+                queries[name].question, "timeseries", [_prometheus(queries[name], 0, instant=False)], (8, 8), unit=unit
+            )
+            for name, unit in graphs.items()
+        ),
+    ]
+    return _dashboard(
+        "otelmig-live", "Live: the hosts' Collectors", panels, [_source("prometheus", "Metrics")], "now-6h"
+    )
+
+
 def dashboards() -> dict[str, str]:
     """Return each file's text by its name."""
-    every = {"overview.json": _overview(), "migration.json": _migration()}
+    every = {"overview.json": _overview(), "migration.json": _migration(), "live.json": _live()}
     return {name: json.dumps(content, indent=2) + "\n" for name, content in every.items()}
 
 

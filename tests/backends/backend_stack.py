@@ -97,7 +97,14 @@ class BackendStack:
         configs = [f"--config={file}" for file in (*files, *([_SILENT] if silent else ()))]
         return self._start("otelcol", [*options, *configs], self.url(health), files[-1].stem)
 
-    def host(self, name: str, *overlays: str, service: int = 4319, more: Mapping[str, str] | None = None) -> Server:
+    def host(
+        self,
+        name: str,
+        *overlays: str,
+        service: int = 4319,
+        more: Mapping[str, str] | None = None,
+        silent: bool = True,
+    ) -> Server:
         """A host whose Collector is up and running with live.yaml, and sends to a port of the shipped files.
 
         ``more`` are further edits of live.yaml.
@@ -114,10 +121,10 @@ class BackendStack:
         edits |= {"127.0.0.1:13143": f"localhost:{health}"} | dict(more or {})
         files = [self.place("live.yaml", edits, copy=f"{name}-")]
         files += [self.place(overlay, copy=f"{name}-") for overlay in overlays]
-        configs = [f"--config={file}" for file in files]
+        configs = [f"--config={file}" for file in (*files, *([_SILENT] if silent else ()))]
         return self._start(
             "otelcol",
-            [GATE, *configs, f"--config={_SILENT}"],
+            [GATE, *configs],
             f"http://localhost:{health}",
             name,
             environ={"OTEL_RESOURCE_ATTRIBUTES": f"host.name={name},host.id={name}{_ADDRESSES.get(name, '')}"},

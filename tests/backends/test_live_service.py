@@ -70,12 +70,19 @@ def _stored(stack: BackendStack, wanted: _Spans) -> _Spans:
     )
 
 
-def test_a_migration_is_in_jaeger_when_it_has_ended(stack: BackendStack, otelmig: Otelmig) -> None:
+@pytest.mark.parametrize("way", ["direct", "private", "gateway"])
+def test_a_migration_is_in_jaeger_when_it_has_ended(way: str, stack: BackendStack, otelmig: Otelmig) -> None:
     """Span by span the trace of the finished files, which is also what the service wrote; Jaeger has it once."""
     stack.jaeger()
     service = stack.service("--otlp", stack.url(14317), "--protocol", "grpc")
+    if way == "gateway":
+        stack.collector(stack.place("live_gateway.yaml"), health=23143)
     for host in HOSTS.values():
-        stack.host(host)
+        stack.host(
+            host,
+            *(["live_private.yaml"] if way == "private" else []),
+            service=4329 if way == "gateway" else 4319,
+        )
     Player().play(migration_steps(stack))
     wanted = _afterwards(stack, otelmig)
     assert _of_lines(_stored(stack, wanted)) == _of_lines(wanted)
