@@ -8,7 +8,7 @@ on request. What the operating system or Rust's standard library calls an error 
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from otelmig.migration.system_words import SYSTEM_WORDS
@@ -71,7 +71,12 @@ def redact(text: str, *, addresses: bool) -> str:
     >>> redact('reading "/srv/vm.img": Os { code: 5, kind: Uncategorized, message: "I/O error" }', addresses=False)
     'reading "<redacted>": Os { code: 5, kind: Uncategorized, message: "I/O error" }'
     """
-    line = " ".join(text[: 4 * _LONGEST].replace(_KEPT, " ").split())
+    return _redacted(" ".join(text[: 4 * _LONGEST].replace(_KEPT, " ").split()), addresses=addresses)
+
+
+@lru_cache(maxsize=128)
+def _redacted(line: str, *, addresses: bool) -> str:
+    """Redact one line of bounded length; a failure is told several times in the same words."""
     line = _SYSTEM_ERROR.sub(_kept, line)
     for pattern, replacement in _compiled_rules():
         line = pattern.sub(replacement, line)

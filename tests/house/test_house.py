@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
@@ -66,7 +67,8 @@ def _name(path: Path) -> str:
     return ".".join(place.parts)
 
 
-def _imports(path: Path) -> set[str]:
+@cache
+def _imports(path: Path) -> frozenset[str]:
     """Return what ``path`` imports, for type checking and inside functions, too: modules, and each name in them."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -78,7 +80,7 @@ def _imports(path: Path) -> set[str]:
             names |= {f"{module}.{alias.name}" for alias in node.names}
             if module != "otelmig":  # the root is imported for what is below it
                 names.add(module)
-    return names
+    return frozenset(names)
 
 
 @pytest.mark.parametrize("path", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))

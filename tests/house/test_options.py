@@ -37,11 +37,14 @@ def _own_options() -> frozenset[str]:
     return frozenset(option for option in options if option.startswith("--")) - _OF_OTHERS
 
 
-def _strings(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def _strings(path: Path) -> list[tuple[int, str]]:
     """Every string constant of a module with its line: messages, the pieces of f-strings, docstrings."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.lineno, node.value
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def _named_options(text: str) -> set[str]:

@@ -21,6 +21,7 @@ import otelmig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import ModuleType
 
 from command_run import run_command, within
 from mutations import Case, recordings
@@ -120,11 +121,16 @@ def _compiled_at_work() -> list[_Spy]:
     return spies
 
 
+@cache
+def _parsed(module: ModuleType) -> ast.Module:
+    return ast.parse(inspect.getsource(module))
+
+
 def _uses() -> dict[str, set[str]]:
     """By name in lower case, with which methods the package uses what has that name."""
     used: dict[str, set[str]] = {}
     for module in _modules():
-        for node in ast.walk(ast.parse(inspect.getsource(module))):
+        for node in ast.walk(_parsed(module)):
             if isinstance(node, ast.Attribute) and node.attr in _SEARCHING | _ANCHORED:
                 owner = node.value
                 name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
@@ -134,7 +140,7 @@ def _uses() -> dict[str, set[str]]:
 
 def _inline(module: Any) -> Iterator[tuple[str, re.Pattern[Any]]]:  # noqa: ANN401 - any module
     """What is given to ``re.search`` and the like as a constant."""
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
+    for node in ast.walk(_parsed(module)):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=name), args=[ast.Constant(value=text), *_]):
                 if name in _SEARCHING | _ANCHORED:
