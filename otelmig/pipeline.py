@@ -285,4 +285,4 @@ def _link_to_attempt(previous: Trace) -> Link:
 
 def _reference_start(migration: Migration, known: Mapping[str, Epoch]) -> tuple[int, str, int]:
     side = migration.reference
-    return side.observations[0].stamp.ns + epoch_of(migration, known).ns, side.name, side.attempt
+    return side.observations[0].stamp.ns + known[side.vmm.key].ns, side.name, side.attempt

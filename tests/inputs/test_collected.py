@@ -19,6 +19,7 @@ from otelmig.inputs.framing.otlp_logs import otlp_records
 from otelmig.inputs.opening import open_inputs
 from otelmig.otlp.intake.request import decode_logs
 from otelmig.pipeline import read_findings
+from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,6 +78,14 @@ def test_each_file_has_its_host_and_the_times_at_which_it_was_read(tmp_path: Pat
     hosts = {side.role: side.vmm.host and side.vmm.host.name for side in migration.sides}
     assert hosts == {"source": "host-a", "destination": "host-b"}
     assert all(side.vmm.latest_zero_ns is not None for side in migration.sides)
+
+
+def test_attempts_of_one_process_stay_in_their_order(tmp_path: Path) -> None:
+    """Each attempt is placed by its own receipts, which may be slow: it is the first attempt all the same."""
+    copy = _copy(tmp_path, recording_requests(CORPUS / "v53.0-retry", _HOSTS, 10))
+    traces = list(read_findings([copy]).traces(TraceOptions()))
+    assert [trace.root.attributes["vm.migration.attempt"] for trace in traces] == [1, 2]
+    assert traces[0].trace_id in {link.trace_id for link in traces[1].root.links}
 
 
 def _inputs(*paths: Path) -> tuple[dict[str, list[tuple[int, str]]], list[str]]:

@@ -100,7 +100,7 @@ class Generations(NamedFiles):
         if isinstance(file, WaitingRun):
             if file not in self.waiting.runs or (file.records[-1].offset or 0) >= (record.offset or 0):
                 return None
-            self.counts.held += 1
+            self.counts.hold(record)
             self._latest = record, self.waiting.extend(file, record)
             self.touch_first()
             return ()
@@ -158,7 +158,7 @@ class Generations(NamedFiles):
         if run is None:
             self.counts.copies += 1
             return ()
-        self.counts.held += 1
+        self.counts.hold(record)
         self._latest = record, run
         self.touch_first()
         return ()

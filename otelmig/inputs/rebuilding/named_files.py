@@ -58,7 +58,7 @@ class NamedFiles:
     def release(self, run: WaitingRun) -> None:
         """Let ``run`` wait no more."""
         self.waiting.remove(run)
-        self.counts.held -= len(run.records)
+        self.counts.release(run.records)
         self.touch_first()
 
     def touch_first(self) -> None:

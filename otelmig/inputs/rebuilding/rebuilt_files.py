@@ -26,6 +26,8 @@ __all__ = ["RebuiltFiles"]
 
 _MOST_HELD: Final = 100_000
 """At most this many records wait at a time, unless the caller says otherwise."""
+_LARGEST_HELD: Final = 1 << 26
+"""At most this many characters wait at a time, unless the caller says otherwise."""
 _MOST_FILES: Final = 100_000
 """At most this many files are wanted at a time, unless the caller says otherwise."""
 
@@ -51,6 +53,8 @@ class RebuiltFiles:
     """How long it is waited for records that are missing."""
     most_held: int = _MOST_HELD
     """At most this many records wait; then those that waited longest are given out."""
+    largest_held: int = _LARGEST_HELD
+    """At most this many characters of lines wait."""
     most_files: int = _MOST_FILES
     """How many files are wanted at most: see :meth:`surplus`."""
     counts: Counts = field(default_factory=Counts)
@@ -103,7 +107,7 @@ class RebuiltFiles:
         placed = names.take(record, now_s + self.patience_s)
         if self.counts.held > held:
             self._push(now_s + self.patience_s, names)
-            if self.counts.held > self.most_held:
+            if self._is_too_much:
                 return [*placed, *self._given_up()]
         return placed
 
@@ -152,7 +156,7 @@ class RebuiltFiles:
         names.copied.runs += copied
         for run in runs:
             names.waiting.insert(run)
-            self.counts.held += len(run.records)
+            self.counts.hold(*run.records)
         if runs:
             self._push(-math.inf, names)
         self.counts.lost += file.lost
@@ -179,9 +183,9 @@ class RebuiltFiles:
             if is_first and names.waiting:
                 self._touched(names.files[0])
             return
-        waiting = sum(len(run.records) for run in names.waiting)
-        self.counts.held -= waiting
-        self.counts.lost += waiting
+        for run in names.waiting:
+            self.counts.release(run.records)
+            self.counts.lost += len(run.records)
         names.waiting = WaitingRuns()
         for key in names.keys:
             del self._by_file[key, file.epoch]
@@ -219,10 +223,14 @@ class RebuiltFiles:
         heappush(self._due, (due_s, self._pushed, names))
         self._pushed += 1
 
+    @property
+    def _is_too_much(self) -> bool:
+        return self.counts.held > self.most_held or self.counts.held_size > self.largest_held
+
     def _given_up(self) -> list[Placed]:
         """Return the lines that waited longest: too many wait."""
         placed: list[Placed] = []
-        while self.counts.held > self.most_held and self._due:
+        while self._is_too_much and self._due:
             *_, names = self._due[0]
             runs = [run for run in names.waiting if run.due_s is not None]
             if runs:

@@ -109,6 +109,9 @@ def test_too_many_that_wait_are_given_out() -> None:
     assert given_out(files, [sent[0], sent[2], sent[4], sent[6]]) == [(1, 1, "0")]
     assert given_out(files, [sent[8]]) == [(1, 3, "2")]
     assert (files.held, files.lost) == (3, 1)
+    files = RebuiltFiles(largest_held=2)
+    assert given_out(files, [sent[0], sent[2], sent[4], sent[6]]) == [(1, 1, "0"), (1, 3, "2")]
+    assert (files.held, files.counts.held_size) == (2, 2)
 
 
 def test_a_journal_waits_for_nothing() -> None:
