@@ -87,6 +87,7 @@ def test_one_migration_stays_one(damage: Damage) -> None:
         Damage(recording="scenario:v53.0-guest-crashes-later", mode="drop", file="destination.log", at=21),
         Damage(recording="scenario:v53.0-guest-crashes-later", mode="drop", file="destination.log", at=22),
         Damage(recording="scenario:v53.0-old-source", mode="swap", file="source.log", at=12),
+        Damage(recording="v52.0-paused", mode="rotated-both", file="source.log", at=112),
         Damage(recording="scenario:head-postcopy-abandoned", mode="loss", at=4, share=0.1),
         Damage(recording="scenario:v53.0-postcopy-abandoned", mode="rotated", file="source.log", at=25),
     ],

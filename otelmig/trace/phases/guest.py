@@ -115,13 +115,17 @@ def _handed_over(source: Side, destination: Side | None, handed_over: Instant) -
     if destination is None and source.sent.perhaps_stored:
         return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=_lines(handed_over))
     said, paused = None, source.paused_before
+    ran = source.sent.pause.sign is not None  # else it may have been paused before the log begins
     if destination is not None:
         received = destination.received
+        resume = received.resume
+        ran = ran or bool(resume.devices) or any((resume.resuming, resume.resumed, resume.printed_at))
         paused = paused or received.left_paused is not None
         if received.killed is not None:
             return Guest(location=GuestLocation.NONE, running=False, evidence=_lines(received.killed.at))
         said = received.left_paused if paused else received.resume.resumed
-    return Guest(location=GuestLocation.DESTINATION, running=not paused, evidence=_lines(said or handed_over))
+    running = None if not paused and not ran else not paused
+    return Guest(location=GuestLocation.DESTINATION, running=running, evidence=_lines(said or handed_over))
 
 
 def _by_destination(destination: Side) -> Guest:
