@@ -27,6 +27,7 @@ from otelmig.cli.options.flags import with_flags
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import rule_table
 from otelmig.hypervisors.log_options import LogOptions
+from otelmig.otlp.telemetry import names as service_names
 from otelmig.pairing.explanation import explain
 from otelmig.pipeline import diagnoses, read_findings
 from otelmig.trace.attributes import attribute_table
@@ -192,6 +193,8 @@ _PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "schema constraint": lambda: definition_table("explain", "constraint"),
     "jaeger links": lambda: f"\n{query_blocks(JAEGER_LINKS, 'text')}\n",
     "traceql queries": lambda: f"\n{query_blocks(TRACEQL, 'traceql')}\n",
+    "service records": service_names.record_table,
+    "service metrics": service_names.metric_table,
     "announcement records": record_table,
     "announcement metrics": metric_table,
     "instrument": _instrument,

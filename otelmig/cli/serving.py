@@ -9,12 +9,13 @@ import socket
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from otelmig.cli.console import encodes_everything, say
 from otelmig.cli.envelope import RunReport
+from otelmig.cli.live_telemetry import LiveTelemetry
 from otelmig.cli.options.environment import resource_attributes
-from otelmig.cli.options.export import check_export_arguments, open_delivery
+from otelmig.cli.options.export import check_export_arguments, export_settings, open_delivery
 from otelmig.cli.options.live import live_options, state_directory
 from otelmig.cli.options.log import log_options
 from otelmig.cli.parser import CommandLineError
@@ -39,10 +40,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from otelmig.cli.envelope import Envelope
-    from otelmig.live.assembly import Finished, LateFate
+    from otelmig.live.drawing import Finished
     from otelmig.otlp.delivery import Delivery
+    from otelmig.otlp.intake.grpc import GrpcIntake
 
 __all__ = ["serve"]
+
+_T = TypeVar("_T")
 
 _GRACE_S: Final = 1.0
 """Seconds that requests under way have when the service ends."""
@@ -84,7 +88,7 @@ class _Report(RunReport):
             parts.append(f"{outlet.counts.written} written to {outlet.file.path.name}")
         if outlet.open_delivery is not None:
             parts.append(outlet.account.words())
-        waiting = sum(1 for _ in service.assembly.waiting.rest())
+        waiting = sum(1 for _ in service.assembly.sides)
         if waiting:
             parts.append(f"{plural(waiting, 'side')} under way, kept in the state")
         return f"{', '.join(parts)}; {plural(service.requests, 'request')} taken"
@@ -105,14 +109,16 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
         state = stack.enter_context(State(directory, most_bytes=options.state_bytes))
         outlet = _outlet(arguments, envelope, directory, stack)
         assembly = Assembly(hypervisors={each.system: each for each in hypervisors()}, options=options, state=state)
+        telemetry = _telemetry(arguments)
+        outlet.on_trace = _both(outlet.on_trace, telemetry.on_traced)
         service = report.service = Service(
             state=state,
             assembly=assembly,
             outlet=outlet,
             say=say,
-            on_fate=_say_fate,
+            on_fate=telemetry.on_fate,
             describe=status,
-            on_tick=_ticker(arguments),
+            on_tick=_both(telemetry.on_tick, _ticker(arguments)),
         )
         outlet.wake = service.wake
         servers = _servers(arguments, service)
@@ -122,6 +128,7 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
             server.start()
             say(f"listening on {server.address}")
         outlet.start()
+        telemetry.start()
         service.restore()
         _notify("READY=1")
         service.run()
@@ -129,6 +136,7 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
         for server in servers:
             server.stop(_GRACE_S)
         report.is_safe = service.finish(_FINISH_S)
+        telemetry.stop(_GRACE_S)
 
 
 def _outlet(arguments: argparse.Namespace, envelope: Envelope, directory: Path, stack: ExitStack) -> Outlet:
@@ -159,7 +167,27 @@ def _outlet(arguments: argparse.Namespace, envelope: Envelope, directory: Path, 
     )
 
 
-def _servers(arguments: argparse.Namespace, service: Service) -> list[HttpIntake]:
+def _telemetry(arguments: argparse.Namespace) -> LiveTelemetry:
+    """Return what is told besides traces: to the receiver of the traces, metrics to one of their own if it is named."""
+    exports = arguments.otlp is not None or environment_exports(os.environ)
+    of_traces = export_settings(arguments, os.environ) if exports else None
+    metrics = None
+    if arguments.metrics is not None:
+        metrics = of_traces if arguments.metrics == "" else export_settings(arguments, {}, url=arguments.metrics)
+    return LiveTelemetry(
+        records=of_traces, metrics=metrics, progress_s=arguments.progress, heartbeat_s=arguments.heartbeat
+    )
+
+
+def _both(one: Callable[[_T], None], other: Callable[[_T], None]) -> Callable[[_T], None]:
+    def call(value: _T) -> None:
+        one(value)
+        other(value)
+
+    return call
+
+
+def _servers(arguments: argparse.Namespace, service: Service) -> list[HttpIntake | GrpcIntake]:
     """Return the servers, which are bound and do not answer yet.
 
     Raises:
@@ -180,7 +208,12 @@ def _servers(arguments: argparse.Namespace, service: Service) -> list[HttpIntake
         return (HTTPStatus.OK if service.ready else HTTPStatus.SERVICE_UNAVAILABLE), service.document
 
     address = Address.parse(arguments.listen, "HttpIntake.address")
-    servers: list[HttpIntake] = [HttpIntake(address, service.accept, tls=tls, token=token, status=answer)]
+    servers: list[HttpIntake | GrpcIntake] = [HttpIntake(address, service.accept, tls=tls, token=token, status=answer)]
+    if arguments.grpc is not None:
+        from otelmig.otlp.intake.grpc import GrpcIntake  # noqa: PLC0415 - loading gRPC takes long
+
+        address = Address.parse(arguments.grpc, "GrpcIntake.address")
+        servers.append(GrpcIntake(address, service.accept, tls=tls, token=token))
     return servers
 
 
@@ -227,7 +260,3 @@ def _shown(arguments: argparse.Namespace, envelope: Envelope) -> Callable[[Finis
             envelope.stdout.print(text, flush=True, styled=envelope.color)
 
     return show
-
-
-def _say_fate(fate: LateFate) -> None:
-    say(f"trace {fate.trace_id}: its guest was {fate.fate} since ({fate.evidence})")

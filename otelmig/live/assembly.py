@@ -16,11 +16,10 @@ from otelmig.inputs.rebuilding import RebuiltFiles
 from otelmig.live.announcements import Announced, Announcements
 from otelmig.live.drawing import Drawing, Finished
 from otelmig.live.logs import LiveLogs, log_key
-from otelmig.live.past import Past
-from otelmig.live.ready import Candidates
+from otelmig.live.past import LateFate, Past, Tally, late_fate
+from otelmig.live.sides import Sides
 from otelmig.live.state import Changes, Done
 from otelmig.live.waiting import Waiting
-from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 
 if TYPE_CHECKING:
@@ -31,39 +30,20 @@ if TYPE_CHECKING:
     from otelmig.inputs.rebuilding import Placed, RebuiltFile
     from otelmig.inputs.record import FileKey
     from otelmig.live.options import LiveOptions
-    from otelmig.live.ready import Ready
     from otelmig.live.state import State
+    from otelmig.live.waiting import Ready
     from otelmig.migration.side import Side
     from otelmig.otlp.intake.request import ReceivedLogs
 
-__all__ = ["Assembly", "Finished", "LateFate"]
+__all__ = ["Assembly", "Finished"]
 
+_MOST_LOADED: Final = 2000
+"""At most so many logs are in memory; the rest is in the state until a line of it comes."""
+_AT_ONCE: Final = 100
+"""So many logs or sides are given up at a time where the state is full."""
+_LAST_PLACE: Final = (1 << 63) - 1
 _IDLE_S: Final = 120.0
 """After so long without a line a log is put aside: what is needed of it is in the state."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateFate:
-    """What became of a guest after the trace of its migration had been made."""
-
-    fate: str
-    trace_id: str
-    span_id: str
-    evidence: str
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of everything, since the start."""
-
-    records: int = 0
-    traces: int = 0
-    paired: int = 0
-    alone: int = 0
-    conflicts: int = 0
-    late_fates: int = 0
-    late_lines: int = 0
-    """Lines that came after the trace of their attempt had been made."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,6 +61,7 @@ class Assembly:
     """What became of guests since, for whoever drives to tell and to clear."""
     files: RebuiltFiles = field(init=False)
     logs: LiveLogs = field(init=False)
+    sides: Sides = field(init=False)
     waiting: Waiting = field(init=False)
     _drawing: Drawing = field(init=False)
     announcements: Announcements = field(default_factory=Announcements)
@@ -96,15 +77,10 @@ class Assembly:
     def __post_init__(self) -> None:
         self.files = RebuiltFiles(patience_s=self.options.partner_timeout_s)
         self.logs = LiveLogs(hypervisors=self.hypervisors, options=self.options.reading, changes=self.changes)
+        self.sides = Sides(hypervisors=self.hypervisors, again=self._again)
         self.waiting = Waiting(
-            hypervisors=self.hypervisors,
-            options=self.options,
-            index=Candidates(),
-            again=self.logs.again,
-            touched_s=self.logs.touched_s,
-            may_come=self._may_come,
+            options=self.options, sides=self.sides, touched_s=self.logs.touched_s, may_come=self._may_come
         )
-
         self._drawing = Drawing(
             options=self.options,
             logs=self.logs,
@@ -153,15 +129,40 @@ class Assembly:
         self._reread(late)
         while self._used_s:
             key, used_s = next(iter(self._used_s.items()))
-            if now_s - used_s < _IDLE_S:
+            if now_s - used_s < _IDLE_S and len(self._used_s) <= _MOST_LOADED:
                 break
-            del self._used_s[key]
-            file = next(iter(self._generations.get(key, ())), None)
-            if file is None or self.waiting.waits(key):
-                self._used_s[key] = now_s
-                continue
-            self._aside[key] = (file.file, file.host)
-            self.logs.put_aside(key)
+            self._put_aside(key)
+
+    def make_room(self) -> None:
+        """Let the state shrink: forget what is kept for later migrations; if nothing is, give up the oldest sides."""
+        spare = [key for key in self._aside if not self.sides.waits(key)][:_AT_ONCE]
+        for key in spare:
+            del self._aside[key]
+            self.changes.gone_lines.append((key, 0, _LAST_PLACE))
+        self.tally.forgotten += len(spare)
+        if not spare:
+            self.waiting.hurry(_AT_ONCE, self._now_s)
+
+    def _put_aside(self, key: str) -> None:
+        """Keep of a log what the state has, and of its sides that wait what tells them from others."""
+        del self._used_s[key]
+        file = next(iter(self._generations.get(key, ())), None)
+        if file is None:
+            return
+        if self.changes:
+            self.state.write(self.changes)  # what is read from the state later must be there
+            self.changes.clear()
+        self.sides.slim(key)
+        self._aside[key] = (file.file, file.host)
+        self.logs.put_aside(key)
+
+    def _again(self, side: Side) -> Side:
+        """Return a side as it stands now; its log is read again if it was put aside."""
+        key = side.vmm.inputs[0]
+        if key in self._aside:
+            self._read_again(key, *self._aside[key], anew=False)
+            side = self.sides.current(side)
+        return self.logs.again(side)
 
     @property
     def next_due_s(self) -> float | None:
@@ -182,7 +183,7 @@ class Assembly:
         for done in finished.done:
             self.changes.done[done.file, done.role, done.identity] = done
         for key, place in finished.upto.items():
-            if any(self.waiting.waits(each) for each in self.logs.named_alike(key)):
+            if any(self.sides.waits(each) for each in self.logs.named_alike(key)):
                 continue  # its lines are needed for another side
             self.changes.gone_lines.append((key, 0, place))
             for position in [each for each in self.changes.lines if each[0] == key and each[1] <= place]:
@@ -214,7 +215,7 @@ class Assembly:
             if not any(each.file is known for known in generations):
                 generations.append(each.file)
             if key in self._aside:
-                self._read_again(key, *self._aside[key])
+                self._read_again(key, *self._aside[key], anew=False)
             is_late = self.logs.is_late(each)
             sides = self.logs.take(each, self._now_s, self._at_ns)
             self._used_s[key] = self._now_s
@@ -227,21 +228,26 @@ class Assembly:
         for key, placed in late.items():
             self._read_again(key, placed.file.file, placed.record.host)
 
-    def _read_again(self, key: str, file: FileKey, host: Host | None) -> None:
-        """Read a log from what the state has of it."""
+    def _read_again(self, key: str, file: FileKey, host: Host | None, *, anew: bool = True) -> None:
+        """Read a log from what the state has of it; ``anew``, because something came in, or as it was."""
         self._aside.pop(key, None)
         self._used_s[key] = self._now_s
         if self.changes.lines or self.changes.gone_lines:
             self.state.write(self.changes)
             self.changes.clear()
         sides = self.logs.reread(key, self.state.lines(key), file, host, self._now_s)
-        self.waiting.drop_log(key)
-        self._take(sides)
+        if anew:
+            self.sides.drop_log(key)
+            self._take(sides)
+            return
+        for side in sides:
+            if not self.sides.refresh(side):
+                self._take([side])
 
     def _take(self, sides: Iterable[Side]) -> None:
         for side in sides:
             for other in self.logs.named_alike(side.vmm.inputs[0])[1:]:
-                self.waiting.drop_log(other)  # what an event stream told by itself is told by its log now
+                self.sides.drop_log(other)  # what an event stream told by itself is told by its log now
             done = self.past.of(side)
             if done is not None:
                 self.past.seen(side)
@@ -251,19 +257,12 @@ class Assembly:
 
     def _after(self, done: Done, side: Side) -> None:
         """Take what came of a side after its trace was made: the guest may have met its fate since."""
-        fate = side.received.fate if side.role is Role.DESTINATION else side.sent.fate
-        if fate is None or done.fate is not None:
+        fate = late_fate(done, side)
+        if fate is None:
             return
         self.tally.late_fates += 1
-        self.fates.append(
-            LateFate(
-                fate=str(fate.fate),
-                trace_id=done.trace_id,
-                span_id=done.span_id,
-                evidence=str(fate.at.where),
-            )
-        )
-        told = done._replace(fate=str(fate.fate))
+        self.fates.append(fate)
+        told = done._replace(fate=fate.fate)
         self.past.remember(told)
         self.changes.done[told.file, told.role, told.identity] = told
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from otelmig.live.logs import LiveLogs
     from otelmig.live.options import LiveOptions
     from otelmig.live.past import Past
-    from otelmig.live.ready import Ready
     from otelmig.live.state import Changes
+    from otelmig.live.waiting import Ready
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
     from otelmig.trace.options import TraceOptions

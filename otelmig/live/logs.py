@@ -7,7 +7,7 @@ comes in that belongs before lines that were read.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -63,8 +63,10 @@ class _Log:
     """When a line came that a reader was given."""
     newest: int = -1
     """The place of the last line that was read."""
-    arrived: OrderedDict[int, int] = field(default_factory=OrderedDict)
-    """When the latest lines that a reader was given came in, by their numbers."""
+    recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    """The numbers of the latest lines that a reader was given, and when they came in (Unix epoch)."""
+    arrived: dict[tuple[str, int], int] = field(default_factory=dict)
+    """When the first line of each attempt came in (Unix epoch), by its role and its number."""
     held: deque[int] = field(default_factory=deque)
     """The places of lines that were kept while it was not known who writes the log."""
 
@@ -151,9 +153,9 @@ class LiveLogs:
         return max((self._logs[key].touched_s for key in alike if key in self._logs), default=log.touched_s)
 
     def arrived_ns(self, side: Side) -> int | None:
-        """Return when the first line of a side came in (Unix epoch), unless that was long ago."""
+        """Return when the first line of a side came in (Unix epoch), if its log is known."""
         log = self._logs.get(side.vmm.inputs[0])
-        return None if log is None else log.arrived.get(side.first.where.line)
+        return None if log is None else log.arrived.get((side.role, side.attempt))
 
     def file_of(self, side: Side) -> FileKey | None:
         """Return the file that a side's log is."""
@@ -251,10 +253,12 @@ class LiveLogs:
         reader = self.readers[growing.known.system]
         sides: list[Side] = []
         for each in wanted:
-            log.arrived[each.where.line] = stored.arrived_ns
+            log.recent.append((each.where.line, stored.arrived_ns))
             sides += reader.take(each)
-        while len(log.arrived) > _ARRIVALS:
-            log.arrived.popitem(last=False)
+        for side in sides:
+            key = (side.role, side.attempt)
+            if key not in log.arrived:
+                log.arrived[key] = dict(log.recent).get(side.first.where.line, stored.arrived_ns)
         log.touched_s = now_s
         return sides
 
@@ -265,7 +269,7 @@ def _common(stem: str) -> str:
     return folder + slash + name.partition(".")[0]
 
 
-_ARRIVALS: Final = 4096
-"""For so many lines of a log it is known when they came in."""
+_RECENT: Final = 8
+"""For so many of the latest lines of a log it is known when they came in: an attempt is known with its second one."""
 _SEVERAL: Final = 2
 """Machines that have a log of one base name, from which on the machine's name tells them apart."""

@@ -25,13 +25,9 @@ class LiveOptions:
     """Until a side that is over is traced alone, and until lines that are missing are given up."""
     silent_timeout_s: float = 900.0
     """Until a side of which no more is heard is traced as it stands."""
-    progress_s: float = 10.0
-    """Between two records of a migration that is under way; 0 for none."""
     parent_unsampled: bool = False
     """Whether a migration is put below the span that asked for it even if nobody exports that span."""
     state_bytes: int = 1 << 30
     """What the state may take on the disk."""
-    most_files: int = 100_000
-    """Files that are known at once."""
     reading: LogOptions = field(default_factory=LogOptions)
     trace: TraceOptions = field(default_factory=TraceOptions)

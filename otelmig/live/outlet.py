@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from otelmig.live.assembly import Finished
+    from otelmig.live.drawing import Finished
     from otelmig.otlp.delivery import Delivery
 
 __all__ = ["Outlet", "TraceFile"]

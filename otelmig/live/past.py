@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.migration.identity import digest_of
 from otelmig.migration.side import Role
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
-__all__ = ["Past", "fate_of"]
+__all__ = ["LateFate", "Past", "Tally", "fate_of", "late_fate"]
 
 _REMEMBERED_NS: Final = 30 * 86_400 * 10**9
 """For so long it is remembered which trace was made of a side."""
@@ -24,10 +25,42 @@ _MOST_ATTEMPTS: Final = 100_000
 """At most so many attempts are known by the process that they are of."""
 
 
+@dataclass(slots=True)
+class Tally:
+    """What became of everything, since the start."""
+
+    records: int = 0
+    traces: int = 0
+    paired: int = 0
+    alone: int = 0
+    conflicts: int = 0
+    late_fates: int = 0
+    forgotten: int = 0
+    """Logs of which the lines that later migrations may need were given up, because the state was full."""
+
+
 def fate_of(side: Side) -> str | None:
     """Return what became of the guest of a side, in a word; None for nothing."""
     fate = side.received.fate if side.role is Role.DESTINATION else side.sent.fate
     return None if fate is None else str(fate.fate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateFate:
+    """What became of a guest after the trace of its migration had been made."""
+
+    fate: str
+    trace_id: str
+    span_id: str
+    evidence: str
+
+
+def late_fate(done: Done, side: Side) -> LateFate | None:
+    """Return what became of the guest of a side since its trace was made; None for nothing, or nothing new."""
+    fate = side.received.fate if side.role is Role.DESTINATION else side.sent.fate
+    if fate is None or done.fate is not None:
+        return None
+    return LateFate(fate=str(fate.fate), trace_id=done.trace_id, span_id=done.span_id, evidence=str(fate.at.where))
 
 
 class Past:

@@ -21,8 +21,9 @@ from otelmig.otlp.intake.request import MalformedRequestError, decode_logs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from otelmig.live.assembly import Assembly, LateFate
+    from otelmig.live.assembly import Assembly
     from otelmig.live.outlet import Outlet
+    from otelmig.live.past import LateFate
     from otelmig.live.state import State
     from otelmig.otlp.intake.exchange import ReceivedRequest
     from otelmig.otlp.intake.request import ReceivedLogs
@@ -39,6 +40,8 @@ _FLUSH_S: Final = 1.0
 """At most so many seconds pass until what was worked off is taken off the disk."""
 _TICK_S: Final = 1.0
 _RETRY_AFTER_S: Final = 2.0
+_FULL: Final = 0.8
+"""From this share of what the state may take on, room is made."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +66,7 @@ class Service:
     describe: Callable[[Service, float], Mapping[str, object]]
     """Returns what is said of the service to whoever asks."""
     on_tick: Callable[[Service], None]
-    """Called about once a second."""
+    """Called about once a second, by the working thread."""
     passed_over: Counter[str] = field(default_factory=Counter)
     """Parts of requests that are no lines, by reason."""
     requests: int = 0
@@ -243,6 +246,8 @@ class Service:
         if now_s - self._ticked_s >= _TICK_S:
             self._ticked_s = now_s
             self.state_bytes = self.state.bytes_used
+            if self.state_bytes > _FULL * self.state.most_bytes:
+                self.assembly.make_room()
             self.document = self.describe(self, now_s)
             self.on_tick(self)
 

@@ -139,7 +139,7 @@ class State:
 
     def __init__(self, directory: Path, *, most_bytes: int) -> None:
         """Open the state in ``directory``, which is made if it is not there."""
-        self.directory = directory
+        self.directory, self.most_bytes = directory, most_bytes
         self._lock = _locked(directory)
         try:
             self._database = self._opened(most_bytes)

@@ -49,6 +49,7 @@ def status(service: Service, now_s: float) -> dict[str, object]:
             "known": len(assembly.logs),
             "read_again": assembly.logs.counts.read_again,
             "lines": assembly.logs.counts.lines,
+            "forgotten": tally.forgotten,
             "lines_of_others": assembly.logs.counts.passed_over,
         },
         "migrations": {
@@ -58,6 +59,7 @@ def status(service: Service, now_s: float) -> dict[str, object]:
             "conflicts": tally.conflicts,
             "late_partners": assembly.waiting.late,
             "late_fates": tally.late_fates,
+            "given_up": assembly.waiting.hurried,
             "changed_ids": assembly.past.salted,
         },
         "under_way": [_side(*each) for each in reasons[:_MOST_NAMED]],

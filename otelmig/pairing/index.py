@@ -21,7 +21,7 @@ from otelmig.pairing.traits.presence import TOLERANCE_NS, presence_of
 from otelmig.units import PPB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from otelmig.hypervisors import Hypervisor
     from otelmig.migration.side import Side
@@ -33,7 +33,15 @@ __all__ = ["PairingIndex"]
 class PairingIndex:
     """Sides by what a partner must share with them; adding, removing and asking cost no more the more there are."""
 
-    def __init__(self, hypervisors: Mapping[str, Hypervisor], *, drift_ppb: int = SLEWED_PPB) -> None:
+    def __init__(
+        self,
+        hypervisors: Mapping[str, Hypervisor],
+        *,
+        drift_ppb: int = SLEWED_PPB,
+        whole: Callable[[Side], Side] = lambda side: side,
+    ) -> None:
+        """Begin with no sides; ``whole`` returns the whole form of one that was exchanged for a shorter one."""
+        self._whole = whole
         self._hypervisors = hypervisors
         self._drift_ppb = max(drift_ppb, SLEWED_PPB)
         self._entries: dict[tuple[str, Role, int], Entry] = {}
@@ -56,6 +64,18 @@ class PairingIndex:
         self._entries[_key(side)] = entry
         for topic in _posted(side):
             self._shelves.setdefault((side.role, topic), Shelf()).add(entry)
+
+    def exchange(self, side: Side) -> None:
+        """Keep a shorter form of a side in the place of the one that is there, which is found as before."""
+        entry = self._entries.get(_key(side))
+        if entry is None:
+            return
+        shorter = entry._replace(side=side)
+        for topic in _posted(entry.side):
+            shelf = self._shelves[side.role, topic]
+            shelf.remove(entry)
+            shelf.add(shorter)
+        self._entries[_key(side)] = shorter
 
     def remove(self, side: Side) -> None:
         """Forget ``side``, in whatever form it was added; if it is not there, nothing happens."""
@@ -82,9 +102,10 @@ class PairingIndex:
             if known is None or strength < known[0]:
                 found[entry.number] = strength, _apart_ns(own, entry), entry.number, entry
         for _, _, _, entry in sorted(found.values()):
-            source, destination = (side, entry.side) if side.role is Role.SOURCE else (entry.side, side)
+            other = self._whole(entry.side)
+            source, destination = (side, other) if side.role is Role.SOURCE else (other, side)
             if exclusion(source, destination, self._hypervisors) is None:
-                yield entry.side
+                yield other
 
     def group(self, side: Side, most: int = 64) -> list[Side]:
         """Return ``side`` and whoever may be its partner, their partners and so on: at most so many that are there.

@@ -10,6 +10,7 @@ import pytest
 
 import otelmig
 from otelmig.announcement import ClientMetric, RecordName
+from otelmig.otlp.telemetry.names import ServiceMetric, ServiceRecord
 from otelmig.trace.attributes import ATTRIBUTES
 from otelmig.trace.spans import EventName, SpanName
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PACKAGE: Final = Path(otelmig.__file__).parent
-_TABLES: Final = frozenset({"trace/attributes.py", "trace/spans.py"})
+_TABLES: Final = frozenset({"trace/attributes.py", "trace/spans.py", "otlp/telemetry/names.py"})
 _ROOMS: Final = frozenset({"trace", "otlp", "views", "cli", "pairing", "clock", "instrument", "pipeline.py"})
 _ROOMS_OF_SPANS: Final = frozenset({"trace", "otlp", "views", "pipeline.py"})
 """Where spans are made or read."""
@@ -26,7 +27,9 @@ _MODULES: Final = sorted(
     for path in _PACKAGE.rglob("*.py")
     if path.relative_to(_PACKAGE).parts[0] in _ROOMS and str(path.relative_to(_PACKAGE)) not in _TABLES
 )
-_DOTTED: Final = frozenset({*(row.name for row in ATTRIBUTES), *EventName, *RecordName, *ClientMetric})
+_DOTTED: Final = frozenset(
+    {*(row.name for row in ATTRIBUTES), *EventName, *RecordName, *ClientMetric, *ServiceMetric, *ServiceRecord}
+)
 _PREFIXES: Final = frozenset(
     f"{prefix}."
     for name in _DOTTED

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from otelmig.inputs.record import LogRecord
-    from otelmig.live.assembly import Finished
+    from otelmig.live.drawing import Finished
     from otelmig.otlp.intake.announcement import Announcement
 
 __all__ = ["LiveRun", "without_times_and_hosts"]

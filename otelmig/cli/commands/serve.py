@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.cli.options.export import add_export_arguments
+from otelmig.cli.options.export import add_export_arguments, seconds
 from otelmig.cli.options.live import add_live_arguments
 from otelmig.cli.options.log import add_log_arguments
 from otelmig.cli.options.output import add_output_arguments
@@ -37,6 +37,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="address and port for OTLP over HTTP, and for GET /status (default: 127.0.0.1:4319)",
     )
+    intake.add_argument("--grpc", metavar="ADDRESS", help="address and port for OTLP over gRPC, too (default: none)")
     intake.add_argument(
         "--token-file", metavar="FILE", help="file with the bearer token that senders must give (default: none)"
     )
@@ -46,6 +47,11 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "--tls-client-ca",
         metavar="FILE",
         help="PEM file with the authorities of clients' certificates, which clients then need",
+    )
+    intake.add_argument(
+        "--parent-unsampled",
+        action="store_true",
+        help="put a migration below the span that announced it even if nobody exports that span",
     )
     add_live_arguments(parser)
     add_log_arguments(parser)
@@ -60,6 +66,27 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "--status-file", metavar="FILE", help="file that is replaced with what GET /status says, about once a second"
     )
     add_export_arguments(parser)
+    told = parser.add_argument_group("what is told besides traces")
+    told.add_argument(
+        "--metrics",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="export metrics of the service to this OTLP receiver (default: none; without URL: where the traces go)",
+    )
+    told.add_argument(
+        "--progress",
+        type=seconds,
+        metavar="SECONDS",
+        help="send a log record of each migration under way every so many seconds (default: none)",
+    )
+    told.add_argument(
+        "--heartbeat",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="say on stderr how the service is every so many seconds (default: 60)",
+    )
     privacy = parser.add_argument_group("privacy")
     privacy.add_argument(
         "--no-addresses", action="store_true", help="leave network addresses out of everything that is written or sent"

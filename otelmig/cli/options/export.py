@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_export_arguments",
     "check_export_arguments",
+    "export_settings",
     "files_to_read",
     "open_delivery",
     "say_waiting",
@@ -112,7 +113,7 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
     from otelmig.otlp.spool.spool import Bounds  # noqa: PLC0415 - see above
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before gRPC is loaded, which would write to stderr
-    settings = _settings(arguments, environ)
+    settings = export_settings(arguments, environ)
     for warning in settings.warnings:
         say(warning)
     say_not_followed(environ)
@@ -149,15 +150,20 @@ def check_export_arguments(arguments: argparse.Namespace) -> None:
     if any(getattr(arguments, name) for name in _OF_EXPORT):
         from otelmig.otlp.receiver.certificates import check_certificates  # noqa: PLC0415 - `--help` needs none of it
 
-        check_certificates(_settings(arguments, {}))
+        check_certificates(export_settings(arguments, {}))
 
 
-def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+def export_settings(arguments: argparse.Namespace, environ: Mapping[str, str], *, url: str | None = None) -> Settings:
+    """Return where the options and the environment say that traces go; with a ``url``, that one.
+
+    Raises:
+        UsageError: one of them is malformed.
+    """
     from otelmig.otlp.receiver.settings import Settings  # noqa: PLC0415 - `--help` needs none of it
 
     return Settings.of(
         environ,
-        url=arguments.otlp,
+        url=arguments.otlp if url is None else url,
         protocol=arguments.protocol,
         timeout_s=arguments.timeout,
         headers=arguments.header,

@@ -28,6 +28,7 @@ FLAGS: Final = {
     "Settings.client_certificate": "--client-certificate",
     "Settings.client_key": "--client-key",
     "HttpIntake.address": "--listen",
+    "GrpcIntake.address": "--grpc",
     "Delivery.directory": "--spool DIR or --no-spool",
     "Delivery.resend": "--resend",
 }

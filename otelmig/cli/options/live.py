@@ -63,7 +63,10 @@ def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: Trac
         "state_bytes": arguments.state_size,
     }
     return LiveOptions(
-        reading=reading, trace=trace, **{name: value for name, value in given.items() if value is not None}
+        reading=reading,
+        trace=trace,
+        parent_unsampled=getattr(arguments, "parent_unsampled", False),
+        **{name: value for name, value in given.items() if value is not None},
     )
 
 

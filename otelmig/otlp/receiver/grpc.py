@@ -98,8 +98,11 @@ _NO_GRPC: Final = ("http1", "parsing http/2", "received http status", "received 
 class GrpcTransport:
     """One gRPC channel to one receiver."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Prepare a channel; the certificates and keys have been checked already."""
+    def __init__(self, settings: Settings, method: str = _METHOD) -> None:
+        """Prepare a channel for calls of ``method``; the certificates and keys have been checked already.
+
+        The answer for another signal than traces has the same form.
+        """
         self._settings = settings
         scheme, _, target = settings.url.partition("://")
         compression = grpc.Compression.Gzip if settings.gzip else grpc.Compression.NoCompression
@@ -118,7 +121,7 @@ class GrpcTransport:
         else:
             self._channel = grpc.insecure_channel(target, options, compression)
         self._export = self._channel.unary_unary(
-            _METHOD, request_serializer=bytes, response_deserializer=ExportTraceServiceResponse.FromString
+            method, request_serializer=bytes, response_deserializer=ExportTraceServiceResponse.FromString
         )
         self._metadata = tuple(
             (name, value.encode() if name.endswith("-bin") else value) for name, value in settings.headers.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig.otlp.receiver.certificates import check_certificates
 from otelmig.otlp.receiver.settings import GRPC, Settings
@@ -10,7 +10,9 @@ from otelmig.otlp.receiver.settings import GRPC, Settings
 if TYPE_CHECKING:
     from otelmig.otlp.receiver.answer import Answer
 
-__all__ = ["Transport", "open_transport"]
+__all__ = ["Transport", "open_log_transport", "open_transport"]
+
+_LOGS: Final = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 
 
 class Transport(Protocol):
@@ -37,3 +39,17 @@ def open_transport(settings: Settings) -> Transport:
     from otelmig.otlp.receiver.http import HttpTransport  # noqa: PLC0415 - the same
 
     return HttpTransport(settings)
+
+
+def open_log_transport(settings: Settings) -> Transport:
+    """Return the same for log records, whose endpoint ``settings`` name over HTTP.
+
+    Raises:
+        UsageError: as above.
+    """
+    if settings.protocol != GRPC:
+        return open_transport(settings)
+    check_certificates(settings)
+    from otelmig.otlp.receiver.grpc import GrpcTransport  # noqa: PLC0415 - the same
+
+    return GrpcTransport(settings, _LOGS)

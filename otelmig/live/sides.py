@@ -1,0 +1,207 @@
+"""The sides that wait, or were traced alone: as they stand, by their logs, and by who may be their partner."""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from otelmig.dataclass import dataclass
+from otelmig.pairing.index import PairingIndex
+from otelmig.pairing.migration import unpaired
+from otelmig.pairing.pairing import pair_sides
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from otelmig.hypervisors import Hypervisor
+    from otelmig.migration.side import Role, Side
+    from otelmig.pairing.migration import Migration
+
+__all__ = ["SideKey", "Sides", "Waiter", "side_key"]
+
+_MOST_COMPARED: Final = 64
+"""At most so many sides are compared with one another; more have no one way to be paired."""
+_REMEMBERED: Final = 4096
+"""At most so many sides that were traced alone can be found by a partner that comes late."""
+
+
+class SideKey(NamedTuple):
+    """Tells a side from all others, and stays the same while its log grows."""
+
+    process: str
+    role: Role
+    attempt: int
+
+
+def side_key(side: Side) -> SideKey:
+    """Return the key of a side."""
+    return SideKey(side.vmm.key, side.role, side.attempt)
+
+
+@dataclass(slots=True, kw_only=True)
+class Waiter:
+    """A side that no trace was made of yet, or that was traced alone."""
+
+    side: Side
+    began_s: float
+    changed_s: float
+    """When its state changed last, or a line came that may be its last word."""
+    over_s: float | None = None
+    """Since when it has been over, by itself."""
+    due_s: float = 0.0
+    """When it is looked at next."""
+    is_hurried: bool = False
+    """Whether it is traced as it stands: there is no room for it."""
+    why: str = ""
+    """What it waits for, for whoever asks."""
+    alone: tuple[str, str] | None = None
+    """The trace and the root span that were made of it, when it was traced alone."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sides:
+    """All sides that wait, or were traced alone."""
+
+    hypervisors: Mapping[str, Hypervisor]
+    again: Callable[[Side], Side]
+    """Returns a side as it stands now."""
+    index: PairingIndex = field(init=False)
+    _waiters: dict[SideKey, Waiter] = field(default_factory=dict)
+    _alone: dict[SideKey, None] = field(default_factory=dict)
+    """Those that were traced alone, the earliest first."""
+    _stale: dict[SideKey, None] = field(default_factory=dict)
+    """Sides that changed since the index was told of them."""
+    _by_log: dict[str, set[SideKey]] = field(default_factory=dict)
+    """By the key of the log that each was read from."""
+
+    def __post_init__(self) -> None:
+        self.index = PairingIndex(self.hypervisors, whole=self._whole)
+
+    def __iter__(self) -> Iterator[Waiter]:
+        """Yield those that wait."""
+        return (waiter for waiter in self._waiters.values() if waiter.alone is None)
+
+    def get(self, key: SideKey) -> Waiter | None:
+        """Return a side that waits, or was traced alone."""
+        return self._waiters.get(key)
+
+    def put(self, side: Side, now_s: float) -> Waiter:
+        """Take a side whose state changed; return what is known of it."""
+        key = side_key(side)
+        waiter = self._waiters.get(key)
+        if waiter is None:
+            waiter = self._waiters[key] = Waiter(side=side, began_s=now_s, changed_s=now_s)
+            self._by_log.setdefault(side.vmm.inputs[0], set()).add(key)
+        waiter.changed_s = now_s
+        self._replace(waiter, side)
+        return waiter
+
+    def remove(self, key: SideKey) -> None:
+        """Forget a side."""
+        waiter = self._waiters.pop(key, None)
+        self._alone.pop(key, None)
+        self._stale.pop(key, None)
+        if waiter is None:
+            return
+        self.index.remove(waiter.side)
+        log = waiter.side.vmm.inputs[0]
+        self._by_log[log].discard(key)
+        if not self._by_log[log]:
+            del self._by_log[log]
+
+    def leave_alone(self, key: SideKey, trace: tuple[str, str]) -> None:
+        """Note the trace that was made of a side alone: a partner that comes late is linked to it."""
+        waiter = self._waiters.get(key)
+        if waiter is None:
+            return
+        waiter.alone, waiter.why = trace, ""
+        self._alone[key] = None
+        while len(self._alone) > _REMEMBERED:
+            self.remove(next(iter(self._alone)))
+
+    def drop_log(self, key: str) -> None:
+        """Forget the sides of a log that no trace was made of: it is read again, or proved to be part of another's."""
+        for each in list(self._by_log.get(key, ())):
+            if self._waiters[each].alone is None:
+                self.remove(each)
+
+    def slim(self, log: str) -> None:
+        """Keep of the sides of a log what tells them from others: their log is put aside."""
+        self._update_index()
+        for key in self._by_log.get(log, ()):
+            waiter = self._waiters[key]
+            side = waiter.side
+            first, last = side.observations[0], side.observations[-1]
+            waiter.side = replace(side, observations=(first, last), incidents=(), record=None)
+            self.index.exchange(waiter.side)
+
+    def refresh(self, side: Side) -> bool:
+        """Take a side that waits as it stands now, which is no news; False if it does not wait."""
+        waiter = self._waiters.get(side_key(side))
+        if waiter is not None:
+            self._replace(waiter, side)
+        return waiter is not None
+
+    def current(self, side: Side) -> Side:
+        """Return a side as it was taken or refreshed last."""
+        waiter = self._waiters.get(side_key(side))
+        return side if waiter is None else waiter.side
+
+    def waits(self, log: str) -> bool:
+        """Return whether a side of a log waits."""
+        return any(self._waiters[key].alone is None for key in self._by_log.get(log, ()))
+
+    def refreshed(self, waiter: Waiter) -> Side:
+        """Return the side of a waiter as it stands now."""
+        side = self.again(waiter.side)
+        if side is not waiter.side:
+            self._replace(waiter, side)
+        return side
+
+    def paired(self, side: Side) -> tuple[Migration, Waiter | None]:
+        """Return the migration that a side is part of by all that is known now, and its partner there."""
+        compared = self._compared(side)
+        pairing = pair_sides(compared, self.hypervisors, (), None)
+        own = side_key(side)
+        for migration in pairing.migrations:
+            keys = [side_key(each) for each in migration.sides]
+            if own in keys:
+                other = next((key for key in keys if key != own), None)
+                return migration, None if other is None else self._waiters.get(other)
+        return unpaired(side), None
+
+    def _compared(self, side: Side) -> Sequence[Side]:
+        """Return the side with whatever may be its partner, what may be theirs, and so on."""
+        self._update_index()
+        own = side_key(side)
+        found: dict[SideKey, Side] = {own: side}
+        queue = [side]
+        # found: all that belong together so far; queue: those of them whose candidates are still to be looked up
+        while queue and len(found) < _MOST_COMPARED:
+            for each in self.index.candidates(queue.pop(0)):
+                key = side_key(each)
+                if key in found or key not in self._waiters:
+                    continue
+                found[key] = each
+                queue.append(each)
+        return list(found.values())
+
+    def _whole(self, side: Side) -> Side:
+        """Return a side that waits, or was traced alone, as it stands now."""
+        waiter = self._waiters.get(side_key(side))
+        if waiter is None:
+            return side
+        waiter.side = self.refreshed(waiter)
+        return waiter.side
+
+    def _replace(self, waiter: Waiter, side: Side) -> None:
+        waiter.side = side
+        self._stale[side_key(side)] = None
+
+    def _update_index(self) -> None:
+        """Let the sides that changed be found as they are now."""
+        for key in self._stale:
+            waiter = self._waiters.get(key)
+            if waiter is not None:
+                self.index.add(waiter.side)
+        self._stale.clear()
