@@ -120,8 +120,10 @@ class RebuiltFiles:
             for run in names.waiting:
                 if run.due_s is None:
                     run.due_s = now_s + self.patience_s
-                    self._push(run.due_s, names)
             placed += names.overdue(now_s)
+            later = [run.due_s for run in names.waiting if run.due_s is not None]
+            if later:
+                self._push(min(later), names)
         return placed
 
     def next_due_s(self) -> float | None:
@@ -181,7 +183,7 @@ class RebuiltFiles:
         names.copied.runs = [run for run in names.copied.runs if run.original is not file]
         if names.files:
             if is_first and names.waiting:
-                self._touched(names.files[0])
+                self._touched(names.files[0], names)
             return
         for run in names.waiting:
             self.counts.release(run.records)
@@ -198,23 +200,25 @@ class RebuiltFiles:
     def _generations(self, file: FileKey, epoch: str) -> Generations:
         log = log_of(file.path)
         name = _Name(file.host, log, epoch)
-        names = self._names.get(name)
-        if names is None:
-            names = Generations(self.counts, self._touched, lambda: self._next(file.host, log))
-            self._names[name] = names
-            self._epochs[file.host, log].add(epoch)
+        names = self._names.get(name) or self._named(name)
         names.keys.append(file)
         self._by_file[file, epoch] = names
+        return names
+
+    def _named(self, name: _Name) -> Generations:
+        names = Generations(
+            self.counts, lambda touched: self._touched(touched, names), lambda: self._next(name.host, name.log)
+        )
+        self._names[name] = names
+        self._epochs[name.host, name.log].add(name.epoch)
         return names
 
     def _next(self, host: str, log: str) -> int:
         self._opened[host, log] += 1
         return self._opened[host, log]
 
-    def _touched(self, file: RebuiltFile) -> None:
-        names = self._files.pop(file, None)
-        if names is None:
-            names = self._by_file[file.file, file.epoch]
+    def _touched(self, file: RebuiltFile, names: Generations) -> None:
+        self._files.pop(file, None)
         self._files[file] = names
         file.taken_s = self._now_s
         self._dirty[file] = None
@@ -232,9 +236,8 @@ class RebuiltFiles:
         placed: list[Placed] = []
         while self._is_too_much and self._due:
             *_, names = self._due[0]
-            runs = [run for run in names.waiting if run.due_s is not None]
-            if runs:
-                placed += names.give_up(min(runs, key=lambda run: run.due_s or 0.0))
+            if names.waiting:
+                placed += names.give_up(min(names.waiting, key=lambda run: run.due_s or 0.0))
             else:
                 heappop(self._due)
         return placed

@@ -15,6 +15,7 @@ from sent_files import SentFile, in_one_batch, recording_requests, scattered
 from trace_invariants import CORPUS
 
 from otelmig.inputs.rebuilding import RebuiltFiles
+from otelmig.inputs.record import FileKey, LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -153,3 +154,42 @@ def test_holes_are_counted(file: SentFile, seed: int, missing: set[int]) -> None
         assert bool(line.lost_before) == bool(between)
         assert between <= line.lost_before <= line.line - before.line - 1 or not between
     assert sum(line.lost_before for line in given_out) == max((line.file.lost for line in given_out), default=0)
+
+
+_KEYS = [FileKey("a", path) for path in ("/x/ch.log", "/x/ch.log.1", "/x/ch.log-20261130", "journald:ch", "ch")]
+_RECORDS = st.builds(
+    LogRecord,
+    text=st.sampled_from(["", "a", "b", "ab", "abc\ufffd", "\0\0a", "\0"]),
+    file=st.sampled_from(_KEYS),
+    offset=st.none() | st.integers(0, 12) | st.just((1 << 63) - 1),
+    number=st.none() | st.integers(1, 6) | st.just((1 << 63) - 1),
+    size=st.integers(0, 4),
+    received_ns=st.none() | st.integers(0, 3),
+    is_sequel=st.booleans(),
+    epoch=st.sampled_from(["", "boot"]),
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(st.tuples(_RECORDS, st.sampled_from(["", "wait", "restart", "forget"])), max_size=60))
+def test_nothing_that_is_sent_breaks_it(sent: list[tuple[LogRecord, str]]) -> None:
+    """Records that contradict each other are given out, wait, or are copies: each is counted, and only once."""
+    files = RebuiltFiles(patience_s=1.0, most_held=8)
+    saved: dict[str, bytes] = {}
+    given, copies, dropped = 0, 0, 0
+    for now, (record, then) in enumerate(sent):
+        given += len(files.take(record, float(now)))
+        if then == "wait":
+            given += len(files.overdue(float(now)))
+        elif then == "restart":
+            copies += files.copies
+            files = restarted(files, saved)
+        elif then == "forget" and files.files:
+            held, file = files.held, files.files[0]
+            files.forget(file)
+            dropped += held - files.held
+            saved.pop(file.key, None)
+        assert files.held <= 8
+    given += len(files.overdue(math.inf))
+    assert files.held == files.counts.held_size == 0
+    assert given + copies + files.copies + dropped == len(sent)
