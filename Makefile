@@ -12,7 +12,7 @@ QUICK := -q -n auto \
 	--deselect=tests/otlp/test_delivery.py::test_power_failure_of_a_resend \
 	tests/house tests/inputs tests/pairing tests/trace tests/views tests/cli tests/otlp
 
-.PHONY: demo demo-live test test-lowest test-pythons test-backends lint golden bench fuzz sweep faults wheel-check clean
+.PHONY: demo demo-live demo-instrument test test-lowest test-pythons test-backends lint golden bench fuzz sweep faults wheel-check clean
 
 demo: $(VENV)/.run
 	$(BIN)/otelmig demo
@@ -20,6 +20,9 @@ demo: $(VENV)/.run
 # a recorded migration in real time on two hosts, through `otelmig serve`: half a minute
 demo-live: $(VENV)/.test
 	PYTHONPATH=tests/support $(BIN)/python tools/demo_live.py
+
+demo-instrument: $(VENV)/.test
+	PYTHONPATH=tests/support:examples $(BIN)/python tools/demo_instrument.py
 
 # what Python compiled is kept, whatever the caller's environment says: every process of the tests would compile it again
 test: $(VENV)/.test
