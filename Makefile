@@ -63,6 +63,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/feed.py
 	$(BIN)/python benchmarks/clock.py
+	$(BIN)/python benchmarks/pairing.py
 	$(BIN)/python benchmarks/scan.py
 	$(BIN)/python benchmarks/scan.py --parts
 	$(BIN)/python benchmarks/alternatives.py

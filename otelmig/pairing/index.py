@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from otelmig.clock.drift import SLEWED_PPB
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
-from otelmig.pairing.agreement import was_answered
+from otelmig.pairing.agreement import same_vm, was_answered
 from otelmig.pairing.candidate import exclusion
 from otelmig.pairing.shelf import Entry, Shelf
 from otelmig.pairing.traits.addresses import address_of, first_label, own_addresses, target_of
-from otelmig.pairing.traits.presence import TOLERANCE_NS, presence_of
+from otelmig.pairing.traits.presence import TOLERANCE_NS, have_wall_clocks, presence_of
 from otelmig.units import PPB
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class PairingIndex:
         for _, _, _, entry in sorted(found.values()):
             other = self._whole(entry.side)
             source, destination = (side, other) if side.role is Role.SOURCE else (other, side)
+            if self._clocks_exclude(source, destination):
+                continue
             if exclusion(source, destination, self._hypervisors) is None:
                 yield other
 
@@ -146,6 +148,14 @@ class PairingIndex:
             else:
                 timed = shelf.near(own.presence, TOLERANCE_NS)
             yield from ((rank, each) for each in timed)
+
+    def _clocks_exclude(self, source: Side, destination: Side) -> bool:
+        """Return whether the clocks exclude a pair, and it would not be one even if a clock had been set."""
+        if source.vmm.system != destination.vmm.system or same_vm(source, destination) is True:
+            return False
+        if have_wall_clocks(source, destination):
+            return False
+        return self._hypervisors[source.vmm.system].no_offset_fits(source, destination, self._drift_ppb)
 
     def _length_ns(self, side: Side) -> int | None:
         """Return how long ``side`` took, where that excludes a pair: clocks that may have been set do not."""

@@ -11,6 +11,7 @@ from fleet import Fleet, Move, at_once, in_turn, lasts_ns, outcome
 
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.cloud_hypervisor import CloudHypervisor
+from otelmig.migration.side import Role
 from otelmig.pairing.index import PairingIndex
 from otelmig.pairing.pairing import pair_sides
 
@@ -125,7 +126,7 @@ def test_each_is_compared_with_one(url: str) -> None:
     fleet = Fleet(lists_addresses=url is not _NAT, url=url)
     for count in (30, 300):
         moves = [Move(begin_ns=number * 60 * _S, source=1, destination=2) for number in range(count)]
-        assert _asked(fleet.sides(moves)) == {"quickly": count, "thoroughly": count}
+        assert _asked(fleet.sides(moves)) == {"quickly": 2 * count, "thoroughly": count}
 
 
 def test_very_many_that_all_fit_are_not_all_compared() -> None:
@@ -133,6 +134,18 @@ def test_very_many_that_all_fit_are_not_all_compared() -> None:
     moves = [Move(begin_ns=0, source=1, destination=2) for _ in range(400)]
     asked = _asked(Fleet(timed=False).sides(moves))
     assert asked["thoroughly"] <= 6 * 400
+
+
+def test_who_took_too_long_is_not_even_looked_at() -> None:
+    """Without times, destinations that took longer than any source waited are passed over, however many there are."""
+    moves = [Move(begin_ns=0, source=1, destination=2) for _ in range(100)]
+    short, long = (Fleet(timed=False, recording=name).sides(moves) for name in ("v53.0-basicv", "v53.0-dirtyhot"))
+    sides = [side for side in short if side.role is Role.SOURCE] + [
+        side for side in long if side.role is Role.DESTINATION
+    ]
+    asked = _asked(sides)
+    assert asked["quickly"] == 0
+    assert asked["thoroughly"] <= 8 * len(sides)
 
 
 def test_a_service_pairs_by_the_group_of_a_side() -> None:

@@ -87,7 +87,16 @@ class AttemptLines:
 
     def commands(self, name: Command) -> tuple[Observation, ...]:
         """Return each receipt of a command."""
-        return tuple(seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name)
+        return self._commands.get(name, ())
+
+    @cached_property
+    def _commands(self) -> dict[str, tuple[Observation, ...]]:
+        """Every receipt of each command."""
+        found: dict[str, tuple[Observation, ...]] = {}
+        for seen in self.all(Kind.COMMAND_RECEIVED):
+            if (name := seen.word("command")) is not None:
+                found[name] = (*found.get(name, ()), seen)
+        return found
 
     @property
     def failure(self) -> Observation | None:

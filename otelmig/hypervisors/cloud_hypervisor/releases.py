@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
@@ -117,6 +118,7 @@ _COMMITS_TO_HEAD: Final = 246
 """How many commits HEAD is ahead of v53.0."""
 
 
+@lru_cache(maxsize=1024)
 def releases_of(dialect: str) -> Releases:
     """Return the releases that a log can be of, by their text in :attr:`~otelmig.migration.vmm.Vmm.releases_text`."""
     first, _, last = dialect.partition(",")[0].partition("..")

@@ -60,13 +60,16 @@ def length_ns(side: Side) -> int | None:
 
     Of a destination: the least that passed between what comes after the one and what comes before the other.
     """
-    instants = own_instants(lines_of(side))
+    lines = lines_of(side)
+    instants = own_instants(lines)
     if side.role is Role.SOURCE:
         (first,), (last,) = instants[_FIRST], instants[_LAST]
-        return None if first is None or last is None else last.hi_ns - first.lo_ns
-    received = lines_of(side)
-    begin = [rule.destination.key for rule in _UPPER if rule.source.key == _FIRST and applies(rule, received)]
-    end = [rule.destination.key for rule in _LOWER if rule.source.key == _LAST and applies(rule, received)]
+        if first is None or last is None or not stops_the_guest(lines):
+            return None
+        return last.hi_ns - first.lo_ns
+    instants = {**instants, _RESUMED: resumed_by_any(lines)}
+    begin = [rule.destination.key for rule in _UPPER if rule.source.key == _FIRST and applies(rule, lines)]
+    end = [rule.destination.key for rule in _LOWER if rule.source.key == _LAST and applies(rule, lines)]
     firsts = [each.hi_ns for key in begin for each in instants.get(key, ()) if each is not None]
     lasts = [each.lo_ns for key in end for each in instants.get(key, ()) if each is not None]
     return max(lasts) - min(firsts) if firsts and lasts else None
