@@ -85,9 +85,11 @@ fuzz: $(VENV)/.test
 sweep: $(VENV)/.test
 	$(BIN)/python tests/support/sweep.py --jobs $$(nproc)
 
-# the long run of the delivery: 200 times kill -9, and connections that break at 150 times as many places
+# the long run of the delivery: 200 times kill -9, and connections that break at 150 times as many places; and of
+# announcements: a hundred migrations at once
 faults: $(VENV)/.test
-	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/otlp/test_kill.py tests/otlp/test_faults.py
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/otlp/test_kill.py tests/otlp/test_faults.py \
+		tests/live/test_whose_request.py
 
 # the package as a user gets it: a wheel, made from the source distribution, in an environment of its own; then the
 # tests of the documents out of the source distribution
