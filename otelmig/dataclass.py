@@ -59,8 +59,8 @@ def _add_methods(cls: Any, *, frozen: bool, eq: bool) -> None:  # noqa: ANN401 -
 
 def _initializer(cls: type, fields: Sequence[dataclasses.Field[Any]], *, frozen: bool) -> Callable[..., None]:
     """Compile ``__init__``; slots of a frozen class are set by their descriptors, since the class itself refuses."""
-    known: dict[str, object] = {"_MADE": _MADE, "_set": object.__setattr__}
-    body = []
+    known: dict[str, object] = {"_MADE": _MADE}
+    body = ["_attributes = self.__dict__"] if frozen and not hasattr(cls, "__slots__") else []
     for field in fields:
         name, value = field.name, field.name
         if field.default_factory is not MISSING:
@@ -72,7 +72,7 @@ def _initializer(cls: type, fields: Sequence[dataclasses.Field[Any]], *, frozen:
             known[f"_set_{name}"] = getattr(cls, name).__set__
             body.append(f"_set_{name}(self, {value})")
         else:
-            body.append(f"_set(self, {name!r}, {value})")
+            body.append(f"_attributes[{name!r}] = {value}")
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
     positional = [field for field in fields if not field.kw_only]

@@ -24,7 +24,8 @@ def recognised(log: InputLog, options: LogOptions, known: Sequence[Hypervisor]) 
         InputError: a hypervisor wrote it, but its lines cannot be read in any way.
     """
     last: InputError | None = None
-    log = replace(log, year=options.year, zone=options.zone)
+    if options.year is not None or options.zone is not None:
+        log = replace(log, year=options.year, zone=options.zone)
     for reading in log.readings([each.line_begin for each in known]):
         try:
             system = next((each.system for each in known if each.recognises(reading.stream.head, options)), None)

@@ -139,8 +139,12 @@ class InputFile:
         except OSError as error:
             self._end_early(error)
             return
-        for raw in reversed(data.split(b"\n")):
-            yield Line(text=text_of(raw, 0, len(raw)), where=Where(file=self.name, line=0))
+        where = Where(file=self.name, line=0)
+        end = len(data)
+        while end >= 0:
+            begin = data.rfind(b"\n", 0, end) + 1
+            yield Line(text=text_of(data, begin, end), where=where)
+            end = begin - 1
 
     def chunks(self) -> Generator[bytes]:
         """Yield the bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
@@ -252,7 +256,7 @@ def open_input(
         )
         if not 0 <= file.mtime_ns < LATEST_NS:
             file = replace(file, mtime_ns=min(max(status.st_ctime_ns, 0), LATEST_NS), is_misdated=True)
-        return replace(with_head(file), progress=progress)
+        return with_head(file, progress)
     except OSError as error:
         raise InputError(f"{shown_name(path)}: {os.strerror(error.errno or 0)}") from error
 
@@ -264,8 +268,8 @@ def _copied(place: Path, name: str, copy: TemporaryFile) -> InputFile:
     )
 
 
-def with_head(file: InputFile) -> InputFile:
-    """Return ``file`` with its beginning read."""
+def with_head(file: InputFile, progress: Callable[[int], None] | None = None) -> InputFile:
+    """Return ``file`` with its beginning read; ``progress`` is told of everything else that is read of it."""
     with file.opened() as stream:
         magic = stream.read(_HEAD)
         if magic.startswith(b"\0"):
@@ -275,11 +279,11 @@ def with_head(file: InputFile) -> InputFile:
             magic = stream.read(_HEAD)
     compression = compression_of(magic)
     if compression is None:
-        return replace(file, head=magic)
+        return replace(file, head=magic, progress=progress)
     packed = replace(file, compression=compression)
     head = b""
     for chunk in packed.chunks():
         head += chunk
         if len(head) >= _HEAD:
             break
-    return replace(packed, head=head[:_HEAD])
+    return replace(packed, head=head[:_HEAD], progress=progress)

@@ -16,7 +16,7 @@ from otelmig.inputs.framing.entries import in_json, one_a_line
 from otelmig.inputs.framing.journal import export_lines, is_export, is_json, json_lines
 from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.otlp_logs import is_otlp, otlp_lines
-from otelmig.inputs.framing.prefixes import framings_of
+from otelmig.inputs.framing.prefixes import SAMPLE, framings_of
 from otelmig.inputs.framing.stores import entry_line, is_json_lines
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
@@ -150,7 +150,7 @@ class InputLog:
         if self._entries_of(part) is not None:
             return (line.text for line in islice(self._part_lines(part, None, NO_STREAM), _FIRST))
         framings = self._framings(part)
-        texts = part.head.decode("utf-8", "backslashreplace").splitlines()[:_FIRST]
+        texts = _first_lines(part.head, _FIRST).splitlines()[:_FIRST]
         if not framings:
             return texts
         return (unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts)
@@ -260,7 +260,7 @@ class InputLog:
     def _prefixes(self, part: InputFile) -> tuple[Framing, ...]:
         if self.is_json:
             return framings_of("\n".join(line.text for line in islice(self._entries(part, None, NO_STREAM), _FIRST)))
-        return framings_of(part.head.decode("utf-8", "backslashreplace")) if self._entries_of(part) is None else ()
+        return framings_of(_first_lines(part.head, SAMPLE)) if self._entries_of(part) is None else ()
 
 
 _NOWHERE: Final = Where(file="", line=0)
@@ -268,6 +268,11 @@ _FEW: Final = 3
 """Lines that must run backwards, or none do."""
 _LARGEST_TURNED: Final = 1 << 27
 """Bytes of a file that are turned: its last line becomes the first."""
+
+
+def _first_lines(head: bytes, count: int) -> str:
+    """Return the text of at least ``count`` lines at the beginning, if there are so many; not that of all of it."""
+    return b"\n".join(head.split(b"\n", count + 1)[: count + 1]).decode("utf-8", "backslashreplace")
 
 
 def _turned(file: InputFile) -> tuple[InputFile, int]:

@@ -40,7 +40,7 @@ def open_inputs(
     files: list[InputFile] = []
     errors: list[InputError] = []
     notes: list[str] = []
-    opened: set[Path] = set()
+    opened: set[str] = set()
     for path, folder in _expanded(map(Path, paths), errors):
         try:
             file = open_input(path, progress, on_wait)
@@ -49,7 +49,7 @@ def open_inputs(
             continue
         if folder is not None:
             file = replace(file, folder=folder)
-        real = path if path == STDIN else path.resolve()
+        real = str(path) if path == STDIN else os.path.realpath(path)
         if real in opened:
             continue
         opened.add(real)

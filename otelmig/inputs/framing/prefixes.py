@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.framing.dates import LocalTime
 
-__all__ = ["DEEPEST", "FRAMINGS", "RFC3339", "Framed", "Framing", "framings_of", "rfc3339_ns"]
+__all__ = ["DEEPEST", "FRAMINGS", "RFC3339", "SAMPLE", "Framed", "Framing", "framings_of", "rfc3339_ns"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DEEPEST: Final = 3
 """How often a line is wrapped at most: a container's log, collected by another program, forwarded."""
-_SAMPLE: Final = 200
+SAMPLE: Final = 200
 """Lines at the beginning of a file that say how its lines are framed."""
 _GLANCE: Final = 12
 """Lines of which one must be framed, or none of the file is."""
@@ -193,7 +193,7 @@ def framings_of(head: str) -> tuple[Framing, ...]:
     if head.startswith(("{\n", "{\r\n")):
         return ()  # printed JSON, an event stream for one: nothing carries it
     counts = dict.fromkeys(range(len(FRAMINGS)), 0)
-    lines = head.split("\n", _SAMPLE)[:_SAMPLE]
+    lines = head.split("\n", SAMPLE)[:SAMPLE]
     if all(each.unwrap(text) is None for text in lines[:_GLANCE] for _, each in _possible(text[:1])):
         return ()
     for text in lines:

@@ -19,10 +19,16 @@ __all__ = ["vm_config_values"]
 
 _VCPUS: Final = re.compile(r"boot_vcpus: (\d{1,6})\b")
 _MEMORY: Final = re.compile(r"memory: MemoryConfig \{ size: (\d{1,18})\b")
-_UUID: Final = re.compile(r'\b(?:system_)?uuid: Some\("([0-9A-Fa-f-]{1,64})"\)')
-_IDENTITY: Final = re.compile(
-    r'\bpath: Some\("((?:[^"\\\r\n]|\\.){1,4096})"\), readonly|'
-    r"\bmac: (?:MacAddr \{ bytes: )?([^,}\r\n]{1,64})|\bcid: (\d{1,10})\b"
+# each begins with a plain text, which is found faster than a boundary or any one of several; that no other word ends
+# with it is asked afterwards
+_UUID: Final = re.compile(r'uuid: (?:(?<!\wuuid: )|(?<=\bsystem_uuid: ))Some\("([0-9A-Fa-f-]{1,64})"\)')
+_IDENTITY: Final = tuple(
+    re.compile(expression)
+    for expression in (
+        r'path: (?<!\wpath: )Some\("((?:[^"\\\r\n]|\\.){1,4096})"\), readonly',
+        r"mac: (?<!\wmac: )(?:MacAddr \{ bytes: )?([^,}\r\n]{1,64})",
+        r"cid: (?<!\wcid: )(\d{1,10})\b",
+    )
 )
 
 
@@ -38,6 +44,6 @@ def vm_config_values(config: str) -> Mapping[str, Value]:
         values["memory_bytes"] = int(memory[1])
     if uuid := _UUID.search(config):
         values["vm_id"] = uuid[1].lower()
-    if parts := sorted("".join(found) for found in _IDENTITY.findall(config)):
+    if parts := sorted(part for pattern in _IDENTITY for part in pattern.findall(config)):
         values["identity"] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return values
