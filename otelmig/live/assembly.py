@@ -281,9 +281,10 @@ class Assembly:
         for side in renamed:
             file = self.logs.file_of(side)
             if file is not None:
-                self._read_again(side.vmm.inputs[0], file, side.vmm.host)
+                self._read_again(side.vmm.inputs[0], file, side.vmm.host, anew=False)
         if renamed:
-            return None  # it is ready again once its lines settled, under names that tell the hosts apart
+            self.waiting.look_again(migration, self._now_s)
+            return None  # it is ready again at once, under names that tell the hosts apart
         try:
             finished = self._drawing.draw(ready, now_ns)
         except Exception as error:  # noqa: BLE001 - the edge of one migration: the others have their traces

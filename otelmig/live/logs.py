@@ -126,12 +126,12 @@ class LiveLogs:
             self.counts.read_again += 1
             self._forget(before)
         log = self._begin(key, file, host if before is None else before.host or host)
-        log.touched_s = now_s if before is None else before.touched_s
         sides: dict[tuple[str, str, int], Side] = {}
         for each in stored:
             log.newest = max(log.newest, each.position)
             for side in self._read(log, each, now_s, keep=False):
                 sides[side.vmm.key, side.role, side.attempt] = side
+        log.touched_s = now_s if before is None else before.touched_s  # what is read again is no news
         return list(sides.values())
 
     def rename(self, side: Side) -> bool:

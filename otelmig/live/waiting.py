@@ -100,6 +100,13 @@ class Waiting:
             waiter.is_hurried = True
             self._look_at(side_key(waiter.side), waiter, now_s)
 
+    def look_again(self, migration: Migration, now_s: float) -> None:
+        """Have the sides of a migration looked at once more: they were read again, and nothing new was in that."""
+        for side in migration.sides:
+            waiter = self.sides.get(side_key(side))
+            if waiter is not None and waiter.alone is None:
+                self._look_at(side_key(side), waiter, now_s)
+
     def reasons(self, now_s: float) -> list[tuple[Side, float, str]]:
         """Return each side that waits, since when (in seconds), and for what."""
         return [(waiter.side, now_s - waiter.began_s, waiter.why or "its last word") for waiter in self.sides]
