@@ -10,10 +10,11 @@ from typing import Final
 from queries import Query, span_attribute
 
 from otelmig.migration.side import Result, Role
+from otelmig.otlp.telemetry.names import METRICS, ServiceMetric
 from otelmig.trace import attributes as names
 from otelmig.trace.spans import SpanName
 
-__all__ = ["LIVE", "MIGRATION", "OVERVIEW", "OVERVIEW_TRACES", "PAIRS", "VARIABLES", "label"]
+__all__ = ["LIVE", "MIGRATION", "OVERVIEW", "OVERVIEW_TRACES", "PAIRS", "SERVICE", "VARIABLES", "label"]
 
 _CALLS: Final = "traces_span_metrics_calls_total"
 _BUCKET: Final = "traces_span_metrics_duration_seconds_bucket"
@@ -122,6 +123,38 @@ LIVE: Final = (
     ),
 )
 """Panels about the Collectors of live.yaml, which say this of themselves on port 18888."""
+
+
+def _of_service(metric: ServiceMetric) -> str:
+    """Return how Prometheus calls a metric of the service."""
+    (row,) = (row for row in METRICS if row.name is metric)
+    unit = "_seconds" if row.unit == "s" else ""
+    return f"{label(row.name)}{unit}{'_total' if row.instrument == 'counter' else ''}"
+
+
+def _service_delay(share: float) -> str:
+    buckets = f"sum by (le) (rate({_of_service(ServiceMetric.DELAY)}_bucket[1h]))"
+    return f"histogram_quantile({share}, {buckets})"
+
+
+SERVICE: Final = (
+    Query(name="active", question="Migrations under way", text=f"sum({_of_service(ServiceMetric.ACTIVE)})"),
+    Query(name="partners", question="Sides without a partner yet", text=f"sum({_of_service(ServiceMetric.WAITING)})"),
+    Query(name="unsafe", question="Traces not safe yet", text=f"sum({_of_service(ServiceMetric.UNSAFE)})"),
+    Query(name="lost", question="Lines lost", text=f"sum({_grew(_of_service(ServiceMetric.LOST), '', '$__range')})"),
+    Query(
+        name="alone", question="Traced alone", text=f"sum({_grew(_of_service(ServiceMetric.UNPAIRED), '', '$__range')})"
+    ),
+    Query(
+        name="conflicts",
+        question="Clocks that contradict each other",
+        text=f"sum({_grew(_of_service(ServiceMetric.CONFLICTS), '', '$__range')})",
+    ),
+    Query(name="delay", question="Last line to trace, half of the hour's", text=_service_delay(0.5)),
+    Query(name="long delay", question="Last line to trace, 95 % of the hour's", text=_service_delay(0.95)),
+)
+"""Panels about what `otelmig serve` says of itself by way of live_metrics.yaml."""
+
 
 VARIABLES: Final = {
     "host": f'label_values({_CALLS}{{span_name="{SpanName.MIGRATION}"}}, {_HOST})',

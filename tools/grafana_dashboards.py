@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboard_queries import LIVE, MIGRATION, OVERVIEW, OVERVIEW_TRACES, PAIRS, VARIABLES
+from dashboard_queries import LIVE, MIGRATION, OVERVIEW, OVERVIEW_TRACES, PAIRS, SERVICE, VARIABLES
 from document_parts import REPOSITORY
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def _live() -> _JSON:
     units = {"hosts": "none", "waiting": "bytes", "fullest": "percentunit", "dropped": "none"}
     graphs = {"lines": "none", "queues": "bytes", "stopped": "none"}
     panels = [
+        *(_number(query, "s" if "delay" in query.name else "none") for query in SERVICE),
         *(_number(queries[name], unit) for name, unit in units.items()),
         *(
             _panel(
@@ -215,7 +216,11 @@ def _live() -> _JSON:
         ),
     ]
     return _dashboard(
-        "otelmig-live", "Live: the hosts' Collectors", panels, [_source("prometheus", "Metrics")], "now-6h"
+        "otelmig-live",
+        "Live: the service and the hosts' Collectors",
+        panels,
+        [_source("prometheus", "Metrics")],
+        "now-6h",
     )
 
 

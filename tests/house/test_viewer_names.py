@@ -1,4 +1,4 @@
-"""What viewers are given names only what a trace has: configurations, dashboards, and the queries of the documents."""
+"""What viewers are given names only what there is: configurations, dashboards, and the queries of the documents."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from document_parts import REPOSITORY
 from queries import JAEGER_LINKS, TRACEQL
 
+from otelmig.otlp.telemetry.names import METRICS
 from otelmig.trace.attributes import ATTRIBUTES
 from otelmig.trace.spans import EventName
 
@@ -23,7 +24,13 @@ _FILES: Final = sorted(
     if path.suffix in (".json", ".yaml") and path.is_file()
 )
 _NAMES: Final = frozenset({row.name for row in ATTRIBUTES} | set(EventName))
-_LABELS: Final = frozenset(name.replace(".", "_") for name in _NAMES)
+_UNITS: Final = {"s": "_seconds"}
+_SUFFIXES: Final = {"counter": "_total", "histogram": "_bucket"}
+_METRICS: Final = frozenset(
+    f"{row.name.replace('.', '_')}{_UNITS.get(row.unit, '')}{_SUFFIXES.get(row.instrument, '')}" for row in METRICS
+)
+"""The metrics of the live service, as Prometheus calls them."""
+_LABELS: Final = frozenset(name.replace(".", "_") for name in _NAMES) | _METRICS
 _NAME: Final = re.compile(r"(?<![\w./-])(?:span\.|resource\.)?((?:vm\.|otelmig\.|cloud_hypervisor\.)[\w.]+)")
 _LABEL: Final = re.compile(r"(?<![\w:])(?:client_|server_)?(vm_migration_\w+|otelmig_\w+)(?![\w:])")
 
@@ -37,7 +44,7 @@ def _unknown(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", _FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_files_for_viewers_name_what_traces_have(path: Path) -> None:
-    """A name that changes in the table has to change there, too."""
+    """A name of a trace, or of a metric of the service, that changes in its table has to change there, too."""
     assert not _unknown(path.read_text())
 
 
