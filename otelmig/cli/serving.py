@@ -24,7 +24,7 @@ from otelmig.hypervisors import hypervisors
 from otelmig.live.assembly import Assembly
 from otelmig.live.outlet import Outlet, TraceFile
 from otelmig.live.service import Service
-from otelmig.live.state import State
+from otelmig.live.state.database import State
 from otelmig.live.status import status
 from otelmig.otlp.intake.access import Address, Tls, TokenFile
 from otelmig.otlp.intake.http import HttpIntake
@@ -102,6 +102,15 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Serve until a signal says that it is enough."""
     report = _Report()
     envelope.report = report
+    stopped: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        if report.service is not None:
+            report.service.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
     directory = state_directory(arguments, os.environ)
     trace = TraceOptions(resource=resource_attributes(os.environ), addresses=not arguments.no_addresses)
     options = live_options(arguments, log_options(arguments), trace)
@@ -122,8 +131,8 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
         )
         outlet.wake = service.wake
         servers = _servers(arguments, service)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: service.stop())
+        if stopped:
+            service.stop()
         for server in servers:
             server.start()
             say(f"listening on {server.address}")

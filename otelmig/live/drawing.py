@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from otelmig.clock.epoch import epochs
 from otelmig.dataclass import dataclass
 from otelmig.live.past import fate_of
-from otelmig.live.state import Done
+from otelmig.live.state.changes import Done
 from otelmig.migration.side import Result, Role
 from otelmig.pairing.absolute_time import ties_of
 from otelmig.trace.attributes import LinkKind
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otelmig.live.logs import LiveLogs
     from otelmig.live.options import LiveOptions
     from otelmig.live.past import Past
-    from otelmig.live.state import Changes
+    from otelmig.live.state.changes import Changes
     from otelmig.live.waiting import Ready
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration

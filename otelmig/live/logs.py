@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from otelmig.dataclass import dataclass
 from otelmig.inputs.growing_log import GrowingLog, Recognized
 from otelmig.inputs.line import Line, Where
-from otelmig.live.state import StoredLine
+from otelmig.inputs.rotation import log_of
+from otelmig.live.state.changes import StoredLine
 from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from otelmig.inputs import Head, Host
     from otelmig.inputs.rebuilding import Placed
     from otelmig.inputs.record import FileKey
-    from otelmig.live.state import Changes
+    from otelmig.live.state.changes import Changes
     from otelmig.migration.side import Side
 
 __all__ = ["LiveLogs", "LogCounts", "log_key"]
@@ -36,8 +37,8 @@ _GENERATION: Final = 44
 
 
 def log_key(file: FileKey) -> str:
-    """Return what tells a log from all others: its generations have it in common."""
-    return f"{file.host}\n{file.path}"
+    """Return what tells a log from all others: its generations, and its rotations, have it in common."""
+    return f"{file.host}\n{log_of(file.path)}"
 
 
 @dataclass(slots=True)
@@ -145,12 +146,8 @@ class LiveLogs:
 
     def touched_s(self, side: Side) -> float:
         """Return when a line of the process of ``side``, or of what is named like its log, was read last."""
-        log = self._logs.get(side.vmm.inputs[0])
-        if log is None:
-            return 0.0
-        stem = _common(log.growing.stem)
-        alike = self._alike.get(stem, ())
-        return max((self._logs[key].touched_s for key in alike if key in self._logs), default=log.touched_s)
+        logs = (self._logs.get(key) for key in self.named_alike(side.vmm.inputs[0]))
+        return max((log.touched_s for log in logs if log is not None), default=0.0)
 
     def arrived_ns(self, side: Side) -> int | None:
         """Return when the first line of a side came in (Unix epoch), if its log is known."""
@@ -163,10 +160,8 @@ class LiveLogs:
         return None if log is None else log.file
 
     def named_alike(self, own: str) -> list[str]:
-        """Return the keys of the logs and event streams that are named like a log, its own first."""
-        log = self._logs.get(own)
-        keys = [] if log is None else [key for key in self._alike.get(_common(log.growing.stem), ()) if key != own]
-        return [own, *keys]
+        """Return the keys of the logs and event streams that are named like a log, in memory or not, its own first."""
+        return [own, *(key for key in self._alike.get(_common(_stem(own)), ()) if key != own)]
 
     def place_of(self, key: str) -> int:
         """Return the place of the last line that was read of a log."""
@@ -178,15 +173,19 @@ class LiveLogs:
         log = self._logs.pop(key, None)
         if log is not None:
             self._forget(log)
-            alike = self._alike.get(_common(log.growing.stem))
-            if alike is not None:
-                alike.discard(key)
-                if not alike:
-                    del self._alike[_common(log.growing.stem)]
 
-    def is_known(self, key: str) -> bool:
-        """Return whether a log is in memory."""
-        return key in self._logs
+    def know(self, key: str) -> None:
+        """Note that there is a log that is not in memory."""
+        self._alike.setdefault(_common(_stem(key)), set()).add(key)
+
+    def forget_name(self, key: str) -> None:
+        """Forget that there was a log, of which nothing is kept any more."""
+        stem = _common(_stem(key))
+        alike = self._alike.get(stem)
+        if alike is not None:
+            alike.discard(key)
+            if not alike:
+                del self._alike[stem]
 
     def _drop(self, log: _Log, place: int) -> None:
         if self.changes.lines.pop((log.key, place), None) is None:
@@ -199,7 +198,7 @@ class LiveLogs:
     def _begin(self, key: str, file: FileKey, host: Host | None) -> _Log:
         base = PurePosixPath(file.path).name or file.path
         self._hosts.setdefault(base, set()).add(file.host)
-        stem = f"{file.host}:{PurePosixPath(file.path).with_suffix('') if '/' in file.path else file.path}"
+        stem = _stem(key)
         growing = GrowingLog(
             key=key,
             name=self._name(file, host),
@@ -210,7 +209,7 @@ class LiveLogs:
             zone=self.options.zone,
         )
         log = self._logs[key] = _Log(key=key, file=file, host=host, growing=growing)
-        self._alike.setdefault(_common(stem), set()).add(key)
+        self.know(key)
         return log
 
     def _name(self, file: FileKey, host: Host | None) -> str:
@@ -261,6 +260,12 @@ class LiveLogs:
                 log.arrived[key] = dict(log.recent).get(side.first.where.line, stored.arrived_ns)
         log.touched_s = now_s
         return sides
+
+
+def _stem(key: str) -> str:
+    """Return a log's host and path, without the name's last suffix."""
+    host, _, path = key.partition("\n")
+    return f"{host}:{PurePosixPath(path).with_suffix('') if '/' in path else path}"
 
 
 def _common(stem: str) -> str:

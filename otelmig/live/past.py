@@ -13,7 +13,7 @@ from otelmig.migration.side import Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otelmig.live.state import Done
+    from otelmig.live.state.changes import Done
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
@@ -35,8 +35,6 @@ class Tally:
     alone: int = 0
     conflicts: int = 0
     late_fates: int = 0
-    forgotten: int = 0
-    """Logs of which the lines that later migrations may need were given up, because the state was full."""
 
 
 def fate_of(side: Side) -> str | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from otelmig.live.assembly import Assembly
     from otelmig.live.outlet import Outlet
     from otelmig.live.past import LateFate
-    from otelmig.live.state import State
+    from otelmig.live.state.database import State
     from otelmig.otlp.intake.exchange import ReceivedRequest
     from otelmig.otlp.intake.request import ReceivedLogs
 

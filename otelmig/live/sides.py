@@ -63,8 +63,8 @@ class Sides:
     """All sides that wait, or were traced alone."""
 
     hypervisors: Mapping[str, Hypervisor]
-    again: Callable[[Side], Side]
-    """Returns a side as it stands now."""
+    again: Callable[[Side], Side | None]
+    """Returns a side as it stands now; None if it proved to be none: another side's event stream, say."""
     index: PairingIndex = field(init=False)
     _waiters: dict[SideKey, Waiter] = field(default_factory=dict)
     _alone: dict[SideKey, None] = field(default_factory=dict)
@@ -109,6 +109,12 @@ class Sides:
         if not self._by_log[log]:
             del self._by_log[log]
 
+    def forget(self, side: Side) -> None:
+        """Forget a side that waits; one that was traced alone stays."""
+        waiter = self._waiters.get(side_key(side))
+        if waiter is not None and waiter.alone is None:
+            self.remove(side_key(side))
+
     def leave_alone(self, key: SideKey, trace: tuple[str, str]) -> None:
         """Note the trace that was made of a side alone: a partner that comes late is linked to it."""
         waiter = self._waiters.get(key)
@@ -151,10 +157,12 @@ class Sides:
         """Return whether a side of a log waits."""
         return any(self._waiters[key].alone is None for key in self._by_log.get(log, ()))
 
-    def refreshed(self, waiter: Waiter) -> Side:
-        """Return the side of a waiter as it stands now."""
+    def refreshed(self, waiter: Waiter) -> Side | None:
+        """Return the side of a waiter as it stands now; None if it proved to be none, and is forgotten."""
         side = self.again(waiter.side)
-        if side is not waiter.side:
+        if side is None:
+            self.remove(side_key(waiter.side))
+        elif side is not waiter.side:
             self._replace(waiter, side)
         return side
 
@@ -186,13 +194,10 @@ class Sides:
                 queue.append(each)
         return list(found.values())
 
-    def _whole(self, side: Side) -> Side:
-        """Return a side that waits, or was traced alone, as it stands now."""
+    def _whole(self, side: Side) -> Side | None:
+        """Return a side that waits, or was traced alone, as it stands now; None if it proved to be none."""
         waiter = self._waiters.get(side_key(side))
-        if waiter is None:
-            return side
-        waiter.side = self.refreshed(waiter)
-        return waiter.side
+        return side if waiter is None else self.refreshed(waiter)
 
     def _replace(self, waiter: Waiter, side: Side) -> None:
         waiter.side = side

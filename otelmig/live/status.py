@@ -49,7 +49,7 @@ def status(service: Service, now_s: float) -> dict[str, object]:
             "known": len(assembly.logs),
             "read_again": assembly.logs.counts.read_again,
             "lines": assembly.logs.counts.lines,
-            "forgotten": tally.forgotten,
+            "forgotten": assembly.store.forgotten,
             "lines_of_others": assembly.logs.counts.passed_over,
         },
         "migrations": {

@@ -118,8 +118,9 @@ class Waiting:
 
     def _look(self, key: SideKey, waiter: Waiter, now_s: float) -> Ready | None:
         """Look at a side whose time has come; return what it is part of, if that is ready."""
-        waiter.side = self.sides.refreshed(waiter)
-        side = waiter.side
+        side = self.sides.refreshed(waiter)
+        if side is None:
+            return None
         silent = waiter.is_hurried or now_s - waiter.changed_s >= self.options.silent_timeout_s
         if not silent:
             later = self._unsettled(side, waiter, now_s)

@@ -38,9 +38,12 @@ class PairingIndex:
         hypervisors: Mapping[str, Hypervisor],
         *,
         drift_ppb: int = SLEWED_PPB,
-        whole: Callable[[Side], Side] = lambda side: side,
+        whole: Callable[[Side], Side | None] = lambda side: side,
     ) -> None:
-        """Begin with no sides; ``whole`` returns the whole form of one that was exchanged for a shorter one."""
+        """Begin with no sides.
+
+        ``whole`` returns the whole form of a side that was exchanged for a shorter one; None if it is none any more.
+        """
         self._whole = whole
         self._hypervisors = hypervisors
         self._drift_ppb = max(drift_ppb, SLEWED_PPB)
@@ -103,6 +106,8 @@ class PairingIndex:
                 found[entry.number] = strength, _apart_ns(own, entry), entry.number, entry
         for _, _, _, entry in sorted(found.values()):
             other = self._whole(entry.side)
+            if other is None:
+                continue
             source, destination = (side, other) if side.role is Role.SOURCE else (other, side)
             if self._clocks_exclude(source, destination):
                 continue

@@ -26,6 +26,8 @@ from otelmig.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+_SERVICES = ("serve",)
+"""Commands that do not end by themselves."""
 _RECEIVER = re.compile(r"http://(?:collector|localhost):4318")
 
 
@@ -103,7 +105,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     "example",
-    [line.strip() for name in COMMANDS for line in import_module(f"otelmig.cli.commands.{name}").EXAMPLES.splitlines()],
+    [
+        line.strip()
+        for name in COMMANDS
+        if name not in _SERVICES
+        for line in import_module(f"otelmig.cli.commands.{name}").EXAMPLES.splitlines()
+    ],
 )
 def test_examples_work(example: str, folder: Path) -> None:
     """Each example, typed into a shell, ends with 0."""
@@ -112,6 +119,27 @@ def test_examples_work(example: str, folder: Path) -> None:
         done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
         assert bool(receiver.requests) == ("--otlp" in example and not example.startswith("otelmig send --otlp"))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        line.strip()
+        for name in _SERVICES
+        for line in import_module(f"otelmig.cli.commands.{name}").EXAMPLES.splitlines()
+    ],
+)
+def test_examples_of_services_work(example: str, folder: Path) -> None:
+    """Each listens until it is told to end, and then ends with 0."""
+    (folder / "token").write_text("secret\n")
+    with http_receiver() as receiver:
+        command = f"exec {_RECEIVER.sub(receiver.url, example)} --listen 127.0.0.1:0 --state {folder / 'state'}"
+        with subprocess.Popen(["sh", "-c", command], cwd=folder, stderr=subprocess.PIPE, text=True) as service:
+            assert service.stderr is not None
+            assert "listening on 127.0.0.1:" in service.stderr.readline()
+            service.terminate()
+            _, said = service.communicate(timeout=30)
+    assert service.returncode == 0, said
 
 
 def test_help_loads_no_work() -> None:

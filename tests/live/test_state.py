@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otelmig.errors import StateError, StateFullError
-from otelmig.live.state import Changes, Done, State, StoredLine
+from otelmig.live.state.changes import Changes, Done, StoredLine
+from otelmig.live.state.database import State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,14 +39,16 @@ def test_requests_are_there_after_a_restart(tmp_path: Path) -> None:
 def test_changes_are_written_together(tmp_path: Path) -> None:
     """Lines, files, what is done; lines that are not needed any more go before new ones come."""
     with State(tmp_path / "state", most_bytes=_LARGE) as state:
-        state.write(Changes(lines={(_LINE.file, 7): _LINE}, files={"k": b"saved"}, done={("f", "r", b"i"): _DONE}))
-        assert (state.lines(_LINE.file), state.files(), state.done()) == ([_LINE], [("k", b"saved")], [_DONE])
-        assert state.files_with_lines() == [_LINE.file]
+        state.write(
+            Changes(lines={(_LINE.file, 7): _LINE}, files={"host\n/log\n1": b"saved"}, done={("f", "r", b"i"): _DONE})
+        )
+        assert (state.lines(_LINE.file), state.files_of("host\n/log"), state.done()) == ([_LINE], [b"saved"], [_DONE])
+        assert state.logs_with_lines() == [_LINE.file]
         later = _LINE._replace(position=8)
         state.write(Changes(gone_lines=[(_LINE.file, 0, 8)], lines={(_LINE.file, 8): later}, gone_done=[6]))
         assert (state.lines(_LINE.file), state.done()) == ([later], [])
-        state.write(Changes(gone_files={_LINE.file}))
-        assert state.lines(_LINE.file) == []
+        state.write(Changes(gone_logs=[_LINE.file]))
+        assert state.files_of(_LINE.file) == []
 
 
 def test_one_service_at_a_time(tmp_path: Path) -> None:

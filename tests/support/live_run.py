@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from otelmig.hypervisors import hypervisors
 from otelmig.live.assembly import Assembly
 from otelmig.live.options import LiveOptions
-from otelmig.live.state import State
+from otelmig.live.state.database import State
 from otelmig.otlp.intake.request import ReceivedLogs, decode_logs
 from otelmig.otlp.payload import Payload
 

@@ -11,7 +11,7 @@ COMMANDS: Final = {
     "explain": "show where the numbers come from, with the proof of the clock offset",
     "doctor": "report what logs cannot tell and which hypervisor flags would add it",
     "send": "send archives, or what the spool holds, to an OTLP receiver",
-    "serve": "trace the migrations of a fleet as they end, from the logs that Collectors send",
+    "serve": "trace a fleet's migrations as they end, from what Collectors send",
     "demo": "trace a recorded migration that ships with otelmig",
 }
 """What each command does. A list of them needs none of their modules."""

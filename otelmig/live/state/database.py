@@ -11,18 +11,19 @@ import fcntl
 import os
 import sqlite3
 import stat
-from dataclasses import field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import StateError, StateFullError
+from otelmig.live.state.changes import Done, StoredLine, StoredRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import Self
 
-__all__ = ["Changes", "Done", "State", "StoredLine", "StoredRequest"]
+    from otelmig.live.state.changes import Changes
+
+__all__ = ["State"]
 
 _FORMAT: Final = 1
 """Of the tables below. A newer release reads this one; an older one refuses."""
@@ -30,6 +31,7 @@ _TABLES: Final = """
 CREATE TABLE request (
     id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, is_json INTEGER NOT NULL, body BLOB NOT NULL
 );
+CREATE TABLE aside (log TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE announced (
     trace_id TEXT NOT NULL, span_id TEXT NOT NULL, saved TEXT NOT NULL, PRIMARY KEY (trace_id, span_id)
 ) WITHOUT ROWID;
@@ -46,88 +48,6 @@ CREATE TABLE done (
 """
 _DATABASE: Final = "state.sqlite"
 _LOCK: Final = "lock"
-
-
-class StoredRequest(NamedTuple):
-    """A request that is not worked off."""
-
-    ident: int
-    at_ns: int
-    """When it came in (Unix epoch)."""
-    body: bytes
-    is_json: bool
-
-
-class StoredLine(NamedTuple):
-    """A line that is still needed."""
-
-    file: str
-    """The key of its file."""
-    position: int
-    number: int
-    text: str
-    received_ns: int | None
-    writer: str
-    lost_before: int
-    arrived_ns: int
-    """When it came in (Unix epoch)."""
-
-
-class Done(NamedTuple):
-    """A side that a trace was made of."""
-
-    file: str
-    role: str
-    identity: bytes
-    attempt: int
-    trace_id: str
-    span_id: str
-    """Of the trace's root."""
-    at_ns: int
-    """When it was made (Unix epoch)."""
-    fate: str | None
-    """What had become of the guest by then, or was told since."""
-
-
-@dataclass(slots=True)
-class Changes:
-    """What a step of the work changed: written together, or not at all."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    gone_files: set[str] = field(default_factory=set)
-    lines: dict[tuple[str, int], StoredLine] = field(default_factory=dict)
-    gone_lines: list[tuple[str, int, int]] = field(default_factory=list)
-    """Of a file, from one position up to another."""
-    done: dict[tuple[str, str, bytes], Done] = field(default_factory=dict)
-    gone_done: list[int] = field(default_factory=list)
-    """What was made before these times is forgotten."""
-    announced: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Announcements as they were saved, by the ids of their spans."""
-    gone_announced: list[tuple[str, str]] = field(default_factory=list)
-    requests: list[int] = field(default_factory=list)
-    """Worked off."""
-
-    @property
-    def _parts(self) -> tuple[dict[Any, Any] | list[Any] | set[Any], ...]:
-        return (
-            self.files,
-            self.gone_files,
-            self.lines,
-            self.gone_lines,
-            self.done,
-            self.gone_done,
-            self.announced,
-            self.gone_announced,
-            self.requests,
-        )
-
-    def __bool__(self) -> bool:
-        return any(map(bool, self._parts))
-
-    def clear(self) -> None:
-        """Forget everything: it was written."""
-        for part in self._parts:
-            part.clear()
 
 
 class State:
@@ -192,13 +112,17 @@ class State:
         database = self._database
 
         def apply() -> None:
+            gone = [(f"{log}\n", f"{log}\n\x7f") for log in changes.gone_logs]
+            database.executemany("DELETE FROM file WHERE key > ? AND key < ?", gone)
             database.executemany("DELETE FROM line WHERE file = ? AND position BETWEEN ? AND ?", changes.gone_lines)
             database.executemany("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changes.lines.values())
             database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?)", changes.files.items())
-            database.executemany("DELETE FROM file WHERE key = ?", [(key,) for key in changes.gone_files])
-            database.executemany("DELETE FROM line WHERE file = ?", [(key,) for key in changes.gone_files])
             database.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changes.done.values())
             database.executemany("DELETE FROM done WHERE at_ns < ?", [(ns,) for ns in changes.gone_done])
+            away = [(log,) for log, is_aside in changes.aside.items() if is_aside]
+            database.executemany("INSERT OR REPLACE INTO aside VALUES (?)", away)
+            here = [(log,) for log, is_aside in changes.aside.items() if not is_aside]
+            database.executemany("DELETE FROM aside WHERE log = ?", here)
             rows = [(*key, saved) for key, saved in changes.announced.items()]
             database.executemany("INSERT OR REPLACE INTO announced VALUES (?, ?, ?)", rows)
             database.executemany("DELETE FROM announced WHERE trace_id = ? AND span_id = ?", changes.gone_announced)
@@ -230,17 +154,31 @@ class State:
             last = row[0]
             yield StoredRequest(row[0], row[1], row[2], bool(row[3]))
 
-    def files(self) -> list[tuple[str, bytes]]:
-        """Return each known file's key, with what was saved of it."""
-        return self._all("SELECT key, saved FROM file ORDER BY key")
+    def files_of(self, log: str) -> list[bytes]:
+        """Return what was saved of each file of a log; the keys of its files begin with the log's."""
+        rows = self._all("SELECT saved FROM file WHERE key > ? AND key < ? ORDER BY key", f"{log}\n", f"{log}\n\x7f")
+        return [saved for (saved,) in rows]
 
     def lines(self, file: str) -> list[StoredLine]:
         """Return the lines of a file that are still needed, in order."""
         return [StoredLine(*row) for row in self._all("SELECT * FROM line WHERE file = ? ORDER BY position", file)]
 
-    def files_with_lines(self) -> list[str]:
-        """Return the keys of files of which lines are still needed."""
+    def logs(self) -> list[str]:
+        """Return the keys of all logs."""
+        keys = (key for (key,) in self._all("SELECT key FROM file ORDER BY key"))
+        return list(dict.fromkeys(key.rpartition("\n")[0] for key in keys))
+
+    def has_lines(self, file: str) -> bool:
+        """Return whether lines of a log are still needed."""
+        return self._one("SELECT 1 FROM line WHERE file = ? LIMIT 1", file) is not None
+
+    def logs_with_lines(self) -> list[str]:
+        """Return the keys of logs of which lines are still needed."""
         return [key for (key,) in self._all("SELECT DISTINCT file FROM line ORDER BY file")]
+
+    def logs_aside(self) -> list[str]:
+        """Return the keys of logs that wait for nothing."""
+        return [key for (key,) in self._all("SELECT log FROM aside ORDER BY log")]
 
     def done(self) -> list[Done]:
         """Return the sides that traces were made of."""

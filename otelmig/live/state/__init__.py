@@ -1,0 +1,1 @@
+"""What a live service keeps on the disk."""

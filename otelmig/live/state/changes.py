@@ -1,0 +1,96 @@
+"""What a live service keeps, row by row, and what a step of its work changes of it."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any, NamedTuple
+
+from otelmig.dataclass import dataclass
+
+__all__ = ["Changes", "Done", "StoredLine", "StoredRequest"]
+
+
+class StoredRequest(NamedTuple):
+    """A request that is not worked off."""
+
+    ident: int
+    at_ns: int
+    """When it came in (Unix epoch)."""
+    body: bytes
+    is_json: bool
+
+
+class StoredLine(NamedTuple):
+    """A line that is still needed."""
+
+    file: str
+    """The key of its file."""
+    position: int
+    number: int
+    text: str
+    received_ns: int | None
+    writer: str
+    lost_before: int
+    arrived_ns: int
+    """When it came in (Unix epoch)."""
+
+
+class Done(NamedTuple):
+    """A side that a trace was made of."""
+
+    file: str
+    role: str
+    identity: bytes
+    attempt: int
+    trace_id: str
+    span_id: str
+    """Of the trace's root."""
+    at_ns: int
+    """When it was made (Unix epoch)."""
+    fate: str | None
+    """What had become of the guest by then, or was told since."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a step of the work changed: written together, or not at all."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    gone_logs: list[str] = field(default_factory=list)
+    """Logs of which all files are forgotten."""
+    lines: dict[tuple[str, int], StoredLine] = field(default_factory=dict)
+    gone_lines: list[tuple[str, int, int]] = field(default_factory=list)
+    """Of a file, from one position up to another."""
+    done: dict[tuple[str, str, bytes], Done] = field(default_factory=dict)
+    gone_done: list[int] = field(default_factory=list)
+    """What was made before these times is forgotten."""
+    aside: dict[str, bool] = field(default_factory=dict)
+    """Whether logs wait for nothing, so that nobody needs to read them after a restart before a line of them comes."""
+    announced: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Announcements as they were saved, by the ids of their spans."""
+    gone_announced: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[int] = field(default_factory=list)
+    """Worked off."""
+
+    @property
+    def _parts(self) -> tuple[dict[Any, Any] | list[Any], ...]:
+        return (
+            self.files,
+            self.gone_logs,
+            self.lines,
+            self.gone_lines,
+            self.done,
+            self.gone_done,
+            self.aside,
+            self.announced,
+            self.gone_announced,
+            self.requests,
+        )
+
+    def __bool__(self) -> bool:
+        return any(map(bool, self._parts))
+
+    def clear(self) -> None:
+        """Forget everything: it was written."""
+        for part in self._parts:
+            part.clear()
