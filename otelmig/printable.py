@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import PurePath
 
 __all__ = ["printable", "printable_document", "shown_name"]
 
@@ -43,6 +43,6 @@ def printable_document(value: object) -> object:
             return value
 
 
-def shown_name(path: str | Path) -> str:
+def shown_name(path: str | PurePath) -> str:
     r"""Return the name of a file as printable text; bytes that are no UTF-8 are escaped, too, as ``\xff``."""
     return printable(os.fsencode(path).decode("utf-8", "backslashreplace"))

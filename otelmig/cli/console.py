@@ -44,7 +44,8 @@ _MISSING: Final = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("
 
 _ERASE: Final = "\r\x1b[K"
 """Moves the cursor to the beginning of the line and erases the line."""
-
+_UP: Final = "\x1b[1A"
+"""Moves the cursor one line up."""
 
 _STAND_INS: Final = str.maketrans({"━": "=", "╸": "-", "─": "-", "╴": "-", "█": "#", "░": ":"})
 """What is drawn where the encoding of a terminal has no such characters; for all others, a question mark."""
@@ -64,7 +65,8 @@ class _Status:
     """The line of progress on the terminal; a delivery in the background speaks on the same terminal."""
 
     lock = threading.RLock()
-    is_shown = False
+    lines = 0
+    """How many are shown."""
 
 
 def open_missing() -> None:
@@ -151,30 +153,41 @@ def say_traceback(error: BaseException) -> None:
         say_last("".join(traceback.format_exception(error)).rstrip())
 
 
-def show_status(fields: Sequence[str]) -> None:
-    """Show one line on the terminal of stderr, in place of the one before, until anything else is said.
+def show_status(*lines: Sequence[str]) -> None:
+    """Show lines on the terminal of stderr, in place of those before, until anything else is said.
 
-    A field for which the terminal is too narrow is left out.
+    Each line is given as its fields: those for which the terminal is too narrow are left out. So are lines for which it
+    is too low.
     """
     with _Status.lock, suppress(OSError):
-        width = os.get_terminal_size(sys.stderr.fileno()).columns
-        line = ""
-        for field in fields:
-            longer = f"{line}  {field}" if line else field
-            line = longer if len(longer) < width else line
-        sys.stderr.write(_ERASE + line)
-        _Status.is_shown = True
+        width, height = os.get_terminal_size(sys.stderr.fileno())
+        shown = [_fitting(fields, width) for fields in lines[: max(height - 1, 1)]]
+        sys.stderr.write(_erased() + "\n".join(shown))
+        _Status.lines = len(shown)
         sys.stderr.flush()
 
 
 def clear_status() -> None:
     """Erase what :func:`show_status` showed."""
     with _Status.lock:
-        if _Status.is_shown:
-            _Status.is_shown = False
+        if _Status.lines:
             with suppress(OSError):
-                sys.stderr.write(_ERASE)
+                sys.stderr.write(_erased())
+            _Status.lines = 0
             flush_stderr()
+
+
+def _fitting(fields: Sequence[str], width: int) -> str:
+    line = ""
+    for field in fields:
+        longer = f"{line}  {field}" if line else field
+        line = longer if len(longer) < width else line
+    return printable(line)
+
+
+def _erased() -> str:
+    """Return what erases the lines that are shown, and leaves the cursor where the first one began."""
+    return _ERASE + f"{_UP}{_ERASE}" * max(_Status.lines - 1, 0)
 
 
 def flush_stderr() -> None:

@@ -5,43 +5,36 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
-from otelmig.cli.console import encodes_everything, say
+from otelmig.cli.console import say
 from otelmig.cli.envelope import RunReport
+from otelmig.cli.live.outlet import FINISH_S, live_outlet, notify, shown
 from otelmig.cli.live_telemetry import LiveTelemetry
 from otelmig.cli.options.environment import resource_attributes
-from otelmig.cli.options.export import check_export_arguments, export_settings, open_delivery
+from otelmig.cli.options.export import export_settings
 from otelmig.cli.options.live import live_options, state_directory
 from otelmig.cli.options.log import log_options
 from otelmig.cli.parser import CommandLineError
-from otelmig.errors import UsageError
 from otelmig.hypervisors import hypervisors
 from otelmig.live.assembly import Assembly
-from otelmig.live.outlet import Outlet, TraceFile
 from otelmig.live.service import Service
 from otelmig.live.state.database import State
 from otelmig.live.status import status
 from otelmig.otlp.intake.access import Address, Tls, TokenFile
 from otelmig.otlp.intake.http import HttpIntake
 from otelmig.otlp.receiver.settings import environment_exports
-from otelmig.printable import printable_document
 from otelmig.trace.options import TraceOptions
-from otelmig.views.summary import summary
 from otelmig.views.units import plural
-from otelmig.views.waterfall import render_waterfall
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
     from otelmig.cli.envelope import Envelope
-    from otelmig.live.drawing import Finished
-    from otelmig.otlp.delivery import Delivery
     from otelmig.otlp.intake.grpc import GrpcIntake
 
 __all__ = ["serve"]
@@ -50,10 +43,6 @@ _T = TypeVar("_T")
 
 _GRACE_S: Final = 1.0
 """Seconds that requests under way have when the service ends."""
-_FINISH_S: Final = 3.0
-"""Seconds that traces which are made have to get out then; what does not stays in the spool."""
-_STATE_SPOOL: Final = "spool"
-"""The spool of a service is a part of its state: it is locked for as long as the service runs."""
 
 
 class _Report(RunReport):
@@ -111,12 +100,12 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    directory = state_directory(arguments, os.environ)
+    directory = state_directory(arguments, os.environ, "serve")
     trace = TraceOptions(resource=resource_attributes(os.environ), addresses=not arguments.no_addresses)
     options = live_options(arguments, log_options(arguments), trace)
     with ExitStack() as stack:
         state = stack.enter_context(State(directory, most_bytes=options.state_bytes))
-        outlet = _outlet(arguments, envelope, directory, stack)
+        outlet = live_outlet(arguments, directory, stack, shown(arguments, envelope))
         assembly = Assembly(hypervisors={each.system: each for each in hypervisors()}, options=options, state=state)
         telemetry = _telemetry(arguments)
         outlet.on_trace = _both(outlet.on_trace, telemetry.on_traced)
@@ -139,41 +128,13 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
         outlet.start()
         telemetry.start()
         service.restore()
-        _notify("READY=1")
+        notify("READY=1")
         service.run()
-        _notify("STOPPING=1")
+        notify("STOPPING=1")
         for server in servers:
             server.stop(_GRACE_S)
-        report.is_safe = service.finish(_FINISH_S)
+        report.is_safe = service.finish(FINISH_S)
         telemetry.stop(_GRACE_S)
-
-
-def _outlet(arguments: argparse.Namespace, envelope: Envelope, directory: Path, stack: ExitStack) -> Outlet:
-    """Return where the traces go.
-
-    Raises:
-        UsageError: an option is malformed, or the file cannot be opened.
-    """
-    exports = arguments.otlp is not None or environment_exports(os.environ)
-    if exports:
-        arguments.spool = arguments.spool or str(directory / _STATE_SPOOL)
-        open_delivery(arguments, os.environ).preflight()
-    else:
-        check_export_arguments(arguments)
-    file = None
-    if arguments.output is not None:
-        try:
-            file = TraceFile(Path(arguments.output))
-        except OSError as error:
-            raise UsageError(f"-o {arguments.output}: {os.strerror(error.errno or 0)}") from error
-        stack.callback(file.close)
-    return Outlet(
-        open_delivery=_deliveries(arguments) if exports else None,
-        file=file,
-        on_trace=_shown(arguments, envelope),
-        wake=lambda: None,
-        say=say,
-    )
 
 
 def _telemetry(arguments: argparse.Namespace) -> LiveTelemetry:
@@ -242,30 +203,3 @@ def _ticker(arguments: argparse.Namespace) -> Callable[[Service], None]:
             arguments.status_file = None
 
     return tick
-
-
-def _notify(text: str) -> None:
-    """Tell the service manager how far the service is (``sd_notify``), if one asks."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.sendto(text.encode(), address.replace("@", "\0", 1))
-
-
-def _deliveries(arguments: argparse.Namespace) -> Callable[[], Delivery]:
-    return lambda: open_delivery(arguments, os.environ)
-
-
-def _shown(arguments: argparse.Namespace, envelope: Envelope) -> Callable[[Finished], None]:
-    """Return what shows a migration on standard output."""
-
-    def show(finished: Finished) -> None:
-        if arguments.json:
-            document = printable_document(summary(finished.trace))
-            envelope.stdout.print(json.dumps(document, ensure_ascii=not encodes_everything()), flush=True)
-        elif not arguments.quiet:
-            text = render_waterfall(finished.trace, width=envelope.width, color=envelope.color)
-            envelope.stdout.print(text, flush=True, styled=envelope.color)
-
-    return show

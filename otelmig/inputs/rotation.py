@@ -10,8 +10,8 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from otelmig.printable import shown_name
 
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.files import InputFile
 
-__all__ = ["distinctly_named", "log_of", "rotations"]
+__all__ = ["distinct_ends", "distinctly_named", "is_packed", "log_of", "rotations", "written_order"]
 
 _COMPRESSED: Final = re.compile(r"\.(?:gz|xz|zst|bz2)$")
 _NUMBERED: Final = re.compile(r"^(?P<base>.{1,512})\.(?P<number>\d{1,4})$")
 _DATED: Final = re.compile(
     r"^(?P<base>.{1,512}?)[-.](?P<date>\d{8}(?:[-T]?\d{2,6})?|\d{4}-\d\d-\d\d(?:[-T]\d{2,6})?|\d{10})$"
 )
+
+
+_PathT = TypeVar("_PathT", bound=PurePath)
 
 
 def _base_name(name: str) -> tuple[str, tuple[int, str]]:
@@ -42,6 +45,16 @@ def _base_name(name: str) -> tuple[str, tuple[int, str]]:
 def log_of(name: str) -> str:
     """Return the name of the log that ``name`` is a rotation of, or may be: ``ch.log`` of ``ch.log.1``."""
     return _base_name(name)[0]
+
+
+def written_order(name: str) -> tuple[int, str]:
+    """Return what orders the rotations of one log: the smaller, the earlier it was written."""
+    return _base_name(name)[1]
+
+
+def is_packed(name: str) -> bool:
+    """Return whether ``name`` is that of a compressed file: nothing is written to its end."""
+    return _COMPRESSED.search(name) is not None
 
 
 def rotations(files: Iterable[InputFile]) -> Iterable[tuple[str, Sequence[InputFile], list[str]]]:
@@ -70,7 +83,7 @@ def distinctly_named(files: Sequence[InputFile]) -> list[InputFile]:
     folders: dict[str, set[Path]] = defaultdict(set)
     for file in files:
         folders[_base_name(file.name)[0]].add(_folder(file))
-    prefixes = {base: _distinct_ends(alike) for base, alike in folders.items() if len(alike) > 1}
+    prefixes = {base: distinct_ends(alike) for base, alike in folders.items() if len(alike) > 1}
     return [
         file if (ends := prefixes.get(_base_name(file.name)[0])) is None else _named_after(file, ends[_folder(file)])
         for file in files
@@ -83,18 +96,18 @@ def _folder(file: InputFile) -> Path:
     return place.parents[file.name.count("/")]
 
 
-def _named_after(file: InputFile, folder: Path) -> InputFile:
+def _named_after(file: InputFile, folder: PurePath) -> InputFile:
     return replace(file, name=f"{shown_name(folder)}/{file.name}".replace("//", "/"))
 
 
-def _distinct_ends(folders: Iterable[Path]) -> dict[Path, Path]:
+def distinct_ends(folders: Iterable[_PathT]) -> dict[_PathT, PurePath]:
     """Return of each folder the shortest end of its path that no other one ends with."""
     counts: dict[tuple[str, ...], int] = defaultdict(int)
     for folder in folders:
         for length in range(1, len(folder.parts) + 1):
             counts[folder.parts[-length:]] += 1
     return {
-        folder: Path(
+        folder: PurePath(
             *next(
                 (end for length in range(1, len(folder.parts) + 1) if counts[end := folder.parts[-length:]] == 1),
                 folder.parts,

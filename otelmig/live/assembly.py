@@ -15,6 +15,7 @@ from otelmig.errors import FaultError
 from otelmig.inputs.rebuilding import RebuiltFiles
 from otelmig.live.announcements import Announced, Announcements
 from otelmig.live.drawing import Drawing, Finished
+from otelmig.live.local.departed import Departed
 from otelmig.live.log_store import LogStore
 from otelmig.live.logs import LiveLogs, log_key
 from otelmig.live.past import LateFate, Past, Tally, late_fate
@@ -61,6 +62,7 @@ class Assembly:
     _drawing: Drawing = field(init=False)
     announcements: Announcements = field(default_factory=Announcements)
     past: Past = field(default_factory=Past)
+    departed: Departed = field(default_factory=Departed)
     _unsafe: Counter[str] = field(default_factory=Counter)
     """Traces that are not safe yet, by the keys of the logs that they were made of."""
     _now_s: float = 0.0
@@ -70,7 +72,7 @@ class Assembly:
         self.files = RebuiltFiles(patience_s=self.options.partner_timeout_s)
         self.logs = LiveLogs(hypervisors=self.hypervisors, options=self.options.reading, changes=self.changes)
         self.store = LogStore(state=self.state, changes=self.changes, logs=self.logs, files=self.files)
-        self.sides = Sides(hypervisors=self.hypervisors, again=self._again)
+        self.sides = Sides(hypervisors=self.hypervisors, again=self.again)
         self.waiting = Waiting(
             options=self.options, sides=self.sides, touched_s=self.logs.touched_s, may_come=self._may_come
         )
@@ -143,14 +145,14 @@ class Assembly:
             if not self.sides.refresh(side):
                 self._take([side])
 
-    def _again(self, side: Side) -> Side | None:
+    def again(self, side: Side) -> Side | None:
         """Return a side as it stands now, its log read again if it was put aside; None if it proved to be none."""
         key = side.vmm.inputs[0]
         if not self.store.is_aside(key):
-            return self.logs.again(side)
+            return self.departed.as_it_stands(self.logs.again(side))
         if side_key(side) not in self._bring_back(key):
             return None
-        return self.logs.again(self.sides.current(side))
+        return self.departed.as_it_stands(self.logs.again(self.sides.current(side)))
 
     @property
     def next_due_s(self) -> float | None:
@@ -220,7 +222,7 @@ class Assembly:
                 self.sides.forget(side)  # with its first lines alone it was not known yet
                 self._after(done, side)
                 continue
-            self.waiting.take(side, self._now_s)
+            self.waiting.take(self.departed.as_it_stands(side), self._now_s)
 
     def _after(self, done: Done, side: Side) -> None:
         """Take what came of a side after its trace was made: the guest may have met its fate since."""

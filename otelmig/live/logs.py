@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.dataclass import dataclass
 from otelmig.inputs.growing_log import GrowingLog, Recognized
 from otelmig.inputs.line import Line, Where
-from otelmig.inputs.rotation import log_of
+from otelmig.inputs.rotation import distinct_ends, log_of
 from otelmig.live.state.changes import StoredLine
 from otelmig.printable import shown_name
 
@@ -83,8 +83,8 @@ class LiveLogs:
     counts: LogCounts = field(default_factory=LogCounts)
     readers: dict[str, Reader] = field(default_factory=dict)
     _logs: dict[str, _Log] = field(default_factory=dict)
-    _hosts: dict[str, set[str]] = field(default_factory=dict)
-    """The machines that have a log of a base name."""
+    _hosts: dict[str, dict[str, set[PurePosixPath]]] = field(default_factory=dict)
+    """The machines that have a log of a base name, each with the folders where it has one."""
     _alike: dict[str, set[str]] = field(default_factory=dict)
     """The keys of logs by what their names have in common."""
 
@@ -107,7 +107,7 @@ class LiveLogs:
             key, place, placed.line, record.text, record.received_ns, record.writer, placed.lost_before, at_ns
         )
         self.counts.lines += 1
-        if place < log.newest:
+        if place <= log.newest:
             self.changes.lines[key, place] = stored
             return ()
         log.newest = place
@@ -116,7 +116,7 @@ class LiveLogs:
     def is_late(self, placed: Placed) -> bool:
         """Return whether a line belongs before lines of its log that were read."""
         log = self._logs.get(log_key(placed.file.file))
-        return log is not None and (placed.file.generation << _GENERATION) + placed.position < log.newest
+        return log is not None and (placed.file.generation << _GENERATION) + placed.position <= log.newest
 
     def reread(
         self, key: str, stored: Iterable[StoredLine], file: FileKey, host: Host | None, now_s: float
@@ -197,7 +197,7 @@ class LiveLogs:
 
     def _begin(self, key: str, file: FileKey, host: Host | None) -> _Log:
         base = PurePosixPath(file.path).name or file.path
-        self._hosts.setdefault(base, set()).add(file.host)
+        self._hosts.setdefault(base, {}).setdefault(file.host, set()).add(PurePosixPath(file.path).parent)
         stem = _stem(key)
         growing = GrowingLog(
             key=key,
@@ -213,11 +213,18 @@ class LiveLogs:
         return log
 
     def _name(self, file: FileKey, host: Host | None) -> str:
-        """Return what a person calls a log: its base name, after its host's where several hosts have one of that."""
+        """Return what a person calls a log: its base name, after its host's where several hosts have one of that.
+
+        Where one host has several, the folders that tell them apart stand before it.
+        """
         base = PurePosixPath(file.path).name or file.path
-        if len(self._hosts.get(base, ())) < _SEVERAL:
+        hosts = self._hosts.get(base, {})
+        if len(hosts) >= _SEVERAL:
+            return shown_name(f"{(None if host is None else host.name) or file.host}/{base}")
+        folders = hosts.get(file.host, set())
+        if len(folders) < _SEVERAL:
             return shown_name(base)
-        return shown_name(f"{(None if host is None else host.name) or file.host}/{base}")
+        return shown_name(distinct_ends(folders)[PurePosixPath(file.path).parent] / base)
 
     def _recognize(self, head: Head) -> Recognized | None:
         for name, hypervisor in self.hypervisors.items():

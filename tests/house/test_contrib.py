@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FOLDER: Final = REPOSITORY / "contrib"
-_UNIT: Final = _FOLDER / "otelmig-serve.service"
+_UNITS: Final = {"serve": _FOLDER / "otelmig-serve.service", "watch": _FOLDER / "otelmig-watch.service"}
 _CONTAINER: Final = _FOLDER / "Containerfile.serve"
 
 
-def test_the_unit_starts_what_there_is() -> None:
+@pytest.mark.parametrize("command_name", _UNITS)
+def test_the_unit_starts_what_there_is(command_name: str) -> None:
     """Its command is one that the parser takes, and its state is where the unit has a folder for it."""
-    text = _UNIT.read_text()
+    text = _UNITS[command_name].read_text()
     (command,) = re.findall(r"(?m)^ExecStart=(.*)$", text)
     program, *arguments = shlex.split(command)
     given = build_parser().parse_args(arguments)
-    assert (program, given.command) == ("/usr/bin/otelmig", "serve")
+    assert (program, given.command) == ("/usr/bin/otelmig", command_name)
     assert given.state == "${STATE_DIRECTORY}"
     for line in (
         "Type=notify",
@@ -37,6 +38,13 @@ def test_the_unit_starts_what_there_is() -> None:
         "ProtectSystem=strict",
         "NoNewPrivileges=yes",
     ):
+        assert f"\n{line}\n" in text
+
+
+def test_the_watcher_only_reads() -> None:
+    """Nothing but its state can be written, and no log but the hypervisors' is there."""
+    text = _UNITS["watch"].read_text()
+    for line in ("ReadOnlyPaths=/", "BindReadOnlyPaths=-/var/log/cloud-hypervisor", "CapabilityBoundingSet="):
         assert f"\n{line}\n" in text
 
 
@@ -51,10 +59,11 @@ def test_the_container_starts_what_there_is() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on this machine")
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command_name", _UNITS)
+def test_systemd_takes_the_unit(command_name: str, tmp_path: Path) -> None:
     """No setting is unknown or malformed, and what a break-in could do is little ("OK": below 2)."""
-    unit = tmp_path / _UNIT.name
-    unit.write_text(_UNIT.read_text().replace("/usr/bin/otelmig", shutil.which("true") or ""))
+    unit = tmp_path / _UNITS[command_name].name
+    unit.write_text(_UNITS[command_name].read_text().replace("/usr/bin/otelmig", shutil.which("true") or ""))
     done = subprocess.run(
         ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60
     )

@@ -83,6 +83,10 @@ class LiveRun:
         self.look()
         self.flush()
 
+    def feed_unflushed(self, records: Sequence[LogRecord]) -> None:
+        """Take records; what comes of them is not in the state yet."""
+        self.assembly.take(ReceivedLogs(tuple(records), (), Counter()), self.now_s, self.at_ns)
+
     def take_body(self, body: bytes, *, work_off: bool = True, flush: bool = True) -> None:
         """Take a request as it is sent, by way of the disk.
 

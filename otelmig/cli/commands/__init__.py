@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "doctor": "report what logs cannot tell and which hypervisor flags would add it",
     "send": "send archives, or what the spool holds, to an OTLP receiver",
     "serve": "trace a fleet's migrations as they end, from what Collectors send",
+    "watch": "trace this machine's migrations as they happen, from its own logs",
     "demo": "trace a recorded migration that ships with otelmig",
 }
 """What each command does. A list of them needs none of their modules."""

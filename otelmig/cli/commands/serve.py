@@ -53,7 +53,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="put a migration below the span that announced it even if nobody exports that span",
     )
-    add_live_arguments(parser)
+    add_live_arguments(parser, "serve")
     add_log_arguments(parser)
     add_output_arguments(
         parser,

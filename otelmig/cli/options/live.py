@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_live_arguments", "live_options", "state_directory"]
 
-_DEFAULT_STATE: Final = "otelmig/serve"
+_STATE: Final = "otelmig"
 
 
-def add_live_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+def add_live_arguments(parser: argparse.ArgumentParser, command: str) -> None:
+    """Add the arguments of ``command``."""
     live = parser.add_argument_group("how long is waited, and how much is held")
     live.add_argument(
         "--settle",
@@ -45,7 +45,7 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument(
         "--state",
         metavar="DIR",
-        help="directory of the state (default: otelmig/serve in XDG_STATE_HOME or ~/.local/state)",
+        help=f"directory of the state (default: {_STATE}/{command} in XDG_STATE_HOME or ~/.local/state)",
     )
     live.add_argument(
         "--state-size", type=size, metavar="SIZE", help="what the state may take on the disk (default: 1G)"
@@ -70,11 +70,11 @@ def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: Trac
     )
 
 
-def state_directory(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Path:
-    """Return where the state is: with the user's state, unless the command line says otherwise."""
+def state_directory(arguments: argparse.Namespace, environ: Mapping[str, str], command: str) -> Path:
+    """Return where the state of ``command`` is: with the user's state, unless the command line says otherwise."""
     if arguments.state:
         return Path(arguments.state)
     state = environ.get("XDG_STATE_HOME", "")
     if not state.startswith("/"):  # the XDG specification says to ignore a relative path
         state = str(Path("~/.local/state").expanduser())
-    return Path(state) / _DEFAULT_STATE
+    return Path(state) / _STATE / command

@@ -69,6 +69,9 @@ class Changes:
     announced: dict[tuple[str, str], str] = field(default_factory=dict)
     """Announcements as they were saved, by the ids of their spans."""
     gone_announced: list[tuple[str, str]] = field(default_factory=list)
+    tails: dict[str, str] = field(default_factory=dict)
+    """How far files of this machine were read, as it was saved, by their keys."""
+    gone_tails: list[str] = field(default_factory=list)
     requests: list[int] = field(default_factory=list)
     """Worked off."""
 
@@ -84,6 +87,8 @@ class Changes:
             self.aside,
             self.announced,
             self.gone_announced,
+            self.tails,
+            self.gone_tails,
             self.requests,
         )
 

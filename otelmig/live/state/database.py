@@ -41,6 +41,7 @@ CREATE TABLE line (
     received_ns INTEGER, writer TEXT NOT NULL, lost_before INTEGER NOT NULL, arrived_ns INTEGER NOT NULL,
     PRIMARY KEY (file, position)
 ) WITHOUT ROWID;
+CREATE TABLE tail (key TEXT PRIMARY KEY, saved TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE done (
     file TEXT NOT NULL, role TEXT NOT NULL, identity BLOB NOT NULL, attempt INTEGER NOT NULL, trace_id TEXT NOT NULL,
     span_id TEXT NOT NULL, at_ns INTEGER NOT NULL, fate TEXT, PRIMARY KEY (file, role, identity)
@@ -126,6 +127,8 @@ class State:
             rows = [(*key, saved) for key, saved in changes.announced.items()]
             database.executemany("INSERT OR REPLACE INTO announced VALUES (?, ?, ?)", rows)
             database.executemany("DELETE FROM announced WHERE trace_id = ? AND span_id = ?", changes.gone_announced)
+            database.executemany("DELETE FROM tail WHERE key = ?", [(key,) for key in changes.gone_tails])
+            database.executemany("INSERT OR REPLACE INTO tail VALUES (?, ?)", changes.tails.items())
             database.executemany("DELETE FROM request WHERE id = ?", [(ident,) for ident in changes.requests])
 
         self._transact(apply)
@@ -187,6 +190,10 @@ class State:
     def announced(self) -> list[str]:
         """Return the announcements as they were saved."""
         return [saved for (saved,) in self._all("SELECT saved FROM announced")]
+
+    def tails(self) -> list[str]:
+        """Return how far files of this machine were read, as it was saved."""
+        return [saved for (saved,) in self._all("SELECT saved FROM tail")]
 
     @property
     def bytes_used(self) -> int:

@@ -1,0 +1,63 @@
+"""``otelmig watch``: logs of this machine are followed, and each migration is shown and traced as it happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.cli.options.export import add_export_arguments, seconds
+from otelmig.cli.options.live import add_live_arguments
+from otelmig.cli.options.log import add_log_arguments
+from otelmig.cli.options.output import add_output_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+    from otelmig.cli.envelope import Envelope
+
+__all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
+
+OPERANDS: Final = "PATH|GLOB|DIR..."
+DESCRIPTION: Final = """\
+Follow hypervisors' logs on this machine, and trace each migration as soon as
+it has ended. On a terminal, a line for each migration under way. A path
+stands for the log and its rotations, a directory for every file below it;
+what is not there yet may come. A restart goes on where it stopped. Ends on
+SIGINT and SIGTERM."""
+EXAMPLES: Final = """\
+  otelmig watch /var/log/cloud-hypervisor/
+  otelmig watch 'logs/*.log' --once --end-after 300 --otlp http://localhost:4318
+"""
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``otelmig watch``."""
+    parser.add_argument("targets", nargs="+", metavar="PATH|GLOB|DIR", help="log, pattern, or directory of logs")
+    ending = parser.add_argument_group("when it ends by itself")
+    ending.add_argument(
+        "--once",
+        action="store_true",
+        help="end after the first migration: with 0 if it succeeded, with 1 if not, with 4 if none came in time",
+    )
+    ending.add_argument("--end-after", type=seconds, metavar="SECONDS", help="end after this time (default: never)")
+    parser.set_defaults(strict=True)  # what --once asks for is a check
+    add_live_arguments(parser, "watch")
+    add_log_arguments(parser)
+    add_output_arguments(
+        parser,
+        json="print a line of JSON for each event instead of the waterfall",
+        width="width of the waterfall in columns, at least 60 (default: terminal width)",
+        strict=False,
+        traces=True,
+    )
+    add_export_arguments(parser)
+    privacy = parser.add_argument_group("privacy")
+    privacy.add_argument(
+        "--no-addresses", action="store_true", help="leave network addresses out of everything that is written or sent"
+    )
+
+
+def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
+    """Watch until a signal says that it is enough."""
+    from otelmig.cli.live.watching import watch  # noqa: PLC0415 - `--help` needs none of it
+
+    watch(arguments, envelope)

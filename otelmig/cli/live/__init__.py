@@ -1,0 +1,1 @@
+"""Commands that trace while migrations happen."""

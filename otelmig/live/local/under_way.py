@@ -1,0 +1,76 @@
+"""Migrations that are under way, as far as the lines say that were read: for whoever looks on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelmig.dataclass import dataclass
+from otelmig.live.sides import side_key
+from otelmig.live.status import phase_of
+from otelmig.pairing.pairing import pair_sides
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otelmig.live.assembly import Assembly
+    from otelmig.live.sides import SideKey
+    from otelmig.migration.side import Side
+
+__all__ = ["UnderWay", "under_way"]
+
+_MOST_PAIRED: Final = 64
+"""At most so many sides are put together for showing; more are shown each for itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """One migration."""
+
+    source: Side | None
+    destination: Side | None
+    age_s: float
+    """Seconds since its first line was read."""
+    phase: str
+    """The name of the span that it is in; ``over`` if its sides have said their last word."""
+    memory_pass: int | None
+    """The pass over the guest's memory that was counted last."""
+    sent_bytes: int | None
+    """What was sent so far, as the source says."""
+    downtime_estimate_ns: int | None
+    """How long the downtime would be, as the source estimated last."""
+
+
+def under_way(assembly: Assembly, now_s: float) -> list[UnderWay]:
+    """Return the migrations that no trace was made of, those that began first at the beginning."""
+    stand = [(assembly.again(side), age_s) for side, age_s, _ in assembly.waiting.reasons(now_s)]
+    waiting = [(side, age_s) for side, age_s in stand if side is not None]
+    ages = {side_key(side): age_s for side, age_s in waiting}
+    sides = [side for side, _ in waiting]
+    pairs: Sequence[tuple[Side | None, Side | None]]
+    if len(sides) <= _MOST_PAIRED:
+        migrations = pair_sides(sides, assembly.hypervisors, (), None).migrations
+        pairs = [(each.source, each.destination) for each in migrations]
+    else:
+        pairs = [(side, None) if side.sent.begun else (None, side) for side in sides]
+    found = [_under_way(source, destination, ages) for source, destination in pairs]
+    return sorted(found, key=lambda each: -each.age_s)
+
+
+def _under_way(source: Side | None, destination: Side | None, ages: dict[SideKey, float]) -> UnderWay:
+    shown = source or destination
+    memory = None if source is None else source.sent.memory
+    passes = () if memory is None else memory.passes
+    figures = [each.figures for each in passes if each.figures is not None]
+    sizes = [each.total_bytes for each in figures if each.total_bytes is not None]
+    estimates = [each.downtime_estimate_ns for each in figures if each.downtime_estimate_ns is not None]
+    if memory is not None and memory.convergence is not None and memory.convergence.downtime_estimate_ns is not None:
+        estimates.append(memory.convergence.downtime_estimate_ns)
+    return UnderWay(
+        source=source,
+        destination=destination,
+        age_s=max(ages.get(side_key(side), 0.0) for side in (source, destination) if side is not None),
+        phase="" if shown is None else phase_of(shown),
+        memory_pass=passes[-1].number if passes else None,
+        sent_bytes=sizes[-1] if sizes else None,
+        downtime_estimate_ns=estimates[-1] if estimates else None,
+    )

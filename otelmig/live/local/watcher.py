@@ -1,0 +1,218 @@
+"""The watcher: files of this machine in, traces out; what a restart needs is in the files and in the state.
+
+The state says how far each file was read, in one transaction with the lines that are still needed. So nothing is put
+on the disk line by line: what was read since is read again.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from otelmig.dataclass import dataclass
+from otelmig.errors import FaultError, StateError
+from otelmig.inputs.tailing import Checkpoint
+from otelmig.live.local.under_way import under_way
+from otelmig.live.local.writers import writer_gone
+from otelmig.otlp.intake.request import ReceivedLogs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from otelmig.inputs.tailing import FileGone, Tailed
+    from otelmig.live.assembly import Assembly
+    from otelmig.live.local.under_way import UnderWay
+    from otelmig.live.outlet import Outlet
+    from otelmig.live.past import LateFate
+    from otelmig.live.state.database import State
+
+__all__ = ["Source", "Watcher"]
+
+_BATCH_S: Final = 0.05
+"""Seconds in which changes are gathered before they are looked at."""
+_FLUSH_S: Final = 5.0
+"""At most so many seconds of lines are read again after the process was killed."""
+_SHOW_S: Final = 0.25
+"""Seconds between two looks at what is under way."""
+_LONGEST_WAIT_S: Final = 1.0
+
+
+class Source(Protocol):
+    """Where records come from."""
+
+    def fileno(self) -> int | None:
+        """Return the descriptor that can be read when something changed; None if only time tells."""
+
+    @property
+    def next_due_s(self) -> float:
+        """When :meth:`poll` is to be called at the latest (monotonic clock)."""
+
+    def poll(self, now_s: float) -> Tailed:
+        """Read what is there."""
+
+    def restore(self, checkpoints: Iterable[Checkpoint]) -> None:
+        """Take how far was read before a restart."""
+
+    def changed(self) -> list[Checkpoint]:
+        """Return how far was read, where that changed since this was asked last."""
+
+    def over(self) -> list[str]:
+        """Return the keys of checkpoints that are not needed any more, since this was asked last."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Watcher:
+    """Everything between the files and the receivers; one thread, and that of the outlet."""
+
+    state: State
+    assembly: Assembly
+    outlet: Outlet
+    sources: Sequence[Source]
+    say: Callable[[str], None]
+    on_fate: Callable[[LateFate], None]
+    on_gone: Callable[[FileGone], None]
+    on_under_way: Callable[[Sequence[UnderWay]], None]
+    """Told, several times a second, which migrations are under way, as long as any is."""
+    enough: Callable[[], bool]
+    """Returns whether the work is done."""
+    faults: int = 0
+    """How often otelmig itself failed over something."""
+    _is_stopping: bool = False
+    _wake_pipe: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+    _flushed_s: float = 0.0
+    _shown_s: float = 0.0
+    _was_shown: bool = False
+    _reported: str = ""
+
+    def stop(self) -> None:
+        """Have :meth:`run` end; may be called from a signal handler."""
+        self._is_stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have :meth:`run` look around; may be called from any thread."""
+        with suppress(BlockingIOError):
+            os.write(self._wake_pipe[1], b"\0")
+
+    def restore(self) -> None:
+        """Go on where the last run stopped, with all that was written since.
+
+        Raises:
+            StateError: the state cannot be read.
+        """
+        self.assembly.restore(time.monotonic())
+        checkpoints = [Checkpoint.loaded(saved) for saved in self.state.tails()]
+        for source in self.sources:
+            source.restore(checkpoints)
+        self._read()
+        self._flush()
+
+    def run(self, until_s: float | None = None) -> None:
+        """Work until :meth:`stop` is called, it is ``enough``, or it is ``until_s`` (monotonic clock)."""
+        while not self._is_stopping and not self.enough():
+            if until_s is not None and time.monotonic() >= until_s:
+                return
+            self._look_around()
+            if self._wait(until_s):
+                time.sleep(_BATCH_S)
+            self._read()
+        self._look_around()
+
+    def finish(self, timeout_s: float) -> bool:
+        """Deliver what is ready, and write everything to the state; return whether nothing is lost."""
+        is_safe = self.outlet.stop(timeout_s)
+        for finished in self.outlet.safe():
+            self.assembly.safe(finished)
+        self._flush()
+        return is_safe or not self.outlet.counts.unsafe
+
+    def _wait(self, until_s: float | None) -> bool:
+        """Wait until something was written, or something is due; return whether something was written."""
+        now_s = time.monotonic()
+        times = [now_s + _LONGEST_WAIT_S, *(source.next_due_s for source in self.sources)]
+        times += [due_s for due_s in (self.assembly.next_due_s, until_s) if due_s is not None]
+        if self._was_shown:
+            times.append(self._shown_s + _SHOW_S)
+        descriptors = [number for number in (source.fileno() for source in self.sources) if number is not None]
+        ready, _, _ = select.select([self._wake_pipe[0], *descriptors], [], [], max(min(times) - now_s, 0.0))
+        if self._wake_pipe[0] in ready:
+            with suppress(BlockingIOError):
+                os.read(self._wake_pipe[0], 1 << 10)
+        return any(number in ready for number in descriptors)
+
+    def _read(self) -> None:
+        """Read what was written; a fault over it must not end the work."""
+        for source in self.sources:
+            try:
+                now_s = time.monotonic()
+                tailed = source.poll(now_s)
+                if tailed.records:
+                    self.assembly.take(ReceivedLogs(tuple(tailed.records), (), Counter()), now_s, time.time_ns())
+                for gone in tailed.gone:
+                    writer_gone(self.assembly, gone.key, now_s)
+                    self.on_gone(gone)
+            except StateError as error:
+                self._report(str(error))
+            except Exception as error:  # noqa: BLE001 - the edge of one batch: the others go on
+                self._fault("what was written", error)
+
+    def _look_around(self) -> None:
+        """Do what is due; a fault over one thing must not end the work."""
+        try:
+            self._do_what_is_due()
+        except Exception as error:  # noqa: BLE001 - the edge of the work
+            self._fault("what is due", error)
+
+    def _do_what_is_due(self) -> None:
+        now_s = time.monotonic()
+        is_done = False
+        for finished in self.outlet.safe():
+            self.assembly.safe(finished)
+            is_done = True
+        self.assembly.tick(now_s)
+        ready = list(self.assembly.finished(now_s, time.time_ns()))
+        if ready or is_done or now_s - self._flushed_s >= _FLUSH_S:
+            self._flush()  # a trace that is made again after a restart is made of the same lines, with the same times
+        for finished in ready:
+            self.outlet.put(finished)
+        for error in self.assembly.errors:
+            self.say(str(error))
+        self.assembly.errors.clear()
+        for fate in self.assembly.fates:
+            self.on_fate(fate)
+        self.assembly.fates.clear()
+        self._show(now_s)
+
+    def _show(self, now_s: float) -> None:
+        """Tell what is under way, if it is time to."""
+        is_any = next(iter(self.assembly.sides), None) is not None
+        if (is_any and now_s - self._shown_s >= _SHOW_S) or (self._was_shown and not is_any):
+            self._shown_s, self._was_shown = now_s, is_any
+            self.on_under_way(under_way(self.assembly, now_s))
+
+    def _flush(self) -> None:
+        """Write to the state what changed; what could not be written is tried again."""
+        self._flushed_s = time.monotonic()
+        changes = self.assembly.changes
+        for source in self.sources:
+            changes.gone_tails += source.over()
+            changes.tails |= {each.key: each.saved() for each in source.changed()}
+        try:
+            self.assembly.flush((), time.time_ns())
+        except StateError as error:
+            self._report(str(error))
+
+    def _fault(self, name: str, error: Exception) -> None:
+        self.faults += 1
+        self._report(str(FaultError.of(name, error)))
+
+    def _report(self, text: str) -> None:
+        """Say a failure once, until another one comes."""
+        if text != self._reported:
+            self._reported = text
+            self.say(text)
