@@ -119,10 +119,10 @@ def test_documented_commands_parse(page: str, command: list[str]) -> None:
 
 
 def _stands_in(command: list[str]) -> bool:
-    """Whether a command reads shipped recordings only, and sends nothing."""
+    """Whether a command reads shipped recordings only, ends by itself, and sends nothing."""
     files = [word for word in command[1:] if word.endswith((".log", ".txt", ".json", ".jsonl", ".gz")) or word == "-"]
     known = all(file in _STAND_INS or (REPOSITORY / file).is_file() for file in files)
-    return known and command[0] != "send" and "--otlp" not in command and "-o" not in command
+    return known and command[0] not in {"send", "serve", "watch"} and "--otlp" not in command and "-o" not in command
 
 
 _RUNNABLE: Final = sorted({tuple(command) for _, command in _DOCUMENTED if _stands_in(command)})
