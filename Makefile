@@ -86,7 +86,8 @@ fuzz: $(VENV)/.test
 sweep: $(VENV)/.test
 	$(BIN)/python tests/support/sweep.py --jobs $$(nproc)
 
-# the long run of the delivery: 200 times kill -9, and connections that break at 150 times as many places; and of
+# the long run of the delivery: 200 times kill -9, connections that break at 150 times as many
+# places, and 200 times kill -9 of `otelmig watch`; and of
 # announcements: a hundred migrations at once
 faults: $(VENV)/.test
 	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/otlp/test_kill.py tests/otlp/test_faults.py \

@@ -150,7 +150,8 @@ class LogStore:
             StateError: it cannot be written; nothing of it was, and it can be tried again.
         """
         for file in self.files.dirty():
-            self.changes.files[file.key] = self.files.save(file)
+            # by the log's name: one that was known by a rotation's alone is found by it, too
+            self.changes.files[f"{log_key(file.file)}\n{file.generation}"] = self.files.save(file)
         self._write_rows()
 
     def _write_rows(self) -> None:
