@@ -90,7 +90,7 @@ sweep: $(VENV)/.test
 # places, and 200 times kill -9 of `otelmig watch`; and of
 # announcements: a hundred migrations at once
 faults: $(VENV)/.test
-	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/otlp/test_kill.py tests/otlp/test_faults.py \
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/otlp/test_kill.py tests/otlp/test_faults.py tests/live/test_watch.py \
 		tests/live/test_whose_request.py
 
 # the package as a user gets it: a wheel, made from the source distribution, in an environment of its own; then the

@@ -26,8 +26,8 @@ from otelmig.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SERVICES = ("serve",)
-"""Commands that do not end by themselves."""
+_SERVICES = {"serve": ("listening on 127.0.0.1:", "--listen 127.0.0.1:0"), "watch": ("following ", "")}
+"""Commands that do not end by themselves: what they say first, and what they are told besides."""
 _RECEIVER = re.compile(r"http://(?:collector|localhost):4318")
 
 
@@ -122,24 +122,25 @@ def test_examples_work(example: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "example",
+    ("name", "example"),
     [
-        line.strip()
+        (name, line.strip())
         for name in _SERVICES
         for line in import_module(f"otelmig.cli.commands.{name}").EXAMPLES.splitlines()
     ],
 )
-def test_examples_of_services_work(example: str, folder: Path) -> None:
-    """Each listens until it is told to end, and then ends with 0."""
+def test_examples_of_services_work(name: str, example: str, folder: Path) -> None:
+    """Each works until it is told to end, and then ends with 0; with 4 if it was to wait for a migration."""
+    first, besides = _SERVICES[name]
     (folder / "token").write_text("secret\n")
     with http_receiver() as receiver:
-        command = f"exec {_RECEIVER.sub(receiver.url, example)} --listen 127.0.0.1:0 --state {folder / 'state'}"
+        command = f"exec {_RECEIVER.sub(receiver.url, example)} {besides} --state {folder / 'state'}"
         with subprocess.Popen(["sh", "-c", command], cwd=folder, stderr=subprocess.PIPE, text=True) as service:
             assert service.stderr is not None
-            assert "listening on 127.0.0.1:" in service.stderr.readline()
+            assert first in service.stderr.readline()
             service.terminate()
             _, said = service.communicate(timeout=30)
-    assert service.returncode == 0, said
+    assert service.returncode == (4 if "--once" in example else 0), said
 
 
 def test_help_loads_no_work() -> None:

@@ -25,7 +25,7 @@ what is not there yet may come. A restart goes on where it stopped. Ends on
 SIGINT and SIGTERM."""
 EXAMPLES: Final = """\
   otelmig watch /var/log/cloud-hypervisor/
-  otelmig watch 'logs/*.log' --once --end-after 300 --otlp http://localhost:4318
+  otelmig watch 'logs/*' --once --end-after 300 --otlp http://localhost:4318
 """
 
 

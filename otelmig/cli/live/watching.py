@@ -24,6 +24,7 @@ from otelmig.live.assembly import Assembly
 from otelmig.live.local.watcher import Watcher
 from otelmig.live.state.database import State
 from otelmig.migration.side import Result
+from otelmig.printable import shown_name
 from otelmig.trace import attributes as names
 from otelmig.trace.options import TraceOptions
 from otelmig.views.summary import summary
@@ -181,6 +182,15 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
     envelope.as_json = False  # each event is a line; there is no document at the end
     report = _Report(once=arguments.once)
     envelope.report = report
+    stopped: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        if report.watcher is not None:
+            report.watcher.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
     targets = [target_of(text) for text in arguments.targets]
     directory = state_directory(arguments, os.environ, "watch")
     trace = TraceOptions(resource=resource_attributes(os.environ), addresses=not arguments.no_addresses)
@@ -204,8 +214,9 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
             enough=lambda: arguments.once and report.first_result is not None,
         )
         outlet.wake = watcher.wake
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: watcher.stop())
+        if stopped:
+            watcher.stop()
+        say(f"following {', '.join(map(shown_name, arguments.targets))}")
         until_s = None if arguments.end_after is None else time.monotonic() + arguments.end_after
         outlet.start()
         watcher.restore()
