@@ -68,6 +68,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/scan.py --parts
 	$(BIN)/python benchmarks/alternatives.py
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/serve.py
 	PYTHONPATH=tests:tests/support $(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/intake.py
 	$(BIN)/python benchmarks/instrument.py

@@ -178,7 +178,7 @@ class Assembly:
         for key, place in finished.upto.items():
             if any(self.sides.waits(each) for each in self.logs.named_alike(key)):
                 continue  # its lines are needed for another side
-            self.store.drop_lines(key, place)
+            self.store.leave(key, place)
 
     def flush(self, requests: Sequence[int], now_ns: int) -> None:
         """Write to the state what changed since the last time; ``requests`` are worked off.

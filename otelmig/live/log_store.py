@@ -41,6 +41,8 @@ class LogStore:
     """The files of each log that is in memory."""
     _used_s: OrderedDict[str, float] = field(default_factory=OrderedDict)
     """When each log in memory was used last, the longest ago first."""
+    _gone: set[str] = field(default_factory=set)
+    """The keys of logs whose processes are gone."""
     _aside: dict[str, None] = field(default_factory=dict)
     """The keys of logs of which lines are kept in the state only, the longest there first."""
 
@@ -63,7 +65,7 @@ class LogStore:
 
     def is_aside(self, key: str) -> bool:
         """Return whether a log, or one that is named like it, is not in memory and has lines in the state."""
-        return any(alike in self._aside for alike in self.logs.named_alike(key))
+        return bool(self._aside) and any(alike in self._aside for alike in self.logs.named_alike(key))
 
     def use(self, placed: Placed, now_s: float) -> str:
         """Note that a line of a log is read; return the log's key."""
@@ -113,13 +115,21 @@ class LogStore:
                     self.files.forget(file)
                 del self._generations[each]
             self.logs.put_aside(each)
-            if self.state.has_lines(each):
+            if not waits and each in self._gone:
+                self._drop(each)
+            elif self.state.has_lines(each):
                 self._aside[each] = None
                 self.changes.aside[each] = not waits
             elif not waits:
                 self._drop(each)
 
-    def drop_lines(self, key: str, until: int = _LAST_PLACE) -> None:
+    def leave(self, key: str, until: int) -> None:
+        """Forget the lines of a log up to a place, and all of it once nothing waits: its process is gone."""
+        self.drop_lines(key, until)
+        if "/" in key:  # a journal has the lines of others, too
+            self._gone.add(key)
+
+    def drop_lines(self, key: str, until: int) -> None:
         """Forget the lines of a log up to a place."""
         self.changes.gone_lines.append((key, 0, until))
         for position in [each for each in self.changes.lines if each[0] == key and each[1] <= until]:
@@ -167,6 +177,7 @@ class LogStore:
     def _drop(self, key: str) -> None:
         """Forget everything of a log: it is over, or there is no room for it."""
         self.logs.forget_name(key)
+        self._gone.discard(key)
         self.changes.gone_lines.append((key, 0, _LAST_PLACE))
         self.changes.gone_logs.append(key)
         self.changes.aside[key] = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -161,7 +162,7 @@ class LiveLogs:
 
     def named_alike(self, own: str) -> list[str]:
         """Return the keys of the logs and event streams that are named like a log, in memory or not, its own first."""
-        return [own, *(key for key in self._alike.get(_common(_stem(own)), ()) if key != own)]
+        return [own, *(key for key in self._alike.get(_group(own), ()) if key != own)]
 
     def place_of(self, key: str) -> int:
         """Return the place of the last line that was read of a log."""
@@ -176,11 +177,11 @@ class LiveLogs:
 
     def know(self, key: str) -> None:
         """Note that there is a log that is not in memory."""
-        self._alike.setdefault(_common(_stem(key)), set()).add(key)
+        self._alike.setdefault(_group(key), set()).add(key)
 
     def forget_name(self, key: str) -> None:
         """Forget that there was a log, of which nothing is kept any more."""
-        stem = _common(_stem(key))
+        stem = _group(key)
         alike = self._alike.get(stem)
         if alike is not None:
             alike.discard(key)
@@ -267,6 +268,12 @@ class LiveLogs:
                 log.arrived[key] = dict(log.recent).get(side.first.where.line, stored.arrived_ns)
         log.touched_s = now_s
         return sides
+
+
+@lru_cache(maxsize=4096)
+def _group(key: str) -> str:
+    """Return what the keys of a log and of the event stream beside it have in common."""
+    return _common(_stem(key))
 
 
 def _stem(key: str) -> str:

@@ -21,7 +21,7 @@ __all__ = ["SideKey", "Sides", "Waiter", "side_key"]
 
 _MOST_COMPARED: Final = 64
 """At most so many sides are compared with one another; more have no one way to be paired."""
-_REMEMBERED: Final = 4096
+_REMEMBERED: Final = 1024
 """At most so many sides that were traced alone can be found by a partner that comes late."""
 
 
@@ -52,6 +52,8 @@ class Waiter:
     """When it is looked at next."""
     is_hurried: bool = False
     """Whether it is traced as it stands: there is no room for it."""
+    is_slim: bool = False
+    """Whether of its side only what tells it from others is kept."""
     why: str = ""
     """What it waits for, for whoever asks."""
     alone: tuple[str, str] | None = None
@@ -136,6 +138,9 @@ class Sides:
         self._update_index()
         for key in self._by_log.get(log, ()):
             waiter = self._waiters[key]
+            if waiter.alone is not None or waiter.is_slim:
+                continue  # its lines may not be in the state any more, or it is
+            waiter.is_slim = True
             side = waiter.side
             first, last = side.observations[0], side.observations[-1]
             waiter.side = replace(side, observations=(first, last), incidents=(), record=None)
@@ -159,8 +164,11 @@ class Sides:
 
     def refreshed(self, waiter: Waiter) -> Side | None:
         """Return the side of a waiter as it stands now; None if it proved to be none, and is forgotten."""
+        if waiter.alone is not None:
+            return waiter.side
         side = self.again(waiter.side)
-        if side is None:
+        if side is None or (waiter.is_slim and side is waiter.side):
+            side = None
             self.remove(side_key(waiter.side))
         elif side is not waiter.side:
             self._replace(waiter, side)
@@ -200,7 +208,7 @@ class Sides:
         return side if waiter is None else self.refreshed(waiter)
 
     def _replace(self, waiter: Waiter, side: Side) -> None:
-        waiter.side = side
+        waiter.side, waiter.is_slim = side, False
         self._stale[side_key(side)] = None
 
     def _update_index(self) -> None:

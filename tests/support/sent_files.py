@@ -134,7 +134,9 @@ def _message(records: Request) -> ExportLogsServiceRequest:
     """Return the records, those of each host with its resource; what is no sequel begins another batch."""
     message = ExportLogsServiceRequest()
     for (host, _), of_host in groupby(records, lambda record: (record.host, record.file)):
-        resource = {} if host is None else {"host.name": host.name, "host.id": host.id}
+        resource: dict[str, object] = {} if host is None else {"host.name": host.name, "host.id": host.id}
+        if host is not None and host.ips:
+            resource["host.ip"] = list(host.ips)
         message.MergeFrom(request([_sent(record) for record in of_host], resource=resource))
     return message
 
