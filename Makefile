@@ -92,7 +92,7 @@ sweep: $(VENV)/.test
 # announcements: a hundred migrations at once
 faults: $(VENV)/.test
 	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/otlp/test_kill.py tests/otlp/test_faults.py tests/live/test_watch.py \
-		tests/live/test_whose_request.py
+		tests/live/test_whose_request.py tests/live/test_live_kill.py
 
 # the package as a user gets it: a wheel, made from the source distribution, in an environment of its own; then the
 # tests of the documents out of the source distribution
