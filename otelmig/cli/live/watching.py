@@ -130,8 +130,6 @@ class _Teller:
     def under_way(self, migrations: Sequence[UnderWay]) -> None:
         """Tell what is under way: on a terminal always, to scripts where it changed."""
         if not self._as_json:
-            if not self._envelope.progress.is_shown:
-                return
             if migrations:
                 show_status(*(_fields(each) for each in migrations))
             else:
@@ -210,7 +208,7 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
             say=say,
             on_fate=teller.fate,
             on_gone=teller.gone,
-            on_under_way=teller.under_way,
+            on_under_way=teller.under_way if arguments.json or envelope.progress.is_shown else None,
             enough=lambda: arguments.once and report.first_result is not None,
         )
         outlet.wake = watcher.wake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
@@ -10,16 +11,14 @@ from otelmig.live.status import phase_of
 from otelmig.pairing.pairing import pair_sides
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from otelmig.live.assembly import Assembly
     from otelmig.live.sides import SideKey
     from otelmig.migration.side import Side
 
 __all__ = ["UnderWay", "under_way"]
 
-_MOST_PAIRED: Final = 64
-"""At most so many sides are put together for showing; more are shown each for itself."""
+_MOST: Final = 32
+"""At most so many sides are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +40,14 @@ class UnderWay:
 
 
 def under_way(assembly: Assembly, now_s: float) -> list[UnderWay]:
-    """Return the migrations that no trace was made of, those that began first at the beginning."""
-    stand = [(assembly.again(side), age_s) for side, age_s, _ in assembly.waiting.reasons(now_s)]
-    waiting = [(side, age_s) for side, age_s in stand if side is not None]
+    """Return the migrations that no trace was made of, those that began first at the beginning; of many not all."""
+    oldest = nlargest(_MOST, assembly.waiting.reasons(now_s), key=lambda each: each[1])
+    waiting = [(side, age_s) for one, age_s, _ in oldest if (side := assembly.again(one)) is not None]
     ages = {side_key(side): age_s for side, age_s in waiting}
-    sides = [side for side, _ in waiting]
-    pairs: Sequence[tuple[Side | None, Side | None]]
-    if len(sides) <= _MOST_PAIRED:
-        migrations = pair_sides(sides, assembly.hypervisors, (), None).migrations
-        pairs = [(each.source, each.destination) for each in migrations]
-    else:
-        pairs = [(side, None) if side.sent.begun else (None, side) for side in sides]
-    found = [_under_way(source, destination, ages) for source, destination in pairs]
-    return sorted(found, key=lambda each: -each.age_s)
+    migrations = pair_sides([side for side, _ in waiting], assembly.hypervisors, (), None).migrations
+    return sorted(
+        (_under_way(each.source, each.destination, ages) for each in migrations), key=lambda each: -each.age_s
+    )
 
 
 def _under_way(source: Side | None, destination: Side | None, ages: dict[SideKey, float]) -> UnderWay:

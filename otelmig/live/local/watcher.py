@@ -35,10 +35,12 @@ __all__ = ["Source", "Watcher"]
 
 _BATCH_S: Final = 0.05
 """Seconds in which changes are gathered before they are looked at."""
-_FLUSH_S: Final = 5.0
+_FLUSH_S: Final = 10.0
 """At most so many seconds of lines are read again after the process was killed."""
 _SHOW_S: Final = 0.25
 """Seconds between two looks at what is under way."""
+_SHOW_SHARE: Final = 20
+"""At least so many times as long as a look took."""
 _LONGEST_WAIT_S: Final = 1.0
 
 
@@ -76,8 +78,8 @@ class Watcher:
     say: Callable[[str], None]
     on_fate: Callable[[LateFate], None]
     on_gone: Callable[[FileGone], None]
-    on_under_way: Callable[[Sequence[UnderWay]], None]
-    """Told, several times a second, which migrations are under way, as long as any is."""
+    on_under_way: Callable[[Sequence[UnderWay]], None] | None
+    """Told, a few times a second, which migrations are under way, as long as any is; None where nobody looks."""
     enough: Callable[[], bool]
     """Returns whether the work is done."""
     faults: int = 0
@@ -85,7 +87,7 @@ class Watcher:
     _is_stopping: bool = False
     _wake_pipe: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
     _flushed_s: float = 0.0
-    _shown_s: float = 0.0
+    _show_s: float = 0.0
     _was_shown: bool = False
     _reported: str = ""
 
@@ -137,7 +139,7 @@ class Watcher:
         times = [now_s + _LONGEST_WAIT_S, *(source.next_due_s for source in self.sources)]
         times += [due_s for due_s in (self.assembly.next_due_s, until_s) if due_s is not None]
         if self._was_shown:
-            times.append(self._shown_s + _SHOW_S)
+            times.append(self._show_s)
         descriptors = [number for number in (source.fileno() for source in self.sources) if number is not None]
         ready, _, _ = select.select([self._wake_pipe[0], *descriptors], [], [], max(min(times) - now_s, 0.0))
         if self._wake_pipe[0] in ready:
@@ -189,11 +191,14 @@ class Watcher:
         self._show(now_s)
 
     def _show(self, now_s: float) -> None:
-        """Tell what is under way, if it is time to."""
+        """Tell what is under way, if it is time to; a twentieth of the time at most goes into that."""
+        if self.on_under_way is None:
+            return
         is_any = next(iter(self.assembly.sides), None) is not None
-        if (is_any and now_s - self._shown_s >= _SHOW_S) or (self._was_shown and not is_any):
-            self._shown_s, self._was_shown = now_s, is_any
+        if (is_any and now_s >= self._show_s) or (self._was_shown and not is_any):
             self.on_under_way(under_way(self.assembly, now_s))
+            self._was_shown = is_any
+            self._show_s = now_s + max(_SHOW_S, _SHOW_SHARE * (time.monotonic() - now_s))
 
     def _flush(self) -> None:
         """Write to the state what changed; what could not be written is tried again."""
