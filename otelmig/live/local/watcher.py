@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "Watcher"]
 
-_BATCH_S: Final = 0.05
+_BATCH_S: Final = 0.07
 """Seconds in which changes are gathered before they are looked at."""
-_FLUSH_S: Final = 10.0
+_FLUSH_S: Final = 30.0
 """At most so many seconds of lines are read again after the process was killed."""
 _SHOW_S: Final = 0.25
 """Seconds between two looks at what is under way."""
