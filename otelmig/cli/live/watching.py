@@ -147,7 +147,7 @@ class _Teller:
                     logs=logs,
                     phase=each.phase,
                     age_s=round(each.age_s, 3),
-                    memory_pass=each.memory_pass,
+                    iteration=each.memory_pass,
                     sent_bytes=each.sent_bytes,
                     downtime_estimate_s=None if each.downtime_estimate_ns is None else each.downtime_estimate_ns / 1e9,
                 )
@@ -167,7 +167,7 @@ def _fields(migration: UnderWay) -> list[str]:
     names_ = [name for name in _logs(migration).values() if name]
     fields = [" -> ".join(names_), migration.phase]
     if migration.memory_pass is not None:
-        fields.append(f"pass {migration.memory_pass}")
+        fields.append(f"iteration {migration.memory_pass}")
     if migration.sent_bytes is not None:
         fields.append(size(migration.sent_bytes))
     if migration.downtime_estimate_ns is not None:
