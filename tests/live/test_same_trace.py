@@ -63,9 +63,9 @@ def test_in_any_order_with_copies_and_restarts(recording: str, tmp_path: Path) -
     bodies = protobuf_bodies(scattered(_requests(recording, 3, 1, 20, 5), random))
     with LiveRun(directory=tmp_path / "state", options=LiveOptions(settle_s=5.0)) as run:
         for body in bodies:
-            if random.random() < 0.05:
+            if random.random() < min(0.05, 4 / len(bodies)):
                 run.restart()
-            run.take_body(body, flush=random.random() < 0.5)
+            run.take_body(body, flush=random.random() < min(0.5, 60 / len(bodies)))
         run.restart()
         run.wait(_LONG_S)
         assert _traces(run) == _afterwards(recording)
@@ -120,7 +120,7 @@ def test_a_copy_of_the_records_gives_the_same_bytes(recording: str, tmp_path: Pa
     copy.write_bytes(json_lines(requests))
     afterwards = {_without_fate(Payload.of_trace(trace).line) for trace in trace_migrations([copy])}
     with LiveRun(directory=tmp_path / "state", options=LiveOptions(settle_s=5.0)) as run:
-        for body in protobuf_bodies(requests):
-            run.take_body(body)
+        for number, body in enumerate(protobuf_bodies(requests)):
+            run.take_body(body, flush=not number % 10)
         run.wait(_LONG_S)
         assert {_without_fate(line) for line in run.lines} == afterwards

@@ -81,7 +81,7 @@ def _states() -> dict[str, State]:
     source, destination = _logs("v53.0-twohosts")
     boot_source, boot_destination = _logs("v53.0-twohosts-boottime")
     killed, survivor = _logs("v53.0-killsrc")
-    late, boot_late = (_cut(log, "event = snapshotting") for log in (source, boot_source))
+    late, boot_late = (_cut(log, "Migration completed after") for log in (source, boot_source))
     half, config = len(destination.splitlines()) // 2, _line_of(destination, "Command 'Config'")
     found = {
         mode.value: State(status="bounded", source=source, destination=destination, mode=mode)
@@ -97,11 +97,11 @@ def _states() -> dict[str, State]:
         ),
         "only a lower bound, boot clocks": State(status="one_sided", source=boot_late, destination=boot_destination),
         "only an upper bound, boot clocks": State(
-            status="one_sided", source=killed, destination=_cut(survivor, "Using migration protocol")
+            status="one_sided", source=killed, destination=_cut(survivor, "Command 'Config'")
         ),
         "nothing": State(
             status="unsynced",
-            source=_cut(source, until="Migration completed after"),
+            source=_cut(source, until="event = pausing"),
             destination=_cut(destination, "event = resuming"),
         ),
         "a step": State(status="conflict", source=source, destination=moved_from(destination, half, 1_000)),

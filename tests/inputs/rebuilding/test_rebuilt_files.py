@@ -31,7 +31,7 @@ def restarted(files: RebuiltFiles, saved: dict[str, bytes]) -> RebuiltFiles:
     """What a process that was started again has: the files that were saved when they had changed."""
     for file in files.dirty():
         saved[file.key] = files.save(file)
-    again = RebuiltFiles(patience_s=files.patience_s)
+    again = RebuiltFiles(patience_s=files.patience_s, most_held=files.most_held)
     for document in saved.values():
         again.load(document)
     return again
