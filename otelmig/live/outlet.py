@@ -14,12 +14,13 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
+from otelmig.errors import FaultError
 from otelmig.otlp.account import Account
 from otelmig.otlp.delivery import PER_BATCH, Origin
 from otelmig.otlp.payload import Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from otelmig.live.drawing import Finished
@@ -31,6 +32,8 @@ _PER_DELIVERY: Final = 2000
 """Traces after which the delivery begins anew: it remembers each of them."""
 _RETRY_S: Final = 5.0
 """Seconds until what could not be kept, or waits in the spool, is tried again."""
+_PAUSE_S: Final = 1.0
+"""Seconds between two attempts to keep traces somewhere."""
 _TAIL: Final = 1 << 22
 """Bytes at the end of a file in which a trace is looked for that was written before a restart."""
 
@@ -73,7 +76,7 @@ class OutletCounts:
     unsafe: int = 0
     """Traces that could neither be exported nor kept the last time that this was tried."""
     failures: int = 0
-    """Traces that could not be encoded or written."""
+    """Traces that could not be encoded or shown."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,13 +86,15 @@ class Outlet:
     open_delivery: Callable[[], Delivery] | None
     file: TraceFile | None
     on_trace: Callable[[Finished], None]
-    """Called of each trace once it is safe, before its lines go."""
+    """Called of each trace once it is safe."""
     wake: Callable[[], None]
     """Called when traces became safe."""
     say: Callable[[str], None]
     counts: OutletCounts = field(default_factory=OutletCounts)
-    account: Account = field(default_factory=Account)
+    _account: Account = field(default_factory=Account)
     """Of the deliveries that are over."""
+    _in_file: set[int] = field(default_factory=set)
+    """The identities of traces that wait and are in the file already."""
     _waiting: deque[Finished] = field(default_factory=deque)
     _safe: deque[Finished] = field(default_factory=deque)
     _arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -118,6 +123,16 @@ class Outlet:
         return found
 
     @property
+    def account(self) -> Account:
+        """What became of all traces so far."""
+        account = Account()
+        account.add_all(self._account)
+        delivery = self._delivery
+        if delivery is not None:
+            account.add_all(delivery.account)
+        return account
+
+    @property
     def backlog(self) -> int:
         """Traces that are not safe yet."""
         return len(self._waiting)
@@ -142,31 +157,32 @@ class Outlet:
                     self._arrived.wait(_RETRY_S)
                 batch = [self._waiting[at] for at in range(min(PER_BATCH, len(self._waiting)))]
                 stopping = self._stopping
-            kept = self._put_all(batch) if batch else 0
-            if not batch or not kept:
-                self._idle(stopping=stopping)
+            kept = 0
+            try:
+                kept = self._put_all(batch) if batch else 0
+                if not kept:
+                    self._idle(stopping=stopping)
+            except Exception as error:  # noqa: BLE001 - the edge of the thread: without it no trace goes out any more
+                self.say(str(FaultError.of("the delivery", error)))
+            if not kept:
                 if stopping:
                     break
                 if batch:
-                    time.sleep(min(_RETRY_S, 1.0))
+                    time.sleep(_PAUSE_S)
         if self._delivery is not None:
             self._close()
 
     def _put_all(self, batch: Sequence[Finished]) -> int:
         """Put a batch everywhere; return how many of it are safe."""
         payloads = self._encoded(batch)
-        ready = list(payloads.values())
-        if self.file is not None and ready:
-            try:
-                self.file.append(ready)
-            except OSError as error:
-                self.say(f"cannot write {self.file.path.name}: {os.strerror(error.errno or 0)}; tried again")
-                return 0
-            self.counts.written += len(ready)
+        if not self._write(
+            [each for each in batch if id(each) in payloads and id(each) not in self._in_file], payloads
+        ):
+            return 0
         delivery = self._opened()
-        if delivery is not None and ready:
-            delivery.deliver(ready, Origin.TRACED)
-            self._delivered += len(ready)
+        if delivery is not None and payloads:
+            delivery.deliver(payloads.values(), Origin.TRACED)
+            self._delivered += len(payloads)
         safe: list[Finished] = []
         unsafe: list[Finished] = []
         for each in batch:
@@ -174,18 +190,40 @@ class Outlet:
             is_safe = delivery is None or payload is None or delivery.keeps(payload)
             (safe if is_safe else unsafe).append(each)
         self.counts.unsafe = len(unsafe)
-        for each in safe:
-            self.on_trace(each)
         with self._arrived:
             for _ in batch:
                 self._waiting.popleft()
             self._waiting.extendleft(reversed(unsafe))
             self._safe.extend(safe)
+        for each in safe:
+            self._in_file.discard(id(each))
+            self._show(each)
         if safe:
             self.wake()
         if self._delivered >= _PER_DELIVERY:
             self._close()
         return len(safe)
+
+    def _write(self, new: Sequence[Finished], payloads: Mapping[int, Payload]) -> bool:
+        """Put traces into the file, if there is one; return whether they are there."""
+        if self.file is None or not new:
+            return True
+        try:
+            self.file.append([payloads[id(each)] for each in new])
+        except OSError as error:
+            self.say(f"cannot write {self.file.path.name}: {os.strerror(error.errno or 0)}; tried again")
+            return False
+        self._in_file |= {id(each) for each in new}
+        self.counts.written += len(new)
+        return True
+
+    def _show(self, finished: Finished) -> None:
+        """Tell of a trace that is safe; whatever fails over that takes nothing from the traces."""
+        try:
+            self.on_trace(finished)
+        except Exception as error:  # noqa: BLE001 - the edge of one trace
+            self.counts.failures += 1
+            self.say(str(FaultError.of(f"trace {finished.trace.trace_id}", error)))
 
     def _encoded(self, batch: Sequence[Finished]) -> dict[int, Payload]:
         """Return the payload of each trace by its identity; one that cannot be encoded costs the others nothing."""
@@ -195,7 +233,7 @@ class Outlet:
                 payloads[id(finished)] = Payload.of_trace(finished.trace)
             except Exception as error:  # noqa: BLE001 - the edge of one trace: the others are delivered
                 self.counts.failures += 1
-                self.say(f"trace {finished.trace.trace_id}: internal error: {type(error).__name__}: {error}")
+                self.say(str(FaultError.of(f"trace {finished.trace.trace_id}", error)))
         return payloads
 
     def _opened(self) -> Delivery | None:
@@ -218,4 +256,4 @@ class Outlet:
         delivery, self._delivery, self._delivered = self._delivery, None, 0
         if delivery is not None:
             delivery.__exit__(None, None, None)
-            self.account.add_all(delivery.account)
+            self._account.add_all(delivery.account)

@@ -120,7 +120,7 @@ class Account:
         for own, other in pairs:
             own.merge(other)
         self.waiting = later.waiting
-        for reason, tally in later.reasons.items():
+        for reason, tally in list(later.reasons.items()):  # another thread may be counting
             self.reasons.setdefault(reason, Tally()).merge(tally)
 
     def count_broken_line(self) -> None:
