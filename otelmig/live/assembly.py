@@ -14,8 +14,8 @@ from otelmig.dataclass import dataclass
 from otelmig.errors import FaultError
 from otelmig.inputs.rebuilding import RebuiltFiles
 from otelmig.live.announcements import Announced, Announcements
+from otelmig.live.departed import Departed
 from otelmig.live.drawing import Drawing, Finished
-from otelmig.live.local.departed import Departed
 from otelmig.live.log_store import LogStore
 from otelmig.live.logs import LiveLogs, log_key
 from otelmig.live.past import LateFate, Past, Tally, late_fate

@@ -60,7 +60,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         json="print a line of JSON for each migration instead of the waterfall",
         width="width of the waterfall in columns, at least 60 (default: terminal width)",
         strict=False,
-        traces=True,
+        traces="append OTLP/JSON to FILE, one trace per line",
     )
     parser.add_argument(
         "--status-file", metavar="FILE", help="file that is replaced with what GET /status says, about once a second"
@@ -95,6 +95,6 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Serve until a signal says that it is enough."""
-    from otelmig.cli.serving import serve  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.cli.live.serving import serve  # noqa: PLC0415 - `--help` needs none of it
 
     serve(arguments, envelope)

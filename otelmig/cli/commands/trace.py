@@ -77,7 +77,7 @@ def add_trace_output_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         json="print a JSON summary instead of the waterfall",
         width="width of the waterfall in columns, at least 60 (default: terminal width)",
-        traces=True,
+        traces="write OTLP/JSON to FILE, one trace per line (-: standard output)",
     )
     add_export_arguments(parser)
     add_link_arguments(parser)

@@ -47,7 +47,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         json="print a line of JSON for each event instead of the waterfall",
         width="width of the waterfall in columns, at least 60 (default: terminal width)",
         strict=False,
-        traces=True,
+        traces="append OTLP/JSON to FILE, one trace per line",
     )
     add_export_arguments(parser)
     privacy = parser.add_argument_group("privacy")

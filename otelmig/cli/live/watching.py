@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -12,27 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from otelmig.cli.console import clear_status, say, show_status
-from otelmig.cli.envelope import RunReport
-from otelmig.cli.live.outlet import FINISH_S, live_outlet, notify, print_json, show_waterfall
-from otelmig.cli.options.environment import resource_attributes
-from otelmig.cli.options.live import live_options, state_directory
-from otelmig.cli.options.log import log_options
-from otelmig.hypervisors import hypervisors
+from otelmig.cli.live.report import LiveReport
+from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
 from otelmig.inputs import Host
 from otelmig.inputs.tailing import Tailer, target_of
-from otelmig.live.assembly import Assembly
 from otelmig.live.local.watcher import Watcher
-from otelmig.live.state.database import State
 from otelmig.migration.side import Result
 from otelmig.printable import shown_name
 from otelmig.trace import attributes as names
-from otelmig.trace.options import TraceOptions
 from otelmig.views.summary import summary
-from otelmig.views.units import duration, plural, size
+from otelmig.views.units import duration, size
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from otelmig.cli.envelope import Envelope
     from otelmig.inputs.tailing import FileGone
@@ -42,10 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["watch"]
 
+_FLUSH_S: Final = 30.0
+"""At most so many seconds of lines are read again after the process was killed."""
 _MACHINE_ID: Final = Path("/etc/machine-id")
 
 
-class _Report(RunReport):
+class _Report(LiveReport):
     """What became of the migrations while they were watched."""
 
     schema: ClassVar[str] = "otelmig.watch/1"
@@ -53,16 +46,9 @@ class _Report(RunReport):
     def __init__(self, *, once: bool) -> None:
         super().__init__()
         self.watcher: Watcher | None = None
-        self.is_safe = True
-        """Whether nothing was lost."""
         self.once = once
         self.first_result: str | None = None
         """How the first migration ended."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything was exported, or is kept."""
-        return self.is_safe
 
     @property
     def nothing_found(self) -> bool:
@@ -73,25 +59,6 @@ class _Report(RunReport):
     def check_failed(self) -> bool:
         """Whether the one migration that was waited for did not succeed."""
         return self.once and self.first_result not in (None, Result.SUCCESS)
-
-    def account(self) -> str:
-        """Return how many migrations were traced, and what became of the traces."""
-        if self.watcher is None:
-            return "nothing was watched"
-        tally, outlet = self.watcher.assembly.tally, self.watcher.outlet
-        parts = [f"{plural(tally.traces, 'migration')} traced ({tally.paired} with both sides)"]
-        if outlet.file is not None:
-            parts.append(f"{outlet.counts.written} written to {outlet.file.path.name}")
-        if outlet.open_delivery is not None:
-            parts.append(outlet.account.words())
-        waiting = sum(1 for _ in self.watcher.assembly.sides)
-        if waiting:
-            parts.append(f"{plural(waiting, 'side')} under way, kept in the state")
-        return ", ".join(parts)
-
-    def document(self) -> Mapping[str, object]:
-        """Return nothing: each event has had its line."""
-        return {}
 
 
 class _Teller:
@@ -180,49 +147,40 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
     envelope.as_json = False  # each event is a line; there is no document at the end
     report = _Report(once=arguments.once)
     envelope.report = report
-    stopped: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        stopped.append(number)
-        if report.watcher is not None:
-            report.watcher.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    is_stopped = on_signals(lambda: None if report.watcher is None else report.watcher.stop())
     targets = [target_of(text) for text in arguments.targets]
-    directory = state_directory(arguments, os.environ, "watch")
-    trace = TraceOptions(resource=resource_attributes(os.environ), addresses=not arguments.no_addresses)
-    options = live_options(arguments, log_options(arguments), trace)
     teller = _Teller(arguments, envelope, report)
     with ExitStack() as stack:
-        state = stack.enter_context(State(directory, most_bytes=options.state_bytes))
-        outlet = live_outlet(arguments, directory, stack, teller.traced)
+        work = report.work = live_work(
+            arguments,
+            stack,
+            command="watch",
+            flush_s=_FLUSH_S,
+            flushes_first=True,  # a trace that is made again after a restart is made of the same lines and times
+            on_trace=teller.traced,
+            on_fate=teller.fate,
+        )
         tailer = Tailer(targets=targets, host=this_host(), say=say)
         stack.callback(tailer.close)
-        assembly = Assembly(hypervisors={each.system: each for each in hypervisors()}, options=options, state=state)
         watcher = report.watcher = Watcher(
-            state=state,
-            assembly=assembly,
-            outlet=outlet,
+            work=work,
             sources=[tailer],
-            say=say,
-            on_fate=teller.fate,
             on_gone=teller.gone,
             on_under_way=teller.under_way if arguments.json or envelope.progress.is_shown else None,
             enough=lambda: arguments.once and report.first_result is not None,
         )
-        outlet.wake = watcher.wake
-        if stopped:
+        work.outlet.wake = watcher.wake
+        if is_stopped():
             watcher.stop()
         say(f"following {', '.join(map(shown_name, arguments.targets))}")
         until_s = None if arguments.end_after is None else time.monotonic() + arguments.end_after
-        outlet.start()
+        work.outlet.start()
         watcher.restore()
         notify("READY=1")
         watcher.run(until_s)
         notify("STOPPING=1")
         clear_status()
-        report.is_safe = watcher.finish(FINISH_S)
+        report.is_safe = finish(work)
 
 
 def this_host() -> Host:

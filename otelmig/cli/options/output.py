@@ -14,20 +14,18 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 def add_output_arguments(
-    parser: argparse.ArgumentParser, *, json: str, width: str, strict: bool = True, traces: bool = False
+    parser: argparse.ArgumentParser, *, json: str, width: str, strict: bool = True, traces: str | None = None
 ) -> None:
-    """Add the arguments; ``json`` and ``width`` are help texts, ``traces`` adds what only makers of traces have."""
+    """Add the arguments; ``json`` and ``width`` are help texts, and so is ``traces`` of what makers of traces write."""
     output = parser.add_argument_group("output")
-    if traces:
-        output.add_argument(
-            "-o", "--output", metavar="FILE", help="write OTLP/JSON to FILE, one trace per line (-: standard output)"
-        )
+    if traces is not None:
+        output.add_argument("-o", "--output", metavar="FILE", help=traces)
     output.add_argument("--json", action="store_true", help=json)
     if strict:
         output.add_argument(
             "--strict", action="store_true", help="exit with 1 if the clocks of a migration contradict each other"
         )
-    if traces:
+    if traces is not None:
         output.add_argument("-q", "--quiet", action="store_true", help="print no waterfall")
         output.add_argument(
             "--color",

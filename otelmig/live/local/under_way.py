@@ -6,8 +6,8 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
+from otelmig.live.fleet.status import phase_of
 from otelmig.live.sides import side_key
-from otelmig.live.status import phase_of
 from otelmig.pairing.pairing import pair_sides
 
 if TYPE_CHECKING:

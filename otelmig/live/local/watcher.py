@@ -15,7 +15,6 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig.dataclass import dataclass
-from otelmig.errors import FaultError, StateError
 from otelmig.inputs.tailing import Checkpoint
 from otelmig.live.local.under_way import under_way
 from otelmig.live.local.writers import writer_gone
@@ -25,18 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from otelmig.inputs.tailing import FileGone, Tailed
-    from otelmig.live.assembly import Assembly
     from otelmig.live.local.under_way import UnderWay
-    from otelmig.live.outlet import Outlet
-    from otelmig.live.past import LateFate
-    from otelmig.live.state.database import State
+    from otelmig.live.work import Work
 
 __all__ = ["Source", "Watcher"]
 
 _BATCH_S: Final = 0.07
 """Seconds in which changes are gathered before they are looked at."""
-_FLUSH_S: Final = 30.0
-"""At most so many seconds of lines are read again after the process was killed."""
 _SHOW_S: Final = 0.25
 """Seconds between two looks at what is under way."""
 _SHOW_SHARE: Final = 20
@@ -71,25 +65,20 @@ class Source(Protocol):
 class Watcher:
     """Everything between the files and the receivers; one thread, and that of the outlet."""
 
-    state: State
-    assembly: Assembly
-    outlet: Outlet
+    work: Work
     sources: Sequence[Source]
-    say: Callable[[str], None]
-    on_fate: Callable[[LateFate], None]
     on_gone: Callable[[FileGone], None]
     on_under_way: Callable[[Sequence[UnderWay]], None] | None
     """Told, a few times a second, which migrations are under way, as long as any is; None where nobody looks."""
     enough: Callable[[], bool]
     """Returns whether the work is done."""
-    faults: int = 0
-    """How often otelmig itself failed over something."""
     _is_stopping: bool = False
     _wake_pipe: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
-    _flushed_s: float = 0.0
     _show_s: float = 0.0
     _was_shown: bool = False
-    _reported: str = ""
+
+    def __post_init__(self) -> None:
+        self.work.before_flush = self._note_how_far
 
     def stop(self) -> None:
         """Have :meth:`run` end; may be called from a signal handler."""
@@ -107,12 +96,12 @@ class Watcher:
         Raises:
             StateError: the state cannot be read.
         """
-        self.assembly.restore(time.monotonic())
-        checkpoints = [Checkpoint.loaded(saved) for saved in self.state.tails()]
+        self.work.assembly.restore(time.monotonic())
+        checkpoints = [Checkpoint.loaded(saved) for saved in self.work.state.tails()]
         for source in self.sources:
             source.restore(checkpoints)
         self._read()
-        self._flush()
+        self.work.flush()
 
     def run(self, until_s: float | None = None) -> None:
         """Work until :meth:`stop` is called, it is ``enough``, or it is ``until_s`` (monotonic clock)."""
@@ -125,19 +114,11 @@ class Watcher:
             self._read()
         self._look_around()
 
-    def finish(self, timeout_s: float) -> bool:
-        """Deliver what is ready, and write everything to the state; return whether nothing is lost."""
-        is_safe = self.outlet.stop(timeout_s)
-        for finished in self.outlet.safe():
-            self.assembly.safe(finished)
-        self._flush()
-        return is_safe or not self.outlet.counts.unsafe
-
     def _wait(self, until_s: float | None) -> bool:
         """Wait until something was written, or something is due; return whether something was written."""
         now_s = time.monotonic()
         times = [now_s + _LONGEST_WAIT_S, *(source.next_due_s for source in self.sources)]
-        times += [due_s for due_s in (self.assembly.next_due_s, until_s) if due_s is not None]
+        times += [due_s for due_s in (self.work.assembly.next_due_s, until_s) if due_s is not None]
         if self._was_shown:
             times.append(self._show_s)
         descriptors = [number for number in (source.fileno() for source in self.sources) if number is not None]
@@ -149,75 +130,37 @@ class Watcher:
 
     def _read(self) -> None:
         """Read what was written; a fault over it must not end the work."""
+        assembly = self.work.assembly
         for source in self.sources:
-            try:
+            with self.work.guarded("what was written"):
                 now_s = time.monotonic()
                 tailed = source.poll(now_s)
                 if tailed.records:
-                    self.assembly.take(ReceivedLogs(tuple(tailed.records), (), Counter()), now_s, time.time_ns())
+                    assembly.take(ReceivedLogs(tuple(tailed.records), (), Counter()), now_s, time.time_ns())
                 for gone in tailed.gone:
-                    writer_gone(self.assembly, gone.key, now_s)
+                    writer_gone(assembly, gone.key, now_s)
                     self.on_gone(gone)
-            except StateError as error:
-                self._report(str(error))
-            except Exception as error:  # noqa: BLE001 - the edge of one batch: the others go on
-                self._fault("what was written", error)
 
     def _look_around(self) -> None:
-        """Do what is due; a fault over one thing must not end the work."""
-        try:
-            self._do_what_is_due()
-        except Exception as error:  # noqa: BLE001 - the edge of the work
-            self._fault("what is due", error)
-
-    def _do_what_is_due(self) -> None:
-        now_s = time.monotonic()
-        is_done = False
-        for finished in self.outlet.safe():
-            self.assembly.safe(finished)
-            is_done = True
-        self.assembly.tick(now_s)
-        ready = list(self.assembly.finished(now_s, time.time_ns()))
-        if ready or is_done or now_s - self._flushed_s >= _FLUSH_S:
-            self._flush()  # a trace that is made again after a restart is made of the same lines, with the same times
-        for finished in ready:
-            self.outlet.put(finished)
-        for error in self.assembly.errors:
-            self.say(str(error))
-        self.assembly.errors.clear()
-        for fate in self.assembly.fates:
-            self.on_fate(fate)
-        self.assembly.fates.clear()
-        self._show(now_s)
+        """Do what is due, and show what is under way."""
+        self.work.look_around()
+        with self.work.guarded("what is under way"):
+            self._show(time.monotonic())
 
     def _show(self, now_s: float) -> None:
         """Tell what is under way, if it is time to; a twentieth of the time at most goes into that."""
         if self.on_under_way is None:
             return
-        is_any = next(iter(self.assembly.sides), None) is not None
+        is_any = next(iter(self.work.assembly.sides), None) is not None
         if (is_any and now_s >= self._show_s) or (self._was_shown and not is_any):
-            self.on_under_way(under_way(self.assembly, now_s))
+            self.on_under_way(under_way(self.work.assembly, now_s))
             self._was_shown = is_any
             self._show_s = now_s + max(_SHOW_S, _SHOW_SHARE * (time.monotonic() - now_s))
 
-    def _flush(self) -> None:
-        """Write to the state what changed; what could not be written is tried again."""
-        self._flushed_s = time.monotonic()
-        changes = self.assembly.changes
+    def _note_how_far(self) -> Sequence[int]:
+        """Have it written with everything else how far each file was read."""
+        changes = self.work.assembly.changes
         for source in self.sources:
             changes.gone_tails += source.over()
             changes.tails |= {each.key: each.saved() for each in source.changed()}
-        try:
-            self.assembly.flush((), time.time_ns())
-        except StateError as error:
-            self._report(str(error))
-
-    def _fault(self, name: str, error: Exception) -> None:
-        self.faults += 1
-        self._report(str(FaultError.of(name, error)))
-
-    def _report(self, text: str) -> None:
-        """Say a failure once, until another one comes."""
-        if text != self._reported:
-            self._reported = text
-            self.say(text)
+        return ()

@@ -12,7 +12,7 @@ from otelmig.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otelmig.live.service import Service
+    from otelmig.live.fleet.service import Service
     from otelmig.migration.side import Side
 
 __all__ = ["heartbeat", "phase_of", "status"]
@@ -24,7 +24,7 @@ _MOST_NAMED: Final = 200
 
 def status(service: Service, now_s: float) -> dict[str, object]:
     """Return what the service does at the moment, as a JSON object; see ``otelmig/schemas``."""
-    assembly, outlet = service.assembly, service.outlet
+    assembly, outlet = service.work.assembly, service.work.outlet
     reasons = sorted(assembly.waiting.reasons(now_s), key=lambda each: -each[1])
     tally, files, announcements = assembly.tally, assembly.files, assembly.announcements
     return {
@@ -75,18 +75,18 @@ def status(service: Service, now_s: float) -> dict[str, object]:
             "failures": outlet.counts.failures,
             "delivery": None if outlet.open_delivery is None else outlet.account.document(),
         },
-        "faults": service.faults,
-        "state": {"bytes": service.state_bytes, "last_delay_seconds": service.last_delay_s},
+        "faults": service.work.faults,
+        "state": {"bytes": service.work.state_bytes, "last_delay_seconds": service.last_delay_s},
     }
 
 
 def heartbeat(service: Service, now_s: float) -> str:
     """Return one line for a log."""
-    tally = service.assembly.tally
-    waiting = service.assembly.waiting.reasons(now_s)
+    tally = service.work.assembly.tally
+    waiting = service.work.assembly.waiting.reasons(now_s)
     return (
         f"{tally.traces} migrations traced, {len(waiting)} sides under way, {service.requests} requests taken, "
-        f"{service.outlet.backlog} traces not safe yet"
+        f"{service.work.outlet.backlog} traces not safe yet"
     )
 
 

@@ -14,17 +14,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
-from otelmig.errors import FaultError, StateError
 from otelmig.otlp.intake.exchange import Verdict
 from otelmig.otlp.intake.request import MalformedRequestError, decode_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from otelmig.live.assembly import Assembly
-    from otelmig.live.outlet import Outlet
-    from otelmig.live.past import LateFate
-    from otelmig.live.state.database import State
+    from otelmig.live.work import Work
     from otelmig.otlp.intake.exchange import ReceivedRequest
     from otelmig.otlp.intake.request import ReceivedLogs
 
@@ -36,12 +32,8 @@ _MOST_WAITING: Final = 1 << 26
 """Bytes of requests that wait to be put on the disk."""
 _ANSWER_S: Final = 20.0
 """Seconds after which a sender is told to come back later."""
-_FLUSH_S: Final = 1.0
-"""At most so many seconds pass until what was worked off is taken off the disk."""
 _TICK_S: Final = 1.0
 _RETRY_AFTER_S: Final = 2.0
-_FULL: Final = 0.8
-"""From this share of what the state may take on, room is made."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,11 +50,7 @@ class _Waiting:
 class Service:
     """Everything between the servers and the receivers."""
 
-    state: State
-    assembly: Assembly
-    outlet: Outlet
-    say: Callable[[str], None]
-    on_fate: Callable[[LateFate], None]
+    work: Work
     describe: Callable[[Service, float], Mapping[str, object]]
     """Returns what is said of the service to whoever asks."""
     on_tick: Callable[[Service], None]
@@ -75,10 +63,6 @@ class Service:
     """Requests that were not taken, by reason."""
     last_delay_s: float | None = None
     """Seconds from the last line of the latest migration to its trace being made."""
-    state_bytes: int = 0
-    """What the state takes on the disk."""
-    faults: int = 0
-    """How often otelmig itself failed over something."""
     document: Mapping[str, object] = field(default_factory=dict)
     """What is said of the service to whoever asks: about a second old."""
     ready: bool = False
@@ -89,9 +73,10 @@ class Service:
     _stopping: bool = False
     _woken: bool = False
     _worked_off: list[int] = field(default_factory=list)
-    _flushed_s: float = 0.0
     _ticked_s: float = 0.0
-    _reported: str = ""
+
+    def __post_init__(self) -> None:
+        self.work.before_flush = self._take_worked_off
 
     def accept(self, request: ReceivedRequest) -> Verdict:
         """Take a request; return once it is on the disk, or is not taken."""
@@ -139,8 +124,8 @@ class Service:
             StateError: the state cannot be read.
         """
         now_s = time.monotonic()
-        self.assembly.restore(now_s)
-        for stored in self.state.requests():
+        self.work.assembly.restore(now_s)
+        for stored in self.work.state.requests():
             self.replayed += 1
             try:
                 logs = decode_logs(stored.body, is_json=stored.is_json)
@@ -149,7 +134,7 @@ class Service:
             else:
                 self._work_off(logs, stored.at_ns)
             self._worked_off.append(stored.ident)
-        self._flush()
+        self.work.flush()
         self.ready = True
 
     def run(self) -> None:
@@ -166,20 +151,12 @@ class Service:
             self._keep(group)
         self._look_around()
 
-    def finish(self, timeout_s: float) -> bool:
-        """Deliver what is ready, and write everything to the state; return whether nothing is lost."""
-        is_safe = self.outlet.stop(timeout_s)
-        for finished in self.outlet.safe():
-            self.assembly.safe(finished)
-        self._flush()
-        return is_safe or not self.outlet.counts.unsafe
-
     def _next_group(self) -> list[_Waiting]:
         """Wait for requests, or until something is due."""
         with self._arrived:
             if not self._queue and not self._woken and not self._stopping:
                 now_s = time.monotonic()
-                due_s = min(self.assembly.next_due_s or now_s + _TICK_S, self._ticked_s + _TICK_S)
+                due_s = min(self.work.assembly.next_due_s or now_s + _TICK_S, self._ticked_s + _TICK_S)
                 self._arrived.wait(min(max(due_s - now_s, 0.0), _TICK_S))
             self._woken = False
             group = [self._queue.popleft() for _ in range(min(_PER_GROUP, len(self._queue)))]
@@ -189,11 +166,11 @@ class Service:
     def _keep(self, group: Sequence[_Waiting]) -> None:
         """Put requests on the disk, answer their senders, and work them off."""
         with_lines = [each for each in group if each.logs.records or each.logs.announcements]
-        try:
-            at_ns = time.time_ns()
-            kept = self.state.keep(((each.request.body, each.request.is_json) for each in with_lines), at_ns)
-        except StateError as error:
-            self._report(str(error))
+        at_ns = time.time_ns()
+        kept: list[int] | None = None
+        with self.work.guarded("requests"):
+            kept = self.work.state.keep(((each.request.body, each.request.is_json) for each in with_lines), at_ns)
+        if kept is None:
             for each in group:
                 each.verdict = self._later("the state cannot be written")
                 each.settled.set()
@@ -209,59 +186,21 @@ class Service:
             self._worked_off.append(ident)
 
     def _work_off(self, logs: ReceivedLogs, at_ns: int) -> None:
-        try:
-            self.assembly.take(logs, time.monotonic(), at_ns)
-        except StateError as error:
-            self._report(str(error))
-        except Exception as error:  # noqa: BLE001 - the edge of one request: the others go on
-            self._fault("a request", error)
+        with self.work.guarded("a request"):
+            self.work.assembly.take(logs, time.monotonic(), at_ns)
 
     def _look_around(self) -> None:
-        """Do what is due; a fault over one thing must not end the service."""
-        try:
-            self._do_what_is_due()
-        except Exception as error:  # noqa: BLE001 - the edge of the service
-            self._fault("what is due", error)
-
-    def _fault(self, name: str, error: Exception) -> None:
-        self.faults += 1
-        self._report(str(FaultError.of(name, error)))
-
-    def _do_what_is_due(self) -> None:
+        """Do what is due, and once a second what is due then."""
         now_s = time.monotonic()
-        for finished in self.outlet.safe():
-            self.assembly.safe(finished)
-        self.assembly.tick(now_s)
-        for finished in self.assembly.finished(now_s, time.time_ns()):
+        for finished in self.work.look_around():
             self.last_delay_s = now_s - finished.last_word_s
-            self.outlet.put(finished)
-        for error in self.assembly.errors:
-            self.say(str(error))
-        self.assembly.errors.clear()
-        for fate in self.assembly.fates:
-            self.on_fate(fate)
-        self.assembly.fates.clear()
-        if now_s - self._flushed_s >= _FLUSH_S:
-            self._flush()
         if now_s - self._ticked_s >= _TICK_S:
             self._ticked_s = now_s
-            self.state_bytes = self.state.bytes_used
-            if self.state_bytes > _FULL * self.state.most_bytes:
-                self.assembly.make_room()
-            self.document = self.describe(self, now_s)
-            self.on_tick(self)
+            with self.work.guarded("the status"):
+                self.document = self.describe(self, now_s)
+                self.on_tick(self)
 
-    def _flush(self) -> None:
-        """Write to the state what changed; what could not be written is tried again."""
-        self._flushed_s = time.monotonic()
-        try:
-            self.assembly.flush(self._worked_off, time.time_ns())
-        except StateError as error:
-            self._report(str(error))
-        self._worked_off.clear()  # they are among the changes until these are written
-
-    def _report(self, text: str) -> None:
-        """Say a failure once, until another one comes."""
-        if text != self._reported:
-            self._reported = text
-            self.say(text)
+    def _take_worked_off(self) -> list[int]:
+        """Return the requests that were worked off since this was asked last."""
+        requests, self._worked_off = self._worked_off, []
+        return requests

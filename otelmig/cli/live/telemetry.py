@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from otelmig.cli.console import say
-from otelmig.live.status import heartbeat, phase_of
+from otelmig.live.fleet.status import heartbeat, phase_of
 from otelmig.migration.side import Role, SideState
 from otelmig.otlp.telemetry.log_records import LogRecords
 from otelmig.otlp.telemetry.names import ServiceMetric, ServiceRecord
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otelmig.live.drawing import Finished
+    from otelmig.live.fleet.service import Service
     from otelmig.live.past import LateFate
-    from otelmig.live.service import Service
     from otelmig.migration.side import Side
     from otelmig.otlp.receiver.settings import Settings
     from otelmig.trace.span import AttributeValue
@@ -88,17 +88,17 @@ class LiveTelemetry:
     def on_tick(self, service: Service) -> None:
         """Observe the service, tell of what is under way, say the heartbeat: each at its time."""
         now_s = time.monotonic()
-        waiting = service.assembly.waiting.reasons(now_s)
-        tally = service.assembly.tally
+        waiting = service.work.assembly.waiting.reasons(now_s)
+        tally = service.work.assembly.tally
         self._observed = {
             ServiceMetric.ACTIVE: sum(
                 side.role is Role.SOURCE and side.state is not SideState.OVER for side, _, _ in waiting
             ),
             ServiceMetric.WAITING: sum(side.state is SideState.OVER for side, _, _ in waiting),
             ServiceMetric.UNPAIRED: tally.alone,
-            ServiceMetric.LOST: service.assembly.files.lost,
+            ServiceMetric.LOST: service.work.assembly.files.lost,
             ServiceMetric.CONFLICTS: tally.conflicts,
-            ServiceMetric.UNSAFE: service.outlet.backlog,
+            ServiceMetric.UNSAFE: service.work.outlet.backlog,
         }
         if self._heartbeat_s is not None and now_s - self._said_s >= self._heartbeat_s:
             self._said_s = now_s
@@ -113,7 +113,7 @@ class LiveTelemetry:
             self._told_s[side.vmm.key] = last_s
             if now_s - last_s >= self._progress_s and age_s >= self._progress_s:
                 self._told_s[side.vmm.key] = now_s
-                side = service.assembly.logs.again(side)  # noqa: PLW2901 - as it stands now
+                side = service.work.assembly.logs.again(side)  # noqa: PLW2901 - as it stands now
                 text = f"{phase_of(side)} for {age_s:.0f} s ({side.name})"
                 self._records.put(ServiceRecord.PROGRESS, _progress(side), text, at_ns=time.time_ns())
 

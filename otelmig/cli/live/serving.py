@@ -1,0 +1,159 @@
+"""A live service from its options: the state, the servers, the outlet, and what is said while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from otelmig.cli.console import say
+from otelmig.cli.live.report import LiveReport
+from otelmig.cli.live.telemetry import LiveTelemetry
+from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
+from otelmig.cli.options.export import export_settings
+from otelmig.cli.parser import CommandLineError
+from otelmig.live.fleet.service import Service
+from otelmig.live.fleet.status import status
+from otelmig.otlp.intake.access import Address, Tls, TokenFile
+from otelmig.otlp.intake.http import HttpIntake
+from otelmig.otlp.receiver.settings import environment_exports
+from otelmig.views.summary import summary
+from otelmig.views.units import plural
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from otelmig.cli.envelope import Envelope
+    from otelmig.live.drawing import Finished
+    from otelmig.otlp.intake.grpc import GrpcIntake
+
+__all__ = ["serve"]
+
+_FLUSH_S: Final = 1.0
+"""At most so many seconds pass until what was worked off is taken off the disk."""
+_GRACE_S: Final = 1.0
+"""Seconds that requests under way have when the service ends."""
+
+
+class _Report(LiveReport):
+    """What became of the migrations while the service ran."""
+
+    schema: ClassVar[str] = "otelmig.serve/1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.service: Service | None = None
+
+    def account(self) -> str:
+        """Return how many migrations were traced, what became of the traces, and how many requests there were."""
+        requests = 0 if self.service is None else self.service.requests
+        return f"{super().account()}; {plural(requests, 'request')} taken"
+
+
+def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
+    """Serve until a signal says that it is enough."""
+    as_json, envelope.as_json = envelope.as_json, False  # each migration is a line; there is no document at the end
+    report = _Report()
+    envelope.report = report
+    is_stopped = on_signals(lambda: None if report.service is None else report.service.stop())
+    telemetry = _telemetry(arguments)
+
+    def on_trace(finished: Finished) -> None:
+        telemetry.on_traced(finished)
+        if as_json:
+            print_json(envelope, summary(finished.trace))
+        elif not arguments.quiet:
+            show_waterfall(envelope, finished)
+
+    def on_tick(service: Service) -> None:
+        telemetry.on_tick(service)
+        _write_status(arguments, service)
+
+    with ExitStack() as stack:
+        work = report.work = live_work(
+            arguments,
+            stack,
+            command="serve",
+            flush_s=_FLUSH_S,
+            flushes_first=False,  # the requests are on the disk
+            on_trace=on_trace,
+            on_fate=telemetry.on_fate,
+        )
+        service = report.service = Service(work=work, describe=status, on_tick=on_tick)
+        work.outlet.wake = service.wake
+        servers = _servers(arguments, service)
+        if is_stopped():
+            service.stop()
+        for server in servers:
+            server.start()
+            say(f"listening on {server.address}")
+        work.outlet.start()
+        telemetry.start()
+        service.restore()
+        notify("READY=1")
+        service.run()
+        notify("STOPPING=1")
+        for server in servers:
+            server.stop(_GRACE_S)
+        report.is_safe = finish(work)
+        telemetry.stop(_GRACE_S)
+
+
+def _telemetry(arguments: argparse.Namespace) -> LiveTelemetry:
+    """Return what is told besides traces: to the receiver of the traces, metrics to one of their own if it is named."""
+    exports = arguments.otlp is not None or environment_exports(os.environ)
+    of_traces = export_settings(arguments, os.environ) if exports else None
+    metrics = None
+    if arguments.metrics is not None:
+        metrics = of_traces if arguments.metrics == "" else export_settings(arguments, {}, url=arguments.metrics)
+    return LiveTelemetry(
+        records=of_traces, metrics=metrics, progress_s=arguments.progress, heartbeat_s=arguments.heartbeat
+    )
+
+
+def _servers(arguments: argparse.Namespace, service: Service) -> list[HttpIntake | GrpcIntake]:
+    """Return the servers, which are bound and do not answer yet.
+
+    Raises:
+        UsageError: an address cannot be used, or a certificate, or the token.
+    """
+    token = None if arguments.token_file is None else TokenFile(arguments.token_file)
+    tls = None
+    if arguments.tls_certificate is not None:
+        tls = Tls(
+            certificate=Path(arguments.tls_certificate),
+            key=None if arguments.tls_key is None else Path(arguments.tls_key),
+            client_ca=None if arguments.tls_client_ca is None else Path(arguments.tls_client_ca),
+        )
+    elif arguments.tls_key is not None or arguments.tls_client_ca is not None:
+        raise CommandLineError("--tls-key and --tls-client-ca belong to --tls-certificate")
+
+    def answer() -> tuple[int, Mapping[str, object]]:
+        return (HTTPStatus.OK if service.ready else HTTPStatus.SERVICE_UNAVAILABLE), service.document
+
+    address = Address.parse(arguments.listen, "HttpIntake.address")
+    servers: list[HttpIntake | GrpcIntake] = [HttpIntake(address, service.accept, tls=tls, token=token, status=answer)]
+    if arguments.grpc is not None:
+        from otelmig.otlp.intake.grpc import GrpcIntake  # noqa: PLC0415 - loading gRPC takes long
+
+        address = Address.parse(arguments.grpc, "GrpcIntake.address")
+        servers.append(GrpcIntake(address, service.accept, tls=tls, token=token))
+    return servers
+
+
+def _write_status(arguments: argparse.Namespace, service: Service) -> None:
+    """Replace the file that says how the service is, if one is asked for."""
+    if arguments.status_file is None:
+        return
+    path = Path(arguments.status_file)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_text(json.dumps(service.document) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        say(f"cannot write {path.name}: {os.strerror(error.errno or 0)}")
+        arguments.status_file = None
