@@ -7,7 +7,7 @@ files are one log) -> ``log`` (``framing`` taken off).
 from __future__ import annotations
 
 from otelmig.inputs.files import STDIN, InputFile, open_input
-from otelmig.inputs.line import Head, Host, Line, Stream
+from otelmig.inputs.line import Head, Host, Line, Stream, common_stem
 from otelmig.inputs.line_filter import LineFilter
 from otelmig.inputs.log import InputLog
 from otelmig.inputs.rotation import rotations
@@ -21,6 +21,7 @@ __all__ = [
     "Line",
     "LineFilter",
     "Stream",
+    "common_stem",
     "open_input",
     "rotations",
 ]

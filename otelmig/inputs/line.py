@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["NO_STREAM", "Head", "Host", "Line", "Stream", "Where"]
+__all__ = ["NO_STREAM", "Head", "Host", "Line", "Stream", "Where", "common_stem"]
 
 
 class Where(NamedTuple):
@@ -62,6 +62,12 @@ class Stream:
     head: Head
     mtime_ns: int | None
     """When a finished file was last written (Unix epoch); None for a stream that still grows."""
+
+
+def common_stem(stem: str) -> str:
+    """Return what streams of one process share: ``source`` is that of ``source.log`` and ``source.events.json``."""
+    folder, slash, name = stem.rpartition("/")
+    return folder + slash + name.partition(".")[0]
 
 
 NO_STREAM = Stream(key="", name="", stem="", head=Head(name="", data=b"", lines=()), mtime_ns=None)

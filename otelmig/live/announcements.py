@@ -72,10 +72,8 @@ class Announcements:
     """The announcements that wait for their migrations, or were used lately."""
 
     def __init__(self) -> None:
-        self.late = 0
-        """Announcements that came after the trace of what they ask for had been made."""
         self.unmatched = 0
-        """Announcements that no migration was found for in time."""
+        """Announcements that no migration was found for: it never came, or its trace had been made before."""
         self._waiting: OrderedDict[tuple[str, str], Announced] = OrderedDict()
 
     def __iter__(self) -> Iterator[Announced]:

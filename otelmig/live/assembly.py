@@ -18,7 +18,7 @@ from otelmig.live.departed import Departed
 from otelmig.live.drawing import Drawing, Finished
 from otelmig.live.log_store import LogStore
 from otelmig.live.logs import LiveLogs, log_key
-from otelmig.live.past import LateFate, Past, Tally, late_fate
+from otelmig.live.past import LateFate, Past, TraceCounts, late_fate
 from otelmig.live.sides import SideKey, Sides, side_key
 from otelmig.live.state.changes import Changes, Done
 from otelmig.live.waiting import Waiting
@@ -49,7 +49,7 @@ class Assembly:
     options: LiveOptions
     state: State
     changes: Changes = field(default_factory=Changes)
-    tally: Tally = field(default_factory=Tally)
+    tally: TraceCounts = field(default_factory=TraceCounts)
     errors: list[FaultError] = field(default_factory=list)
     """Faults of otelmig itself, for whoever drives to tell and to clear."""
     fates: list[LateFate] = field(default_factory=list)
@@ -252,7 +252,7 @@ class Assembly:
             finished = self._drawing.draw(ready, now_ns)
         except Exception as error:  # noqa: BLE001 - the edge of one migration: the others have their traces
             self.errors.append(FaultError.of(f"the migration of {migration.reference.name}", error))
-            self.waiting.exported(migration, ("", ""))
+            self.waiting.forget(migration)
             return None
         self._unsafe.update(done.file for done in finished.done)
         root = finished.trace.root
@@ -260,5 +260,6 @@ class Assembly:
         self.tally.traces += 1
         self.tally.paired += len(migration.sides) > 1
         self.tally.alone += len(migration.sides) == 1
+        self.tally.as_they_stood += ready.open
         self.tally.conflicts += root.attributes.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.CONFLICT
         return finished

@@ -40,8 +40,6 @@ class Finished:
     migration: Migration
     last_word_s: float
     """When the last line of it came in, on the clock of whoever drives."""
-    is_open: bool
-    """Whether a side of it is not over: nothing was heard of it for long."""
     done: Sequence[Done]
     upto: Mapping[str, int]
     """The place of the last line of each log that is not needed any more."""
@@ -93,9 +91,7 @@ class Drawing:
             self.past.remember(each, side)
         gone = [side for side in migration.sides if _is_gone(side)]
         upto = {key: self.logs.place_of(key) for side in gone for key in self.logs.named_alike(side.vmm.inputs[0])}
-        return Finished(
-            trace=trace, migration=migration, last_word_s=last_word_s, is_open=ready.open, done=done, upto=upto
-        )
+        return Finished(trace=trace, migration=migration, last_word_s=last_word_s, done=done, upto=upto)
 
     def _asked(self, migration: Migration) -> tuple[TraceOptions, Sequence[Announced]]:
         """Return the options with the span that asked for a migration, if that is one; else those that may have."""

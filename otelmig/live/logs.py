@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.growing_log import GrowingLog, Recognized
-from otelmig.inputs.line import Line, Where
+from otelmig.inputs.line import Line, Where, common_stem
 from otelmig.inputs.rotation import distinct_ends, log_of
 from otelmig.live.state.changes import StoredLine
 from otelmig.printable import shown_name
@@ -51,6 +51,8 @@ class LogCounts:
     """Files that were read once more, because a line came late."""
     passed_over: int = 0
     """Lines of files that no hypervisor is known to have written."""
+    unreadable: int = 0
+    """Logs of a hypervisor in a form that is not known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +84,8 @@ class LiveLogs:
     changes: Changes
     """Gets the lines that are to be kept."""
     counts: LogCounts = field(default_factory=LogCounts)
+    refusals: list[str] = field(default_factory=list)
+    """Why logs cannot be read, for whoever drives to tell and to clear."""
     readers: dict[str, Reader] = field(default_factory=dict)
     _logs: dict[str, _Log] = field(default_factory=dict)
     _hosts: dict[str, dict[str, set[PurePosixPath]]] = field(default_factory=dict)
@@ -154,11 +158,6 @@ class LiveLogs:
         """Return when the first line of a side came in (Unix epoch), if its log is known."""
         log = self._logs.get(side.vmm.inputs[0])
         return None if log is None else log.arrived.get((side.role, side.attempt))
-
-    def file_of(self, side: Side) -> FileKey | None:
-        """Return the file that a side's log is."""
-        log = self._logs.get(side.vmm.inputs[0])
-        return None if log is None else log.file
 
     def named_alike(self, own: str) -> list[str]:
         """Return the keys of the logs and event streams that are named like a log, in memory or not, its own first."""
@@ -245,7 +244,11 @@ class LiveLogs:
             host=log.host,
             lost_before=stored.lost_before,
         )
+        refused = growing.refused
         wanted = growing.take(line)
+        if growing.refused is not None and refused is None:
+            self.counts.unreadable += 1
+            self.refusals.append(growing.refused)
         if keep and (wanted or growing.holds):
             self.changes.lines[stored.file, stored.position] = stored
         if growing.known is None:
@@ -273,19 +276,13 @@ class LiveLogs:
 @lru_cache(maxsize=4096)
 def _group(key: str) -> str:
     """Return what the keys of a log and of the event stream beside it have in common."""
-    return _common(_stem(key))
+    return common_stem(_stem(key))
 
 
 def _stem(key: str) -> str:
     """Return a log's host and path, without the name's last suffix."""
     host, _, path = key.partition("\n")
     return f"{host}:{PurePosixPath(path).with_suffix('') if '/' in path else path}"
-
-
-def _common(stem: str) -> str:
-    """Return what the stems of a log and of the event stream beside it have in common."""
-    folder, slash, name = stem.rpartition("/")
-    return folder + slash + name.partition(".")[0]
 
 
 _RECENT: Final = 8

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
-__all__ = ["LateFate", "Past", "Tally", "fate_of", "late_fate"]
+__all__ = ["LateFate", "Past", "TraceCounts", "fate_of", "late_fate"]
 
 _REMEMBERED_NS: Final = 30 * 86_400 * 10**9
 """For so long it is remembered which trace was made of a side."""
@@ -26,7 +26,7 @@ _MOST_ATTEMPTS: Final = 100_000
 
 
 @dataclass(slots=True)
-class Tally:
+class TraceCounts:
     """What became of everything, since the start."""
 
     records: int = 0
@@ -34,6 +34,8 @@ class Tally:
     paired: int = 0
     alone: int = 0
     conflicts: int = 0
+    as_they_stood: int = 0
+    """Traces with a side that was not over."""
     late_fates: int = 0
 
 

@@ -6,19 +6,23 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
+from otelmig.migration.side import Role, SideState
 from otelmig.pairing.index import PairingIndex
 from otelmig.pairing.migration import unpaired
 from otelmig.pairing.pairing import pair_sides
+from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from otelmig.hypervisors import Hypervisor
-    from otelmig.migration.side import Role, Side
+    from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
-__all__ = ["SideKey", "Sides", "Waiter", "side_key"]
+__all__ = ["SideKey", "Sides", "Waiter", "phase_of", "side_key"]
 
+_OVER: Final = "over"
+"""The phase of a side that has said its last word: it is in no span any more."""
 _MOST_COMPARED: Final = 64
 """At most so many sides are compared with one another; more have no one way to be paired."""
 _REMEMBERED: Final = 1024
@@ -36,6 +40,18 @@ class SideKey(NamedTuple):
 def side_key(side: Side) -> SideKey:
     """Return the key of a side."""
     return SideKey(side.vmm.key, side.role, side.attempt)
+
+
+def phase_of(side: Side) -> str:
+    """Return how far a side has come: the name of the span that it is in, or ``over`` if it is in none any more."""
+    if side.state is SideState.OVER:
+        return _OVER
+    if side.role is Role.DESTINATION:
+        return SpanName.RECEIVE
+    sent = side.sent
+    if sent.downtime is not None or sent.snapshot.sign is not None or sent.pause.sign is not None:
+        return SpanName.DOWNTIME
+    return SpanName.PRECOPY if sent.memory.seen or sent.memory.passes else SpanName.SETUP
 
 
 @dataclass(slots=True, kw_only=True)

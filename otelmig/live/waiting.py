@@ -70,11 +70,15 @@ class Waiting:
 
     def exported(self, migration: Migration, trace: tuple[str, str]) -> None:
         """Note that a trace was made of a migration."""
+        if len(migration.sides) > 1:
+            self.forget(migration)
+        else:
+            self.sides.leave_alone(side_key(migration.reference), trace)
+
+    def forget(self, migration: Migration) -> None:
+        """Forget the sides of a migration that no trace can be made of: nothing can be linked to it."""
         for side in migration.sides:
-            if len(migration.sides) > 1:
-                self.sides.remove(side_key(side))
-            else:
-                self.sides.leave_alone(side_key(side), trace)
+            self.sides.remove(side_key(side))
 
     @property
     def next_due_s(self) -> float | None:

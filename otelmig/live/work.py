@@ -72,6 +72,9 @@ class Work:
         for error in self.assembly.errors:
             self.say(str(error))
         self.assembly.errors.clear()
+        for refusal in self.assembly.logs.refusals:
+            self.say(refusal)
+        self.assembly.logs.refusals.clear()
         for fate in self.assembly.fates:
             self.on_fate(fate)
         self.assembly.fates.clear()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = Path(otelmig.__file__).parent
 _TABLES: Final = frozenset({"trace/attributes.py", "trace/spans.py", "otlp/telemetry/names.py"})
-_ROOMS: Final = frozenset({"trace", "otlp", "views", "cli", "pairing", "clock", "instrument", "pipeline.py"})
-_ROOMS_OF_SPANS: Final = frozenset({"trace", "otlp", "views", "pipeline.py"})
+_ROOMS: Final = frozenset({"trace", "otlp", "views", "cli", "pairing", "clock", "instrument", "live", "pipeline.py"})
+_ROOMS_OF_SPANS: Final = frozenset({"trace", "otlp", "views", "live", "pipeline.py"})
 """Where spans are made or read."""
 _MODULES: Final = sorted(
     path

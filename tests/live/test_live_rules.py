@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from live_run import BEGIN_NS, LiveRun
-from sent_files import recording_requests
+from sent_files import SentFile, recording_requests
 from trace_invariants import CORPUS
 
-from otelmig.live import log_store
+from otelmig.announcement import RecordName
+from otelmig.live import drawing, log_store
 from otelmig.live.options import LiveOptions
 from otelmig.migration.side import Role
-from otelmig.otlp.intake.announcement import ANNOUNCED, RETURNED, Announcement
+from otelmig.otlp.intake.announcement import Announcement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,10 @@ def _of(role: str, recording: str = "v53.0-basicv") -> list[Request]:
 
 
 def _announcement(
-    name: str = ANNOUNCED, span: str = "1" * 16, flags: int = 1, attributes: Mapping[str, str | int] | None = None
+    name: str = RecordName.ANNOUNCED,
+    span: str = "1" * 16,
+    flags: int = 1,
+    attributes: Mapping[str, str | int] | None = None,
 ) -> Announcement:
     given = {"server.address": "127.0.0.1", "server.port": 4444, **(attributes or {})}
     return Announcement(name, "a" * 32, span, flags, 5, 5, given, {}, None)
@@ -83,7 +87,7 @@ def test_a_silent_migration_is_traced_as_it_stands(tmp_path: Path) -> None:
         run.wait(99)
         assert not run.finished
         run.wait(5)
-        assert [finished.is_open for finished in run.finished] == [True]
+        assert (len(run.finished), run.assembly.tally.as_they_stood) == (1, 1)
 
 
 def test_a_full_state_hurries_the_oldest(tmp_path: Path) -> None:
@@ -100,6 +104,37 @@ def test_a_full_state_hurries_the_oldest(tmp_path: Path) -> None:
         run.flush()
         assert not run.state.logs_with_lines()
         assert run.assembly.store.forgotten > 0
+
+
+def test_a_log_in_a_form_of_its_own_is_told_of_once(tmp_path: Path) -> None:
+    """Its lines speak of migrations, and nobody could read them: that is not to look like an idle host."""
+    lines = b"2026-07-01 | WARN | Migration failed: x\n" * 40
+    with LiveRun(directory=tmp_path / "state") as run:
+        run.take(SentFile(data=b"hello\n" + lines).records)
+        (refusal,) = run.assembly.logs.refusals
+        assert refusal.startswith("ch.log: speaks of migrations in lines of no known form")
+        assert run.assembly.logs.counts.unreadable == 1
+
+
+def test_a_migration_that_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are, and what comes late of it is not linked to a trace that there is none of."""
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with LiveRun(directory=tmp_path / "state") as run:
+        with monkeypatch.context() as patched:
+            patched.setattr(drawing, "build_trace", fails)
+            run.feed(_of("destination"))
+            run.now_s += 100
+            run.assembly.tick(run.now_s)
+            assert list(run.assembly.finished(run.now_s, run.at_ns)) == []
+        assert [type(error.__cause__) for error in run.assembly.errors] == [ZeroDivisionError]
+        run.assembly.errors.clear()
+        run.feed(_of("source"))
+        run.wait(100)
+        (finished,) = run.finished
+        assert finished.trace.root.links == ()
 
 
 def test_logs_that_are_put_aside_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +227,9 @@ def test_each_attempt_has_the_announcement_of_its_own_time(tmp_path: Path) -> No
     """One that was answered with a failure long before asked for something else."""
     with LiveRun(directory=tmp_path / "state") as run:
         run.take([], [_announcement(span="2" * 16)])
-        run.take([], [_announcement(RETURNED, "2" * 16, attributes={"vm.migration.client.result": "failed"})])
+        run.take(
+            [], [_announcement(RecordName.RETURNED, "2" * 16, attributes={"vm.migration.client.result": "failed"})]
+        )
         run.wait(10)
         run.take([], [_announcement()])
         run.feed(_of("source"))

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING
 import fork_server
 import pytest
 from intake_client import PROTOBUF_HEADERS
+from live_run import LiveRun
 from otlp_receiver import free_port
 from sent_files import protobuf_bodies, recording_requests
 from trace_invariants import CORPUS
+
+from otelmig.live.fleet.service import Service
+from otelmig.live.fleet.status import status
+from otelmig.live.outlet import Outlet
+from otelmig.live.work import Work
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +66,29 @@ def test_a_line_of_json_for_each_migration(tmp_path: Path) -> None:
     assert json.loads(line)["result"] == "success"
     assert "1 migration traced (1 with both sides), 1 written to traces.jsonl" in err
     assert len((tmp_path / "traces.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_it_says_while_it_starts(tmp_path: Path) -> None:
+    """The same document as later: that it is not ready is no reason to say nothing."""
+    with LiveRun(directory=tmp_path / "state") as run:
+        outlet = Outlet(open_delivery=None, file=None, on_trace=lambda _: None, wake=lambda: None, say=lambda _: None)
+        work = Work(
+            state=run.state,
+            assembly=run.assembly,
+            outlet=outlet,
+            say=lambda _: None,
+            on_fate=lambda _: None,
+            flush_s=1.0,
+            flushes_first=False,
+        )
+        service = Service(work=work, describe=status, on_tick=lambda _: None)
+        before = service.document
+        assert before["ready"] is False
+        service.restore()
+        service.stop()
+        service.run()
+        assert service.document["ready"] is True
+        assert service.document.keys() == before.keys()
 
 
 @pytest.mark.parametrize("command", [["serve", "--listen", "127.0.0.1:0"], ["watch", "."]])

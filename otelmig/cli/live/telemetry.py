@@ -6,12 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 from otelmig.cli.console import say
-from otelmig.live.fleet.status import heartbeat, phase_of
+from otelmig.live.fleet.status import heartbeat
+from otelmig.live.sides import phase_of
 from otelmig.migration.side import Role, SideState
 from otelmig.otlp.telemetry.log_records import LogRecords
 from otelmig.otlp.telemetry.names import ServiceMetric, ServiceRecord
 from otelmig.trace import attributes as names
 from otelmig.version import __version__
+from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +104,8 @@ class LiveTelemetry:
         }
         if self._heartbeat_s is not None and now_s - self._said_s >= self._heartbeat_s:
             self._said_s = now_s
-            say(heartbeat(service, now_s))
+            given_up = 0 if self._records is None else self._records.given_up
+            say(heartbeat(service, now_s) + (f", {plural(given_up, 'log record')} given up" if given_up else ""))
         if self._progress_s is None or self._records is None:
             return
         told, self._told_s = self._told_s, {}

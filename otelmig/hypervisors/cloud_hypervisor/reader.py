@@ -23,11 +23,11 @@ from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
     silent_streams,
     without_copies,
 )
-from otelmig.hypervisors.cloud_hypervisor.processes.names import common_name
 from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import OpenStreams
 from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_of_any_form
 from otelmig.hypervisors.hypervisor import ReadingReport
+from otelmig.inputs import common_stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -111,7 +111,7 @@ class CloudHypervisorReader:
         What an event stream tells alone is final only when the reader finishes: its log may come in late.
         """
         sides: Sequence[Side] = ()
-        alike = self._alike[common_name(stream)]
+        alike = self._alike[common_stem(stream.stem)]
         log = self._all.logs.pop(stream.key, None)
         if log is not None:
             sides = self._sides_of(log, log.end(tail))
@@ -132,7 +132,7 @@ class CloudHypervisorReader:
                     self._left.append(beside)
             alike.ended.clear()
             if not alike.has_more_than_logs:
-                del self._alike[common_name(stream)]
+                del self._alike[common_stem(stream.stem)]
         return sides
 
     def open(self) -> Sequence[Side]:
@@ -172,7 +172,7 @@ class CloudHypervisorReader:
 
     def forget(self, stream: Stream) -> None:
         """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""
-        name = common_name(stream)
+        name = common_stem(stream.stem)
         alike = self._alike[name]
         for streams in (self._all, alike):
             streams.logs.pop(stream.key, None)
@@ -208,7 +208,7 @@ class CloudHypervisorReader:
 
     def _begin(self, stream: Stream) -> None:
         """Begin to read a stream: what it is, its beginning tells."""
-        alike = self._alike[common_name(stream)]
+        alike = self._alike[common_stem(stream.stem)]
         data = stream.head.data
         lines: NoLog
         if is_event_stream(data):
@@ -263,7 +263,7 @@ class CloudHypervisorReader:
 
     def _whole(self, process: LogProcess) -> Process:
         """Return the process with everything that is named like its log and fits it."""
-        alike = self._alike[common_name(process.stream)]
+        alike = self._alike[common_stem(process.stream.stem)]
         if not alike.has_more_than_logs:
             return process_of_log(process)
         others = (each for log in alike.logs.values() for each in log.under_way() if each is not process)
@@ -283,7 +283,7 @@ class CloudHypervisorReader:
         return [whole.side(attempt, final=False) for attempt in changed.values()]
 
     def _stands_alone(self, stream: Stream) -> bool:
-        return not self._alike[common_name(stream)].logs
+        return not self._alike[common_stem(stream.stem)].logs
 
     def _joined(self, beside: BesideLogs) -> Iterator[Side]:
         """Yield everything that is not final yet, and what was but is not any more, by all that was read."""

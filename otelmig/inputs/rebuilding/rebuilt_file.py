@@ -66,8 +66,6 @@ class RebuiltFile:
     """Bytes that end its lines, once that is known."""
     lost: int = 0
     """How many of its lines are known to be missing."""
-    taken_s: float = 0.0
-    """When its last record came in, by the clock of whoever takes them."""
     waits: Callable[[RebuiltFile], bool] = field(default=lambda _: False, repr=False)
     """Answers :attr:`is_waiting`."""
 

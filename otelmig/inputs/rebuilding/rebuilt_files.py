@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from dataclasses import field
 from heapq import heappop, heappush
-from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
@@ -28,8 +27,6 @@ _MOST_HELD: Final = 100_000
 """At most this many records wait at a time, unless the caller says otherwise."""
 _LARGEST_HELD: Final = 1 << 26
 """At most this many characters wait at a time, unless the caller says otherwise."""
-_MOST_FILES: Final = 100_000
-"""At most this many files are wanted at a time, unless the caller says otherwise."""
 
 
 class _Name(NamedTuple):
@@ -55,8 +52,6 @@ class RebuiltFiles:
     """At most this many records wait; then those that waited longest are given out."""
     largest_held: int = _LARGEST_HELD
     """At most this many characters of lines wait."""
-    most_files: int = _MOST_FILES
-    """How many files are wanted at most: see :meth:`surplus`."""
     counts: Counts = field(default_factory=Counts)
     _names: dict[_Name, Generations] = field(default_factory=dict)
     _by_file: dict[tuple[FileKey, str], Generations] = field(default_factory=dict)
@@ -69,8 +64,7 @@ class RebuiltFiles:
     """A heap of the times at which something that waits, or waited once, is or was due."""
     _pushed: int = 0
     _files: dict[RebuiltFile, Generations] = field(default_factory=dict)
-    """Every file with those of its name, the one from which nothing came for the longest time first."""
-    _now_s: float = 0.0
+    """Every file with those of its name."""
 
     @property
     def copies(self) -> int:
@@ -102,7 +96,6 @@ class RebuiltFiles:
         names = self._by_file.get((record.file, record.epoch))
         if names is None:
             names = self._generations(record.file, record.epoch)
-        self._now_s = now_s
         held = self.counts.held
         placed = names.take(record, now_s + self.patience_s)
         if self.counts.held > held:
@@ -113,7 +106,6 @@ class RebuiltFiles:
 
     def overdue(self, now_s: float) -> Sequence[Placed]:
         """Return the lines behind what was waited for long enough; they say how many are missing before them."""
-        self._now_s = now_s
         placed: list[Placed] = []
         while self._due and self._due[0][0] <= now_s:
             *_, names = heappop(self._due)
@@ -167,13 +159,6 @@ class RebuiltFiles:
         self._opened[name] = max(self._opened[name], file.generation)
         return file
 
-    def surplus(self) -> Sequence[RebuiltFile]:
-        """Return the files that are more than ``most_files``, those first from which nothing came for the longest time.
-
-        They are kept until they are forgotten.
-        """
-        return list(islice(self._files, max(len(self._files) - self.most_files, 0)))
-
     def forget(self, file: RebuiltFile) -> None:
         """Forget ``file``, and what waits under its name if it was the last one of that: this is lost."""
         names = self._files.pop(file)
@@ -218,9 +203,7 @@ class RebuiltFiles:
         return self._opened[host, log]
 
     def _touched(self, file: RebuiltFile, names: Generations) -> None:
-        self._files.pop(file, None)
         self._files[file] = names
-        file.taken_s = self._now_s
         self._dirty[file] = None
 
     def _push(self, due_s: float, names: Generations) -> None:

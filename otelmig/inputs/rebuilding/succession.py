@@ -33,8 +33,6 @@ class Mark(NamedTuple):
     line: int
     """Its number in its file, counted from 1."""
     received_ns: int | None
-    is_behind_hole: bool = False
-    """Whether NULs stood before it: a rotation made the file empty while its writer went on where it was."""
 
 
 class Succession(Enum):

@@ -63,7 +63,7 @@ class Service:
     """Requests that were not taken, by reason."""
     last_delay_s: float | None = None
     """Seconds from the last line of the latest migration to its trace being made."""
-    document: Mapping[str, object] = field(default_factory=dict)
+    document: Mapping[str, object] = field(init=False)
     """What is said of the service to whoever asks: about a second old."""
     ready: bool = False
     """Whether everything that was on the disk at the start is worked off."""
@@ -77,6 +77,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.work.before_flush = self._take_worked_off
+        self.document = self.describe(self, time.monotonic())
 
     def accept(self, request: ReceivedRequest) -> Verdict:
         """Take a request; return once it is on the disk, or is not taken."""

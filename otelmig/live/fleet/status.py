@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from otelmig.migration.side import Role, SideState
+from otelmig.live.sides import phase_of
 from otelmig.printable import printable
 from otelmig.version import __version__
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otelmig.live.fleet.service import Service
     from otelmig.migration.side import Side
 
-__all__ = ["heartbeat", "phase_of", "status"]
+__all__ = ["heartbeat", "status"]
 
 _SCHEMA: Final = "otelmig.status/1"
 _MOST_NAMED: Final = 200
@@ -51,12 +51,14 @@ def status(service: Service, now_s: float) -> dict[str, object]:
             "lines": assembly.logs.counts.lines,
             "forgotten": assembly.store.forgotten,
             "lines_of_others": assembly.logs.counts.passed_over,
+            "unreadable": assembly.logs.counts.unreadable,
         },
         "migrations": {
             "traced": tally.traces,
             "with_both_sides": tally.paired,
             "with_one_side": tally.alone,
             "conflicts": tally.conflicts,
+            "as_they_stood": tally.as_they_stood,
             "late_partners": assembly.waiting.late,
             "late_fates": tally.late_fates,
             "given_up": assembly.waiting.hurried,
@@ -66,7 +68,6 @@ def status(service: Service, now_s: float) -> dict[str, object]:
         "under_way_count": len(reasons),
         "announcements": {
             "waiting": len(announcements),
-            "late": announcements.late,
             "unmatched": announcements.unmatched,
         },
         "traces": {
@@ -102,15 +103,3 @@ def _side(side: Side, age_s: float, why: str) -> Mapping[str, object]:
         "age_seconds": round(age_s, 3),
         "waits_for": printable(why),
     }
-
-
-def phase_of(side: Side) -> str:
-    """Return how far a side has come, as the name of the span that it is in."""
-    if side.state is SideState.OVER:
-        return "over"
-    if side.role is Role.DESTINATION:
-        return "receive"
-    sent = side.sent
-    if sent.downtime is not None or sent.snapshot.sign is not None or sent.pause.sign is not None:
-        return "downtime"
-    return "precopy" if sent.memory.seen or sent.memory.passes else "setup"

@@ -6,8 +6,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
-from otelmig.live.fleet.status import phase_of
-from otelmig.live.sides import side_key
+from otelmig.live.sides import phase_of, side_key
 from otelmig.pairing.pairing import pair_sides
 
 if TYPE_CHECKING:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-from otelmig.announcement import RecordName
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,17 +10,14 @@ if TYPE_CHECKING:
     from otelmig.inputs.framing.sent_records import Value
     from otelmig.inputs.line import Host
 
-__all__ = ["ANNOUNCED", "RETURNED", "Announcement"]
-
-ANNOUNCED: Final = RecordName.ANNOUNCED.value
-RETURNED: Final = RecordName.RETURNED.value
+__all__ = ["Announcement"]
 
 
 class Announcement(NamedTuple):
     """A log record that says that a migration was asked for, or that whoever asked for it has the answer."""
 
     name: str
-    """``ANNOUNCED`` or ``RETURNED``."""
+    """A :class:`~otelmig.announcement.RecordName`."""
     trace_id: str
     """Of the span in which it was emitted, 32 hexadecimal digits; empty if it was emitted in none."""
     span_id: str

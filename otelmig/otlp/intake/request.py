@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.announcement import RecordName
 from otelmig.inputs.framing.sent_records import PassedOver, Sender
-from otelmig.otlp.intake.announcement import ANNOUNCED, RETURNED, Announcement
+from otelmig.otlp.intake.announcement import Announcement
 from otelmig.otlp.intake.decoding.json_body import json_batches
 from otelmig.otlp.intake.decoding.protobuf_body import protobuf_batches
 from otelmig.otlp.intake.decoding.sent import MalformedRequestError
@@ -28,6 +28,7 @@ __all__ = ["MalformedRequestError", "ReceivedLogs", "decode_logs"]
 
 _PREFIX: Final = RecordName.ANNOUNCED.removesuffix("announced")
 """What the names of events begin with that say something of a migration; some are our own, and may come back."""
+_ANNOUNCEMENTS: Final = frozenset(RecordName)
 _TRACE_ID, _SPAN_ID = 16, 8
 """Bytes of an id."""
 _LATEST: Final = 1 << 63
@@ -69,7 +70,7 @@ def _received(batches: Iterable[Batch], passed_over: Counter[str]) -> ReceivedLo
             resource, sender = attributes, Sender(attributes)
         sender.begin_batch()
         for sent in sent_records:
-            if sent.event in (ANNOUNCED, RETURNED):
+            if sent.event in _ANNOUNCEMENTS:
                 announcements.append(_announcement(sent, attributes, sender))
                 continue
             record = _line(sent, sender)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -86,6 +86,14 @@ class Settings:
             return self.display_url
         tenant = f"{parts.username or ''} {parts.query}".encode()
         return f"{self.display_url}#{sha256(tenant).hexdigest()[:16]}"
+
+    def for_signal(self, signal: str) -> Settings:
+        """Return where the same receiver takes another signal: ``logs`` or ``metrics``."""
+        if self.protocol == GRPC:
+            return self
+        parts = urlsplit(self.url)
+        path = f"{parts.path.removesuffix(_TRACES_PATH)}/v1/{signal}"
+        return replace(self, url=parts._replace(path=path).geturl())
 
     def redacted(self, text: str) -> str:
         """Return a receiver's words as one line, without credentials that the receiver may have repeated."""

@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -34,8 +33,6 @@ _MOST: Final = 1_000
 """Records that wait at a time; the oldest are given up."""
 _PAUSE_S: Final = 5.0
 """Seconds until the next attempt after one that failed."""
-_TRACES: Final = "/v1/traces"
-_LOGS: Final = "/v1/logs"
 
 
 class LogRecords:
@@ -53,7 +50,7 @@ class LogRecords:
         self.given_up = 0
         """Records that could not be sent."""
         protocol = GRPC if settings.protocol == GRPC else HTTP
-        self._settings = replace(settings, protocol=protocol, url=_logs_url(settings))
+        self._settings = replace(settings.for_signal("logs"), protocol=protocol)
         self._resource = Resource(attributes=_attributes(resource))
         self._waiting: deque[LogRecord] = deque()
         self._arrived = threading.Condition()
@@ -130,14 +127,6 @@ class LogRecords:
         scope = InstrumentationScope(name="otelmig", version=__version__)
         logs = ResourceLogs(resource=self._resource, scope_logs=[ScopeLogs(scope=scope, log_records=batch)])
         return ExportLogsServiceRequest(resource_logs=[logs])
-
-
-def _logs_url(settings: Settings) -> str:
-    """Return where the receiver of the traces takes logs."""
-    if settings.protocol == GRPC:
-        return settings.url
-    parts = urlsplit(settings.url)
-    return parts._replace(path=parts.path.removesuffix(_TRACES) + _LOGS).geturl()
 
 
 def _attributes(values: Mapping[str, AttributeValue]) -> list[KeyValue]:

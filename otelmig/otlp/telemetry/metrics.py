@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Metrics"]
 
 _INTERVAL_S: Final = 10.0
-_TRACES: Final = "/v1/traces"
-_METRICS: Final = "/v1/metrics"
 
 
 class Metrics:
@@ -76,7 +74,7 @@ def _exporter(settings: Settings) -> MetricExporter:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415 - the other one
 
     return OTLPMetricExporter(
-        endpoint=settings.url.removesuffix(_TRACES) + _METRICS,
+        endpoint=settings.for_signal("metrics").url,
         headers=headers,
         certificate_file=settings.certificate,
         client_key_file=settings.client_key,

@@ -169,13 +169,11 @@ def test_the_state_of_a_long_file_is_small() -> None:
     assert not [placed for record in sent[100:16_000:7] for placed in files.take(record, 0.0)]
 
 
-def test_files_beyond_the_bound_are_forgotten() -> None:
-    """Those from which nothing came for the longest time are named first; what is forgotten begins anew."""
-    files = RebuiltFiles(most_files=1)
+def test_a_file_that_is_forgotten_begins_anew() -> None:
+    """The others do not."""
+    files = RebuiltFiles()
     one, other = (SentFile(data=lines("one", "two"), path=f"/var/log/{name}.log").records for name in "ab")
     given_out(files, [one[0], other[0], one[1]])
-    (quiet,) = files.surplus()
-    assert quiet.file.path == "/var/log/b.log"
-    files.forget(quiet)
-    assert files.surplus() == []
+    files.forget(next(file for file in files.files if file.file.path == "/var/log/b.log"))
     assert given_out(files, other) == [(1, 1, "one"), (1, 2, "two")]
+    assert given_out(files, one) == []

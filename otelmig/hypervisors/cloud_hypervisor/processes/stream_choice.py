@@ -7,8 +7,8 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
-from otelmig.hypervisors.cloud_hypervisor.processes.names import common_name, folder
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import fit, fit_what_is_there
+from otelmig.inputs import common_stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventProcess
     from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import Fit
     from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
+    from otelmig.inputs import Stream
     from otelmig.migration.observation import Observation
 
 __all__ = ["Joins", "joins_of"]
@@ -98,15 +99,20 @@ class _Names:
     def __init__(self, logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> None:
         self._logs = [log.stream for log in logs]
         self._streams = [stream.stream for stream in streams]
-        self._logs_in = Counter(folder(stream) for stream in {stream.key: stream for stream in self._logs}.values())
+        self._logs_in = Counter(_folder(stream) for stream in {stream.key: stream for stream in self._logs}.values())
         self._streams_in = Counter(
-            folder(stream) for stream in {stream.key: stream for stream in self._streams}.values()
+            _folder(stream) for stream in {stream.key: stream for stream in self._streams}.values()
         )
 
     def alike(self, log: int, stream: int) -> bool:
         """Return whether the two are named alike, or are the only log and the only stream of one folder."""
         own, other = self._logs[log], self._streams[stream]
-        if common_name(own) == common_name(other):
+        if common_stem(own.stem) == common_stem(other.stem):
             return True
-        place = folder(own)
-        return place == folder(other) and self._logs_in[place] == self._streams_in[place] == 1
+        place = _folder(own)
+        return place == _folder(other) and self._logs_in[place] == self._streams_in[place] == 1
+
+
+def _folder(stream: Stream) -> str:
+    """Return where a stream lies: often the files of one host."""
+    return stream.stem.rpartition("/")[0]
