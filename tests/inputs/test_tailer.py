@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from tailed_run import Followed
@@ -15,8 +18,9 @@ from otelmig.inputs.tailing import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import IO
+
+_NOBODY: Final = 65534
 
 
 @pytest.fixture
@@ -315,19 +319,39 @@ def test_folders_below_a_folder(tmp_path: Path) -> None:
         assert followed.texts == ["one"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_permission_that_comes_and_goes(followed: Followed, log: Path) -> None:
+@contextmanager
+def _nobody() -> Iterator[None]:
+    """Be a user who may not read everything."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_permission_that_comes_and_goes() -> None:
     """It is said once, and the file is read as soon as it may be."""
-    log.write_text("one\n")
-    log.chmod(0)
-    for _ in range(3):
-        followed.look(6.0)
-    assert followed.said == [f"{log}: Permission denied; tried again"]
-    log.chmod(0o600)
-    assert followed.look(6.0) == ["one"]
-    log.chmod(0)
-    with_handle = followed.look(6.0)
-    assert not with_handle
+    with TemporaryDirectory() as directory:  # every user reaches it
+        Path(directory).chmod(0o755)
+        log = Path(directory) / "ch.log"
+        log.write_text("one\n")
+        log.chmod(0)
+        with Followed(targets=[str(log)]) as followed, _nobody():
+            for _ in range(3):
+                followed.look(6.0)
+        assert followed.said == [f"{log}: Permission denied; tried again"]
+        with Followed(targets=[str(log)]) as followed:
+            with _nobody():
+                followed.look()
+            log.chmod(0o644)
+            with _nobody():
+                assert followed.look(6.0) == ["one"]
+            log.chmod(0)
+            with _nobody():
+                assert not followed.look(6.0)
 
 
 def test_a_fifo_is_refused(tmp_path: Path) -> None:
