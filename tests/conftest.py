@@ -25,6 +25,11 @@ class Otelmig(Protocol):
         """Run ``otelmig`` with these arguments and additional environment variables."""
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a parameter of bytes after its argument: what is compressed bears the time, and no two processes agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _spool_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What a test exports without saying where it waits does not wait in the home of whoever runs it."""
