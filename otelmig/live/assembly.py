@@ -16,8 +16,8 @@ from otelmig.inputs.rebuilding import RebuiltFiles
 from otelmig.live.announcements import Announced, Announcements
 from otelmig.live.departed import Departed
 from otelmig.live.drawing import Drawing, Finished
-from otelmig.live.log_store import LogStore
-from otelmig.live.logs import LiveLogs, log_key
+from otelmig.live.logs.live_logs import LiveLogs, log_key
+from otelmig.live.logs.log_store import LogStore
 from otelmig.live.past import LateFate, Past, TraceCounts, late_fate
 from otelmig.live.sides import SideKey, Sides, side_key
 from otelmig.live.state.changes import Changes, Done
@@ -72,7 +72,7 @@ class Assembly:
         self.files = RebuiltFiles(patience_s=self.options.partner_timeout_s)
         self.logs = LiveLogs(hypervisors=self.hypervisors, options=self.options.reading, changes=self.changes)
         self.store = LogStore(state=self.state, changes=self.changes, logs=self.logs, files=self.files)
-        self.sides = Sides(hypervisors=self.hypervisors, again=self.again)
+        self.sides = Sides(hypervisors=self.hypervisors, again=self.again, change_of=self.logs.change_of)
         self.waiting = Waiting(
             options=self.options, sides=self.sides, touched_s=self.logs.touched_s, may_come=self._may_come
         )
@@ -146,13 +146,18 @@ class Assembly:
                 self._take([side])
 
     def again(self, side: Side) -> Side | None:
-        """Return a side as it stands now, its log read again if it was put aside; None if it proved to be none."""
+        """Return a side as it stands now; None if it proved to be none.
+
+        Its log is read again if it was put aside, or is called by another name now.
+        """
         key = side.vmm.inputs[0]
-        if not self.store.is_aside(key):
-            return self.departed.as_it_stands(self.logs.again(side))
-        if side_key(side) not in self._bring_back(key):
-            return None
-        return self.departed.as_it_stands(self.logs.again(self.sides.current(side)))
+        if self.store.is_aside(key):
+            if side_key(side) not in self._bring_back(key):
+                return None
+            side = self.sides.current(side)
+        elif self._read_if_renamed(side):
+            side = self.sides.current(side)
+        return self.departed.as_it_stands(self.logs.again(side))
 
     @property
     def next_due_s(self) -> float | None:
@@ -239,12 +244,17 @@ class Assembly:
         """Return whether lines of a side are missing that may still come."""
         return self.store.may_come(side.vmm.inputs[0])
 
+    def _read_if_renamed(self, side: Side) -> bool:
+        """Read a log again if its host has to be named with it now; return whether it was."""
+        is_renamed = self.logs.is_renamed(side)
+        if is_renamed:
+            self._refresh(self.store.read(side.vmm.inputs[0], self._now_s))
+        return is_renamed
+
     def _finish(self, ready: Ready, now_ns: int) -> Finished | None:
         """Make the trace of a migration that is ready."""
         migration = ready.migration
-        renamed = [side.vmm.inputs[0] for side in migration.sides if self.logs.rename(side)]
-        for key in renamed:
-            self._refresh(self.store.read(key, self._now_s))
+        renamed = [side for side in migration.sides if self._read_if_renamed(side)]
         if renamed:
             self.waiting.look_again(migration, self._now_s)
             return None  # it is ready again at once, under names that tell the hosts apart

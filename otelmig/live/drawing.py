@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from otelmig.live.announcements import Announced, Announcements
-    from otelmig.live.logs import LiveLogs
+    from otelmig.live.logs.live_logs import LiveLogs
     from otelmig.live.options import LiveOptions
     from otelmig.live.past import Past
     from otelmig.live.state.changes import Changes

@@ -70,6 +70,8 @@ class Waiter:
     """Whether it is traced as it stands: there is no room for it."""
     is_slim: bool = False
     """Whether of its side only what tells it from others is kept."""
+    as_of: int | None = None
+    """What had changed when the side was last asked for as it stands; None if it was not since it was taken."""
     why: str = ""
     """What it waits for, for whoever asks."""
     alone: tuple[str, str] | None = None
@@ -83,6 +85,8 @@ class Sides:
     hypervisors: Mapping[str, Hypervisor]
     again: Callable[[Side], Side | None]
     """Returns a side as it stands now; None if it proved to be none: another side's event stream, say."""
+    change_of: Callable[[Side], int]
+    """Returns a number that is another one once ``again`` may return another side."""
     index: PairingIndex = field(init=False)
     _waiters: dict[SideKey, Waiter] = field(default_factory=dict)
     _alone: dict[SideKey, None] = field(default_factory=dict)
@@ -156,7 +160,7 @@ class Sides:
             waiter = self._waiters[key]
             if waiter.alone is not None or waiter.is_slim:
                 continue  # its lines may not be in the state any more, or it is
-            waiter.is_slim = True
+            waiter.is_slim, waiter.as_of = True, None
             side = waiter.side
             first, last = side.observations[0], side.observations[-1]
             waiter.side = replace(side, observations=(first, last), incidents=(), record=None)
@@ -182,12 +186,15 @@ class Sides:
         """Return the side of a waiter as it stands now; None if it proved to be none, and is forgotten."""
         if waiter.alone is not None:
             return waiter.side
+        if waiter.as_of is not None and waiter.as_of == self.change_of(waiter.side):
+            return waiter.side
         side = self.again(waiter.side)
         if side is None or (waiter.is_slim and side is waiter.side):
-            side = None
             self.remove(side_key(waiter.side))
-        elif side is not waiter.side:
+            return None
+        if side is not waiter.side:
             self._replace(waiter, side)
+        waiter.as_of = self.change_of(side)
         return side
 
     def paired(self, side: Side) -> tuple[Migration, Waiter | None]:
@@ -224,7 +231,7 @@ class Sides:
         return side if waiter is None else self.refreshed(waiter)
 
     def _replace(self, waiter: Waiter, side: Side) -> None:
-        waiter.side, waiter.is_slim = side, False
+        waiter.side, waiter.is_slim, waiter.as_of = side, False, None
         self._stale[side_key(side)] = None
 
     def _update_index(self) -> None:

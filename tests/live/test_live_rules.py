@@ -10,7 +10,8 @@ from sent_files import SentFile, recording_requests
 from trace_invariants import CORPUS
 
 from otelmig.announcement import RecordName
-from otelmig.live import drawing, log_store
+from otelmig.live import drawing
+from otelmig.live.logs import log_store
 from otelmig.live.options import LiveOptions
 from otelmig.migration.side import Role
 from otelmig.otlp.intake.announcement import Announcement

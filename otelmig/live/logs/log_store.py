@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
-from otelmig.live.logs import LiveLogs, log_key
+from otelmig.live.logs.live_logs import LiveLogs, log_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
