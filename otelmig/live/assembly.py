@@ -5,7 +5,6 @@ It knows no thread, socket or clock: whoever drives it says what time it is. Wha
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,8 @@ from otelmig.live.drawing import Drawing, Finished
 from otelmig.live.logs.live_logs import LiveLogs, log_key
 from otelmig.live.logs.log_store import LogStore
 from otelmig.live.past import LateFate, Past, TraceCounts, late_fate
-from otelmig.live.sides import SideKey, Sides, side_key
+from otelmig.live.retention import Retention
+from otelmig.live.sides import ALONE_S, SideKey, Sides, side_key
 from otelmig.live.state.changes import Changes, Done
 from otelmig.live.waiting import Waiting
 from otelmig.trace import attributes as names
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Assembly", "Finished"]
 
-_AT_ONCE: Final = 100
-"""So many logs or sides are given up at a time where the state is full."""
+_ALONE_NS: Final = int(ALONE_S * 10**9)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,12 +58,11 @@ class Assembly:
     store: LogStore = field(init=False)
     sides: Sides = field(init=False)
     waiting: Waiting = field(init=False)
+    retention: Retention = field(init=False)
     _drawing: Drawing = field(init=False)
     announcements: Announcements = field(default_factory=Announcements)
     past: Past = field(default_factory=Past)
     departed: Departed = field(default_factory=Departed)
-    _unsafe: Counter[str] = field(default_factory=Counter)
-    """Traces that are not safe yet, by the keys of the logs that they were made of."""
     _now_s: float = 0.0
     _at_ns: int = 0
 
@@ -76,6 +74,7 @@ class Assembly:
         self.waiting = Waiting(
             options=self.options, sides=self.sides, touched_s=self.logs.touched_s, may_come=self._may_come
         )
+        self.retention = Retention(logs=self.logs, store=self.store, sides=self.sides, waiting=self.waiting)
         self._drawing = Drawing(
             options=self.options,
             logs=self.logs,
@@ -93,7 +92,7 @@ class Assembly:
             self.announcements.restore(Announced.loaded(saved_announcement))
         for key in self.store.restore():
             self._bring_back(key)
-            self._put_aside_idle()
+            self.retention.put_aside_idle(now_s)
 
     def take(self, logs: ReceivedLogs, now_s: float, at_ns: int) -> None:
         """Take what a request holds, which came in at ``at_ns`` (Unix epoch)."""
@@ -115,20 +114,8 @@ class Assembly:
         late: dict[str, None] = {}
         self._feed(self.files.overdue(now_s), late)
         self._reread(late)
-        self._put_aside_idle()
-
-    def _put_aside_idle(self) -> None:
-        for key in self.store.idle(self._now_s):
-            group = self.logs.named_alike(key)
-            for each in group:
-                self.sides.slim(each)
-            self.store.put_aside(key, waits=any(self.sides.waits(each) or self._unsafe[each] for each in group))
-
-    def make_room(self) -> None:
-        """Let the state shrink: forget what is kept for later migrations; if nothing is, give up the oldest sides."""
-        spare = [key for key in self.store.spare() if not self.sides.waits(key) and not self._unsafe[key]]
-        if not self.store.forget(spare[:_AT_ONCE]):
-            self.waiting.hurry(_AT_ONCE, self._now_s)
+        self.retention.forget_alone(now_s)
+        self.retention.put_aside_idle(now_s)
 
     def _bring_back(self, key: str) -> set[SideKey]:
         """Read a log that was put aside, and what is named like it, from the state; return the sides that there are."""
@@ -177,13 +164,7 @@ class Assembly:
         """Forget the lines that a trace was made of: it is where it cannot be lost."""
         for done in finished.done:
             self.changes.done[done.file, done.role, done.identity] = done
-            self._unsafe[done.file] -= 1
-            if not self._unsafe[done.file]:
-                del self._unsafe[done.file]
-        for key, place in finished.upto.items():
-            if any(self.sides.waits(each) for each in self.logs.named_alike(key)):
-                continue  # its lines are needed for another side
-            self.store.leave(key, place)
+        self.retention.safe(finished)
 
     def flush(self, requests: Sequence[int], now_ns: int) -> None:
         """Write to the state what changed since the last time; ``requests`` are worked off.
@@ -224,10 +205,17 @@ class Assembly:
             done = self.past.of(side)
             if done is not None:
                 self.past.seen(side)
-                self.sides.forget(side)  # with its first lines alone it was not known yet
+                self._know_again(done, side)
                 self._after(done, side)
                 continue
             self.waiting.take(self.departed.as_it_stands(side), self._now_s)
+
+    def _know_again(self, done: Done, side: Side) -> None:
+        """Take a side of which a trace was made: its partner may still come, or it was not known by its first lines."""
+        if self.past.is_alone(done) and self._at_ns - done.at_ns < _ALONE_NS:
+            self.sides.put_alone(side, (done.trace_id, done.span_id), self._now_s)
+        else:
+            self.sides.forget(side)
 
     def _after(self, done: Done, side: Side) -> None:
         """Take what came of a side after its trace was made: the guest may have met its fate since."""
@@ -264,9 +252,9 @@ class Assembly:
             self.errors.append(FaultError.of(f"the migration of {migration.reference.name}", error))
             self.waiting.forget(migration)
             return None
-        self._unsafe.update(done.file for done in finished.done)
+        self.retention.traced(finished)
         root = finished.trace.root
-        self.waiting.exported(migration, (finished.trace.trace_id, root.span_id))
+        self.waiting.exported(migration, (finished.trace.trace_id, root.span_id), self._now_s)
         self.tally.traces += 1
         self.tally.paired += len(migration.sides) > 1
         self.tally.alone += len(migration.sides) == 1

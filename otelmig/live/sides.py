@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
-__all__ = ["SideKey", "Sides", "Waiter", "phase_of", "side_key"]
+__all__ = ["ALONE_S", "SideKey", "Sides", "Waiter", "phase_of", "side_key"]
 
 _OVER: Final = "over"
 """The phase of a side that has said its last word: it is in no span any more."""
 _MOST_COMPARED: Final = 64
 """At most so many sides are compared with one another; more have no one way to be paired."""
-_REMEMBERED: Final = 1024
+_MOST_ALONE: Final = 1024
 """At most so many sides that were traced alone can be found by a partner that comes late."""
+ALONE_S: Final = 86_400.0
+"""For so long they can be."""
 
 
 class SideKey(NamedTuple):
@@ -89,8 +91,8 @@ class Sides:
     """Returns a number that is another one once ``again`` may return another side."""
     index: PairingIndex = field(init=False)
     _waiters: dict[SideKey, Waiter] = field(default_factory=dict)
-    _alone: dict[SideKey, None] = field(default_factory=dict)
-    """Those that were traced alone, the earliest first."""
+    _alone: dict[SideKey, float] = field(default_factory=dict)
+    """Those that were traced alone, the earliest first, and when."""
     _stale: dict[SideKey, None] = field(default_factory=dict)
     """Sides that changed since the index was told of them."""
     _by_log: dict[str, set[SideKey]] = field(default_factory=dict)
@@ -137,15 +139,31 @@ class Sides:
         if waiter is not None and waiter.alone is None:
             self.remove(side_key(side))
 
-    def leave_alone(self, key: SideKey, trace: tuple[str, str]) -> None:
+    def leave_alone(self, key: SideKey, trace: tuple[str, str], now_s: float) -> None:
         """Note the trace that was made of a side alone: a partner that comes late is linked to it."""
         waiter = self._waiters.get(key)
-        if waiter is None:
+        if waiter is None or waiter.alone is not None:
             return
         waiter.alone, waiter.why = trace, ""
-        self._alone[key] = None
-        while len(self._alone) > _REMEMBERED:
-            self.remove(next(iter(self._alone)))
+        self._alone[key] = now_s
+
+    def put_alone(self, side: Side, trace: tuple[str, str], now_s: float) -> None:
+        """Take a side that was traced alone before a restart."""
+        known = self._waiters.get(side_key(side))
+        if known is None or known.alone is None:
+            self.put(side, now_s)
+            self.leave_alone(side_key(side), trace, now_s)
+
+    def no_longer_alone(self, now_s: float, *, spare: int = 0) -> Iterator[Side]:
+        """Forget and yield sides that were traced alone: what is too old or too much, and the ``spare`` oldest."""
+        while self._alone:
+            key, alone_s = next(iter(self._alone.items()))
+            if now_s - alone_s < ALONE_S and len(self._alone) <= _MOST_ALONE and spare <= 0:
+                return
+            side = self._waiters[key].side
+            self.remove(key)
+            spare -= 1
+            yield side
 
     def drop_log(self, key: str) -> None:
         """Forget the sides of a log that no trace was made of: it is read again, or proved to be part of another's."""
@@ -178,9 +196,9 @@ class Sides:
         waiter = self._waiters.get(side_key(side))
         return side if waiter is None else waiter.side
 
-    def waits(self, log: str) -> bool:
-        """Return whether a side of a log waits."""
-        return any(self._waiters[key].alone is None for key in self._by_log.get(log, ()))
+    def needs(self, log: str) -> bool:
+        """Return whether a side of a log waits, or its partner may come late."""
+        return log in self._by_log
 
     def refreshed(self, waiter: Waiter) -> Side | None:
         """Return the side of a waiter as it stands now; None if it proved to be none, and is forgotten."""

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import field
-from functools import lru_cache
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.growing_log import GrowingLog, Recognized
-from otelmig.inputs.line import Line, Where, common_stem
+from otelmig.inputs.line import Line, Where
 from otelmig.inputs.rotation import log_of
-from otelmig.live.logs.log_names import LogNames
+from otelmig.live.logs.log_names import LogNames, group_of, host_and_path, stem_of
 from otelmig.live.state.changes import StoredLine
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from otelmig.live.state.changes import Changes
     from otelmig.migration.side import Side
 
-__all__ = ["LiveLogs", "LogCounts", "log_key"]
+__all__ = ["LiveLogs", "LogCounts", "Parting", "log_key"]
 
 _GENERATION: Final = 44
 """Bits of a place within one generation of a file."""
@@ -53,6 +51,15 @@ class LogCounts:
     """Lines of files that no hypervisor is known to have written."""
     unreadable: int = 0
     """Logs of a hypervisor in a form that is not known."""
+
+
+class Parting(NamedTuple):
+    """How far a log had been read when a process of it was gone."""
+
+    place: int
+    """Of its last line."""
+    processes: frozenset[str]
+    """The keys of those that wrote to it until then."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,7 +160,7 @@ class LiveLogs:
 
     def change_of(self, side: Side) -> int:
         """Return a number that is another one once anything was read from which :meth:`again` may say another thing."""
-        return self._changes.get(_group(side.vmm.inputs[0]), 0)
+        return self._changes.get(group_of(side.vmm.inputs[0]), 0)
 
     def touched_s(self, side: Side) -> float:
         """Return when a line of the process of ``side``, or of what is named like its log, was read last."""
@@ -167,12 +174,15 @@ class LiveLogs:
 
     def named_alike(self, own: str) -> list[str]:
         """Return the keys of the logs and event streams that are named like a log, in memory or not, its own first."""
-        return [own, *(key for key in self._alike.get(_group(own), ()) if key != own)]
+        return [own, *(key for key in self._alike.get(group_of(own), ()) if key != own)]
 
-    def place_of(self, key: str) -> int:
-        """Return the place of the last line that was read of a log."""
+    def parting(self, key: str) -> Parting:
+        """Return how far a log was read, and whose lines may follow."""
         log = self._logs.get(key)
-        return -1 if log is None else log.newest
+        if log is None:
+            return Parting(-1, frozenset())
+        known = log.growing.known
+        return Parting(log.newest, frozenset() if known is None else self.readers[known.system].under_way(key))
 
     def put_aside(self, key: str) -> None:
         """Forget a log in memory; what was kept of it in the state stays."""
@@ -182,13 +192,13 @@ class LiveLogs:
 
     def know(self, key: str) -> None:
         """Note that there is a log, in memory or not."""
-        self._names.add(*_host_and_path(key))
-        self._alike.setdefault(_group(key), set()).add(key)
+        self._names.add(*host_and_path(key))
+        self._alike.setdefault(group_of(key), set()).add(key)
 
     def forget_name(self, key: str) -> None:
         """Forget that there was a log, of which nothing is kept any more."""
-        self._names.remove(*_host_and_path(key))
-        stem = _group(key)
+        self._names.remove(*host_and_path(key))
+        stem = group_of(key)
         alike = self._alike.get(stem)
         if alike is not None:
             alike.discard(key)
@@ -207,14 +217,14 @@ class LiveLogs:
 
     def _note_change(self, log: _Log) -> None:
         self._change += 1
-        self._changes[_group(log.key)] = self._change
+        self._changes[group_of(log.key)] = self._change
 
     def _begin(self, key: str, file: FileKey, host: Host | None) -> _Log:
         self.know(key)
         growing = GrowingLog(
             key=key,
             name=self._names.name(file, host),
-            stem=_stem(key),
+            stem=stem_of(key),
             recognize=self._recognize,
             line_begins=[each.line_begin for each in self.hypervisors.values()],
             year=self.options.year,
@@ -269,23 +279,6 @@ class LiveLogs:
                 log.arrived[key] = dict(log.recent).get(side.first.where.line, stored.arrived_ns)
         log.touched_s = now_s
         return sides
-
-
-def _host_and_path(key: str) -> tuple[str, str]:
-    host, _, path = key.partition("\n")
-    return host, path
-
-
-@lru_cache(maxsize=4096)
-def _group(key: str) -> str:
-    """Return what the keys of a log and of the event stream beside it have in common."""
-    return common_stem(_stem(key))
-
-
-def _stem(key: str) -> str:
-    """Return a log's host and path, without the name's last suffix."""
-    host, path = _host_and_path(key)
-    return f"{host}:{PurePosixPath(path).with_suffix('') if '/' in path else path}"
 
 
 _RECENT: Final = 8

@@ -1,10 +1,12 @@
-"""What a person calls a log: its base name, and before it what tells it from others of that name."""
+"""What a log is called: by a person, with what tells it from others of its name; and beside which others it stands."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from otelmig.inputs.line import common_stem
 from otelmig.inputs.rotation import distinct_ends, log_of
 from otelmig.printable import shown_name
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from otelmig.inputs import Host
     from otelmig.inputs.record import FileKey
 
-__all__ = ["LogNames"]
+__all__ = ["LogNames", "group_of", "host_and_path", "stem_of"]
 
 _SEVERAL: Final = 2
 """Machines that have a log of one base name, from which on the machine's name tells them apart."""
@@ -60,3 +62,21 @@ class LogNames:
 
 def _base(path: str) -> str:
     return PurePosixPath(path).name or path
+
+
+def host_and_path(key: str) -> tuple[str, str]:
+    """Return whose log it is, and the path that it has there."""
+    host, _, path = key.partition("\n")
+    return host, path
+
+
+@lru_cache(maxsize=4096)
+def group_of(key: str) -> str:
+    """Return what the keys of a log and of the event stream beside it have in common."""
+    return common_stem(stem_of(key))
+
+
+def stem_of(key: str) -> str:
+    """Return a log's host and path, without the name's last suffix; what is no file is alone in a folder of its own."""
+    host, path = host_and_path(key)
+    return f"{host}:{PurePosixPath(path).with_suffix('')}" if "/" in path else f"{host}:{path}/"
