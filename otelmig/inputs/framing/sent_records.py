@@ -40,6 +40,7 @@ _LARGEST: Final = 1 << 63
 _LONGEST_NUMBER: Final = 19
 """Digits of a number that is sent as text."""
 _LARGEST_BYTE: Final = 255
+_MICROSECOND: Final = 1_000
 _DEEPEST: Final = 4
 _NOWHERE: Final = Where("", 0)
 
@@ -146,7 +147,9 @@ class Sender:
         host = self._other_host(_text(body, ("_HOSTNAME",)), _text(body, ("_MACHINE_ID",)))
         if received_ns is None:
             micros = _number(body.get("__REALTIME_TIMESTAMP"), 1)
-            received_ns = None if micros is None else micros * 1_000
+            received_ns = None if micros is None else micros * _MICROSECOND
+        if received_ns is not None:
+            received_ns += _MICROSECOND  # the journal's time is cut to whole ones: it took the entry after that
         file = self._key(host, f"journald:{_text(body, _UNITS)}")
         epoch = "/".join(part for name in "sb" if (part := parts.get(name)))
         return LogRecord(
