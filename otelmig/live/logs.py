@@ -280,9 +280,9 @@ def _group(key: str) -> str:
 
 
 def _stem(key: str) -> str:
-    """Return a log's host and path, without the name's last suffix."""
+    """Return a log's host and path, without the name's last suffix; what is no file is alone in a folder of its own."""
     host, _, path = key.partition("\n")
-    return f"{host}:{PurePosixPath(path).with_suffix('') if '/' in path else path}"
+    return f"{host}:{PurePosixPath(path).with_suffix('')}" if "/" in path else f"{host}:{path}/"
 
 
 _RECENT: Final = 8

@@ -24,7 +24,7 @@ from otelmig.inputs.tailing.inotify import Inotify, Noticed
 from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otelmig.inputs.line import Host
     from otelmig.inputs.record import LogRecord
@@ -100,17 +100,17 @@ class Tailer:
         """Return the descriptor that can be read when something changed; None if only time tells."""
         return None if self._notices is None else self._notices.fileno()
 
-    def restore(self, checkpoints: Iterable[Checkpoint]) -> None:
+    def restore(self, saved: Mapping[str, str]) -> None:
         """Take how far files were read before a restart."""
-        self._left = {each.key: each for each in checkpoints}
+        self._left = {key: Checkpoint.loaded(text) for key, text in saved.items() if key.startswith("/")}
 
-    def changed(self) -> list[Checkpoint]:
-        """Return how far the files were read that were read since this was asked last."""
+    def changed(self) -> dict[str, str]:
+        """Return how far the files were read that were read since this was asked last, by the keys of checkpoints."""
         changed = [file for file in self._files.values() if file.is_changed]
         for file in changed:
             file.is_changed = False
         copies, self._copies.checkpoints = self._copies.checkpoints, []
-        return [*copies, *(file.checkpoint() for file in changed)]
+        return {each.key: each.saved() for each in (*copies, *(file.checkpoint() for file in changed))}
 
     def over(self) -> list[str]:
         """Return the keys of checkpoints that are not needed any more, since this was asked last."""

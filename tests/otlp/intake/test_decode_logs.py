@@ -219,8 +219,8 @@ def test_entries_of_the_journal(encode: Encode) -> None:
         Host(name="gamma", id="machine"),
         offset=0x4ECE7,
         size=29,
-        received_ns=1_700_000_000_000_001_000,
-        writer="77",
+        received_ns=1_700_000_000_000_002_000,
+        writer="gamma/cloud-hypervisor[77]",
         epoch="739ad4/6c7c60",
     )
 
