@@ -129,7 +129,7 @@ class JournalHost:
 
     def dump(self, unit: str) -> bytes:
         """Return what ``journalctl --unit=UNIT -o json --all`` prints."""
-        command = [str(self.programs / "journalctl"), f"--unit={unit}", "--output=json", "--all", "--no-pager"]
+        command = [str(self.programs / "journalctl"), f"--unit={unit}", "-o", "json", "--all", "--no-pager"]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     def _cursor(self, given: Entry, number: int) -> str:

@@ -28,9 +28,10 @@ def main() -> int:
     parser.add_argument("--unit", action="append", default=[])
     parser.add_argument("--lines", type=int)
     parser.add_argument("--cursor")
-    parser.add_argument("--output", choices=["json"])
+    parser.add_argument("-o", choices=["json"])
+    parser.add_argument("-q", action="store_true")
     parser.add_argument("--output-fields", default="")
-    for name in ("--follow", "--no-tail", "--all", "--no-pager", "--quiet"):
+    for name in ("--follow", "--no-tail", "--all", "--no-pager"):
         parser.add_argument(name, action="store_true")
     given = parser.parse_args()
     entries = list(_entries(given.file))

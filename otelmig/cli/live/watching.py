@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["watch"]
 
-_FLUSH_S: Final = 30.0
+_FLUSH_S: Final = 60.0
 """At most so many seconds of lines are read again after the process was killed."""
 _MACHINE_ID: Final = Path("/etc/machine-id")
 

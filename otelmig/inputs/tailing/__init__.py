@@ -10,7 +10,8 @@ from __future__ import annotations
 from otelmig.inputs.tailing.followed_file import Checkpoint
 from otelmig.inputs.tailing.journal import Journal
 from otelmig.inputs.tailing.journalctl import check_journal
-from otelmig.inputs.tailing.tailer import FileGone, Tailed, Tailer
+from otelmig.inputs.tailing.tailed import FileGone, Tailed
+from otelmig.inputs.tailing.tailer import Tailer
 from otelmig.inputs.tailing.targets import Target, target_of
 from otelmig.inputs.tailing.units import Unit, unit_of
 

@@ -23,7 +23,7 @@ from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.sent_records import Sender
 from otelmig.inputs.record import LogRecord
 from otelmig.inputs.tailing.journalctl import Journalctl, how_it_ended
-from otelmig.inputs.tailing.tailer import FileGone, Tailed
+from otelmig.inputs.tailing.tailed import FileGone, Tailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +77,7 @@ class _Place(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Journal:
-    """Follows one unit, or a pattern of units; driven like :class:`Tailer`."""
+    """Follows one unit, or a pattern of units; whoever drives it calls :meth:`poll`, as for files."""
 
     unit: Unit
     say: Callable[[str], None]
@@ -128,6 +128,10 @@ class Journal:
     def over(self) -> list[str]:
         """Return nothing: a unit that is over may start again."""
         return []
+
+    def can_wait(self) -> bool:
+        """Return that entries can: whether one says that a unit is over shows only when it is read."""
+        return True
 
     def poll(self, now_s: float) -> Tailed:
         """Read what is there."""

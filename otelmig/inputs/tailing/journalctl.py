@@ -30,7 +30,7 @@ _FIELDS: Final = (
     *("MESSAGE_ID", "UNIT", "OBJECT_SYSTEMD_UNIT", "N_DROPPED", "_TRANSPORT"),
 )
 """What is read of an entry; ``journalctl`` adds its cursor, its times and its boot."""
-_OUTPUT: Final = ("--output=json", "--all", "--no-pager", "--quiet", f"--output-fields={','.join(_FIELDS)}")
+_OUTPUT: Final = ("-o", "json", "-q", "--all", "--no-pager", f"--output-fields={','.join(_FIELDS)}")
 _PIPE: Final = 1 << 20
 """Bytes that the child may be ahead, where the system lets it."""
 _BLOCK: Final = 1 << 20
@@ -115,7 +115,7 @@ def check_journal() -> str:
     """
     try:
         done = subprocess.run(  # noqa: S603 - as above
-            [_program(), "--output=json", "--no-pager", "--lines=1", "--output-fields=_PID"],
+            [_program(), "-o", "json", "--no-pager", "--lines=1", "--output-fields=_PID"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env=_environment(),
@@ -132,7 +132,7 @@ def check_journal() -> str:
 
 
 def how_it_ended(code: int) -> str:
-    """Return in words what a code of :meth:`Journalctl.end` means."""
+    """Return in words what an exit code means; a negative one is a signal's number."""
     if code >= 0:
         return f"exit code {code}"
     with suppress(ValueError):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Source", "Watcher"]
 
 _BATCH_S: Final = 0.07
-"""Seconds in which changes are gathered before they are looked at."""
+"""Seconds in which changes are gathered before they are looked at; twice as long, if they can wait."""
 _SHOW_S: Final = 0.25
 """Seconds between two looks at what is under way."""
 _SHOW_SHARE: Final = 20
@@ -46,6 +46,9 @@ class Source(Protocol):
     @property
     def next_due_s(self) -> float:
         """When :meth:`poll` is to be called at the latest (monotonic clock)."""
+
+    def can_wait(self) -> bool:
+        """Return whether nothing came but lines, which cost less to read if more of them are read at once."""
 
     def poll(self, now_s: float) -> Tailed:
         """Read what is there."""
@@ -110,6 +113,8 @@ class Watcher:
             self._look_around()
             if self._wait(until_s):
                 time.sleep(_BATCH_S)
+                if all(source.can_wait() for source in self.sources):
+                    time.sleep(_BATCH_S)
             self._read()
         self._look_around()
 
