@@ -13,7 +13,7 @@ from otelmig.cli.console import clear_status, say, show_status
 from otelmig.cli.live.report import LiveReport
 from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
 from otelmig.inputs import Host
-from otelmig.inputs.tailing import Tailer, target_of
+from otelmig.inputs.tailing import Journal, Tailer, check_journal, target_of, unit_of
 from otelmig.live.local.watcher import Watcher
 from otelmig.migration.side import Result
 from otelmig.printable import shown_name
@@ -23,17 +23,18 @@ from otelmig.views.units import duration, size
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from otelmig.cli.envelope import Envelope
-    from otelmig.inputs.tailing import FileGone
+    from otelmig.inputs.tailing import FileGone, Target, Unit
     from otelmig.live.drawing import Finished
     from otelmig.live.local.under_way import UnderWay
+    from otelmig.live.local.watcher import Source
     from otelmig.live.past import LateFate
 
 __all__ = ["watch"]
 
-_FLUSH_S: Final = 30.0
+_FLUSH_S: Final = 60.0
 """At most so many seconds of lines are read again after the process was killed."""
 _MACHINE_ID: Final = Path("/etc/machine-id")
 
@@ -148,7 +149,10 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
     report = _Report(once=arguments.once)
     envelope.report = report
     is_stopped = on_signals(lambda: None if report.watcher is None else report.watcher.stop())
-    targets = [target_of(text) for text in arguments.targets]
+    units = {unit.key: unit for text in arguments.targets if (unit := unit_of(text)) is not None}
+    targets = [target_of(text) for text in arguments.targets if unit_of(text) is None]
+    if units and (remark := check_journal()):
+        say(f"the journal: {remark}")
     teller = _Teller(arguments, envelope, report)
     with ExitStack() as stack:
         work = report.work = live_work(
@@ -160,11 +164,9 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
             on_trace=teller.traced,
             on_fate=teller.fate,
         )
-        tailer = Tailer(targets=targets, host=this_host(), say=say)
-        stack.callback(tailer.close)
         watcher = report.watcher = Watcher(
             work=work,
-            sources=[tailer],
+            sources=_sources(targets, units.values(), stack),
             on_gone=teller.gone,
             on_under_way=teller.under_way if arguments.json or envelope.progress.is_shown else None,
             enough=lambda: arguments.once and report.first_result is not None,
@@ -181,6 +183,20 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
         notify("STOPPING=1")
         clear_status()
         report.is_safe = finish(work)
+
+
+def _sources(targets: Sequence[Target], units: Iterable[Unit], stack: ExitStack) -> list[Source]:
+    """Return what is read: the files, and each unit of the journal; all are closed with ``stack``."""
+    sources: list[Source] = []
+    if targets:
+        tailer = Tailer(targets=targets, host=this_host(), say=say)
+        stack.callback(tailer.close)
+        sources.append(tailer)
+    for unit in units:
+        journal = Journal(unit=unit, say=say)
+        stack.callback(journal.close)
+        sources.append(journal)
+    return sources
 
 
 def this_host() -> Host:

@@ -223,7 +223,7 @@ def test_entries_of_the_journal(encode: Encode) -> None:
         offset=0x4ECE7,
         size=29,
         received_ns=1_700_000_000_000_002_000,
-        writer="77",
+        writer="gamma/cloud-hypervisor[77]",
         epoch="739ad4/6c7c60",
     )
 
