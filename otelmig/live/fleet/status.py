@@ -67,8 +67,11 @@ def status(service: Service, now_s: float) -> dict[str, object]:
         "under_way": [_side(*each) for each in reasons[:_MOST_NAMED]],
         "under_way_count": len(reasons),
         "announcements": {
+            "taken": announcements.taken,
             "waiting": len(announcements),
             "unmatched": announcements.unmatched,
+            "late": announcements.late,
+            "evicted": announcements.evicted,
         },
         "traces": {
             "not_safe_yet": outlet.backlog,
