@@ -18,8 +18,8 @@ from sent_files import protobuf_bodies, recording_requests
 from trace_invariants import CORPUS
 
 from otelmig.live.fleet.service import Service
-from otelmig.live.fleet.status import status
 from otelmig.live.outlet import Outlet
+from otelmig.live.receiving.status import status
 from otelmig.live.work import Work
 
 if TYPE_CHECKING:

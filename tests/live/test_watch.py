@@ -87,7 +87,7 @@ def test_killed_at_random_instants(tmp_path: Path) -> None:
         assert {span.trace_id.hex() for span in receiver.spans} == expected
         assert {len(each) for each in receiver.contents().values()} == {1}
         copies = len(receiver.copies())
-        assert copies <= _ROUNDS // 20, "a kill between the receiver's answer and its receipt makes a copy, seldom"
+        assert copies <= 1 + _ROUNDS // 20, "a kill between the receiver's answer and its receipt makes a copy, seldom"
 
 
 @pytest.mark.parametrize(("recording", "code"), [("v53.0-basicv", 0), ("v53.0-refused", 1)])

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from otelmig.cli.console import say
-from otelmig.live.fleet.status import heartbeat
+from otelmig.live.receiving.status import heartbeat
 from otelmig.live.sides import phase_of
 from otelmig.migration.side import Role, SideState
 from otelmig.otlp.telemetry.log_records import LogRecords
