@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import closing
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import fork_server
 import pytest
 from asking import running_program
+from document_parts import REPOSITORY
+from hypervisor_pair import HypervisorPair
 from intake_client import PROTOBUF_HEADERS
-from otlp_receiver import free_port
+from otlp_receiver import free_port, http_receiver
 from replay import Playback, Player, steps_of
 from sent_files import protobuf_bodies, recording_requests
 from trace_invariants import CORPUS
 
+from otelmig.announcement import REQUEST_SPAN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from asking import Asked, Program
     from replay import Step
@@ -172,6 +179,41 @@ def test_when_a_line_came_is_known_after_a_restart(program: Program, tmp_path: P
         watched.write(rest)
         watched.traced(1)
         assert [_ids(root) for root in watched.roots()] == [_of(asked)]
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_an_example_that_is_instrumented_from_outside(protocol: str, tmp_path: Path) -> None:
+    """`opentelemetry-instrument`, by variables alone: the migration is below the span that the backend has."""
+    grpc_port = free_port()
+    with (
+        http_receiver() as backend,
+        _Watched(tmp_path, "--grpc", f"127.0.0.1:{grpc_port}") as watched,
+        HypervisorPair(
+            tmp_path / "logs", "v53.0", recording=CORPUS / "v53.0-basicv", patience_s=_LONG_S, speed=20
+        ) as pair,
+    ):
+        for role in pair.logs.values():
+            role.mkdir()
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "PYTHON"))} | {
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{backend.url}/v1/traces",
+            "OTEL_LOGS_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": protocol,
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": f"http://127.0.0.1:{grpc_port}"
+            if protocol == "grpc"
+            else f"http://127.0.0.1:{watched.port}/v1/logs",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_BLRP_SCHEDULE_DELAY": "50",
+        }
+        instrument = Path(sys.executable).with_name("opentelemetry-instrument")
+        command = [str(instrument), sys.executable, str(REPOSITORY / "examples" / "move_vm.py")]
+        command += [str(pair.source), str(pair.destination), _URL]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+        assert (done.returncode, done.stderr) == (0, "")
+        watched.traced(1)
+        (asked,) = (span for span in backend.spans if span.name == REQUEST_SPAN)
+        assert [_ids(root) for root in watched.roots()] == [(asked.trace_id.hex(), asked.span_id.hex())]
 
 
 def test_two_that_fit(program: Program, tmp_path: Path) -> None:

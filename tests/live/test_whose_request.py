@@ -172,8 +172,9 @@ def test_a_span_that_nobody_exports(tmp_path: Path, parent_unsampled: bool) -> N
         assert [parent for _, parent in _parents(run)[_PORT]] == [asked.span_id if parent_unsampled else ""]
 
 
-def test_the_option_for_spans_that_nobody_exports() -> None:
+@pytest.mark.parametrize("command", [["serve"], ["watch", "logs", "--listen"]])
+def test_the_option_for_spans_that_nobody_exports(command: list[str]) -> None:
     """The command line asks for it."""
     for given, asked_for in ([], False), (["--parent-unsampled"], True):
-        arguments = build_parser().parse_args(["serve", *given])
+        arguments = build_parser().parse_args([*command, *given])
         assert live_options(arguments, LogOptions(), TraceOptions()).parent_unsampled == asked_for
