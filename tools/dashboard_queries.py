@@ -150,6 +150,11 @@ SERVICE: Final = (
         question="Clocks that contradict each other",
         text=f"sum({_grew(_of_service(ServiceMetric.CONFLICTS), '', '$__range')})",
     ),
+    Query(
+        name="unmatched",
+        question="Announcements without a migration",
+        text=f"sum({_grew(_of_service(ServiceMetric.UNMATCHED), '', '$__range')})",
+    ),
     Query(name="delay", question="Last line to trace, half of the hour's", text=_service_delay(0.5)),
     Query(name="long delay", question="Last line to trace, 95 % of the hour's", text=_service_delay(0.95)),
 )

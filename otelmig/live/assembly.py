@@ -12,7 +12,8 @@ from otelmig.clock.proof import ClockStatus
 from otelmig.dataclass import dataclass
 from otelmig.errors import FaultError
 from otelmig.inputs.rebuilding import RebuiltFiles
-from otelmig.live.announcements import Announced, Announcements
+from otelmig.live.announced.announced import Announced
+from otelmig.live.announced.announcements import Announcements
 from otelmig.live.departed import Departed
 from otelmig.live.drawing import Drawing, Finished
 from otelmig.live.logs.live_logs import LiveLogs, log_key
@@ -22,6 +23,7 @@ from otelmig.live.retention import Retention
 from otelmig.live.sides import ALONE_S, SideKey, Sides, side_key
 from otelmig.live.state.changes import Changes, Done
 from otelmig.live.waiting import Waiting
+from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ class Assembly:
     announcements: Announcements = field(default_factory=Announcements)
     past: Past = field(default_factory=Past)
     departed: Departed = field(default_factory=Departed)
+    _unsafe_sources: dict[str, Side] = field(default_factory=dict)
+    """The sources of traces that are not safe yet, by the traces' ids."""
     _now_s: float = 0.0
     _at_ns: int = 0
 
@@ -100,7 +104,9 @@ class Assembly:
         for announcement in logs.announcements:
             known = self.announcements.take(announcement, at_ns)
             if known is not None:
-                self.changes.announced[known.key] = known.saved()
+                self.changes.announce(known)
+        for evicted in self.announcements.evict():
+            self.changes.forget_announced(evicted.key)
         late: dict[str, None] = {}
         for record in logs.records:
             self.tally.records += 1
@@ -162,6 +168,7 @@ class Assembly:
 
     def safe(self, finished: Finished) -> None:
         """Forget the lines that a trace was made of: it is where it cannot be lost."""
+        self._unsafe_sources.pop(finished.trace.trace_id, None)
         for done in finished.done:
             self.changes.done[done.file, done.role, done.identity] = done
         self.retention.safe(finished)
@@ -174,12 +181,18 @@ class Assembly:
         """
         changes = self.changes
         changes.requests.extend(requests)
-        for gone in self.announcements.expire(now_ns):
-            changes.gone_announced.append(gone.key)
+        for gone in self.announcements.expire(now_ns, self._sources):
+            changes.forget_announced(gone.key)
         until_ns = self.past.expire(now_ns)
         if until_ns is not None:
             changes.gone_done.append(until_ns)
         self.store.write()
+
+    def _sources(self) -> Iterator[tuple[Side, int | None]]:
+        """Yield the sources without a trace that is safe, and when the first line of each came, unless it is aside."""
+        waiting = (waiter.side for waiter in self.sides if waiter.side.role is Role.SOURCE)
+        for source in (*waiting, *self._unsafe_sources.values()):
+            yield source, self.logs.arrived_ns(source)
 
     def _feed(self, placed: Iterable[Placed], late: dict[str, None]) -> None:
         for each in placed:
@@ -253,6 +266,8 @@ class Assembly:
             self.waiting.forget(migration)
             return None
         self.retention.traced(finished)
+        if finished.migration.source is not None:
+            self._unsafe_sources[finished.trace.trace_id] = finished.migration.source
         root = finished.trace.root
         self.waiting.exported(migration, (finished.trace.trace_id, root.span_id), self._now_s)
         self.tally.traces += 1

@@ -18,7 +18,8 @@ from otelmig.trace.identity import TraceParent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from otelmig.live.announcements import Announced, Announcements
+    from otelmig.live.announced.announced import Announced
+    from otelmig.live.announced.announcements import Announcements
     from otelmig.live.logs.live_logs import LiveLogs, Parting
     from otelmig.live.options import LiveOptions
     from otelmig.live.past import Past
@@ -71,7 +72,7 @@ class Drawing:
             links.append(link_to(previous.trace_id, previous.span_id, LinkKind.PREVIOUS_ATTEMPT))
         if ready.other is not None:
             links.append(link_to(*ready.other, LinkKind.OTHER_SIDE))
-        options, asked = self._asked(migration)
+        options, asked = self._asked(migration, now_ns)
         links += (link_to(each.trace_id, each.span_id, LinkKind.REQUESTED_BY) for each in asked)
         trace = build_trace(migration, epoch, options, links)
         done = [
@@ -93,20 +94,23 @@ class Drawing:
         parted = {key: self.logs.parting(key) for side in gone for key in self.logs.named_alike(side.vmm.inputs[0])}
         return Finished(trace=trace, migration=migration, last_word_s=last_word_s, done=done, parted=parted)
 
-    def _asked(self, migration: Migration) -> tuple[TraceOptions, Sequence[Announced]]:
+    def _asked(self, migration: Migration, now_ns: int) -> tuple[TraceOptions, Sequence[Announced]]:
         """Return the options with the span that asked for a migration, if that is one; else those that may have."""
         options, source = self.options.trace, migration.source
         first_ns = None if source is None else self.logs.arrived_ns(source)
         if source is None or first_ns is None or options.parent is not None:
             return options, ()
         fitting = self.announcements.fitting(source, first_ns)
+        if not fitting:
+            self.announcements.note_unannounced(source, now_ns)
         if len(fitting) != 1:
+            for each in fitting:
+                self.changes.announce(self.announcements.link(each, now_ns))
             return options, fitting
         (announced,) = fitting
+        self.changes.announce(self.announcements.use(announced, source, now_ns))
         if not (announced.is_sampled or self.options.parent_unsampled):
             return options, ()
-        used = self.announcements.use(announced, source)
-        self.changes.announced[used.key] = used.saved()
         parent = TraceParent(trace_id=announced.trace_id, span_id=announced.span_id)
         return replace(options, parent=parent), ()
 

@@ -84,11 +84,13 @@ class Work:
             if self.state_bytes > _FULL * self.state.most_bytes:
                 self.assembly.retention.make_room(now_s)
 
-    def flush(self) -> None:
-        """Write to the state what changed; what could not be written is tried again."""
+    def flush(self) -> bool:
+        """Write to the state what changed; what could not be written is tried again. Return whether it was."""
         self._flushed_s = time.monotonic()
         with self.guarded("the state"):
             self.assembly.flush(self.before_flush(), time.time_ns())
+            return True
+        return False
 
     def finish(self, timeout_s: float) -> bool:
         """Deliver what is ready, and write everything to the state; return whether nothing is lost."""

@@ -501,9 +501,9 @@ class SourceFacts:
     logging_ns: int = 0
     """How long writing the log took inside the downtime, on the thread that migrates."""
     handed_over: Instant | None = None
+    """The first line that says that the destination has the guest."""
     perhaps_stored: bool = False
     """Whether what took the VM may have stored it and not run it: the source says the same of both."""
-    """The first line that says that the destination has the guest."""
     drained: Instant | None = None
     """Postcopy: every page has been sent."""
     finished: Instant | None = None

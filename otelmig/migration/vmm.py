@@ -38,6 +38,9 @@ class Vmm:
     """The latest time printed in its log, on its clock."""
     last_written_ns: int | None
     """When it wrote its last line, at the latest (Unix epoch): when its log was last written, if it is finished."""
+    send_blocks: bool | None = None
+    """Whether the call that asks it to send a VM is answered at the migration's end, rather than once the migration
+    has begun; None where that is not known."""
     shared_log: str | None = None
     """Processes with the same text here wrote to one log, one after the other, in the order in which they are given."""
     latest_zero_ns: int | None = None

@@ -63,6 +63,7 @@ _OF_SERVICE: Final = {
     "Lines lost": 0.0,
     "Traced alone": 0.0,
     "Clocks that contradict each other": 0.0,
+    "Announcements without a migration": 0.0,
 }
 """What the panels about the service show when a migration was traced and nothing went wrong."""
 _DELAYS: Final = ("Last line to trace, half of the hour's", "Last line to trace, 95 % of the hour's")

@@ -26,7 +26,10 @@ from otelmig.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SERVICES = {"serve": ("listening on 127.0.0.1:", "--listen 127.0.0.1:0"), "watch": ("following ", "")}
+_SERVICES = {
+    "serve": ("listening on 127.0.0.1:", "--listen 127.0.0.1:0"),
+    "watch": ("following ", "--listen 127.0.0.1:0"),
+}
 """Commands that do not end by themselves: what they say first, and what they are told besides."""
 _RECEIVER = re.compile(r"http://(?:collector|localhost):4318")
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from intake_client import Inbox, intake
+from asking import running_program
 from live_run import LiveRun
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from sent_logs import file_record, request
-from telemetry import Telemetry
 from trace_invariants import CORPUS
 
 from otelmig.cli.main import build_parser
 from otelmig.cli.options.live import live_options
 from otelmig.hypervisors.log_options import LogOptions
-from otelmig.instrument import migration
 from otelmig.live.options import LiveOptions
 from otelmig.trace.options import TraceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from asking import Program
 
 _MANY: Final = 100 if os.environ.get("OTELMIG_FULL") else 12
 _PORT: Final = 4444
@@ -37,48 +33,15 @@ _READ_NS: Final = 1_795_450_000 * 10**9
 _HOSTS: Final = {"source": ("host-a", "10.9.0.1"), "destination": ("host-b", "10.9.0.2")}
 
 
-class _Asked(NamedTuple):
-    """A request for a migration: the span that asked, and both announcements as they are sent."""
-
-    trace_id: str
-    span_id: str
-    announced: bytes
-    returned: bytes
-
-
-class _Program:
-    """A program that is instrumented, and whose log records are kept as they are sent."""
-
-    def __init__(self, inbox: Inbox, endpoint: str, sampler: Sampler) -> None:
-        self._inbox = inbox
-        self._telemetry = Telemetry(sampler=sampler)
-        self._records = LoggerProvider(shutdown_on_exit=False)
-        self._records.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(endpoint)))
-
-    def ask(self, port: int) -> _Asked:
-        """Ask for a migration to a port, inside a span of the program's own."""
-        providers: dict[str, Any] = self._telemetry.providers | {"logger_provider": self._records}
-        with (
-            self._telemetry.tracer_provider.get_tracer("mover").start_as_current_span("move"),
-            migration(destination_url=f"tcp:10.9.0.2:{port}", **providers) as asked,
-        ):
-            context = asked.span.get_span_context()
-        announced, returned = (received.body for received in self._inbox.requests[-2:])
-        return _Asked(f"{context.trace_id:032x}", f"{context.span_id:016x}", announced, returned)
-
-
-@contextmanager
-def _program(sampler: Sampler = ALWAYS_ON) -> Iterator[_Program]:
-    inbox = Inbox()
-    with intake(inbox) as server:
-        yield _Program(inbox, f"http://{server.address}/v1/logs", sampler)
-
-
 @pytest.fixture(scope="module")
-def program() -> Iterator[_Program]:
+def program() -> Iterator[Program]:
     """A program whose spans are exported."""
-    with _program() as each:
+    with running_program() as each:
         yield each
+
+
+def _url(port: int) -> str:
+    return f"tcp:10.9.0.2:{port}"
 
 
 def _lines(role: str, port: int, recording: str = "v53.0-twohosts") -> list[bytes]:
@@ -118,11 +81,11 @@ def _parents(run: LiveRun) -> dict[int, list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_a_hundred_at_once(program: _Program, tmp_path: Path, is_killed: bool) -> None:  # noqa: FBT001 - a column
+def test_a_hundred_at_once(program: Program, tmp_path: Path, is_killed: bool) -> None:  # noqa: FBT001 - a column
     """Each is below the span that asked for it: announced before, during or after its lines, twice, service killed."""
     random = Random(7)  # noqa: S311 - the same for each run
     ports = range(_PORT, _PORT + _MANY)
-    asked = {port: program.ask(port) for port in ports}
+    asked = {port: program.ask(_url(port)) for port in ports}
     early: list[bytes] = []
     late: list[bytes] = []
     for port in ports:
@@ -146,10 +109,10 @@ def test_a_hundred_at_once(program: _Program, tmp_path: Path, is_killed: bool) -
         assert _parents(run) == {port: [(asked[port].trace_id, asked[port].span_id)] for port in ports}
 
 
-def test_retries(program: _Program, tmp_path: Path) -> None:
+def test_retries(program: Program, tmp_path: Path) -> None:
     """An attempt that is refused, and its retry: each is below its own request."""
     ports = range(_PORT, _PORT + 10)
-    first, second = ({port: program.ask(port) for port in ports} for _ in range(2))
+    first, second = ({port: program.ask(_url(port)) for port in ports} for _ in range(2))
     sides = {
         port: (_lines("source", port, "v53.0-retry"), _lines("destination", port, "v53.0-retry")) for port in ports
     }
@@ -166,9 +129,9 @@ def test_retries(program: _Program, tmp_path: Path) -> None:
         assert _parents(run) == expected
 
 
-def test_two_that_fit(program: _Program, tmp_path: Path) -> None:
+def test_two_that_fit(program: Program, tmp_path: Path) -> None:
     """Two requests for one endpoint at once: either could be meant, so there is no parent, and a link to each."""
-    asked = [program.ask(_PORT) for _ in range(2)]
+    asked = [program.ask(_url(_PORT)) for _ in range(2)]
     with LiveRun(directory=tmp_path / "state") as run:
         for body in (*(each.announced for each in asked), *_lines("source", _PORT), *_lines("destination", _PORT)):
             run.take_body(body)
@@ -181,9 +144,9 @@ def test_two_that_fit(program: _Program, tmp_path: Path) -> None:
         assert [each.span_id in line.decode() for each in asked] == [True, True]
 
 
-def test_one_that_comes_late(program: _Program, tmp_path: Path) -> None:
+def test_one_that_comes_late(program: Program, tmp_path: Path) -> None:
     """The trace was made without it and stays as it is; the next migration to that endpoint is not below it."""
-    asked = program.ask(_PORT)
+    asked = program.ask(_url(_PORT))
     with LiveRun(directory=tmp_path / "state") as run:
         for body in (*_lines("source", _PORT), *_lines("destination", _PORT)):
             run.take_body(body)
@@ -199,8 +162,8 @@ def test_one_that_comes_late(program: _Program, tmp_path: Path) -> None:
 @pytest.mark.parametrize("parent_unsampled", [False, True])
 def test_a_span_that_nobody_exports(tmp_path: Path, parent_unsampled: bool) -> None:  # noqa: FBT001 - a column
     """The migration's trace does not hang below it, unless that is asked for."""
-    with _program(ALWAYS_OFF) as program:
-        asked = program.ask(_PORT)
+    with running_program(ALWAYS_OFF) as program:
+        asked = program.ask(_url(_PORT))
     options = LiveOptions(parent_unsampled=parent_unsampled)
     with LiveRun(directory=tmp_path / "state", options=options) as run:
         for body in (asked.announced, *_lines("source", _PORT), *_lines("destination", _PORT), asked.returned):
@@ -209,8 +172,9 @@ def test_a_span_that_nobody_exports(tmp_path: Path, parent_unsampled: bool) -> N
         assert [parent for _, parent in _parents(run)[_PORT]] == [asked.span_id if parent_unsampled else ""]
 
 
-def test_the_option_for_spans_that_nobody_exports() -> None:
+@pytest.mark.parametrize("command", [["serve"], ["watch", "logs", "--listen"]])
+def test_the_option_for_spans_that_nobody_exports(command: list[str]) -> None:
     """The command line asks for it."""
     for given, asked_for in ([], False), (["--parent-unsampled"], True):
-        arguments = build_parser().parse_args(["serve", *given])
+        arguments = build_parser().parse_args([*command, *given])
         assert live_options(arguments, LogOptions(), TraceOptions()).parent_unsampled == asked_for

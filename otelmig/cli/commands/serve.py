@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.options.export import add_export_arguments, seconds
+from otelmig.cli.options.intake import add_intake_arguments
 from otelmig.cli.options.live import add_live_arguments
 from otelmig.cli.options.log import add_log_arguments
 from otelmig.cli.options.output import add_output_arguments
@@ -30,29 +31,7 @@ EXAMPLES: Final = """\
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig serve``."""
-    intake = parser.add_argument_group("intake (OTLP logs)")
-    intake.add_argument(
-        "--listen",
-        default="127.0.0.1:4319",
-        metavar="ADDRESS",
-        help="address and port for OTLP over HTTP, and for GET /status (default: 127.0.0.1:4319)",
-    )
-    intake.add_argument("--grpc", metavar="ADDRESS", help="address and port for OTLP over gRPC, too (default: none)")
-    intake.add_argument(
-        "--token-file", metavar="FILE", help="file with the bearer token that senders must give (default: none)"
-    )
-    intake.add_argument("--tls-certificate", metavar="FILE", help="PEM file with the service's certificate")
-    intake.add_argument("--tls-key", metavar="FILE", help="PEM file with the key of --tls-certificate")
-    intake.add_argument(
-        "--tls-client-ca",
-        metavar="FILE",
-        help="PEM file with the authorities of clients' certificates, which clients then need",
-    )
-    intake.add_argument(
-        "--parent-unsampled",
-        action="store_true",
-        help="put a migration below the span that announced it even if nobody exports that span",
-    )
+    add_intake_arguments(parser, "intake (OTLP logs)", always=True)
     add_live_arguments(parser, "serve")
     add_log_arguments(parser)
     add_output_arguments(

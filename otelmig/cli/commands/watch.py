@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.options.export import add_export_arguments, seconds
+from otelmig.cli.options.intake import add_intake_arguments
 from otelmig.cli.options.live import add_live_arguments
 from otelmig.cli.options.log import add_log_arguments
 from otelmig.cli.options.output import add_output_arguments
@@ -27,6 +28,7 @@ Ends on SIGINT and SIGTERM."""
 EXAMPLES: Final = """\
   otelmig watch /var/log/cloud-hypervisor/
   otelmig watch 'journald:cloud-hypervisor@*.service'
+  otelmig watch logs/ --listen --otlp http://localhost:4318
   otelmig watch 'logs/*' --once --end-after 300 --otlp http://localhost:4318
 """
 
@@ -47,6 +49,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     )
     ending.add_argument("--end-after", type=seconds, metavar="SECONDS", help="end after this time (default: never)")
     parser.set_defaults(strict=True)  # what --once asks for is a check
+    add_intake_arguments(parser, "whose request a migration was (OTLP logs)", always=False)
     add_live_arguments(parser, "watch")
     add_log_arguments(parser)
     add_output_arguments(

@@ -45,6 +45,9 @@ class LiveReport(RunReport):
             parts.append(f"{outlet.counts.written} written to {outlet.file.path.name}")
         if outlet.open_delivery is not None:
             parts.append(outlet.account.words())
+        announcements = self.work.assembly.announcements
+        if announcements.taken:
+            parts.append(f"{plural(announcements.taken, 'migration')} announced ({len(announcements)} not traced)")
         waiting = sum(1 for _ in self.work.assembly.sides)
         if waiting:
             parts.append(f"{plural(waiting, 'side')} under way, kept in the state")

@@ -5,38 +5,33 @@ from __future__ import annotations
 import json
 import os
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from otelmig.cli.console import say
 from otelmig.cli.live.report import LiveReport
+from otelmig.cli.live.servers import bound_servers, start_servers, stop_servers
 from otelmig.cli.live.telemetry import LiveTelemetry
 from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
 from otelmig.cli.options.export import export_settings
-from otelmig.cli.parser import CommandLineError
 from otelmig.live.fleet.service import Service
-from otelmig.live.fleet.status import status
-from otelmig.otlp.intake.access import Address, Tls, TokenFile
-from otelmig.otlp.intake.http import HttpIntake
+from otelmig.live.receiving.status import status
 from otelmig.otlp.receiver.settings import environment_exports
 from otelmig.views.summary import summary
 from otelmig.views.units import plural
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
     from otelmig.cli.envelope import Envelope
     from otelmig.live.drawing import Finished
-    from otelmig.otlp.intake.grpc import GrpcIntake
 
 __all__ = ["serve"]
 
 _FLUSH_S: Final = 1.0
 """At most so many seconds pass until what was worked off is taken off the disk."""
 _GRACE_S: Final = 1.0
-"""Seconds that requests under way have when the service ends."""
+"""Seconds that what is told besides traces has to get out when the service ends."""
 
 
 class _Report(LiveReport):
@@ -50,7 +45,7 @@ class _Report(LiveReport):
 
     def account(self) -> str:
         """Return how many migrations were traced, what became of the traces, and how many requests there were."""
-        requests = 0 if self.service is None else self.service.requests
+        requests = 0 if self.service is None else self.service.requests.taken
         return f"{super().account()}; {plural(requests, 'request')} taken"
 
 
@@ -85,20 +80,17 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
         )
         service = report.service = Service(work=work, describe=status, on_tick=on_tick)
         work.outlet.wake = service.wake
-        servers = _servers(arguments, service)
+        servers = bound_servers(arguments, service)
         if is_stopped():
             service.stop()
-        for server in servers:
-            server.start()
-            say(f"listening on {server.address}")
+        start_servers(servers)
         work.outlet.start()
         telemetry.start()
         service.restore()
         notify("READY=1")
         service.run()
         notify("STOPPING=1")
-        for server in servers:
-            server.stop(_GRACE_S)
+        stop_servers(servers)
         report.is_safe = finish(work)
         telemetry.stop(_GRACE_S)
 
@@ -113,36 +105,6 @@ def _telemetry(arguments: argparse.Namespace) -> LiveTelemetry:
     return LiveTelemetry(
         records=of_traces, metrics=metrics, progress_s=arguments.progress, heartbeat_s=arguments.heartbeat
     )
-
-
-def _servers(arguments: argparse.Namespace, service: Service) -> list[HttpIntake | GrpcIntake]:
-    """Return the servers, which are bound and do not answer yet.
-
-    Raises:
-        UsageError: an address cannot be used, or a certificate, or the token.
-    """
-    token = None if arguments.token_file is None else TokenFile(arguments.token_file)
-    tls = None
-    if arguments.tls_certificate is not None:
-        tls = Tls(
-            certificate=Path(arguments.tls_certificate),
-            key=None if arguments.tls_key is None else Path(arguments.tls_key),
-            client_ca=None if arguments.tls_client_ca is None else Path(arguments.tls_client_ca),
-        )
-    elif arguments.tls_key is not None or arguments.tls_client_ca is not None:
-        raise CommandLineError("--tls-key and --tls-client-ca belong to --tls-certificate")
-
-    def answer() -> tuple[int, Mapping[str, object]]:
-        return (HTTPStatus.OK if service.ready else HTTPStatus.SERVICE_UNAVAILABLE), service.document
-
-    address = Address.parse(arguments.listen, "HttpIntake.address")
-    servers: list[HttpIntake | GrpcIntake] = [HttpIntake(address, service.accept, tls=tls, token=token, status=answer)]
-    if arguments.grpc is not None:
-        from otelmig.otlp.intake.grpc import GrpcIntake  # noqa: PLC0415 - loading gRPC takes long
-
-        address = Address.parse(arguments.grpc, "GrpcIntake.address")
-        servers.append(GrpcIntake(address, service.accept, tls=tls, token=token))
-    return servers
 
 
 def _write_status(arguments: argparse.Namespace, service: Service) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from otelmig.cli.console import say
-from otelmig.live.fleet.status import heartbeat
+from otelmig.live.receiving.status import heartbeat
 from otelmig.live.sides import phase_of
 from otelmig.migration.side import Role, SideState
 from otelmig.otlp.telemetry.log_records import LogRecords
@@ -91,7 +91,7 @@ class LiveTelemetry:
         """Observe the service, tell of what is under way, say the heartbeat: each at its time."""
         now_s = time.monotonic()
         waiting = service.work.assembly.waiting.reasons(now_s)
-        tally = service.work.assembly.tally
+        tally, announcements = service.work.assembly.tally, service.work.assembly.announcements
         self._observed = {
             ServiceMetric.ACTIVE: sum(
                 side.role is Role.SOURCE and side.state is not SideState.OVER for side, _, _ in waiting
@@ -101,6 +101,10 @@ class LiveTelemetry:
             ServiceMetric.LOST: service.work.assembly.files.lost,
             ServiceMetric.CONFLICTS: tally.conflicts,
             ServiceMetric.UNSAFE: service.work.outlet.backlog,
+            ServiceMetric.ANNOUNCED: len(announcements),
+            ServiceMetric.UNMATCHED: announcements.unmatched,
+            ServiceMetric.LATE: announcements.late,
+            ServiceMetric.EVICTED: announcements.evicted,
         }
         if self._heartbeat_s is not None and now_s - self._said_s >= self._heartbeat_s:
             self._said_s = now_s

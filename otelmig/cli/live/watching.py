@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from otelmig.cli.console import clear_status, say, show_status
 from otelmig.cli.live.report import LiveReport
+from otelmig.cli.live.servers import bound_servers, start_servers, stop_servers
 from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
+from otelmig.cli.options.intake import check_intake_arguments
 from otelmig.inputs import Host
 from otelmig.inputs.tailing import Journal, Tailer, check_journal, target_of, unit_of
+from otelmig.live.local.listening import Listening
 from otelmig.live.local.watcher import Watcher
 from otelmig.migration.side import Result
 from otelmig.printable import shown_name
 from otelmig.trace import attributes as names
 from otelmig.views.summary import summary
-from otelmig.views.units import duration, size
+from otelmig.views.units import duration, plural, size
 
 if TYPE_CHECKING:
     import argparse
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from otelmig.cli.envelope import Envelope
     from otelmig.inputs.tailing import FileGone, Target, Unit
     from otelmig.live.drawing import Finished
+    from otelmig.live.local.listening import AnnouncedCounts
     from otelmig.live.local.under_way import UnderWay
     from otelmig.live.local.watcher import Source
     from otelmig.live.past import LateFate
@@ -72,6 +76,10 @@ class _Teller:
         self._report = report
         self._told: dict[tuple[str, str], tuple[object, ...]] = {}
         """What was told last of each migration that is under way, by its sides."""
+        self._is_shown = envelope.progress.is_shown and not arguments.json
+        self._rows: list[list[str]] = []
+        self._waiting = 0
+        """Migrations that were announced, without a trace."""
 
     def traced(self, finished: Finished) -> None:
         """Tell of a trace that is safe."""
@@ -95,13 +103,19 @@ class _Teller:
         else:
             say(f"trace {fate.trace_id}: its guest was {fate.fate} since ({fate.evidence})")
 
+    def announced(self, counts: AnnouncedCounts) -> None:
+        """Tell how many migrations were announced, and what came of it."""
+        self._waiting = counts.waiting
+        if self._as_json:
+            self._event("announcements", **counts._asdict())
+        elif self._is_shown:
+            self._show()
+
     def under_way(self, migrations: Sequence[UnderWay]) -> None:
         """Tell what is under way: on a terminal always, to scripts where it changed."""
         if not self._as_json:
-            if migrations:
-                show_status(*(_fields(each) for each in migrations))
-            else:
-                clear_status()
+            self._rows = [_fields(each) for each in migrations]
+            self._show()
             return
         before, self._told = self._told, {}
         for each in migrations:
@@ -119,6 +133,15 @@ class _Teller:
                     sent_bytes=each.sent_bytes,
                     downtime_estimate_s=None if each.downtime_estimate_ns is None else each.downtime_estimate_ns / 1e9,
                 )
+
+    def _show(self) -> None:
+        """Show what is under way, and what was announced, on the terminal."""
+        announced = [[f"{plural(self._waiting, 'migration')} announced, without a trace"]] if self._waiting else []
+        rows = [*self._rows, *announced]
+        if rows:
+            show_status(*rows)
+        else:
+            clear_status()
 
     def _event(self, event: str, **values: object) -> None:
         time_text = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -149,6 +172,7 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
     report = _Report(once=arguments.once)
     envelope.report = report
     is_stopped = on_signals(lambda: None if report.watcher is None else report.watcher.stop())
+    check_intake_arguments(arguments)
     units = {unit.key: unit for text in arguments.targets if (unit := unit_of(text)) is not None}
     targets = [target_of(text) for text in arguments.targets if unit_of(text) is None]
     if units and (remark := check_journal()):
@@ -164,8 +188,11 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
             on_trace=teller.traced,
             on_fate=teller.fate,
         )
+        listening = None if arguments.listen is None else Listening(work=work, on_change=teller.announced)
+        servers = [] if listening is None else bound_servers(arguments, listening)
         watcher = report.watcher = Watcher(
             work=work,
+            listening=listening,
             sources=_sources(targets, units.values(), stack),
             on_gone=teller.gone,
             on_under_way=teller.under_way if arguments.json or envelope.progress.is_shown else None,
@@ -176,11 +203,13 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
             watcher.stop()
         say(f"following {', '.join(map(shown_name, arguments.targets))}")
         until_s = None if arguments.end_after is None else time.monotonic() + arguments.end_after
+        start_servers(servers)
         work.outlet.start()
         watcher.restore()
         notify("READY=1")
         watcher.run(until_s)
         notify("STOPPING=1")
+        stop_servers(servers)
         clear_status()
         report.is_safe = finish(work)
 

@@ -65,7 +65,7 @@ def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: Trac
     return LiveOptions(
         reading=reading,
         trace=trace,
-        parent_unsampled=getattr(arguments, "parent_unsampled", False),
+        parent_unsampled=arguments.parent_unsampled,
         **{name: value for name, value in given.items() if value is not None},
     )
 

@@ -26,6 +26,7 @@ __all__ = [
     "last_release",
     "may_be_after_head",
     "releases_of",
+    "send_blocks",
     "since",
     "until",
 ]
@@ -95,6 +96,17 @@ def since(release: str) -> Releases:
 def until(release: str, *, first: str = RELEASES[0]) -> Releases:
     """Return ``first`` to ``release``."""
     return Releases(first=RELEASES.index(first), last=RELEASES.index(release))
+
+
+_DISPATCHING: Final = since("v53.0")
+"""``vm.send-migration`` is answered once the migration is handed to a thread of its own; before that, at its end."""
+
+
+def send_blocks(releases: Releases) -> bool | None:
+    """Return whether ``vm.send-migration`` is answered at the migration's end; None if some of ``releases`` differ."""
+    if releases.meet(_DISPATCHING):
+        return None if releases.first < _DISPATCHING.first else False
+    return True
 
 
 def may_be_after_head(releases: Releases, version: str | None) -> bool:

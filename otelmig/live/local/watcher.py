@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from otelmig.inputs.tailing import FileGone, Tailed
+    from otelmig.live.local.listening import Listening
     from otelmig.live.local.under_way import UnderWay
     from otelmig.live.work import Work
 
@@ -74,6 +75,8 @@ class Watcher:
     """Told, a few times a second, which migrations are under way, as long as any is; None where nobody looks."""
     enough: Callable[[], bool]
     """Returns whether the work is done."""
+    listening: Listening | None = None
+    """Takes what programs that start migrations announce; None if nobody can."""
     _is_stopping: bool = False
     _wake_pipe: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
     _show_s: float = 0.0
@@ -81,10 +84,14 @@ class Watcher:
 
     def __post_init__(self) -> None:
         self.work.before_flush = self._note_how_far
+        if self.listening is not None:
+            self.listening.requests.wake = self.wake
 
     def stop(self) -> None:
         """Have :meth:`run` end; may be called from a signal handler."""
         self._is_stopping = True
+        if self.listening is not None:
+            self.listening.requests.stop()
         self.wake()
 
     def wake(self) -> None:
@@ -104,18 +111,24 @@ class Watcher:
             source.restore(saved)
         self._read()
         self.work.flush()
+        if self.listening is not None:
+            self.listening.start()
 
     def run(self, until_s: float | None = None) -> None:
         """Work until :meth:`stop` is called, it is ``enough``, or it is ``until_s`` (monotonic clock)."""
         while not self._is_stopping and not self.enough():
             if until_s is not None and time.monotonic() >= until_s:
-                return
+                break
             self._look_around()
             if self._wait(until_s):
                 time.sleep(_BATCH_S)
                 if all(source.can_wait() for source in self.sources):
                     time.sleep(_BATCH_S)
             self._read()
+            if self.listening is not None:
+                self.listening.take()  # after the lines that were written before
+        if self.listening is not None:
+            self.listening.end()
         self._look_around()
 
     def _wait(self, until_s: float | None) -> bool:
@@ -147,7 +160,9 @@ class Watcher:
 
     def _look_around(self) -> None:
         """Do what is due, and show what is under way."""
-        self.work.look_around()
+        for finished in self.work.look_around():
+            if self.listening is not None:
+                self.listening.last_delay_s = time.monotonic() - finished.last_word_s
         with self.work.guarded("what is under way"):
             self._show(time.monotonic())
 

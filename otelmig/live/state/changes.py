@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otelmig.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from otelmig.live.announced.announced import Announced
 
 __all__ = ["Changes", "Done", "StoredLine", "StoredRequest"]
 
@@ -68,7 +71,7 @@ class Changes:
     """Whether logs wait for nothing, so that nobody needs to read them after a restart before a line of them comes."""
     announced: dict[tuple[str, str], str] = field(default_factory=dict)
     """Announcements as they were saved, by the ids of their spans."""
-    gone_announced: list[tuple[str, str]] = field(default_factory=list)
+    gone_announced: dict[tuple[str, str], None] = field(default_factory=dict)
     tails: dict[str, str] = field(default_factory=dict)
     """How far files and the journal of this machine were read, as it was saved, by their keys."""
     gone_tails: list[str] = field(default_factory=list)
@@ -94,6 +97,16 @@ class Changes:
 
     def __bool__(self) -> bool:
         return any(map(bool, self._parts))
+
+    def announce(self, announced: Announced) -> None:
+        """Have an announcement written as it is now."""
+        self.announced[announced.key] = announced.saved()
+        self.gone_announced.pop(announced.key, None)
+
+    def forget_announced(self, key: tuple[str, str]) -> None:
+        """Have an announcement deleted."""
+        self.announced.pop(key, None)
+        self.gone_announced[key] = None
 
     def clear(self) -> None:
         """Forget everything: it was written."""

@@ -34,6 +34,10 @@ class ServiceMetric(StrEnum):
     LOST = "otelmig.serve.lines.lost"
     CONFLICTS = "otelmig.serve.clock.conflicts"
     UNSAFE = "otelmig.serve.traces.unsafe"
+    ANNOUNCED = "otelmig.serve.announcements.waiting"
+    UNMATCHED = "otelmig.serve.announcements.unmatched"
+    LATE = "otelmig.serve.announcements.late"
+    EVICTED = "otelmig.serve.announcements.evicted"
     DELAY = "otelmig.serve.delay"
 
 
@@ -72,6 +76,30 @@ METRICS: Final = (
     MetricRow(ServiceMetric.LOST, "counter", "{line}", "lines that are known to be missing"),
     MetricRow(ServiceMetric.CONFLICTS, "counter", "{migration}", "migrations whose clocks contradict each other"),
     MetricRow(ServiceMetric.UNSAFE, "updowncounter", "{trace}", "traces that are neither sent nor kept yet"),
+    MetricRow(
+        ServiceMetric.ANNOUNCED,
+        "updowncounter",
+        "{migration}",
+        "migrations that were announced and that no trace was made of yet",
+    ),
+    MetricRow(
+        ServiceMetric.UNMATCHED,
+        "counter",
+        "{migration}",
+        "migrations that were announced and that no trace was found for",
+    ),
+    MetricRow(
+        ServiceMetric.LATE,
+        "counter",
+        "{migration}",
+        "announcements that came after a trace that may be that of their migration",
+    ),
+    MetricRow(
+        ServiceMetric.EVICTED,
+        "counter",
+        "{migration}",
+        "announcements that were forgotten because too many waited",
+    ),
     MetricRow(
         ServiceMetric.DELAY, "histogram", "s", "from a migration's last line to its trace being safe, with exemplars"
     ),

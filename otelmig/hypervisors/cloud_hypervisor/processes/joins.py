@@ -13,7 +13,7 @@ from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
 from otelmig.hypervisors.cloud_hypervisor.processes.statistics_fit import with_statistics
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_choice import joins_of
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
-from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM, Releases, until
+from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM, Releases, send_blocks, until
 from otelmig.migration.stamp import ClockDomain
 from otelmig.migration.vmm import Vmm, fingerprint
 from otelmig.units import MILLISECOND_NS
@@ -170,6 +170,7 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         domain=domain,
         version=log.version,
         releases_text=", ".join([str(releases), *sorted(log.variants)]),
+        send_blocks=None if log.variants else send_blocks(releases),
         last_ns=log.last_ns if stamped.last is None or not stamped.by_another else _elapsed_ns(stamped.last),
         last_written_ns=log.stream.mtime_ns,
         shared_log=None if log.taken_in_turns else f"{log.stream.key}\n{log.writer}",
@@ -218,6 +219,7 @@ def process_of_events(events: EventProcess, note: str = "") -> Process:
         domain=ClockDomain.BOOTTIME,
         version=None,
         releases_text=str(FIRST_WITH_MIGRATION_EVENTS),
+        send_blocks=send_blocks(FIRST_WITH_MIGRATION_EVENTS),
         last_ns=max((seen.stamp.ns for seen in events.observations), default=0),
         last_written_ns=events.stream.mtime_ns,
         latest_zero_ns=events.latest_zero_ns,

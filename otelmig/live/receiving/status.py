@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig.live.sides import phase_of
 from otelmig.printable import printable
@@ -12,17 +12,30 @@ from otelmig.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otelmig.live.fleet.service import Service
+    from otelmig.live.receiving.requests import RequestQueue
+    from otelmig.live.work import Work
     from otelmig.migration.side import Side
 
-__all__ = ["heartbeat", "status"]
+__all__ = ["Described", "heartbeat", "status"]
 
 _SCHEMA: Final = "otelmig.status/1"
 _MOST_NAMED: Final = 200
 """At most so many sides are listed; those that began first."""
 
 
-def status(service: Service, now_s: float) -> dict[str, object]:
+class Described(Protocol):
+    """What is asked how it is."""
+
+    work: Work
+    requests: RequestQueue
+    replayed: int
+    """Requests that the last run had taken, and left to this one."""
+    last_delay_s: float | None
+    """Seconds from the last line of the latest migration to its trace being made."""
+    ready: bool
+
+
+def status(service: Described, now_s: float) -> dict[str, object]:
     """Return what the service does at the moment, as a JSON object; see ``otelmig/schemas``."""
     assembly, outlet = service.work.assembly, service.work.outlet
     reasons = sorted(assembly.waiting.reasons(now_s), key=lambda each: -each[1])
@@ -33,17 +46,17 @@ def status(service: Service, now_s: float) -> dict[str, object]:
         "ready": service.ready,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "requests": {
-            "taken": service.requests,
+            "taken": service.requests.taken,
             "replayed": service.replayed,
-            "refused": dict(sorted(service.refused.items())),
-            "waiting": service.backlog,
+            "refused": dict(sorted(service.requests.refused.items())),
+            "waiting": len(service.requests),
         },
         "records": {
             "taken": tally.records,
             "copies": files.copies,
             "held": files.held,
             "lost": files.lost,
-            "passed_over": {str(reason): count for reason, count in sorted(service.passed_over.items())},
+            "passed_over": {str(reason): count for reason, count in sorted(service.requests.passed_over.items())},
         },
         "logs": {
             "known": len(assembly.logs),
@@ -67,8 +80,11 @@ def status(service: Service, now_s: float) -> dict[str, object]:
         "under_way": [_side(*each) for each in reasons[:_MOST_NAMED]],
         "under_way_count": len(reasons),
         "announcements": {
+            "taken": announcements.taken,
             "waiting": len(announcements),
             "unmatched": announcements.unmatched,
+            "late": announcements.late,
+            "evicted": announcements.evicted,
         },
         "traces": {
             "not_safe_yet": outlet.backlog,
@@ -81,12 +97,12 @@ def status(service: Service, now_s: float) -> dict[str, object]:
     }
 
 
-def heartbeat(service: Service, now_s: float) -> str:
+def heartbeat(service: Described, now_s: float) -> str:
     """Return one line for a log."""
     tally = service.work.assembly.tally
     waiting = service.work.assembly.waiting.reasons(now_s)
     return (
-        f"{tally.traces} migrations traced, {len(waiting)} sides under way, {service.requests} requests taken, "
+        f"{tally.traces} migrations traced, {len(waiting)} sides under way, {service.requests.taken} requests taken, "
         f"{service.work.outlet.backlog} traces not safe yet"
     )
 
