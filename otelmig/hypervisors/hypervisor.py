@@ -98,6 +98,9 @@ class Reader(Protocol):
         What came in beside its log since it was emitted is part of it.
         """
 
+    def under_way(self, key: str) -> frozenset[str]:
+        """Return the keys (``Vmm.key``) of the processes that the stream with this key may get more lines of."""
+
     def forget(self, stream: Stream) -> None:
         """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""
 

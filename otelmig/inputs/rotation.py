@@ -10,6 +10,7 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -42,6 +43,7 @@ def _base_name(name: str) -> tuple[str, tuple[int, str]]:
     return plain, (2, "")
 
 
+@lru_cache(maxsize=8192)
 def log_of(name: str) -> str:
     """Return the name of the log that ``name`` is a rotation of, or may be: ``ch.log`` of ``ch.log.1``."""
     return _base_name(name)[0]

@@ -5,7 +5,6 @@ It knows no thread, socket or clock: whoever drives it says what time it is. Wha
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +16,11 @@ from otelmig.live.announced.announced import Announced
 from otelmig.live.announced.announcements import Announcements
 from otelmig.live.departed import Departed
 from otelmig.live.drawing import Drawing, Finished
-from otelmig.live.log_store import LogStore
-from otelmig.live.logs import LiveLogs, log_key
+from otelmig.live.logs.live_logs import LiveLogs, log_key
+from otelmig.live.logs.log_store import LogStore
 from otelmig.live.past import LateFate, Past, TraceCounts, late_fate
-from otelmig.live.sides import SideKey, Sides, side_key
+from otelmig.live.retention import Retention
+from otelmig.live.sides import ALONE_S, SideKey, Sides, side_key
 from otelmig.live.state.changes import Changes, Done
 from otelmig.live.waiting import Waiting
 from otelmig.migration.side import Role
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Assembly", "Finished"]
 
-_AT_ONCE: Final = 100
-"""So many logs or sides are given up at a time where the state is full."""
+_ALONE_NS: Final = int(ALONE_S * 10**9)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,14 +60,11 @@ class Assembly:
     store: LogStore = field(init=False)
     sides: Sides = field(init=False)
     waiting: Waiting = field(init=False)
+    retention: Retention = field(init=False)
     _drawing: Drawing = field(init=False)
     announcements: Announcements = field(default_factory=Announcements)
     past: Past = field(default_factory=Past)
     departed: Departed = field(default_factory=Departed)
-    _unsafe: Counter[str] = field(default_factory=Counter)
-    """Traces that are not safe yet, by the keys of the logs that they were made of."""
-    _unsafe_sources: dict[str, Side] = field(default_factory=dict)
-    """The sources of those traces, by the traces' ids."""
     _now_s: float = 0.0
     _at_ns: int = 0
 
@@ -76,10 +72,11 @@ class Assembly:
         self.files = RebuiltFiles(patience_s=self.options.partner_timeout_s)
         self.logs = LiveLogs(hypervisors=self.hypervisors, options=self.options.reading, changes=self.changes)
         self.store = LogStore(state=self.state, changes=self.changes, logs=self.logs, files=self.files)
-        self.sides = Sides(hypervisors=self.hypervisors, again=self.again)
+        self.sides = Sides(hypervisors=self.hypervisors, again=self.again, change_of=self.logs.change_of)
         self.waiting = Waiting(
             options=self.options, sides=self.sides, touched_s=self.logs.touched_s, may_come=self._may_come
         )
+        self.retention = Retention(logs=self.logs, store=self.store, sides=self.sides, waiting=self.waiting)
         self._drawing = Drawing(
             options=self.options,
             logs=self.logs,
@@ -97,7 +94,7 @@ class Assembly:
             self.announcements.restore(Announced.loaded(saved_announcement))
         for key in self.store.restore():
             self._bring_back(key)
-            self._put_aside_idle()
+            self.retention.put_aside_idle(now_s)
 
     def take(self, logs: ReceivedLogs, now_s: float, at_ns: int) -> None:
         """Take what a request holds, which came in at ``at_ns`` (Unix epoch)."""
@@ -121,20 +118,8 @@ class Assembly:
         late: dict[str, None] = {}
         self._feed(self.files.overdue(now_s), late)
         self._reread(late)
-        self._put_aside_idle()
-
-    def _put_aside_idle(self) -> None:
-        for key in self.store.idle(self._now_s):
-            group = self.logs.named_alike(key)
-            for each in group:
-                self.sides.slim(each)
-            self.store.put_aside(key, waits=any(self.sides.waits(each) or self._unsafe[each] for each in group))
-
-    def make_room(self) -> None:
-        """Let the state shrink: forget what is kept for later migrations; if nothing is, give up the oldest sides."""
-        spare = [key for key in self.store.spare() if not self.sides.waits(key) and not self._unsafe[key]]
-        if not self.store.forget(spare[:_AT_ONCE]):
-            self.waiting.hurry(_AT_ONCE, self._now_s)
+        self.retention.forget_alone(now_s)
+        self.retention.put_aside_idle(now_s)
 
     def _bring_back(self, key: str) -> set[SideKey]:
         """Read a log that was put aside, and what is named like it, from the state; return the sides that there are."""
@@ -152,13 +137,18 @@ class Assembly:
                 self._take([side])
 
     def again(self, side: Side) -> Side | None:
-        """Return a side as it stands now, its log read again if it was put aside; None if it proved to be none."""
+        """Return a side as it stands now; None if it proved to be none.
+
+        Its log is read again if it was put aside, or is called by another name now.
+        """
         key = side.vmm.inputs[0]
-        if not self.store.is_aside(key):
-            return self.departed.as_it_stands(self.logs.again(side))
-        if side_key(side) not in self._bring_back(key):
-            return None
-        return self.departed.as_it_stands(self.logs.again(self.sides.current(side)))
+        if self.store.is_aside(key):
+            if side_key(side) not in self._bring_back(key):
+                return None
+            side = self.sides.current(side)
+        elif self._read_if_renamed(side):
+            side = self.sides.current(side)
+        return self.departed.as_it_stands(self.logs.again(side))
 
     @property
     def next_due_s(self) -> float | None:
@@ -176,16 +166,9 @@ class Assembly:
 
     def safe(self, finished: Finished) -> None:
         """Forget the lines that a trace was made of: it is where it cannot be lost."""
-        self._unsafe_sources.pop(finished.trace.trace_id, None)
         for done in finished.done:
             self.changes.done[done.file, done.role, done.identity] = done
-            self._unsafe[done.file] -= 1
-            if not self._unsafe[done.file]:
-                del self._unsafe[done.file]
-        for key, place in finished.upto.items():
-            if any(self.sides.waits(each) for each in self.logs.named_alike(key)):
-                continue  # its lines are needed for another side
-            self.store.leave(key, place)
+        self.retention.safe(finished)
 
     def flush(self, requests: Sequence[int], now_ns: int) -> None:
         """Write to the state what changed since the last time; ``requests`` are worked off.
@@ -205,7 +188,7 @@ class Assembly:
     def _sources(self) -> Iterator[tuple[Side, int | None]]:
         """Yield the sources without a trace that is safe, and when the first line of each came, unless it is aside."""
         waiting = (waiter.side for waiter in self.sides if waiter.side.role is Role.SOURCE)
-        for source in (*waiting, *self._unsafe_sources.values()):
+        for source in (*waiting, *self.retention.unsafe_sources):
             yield source, self.logs.arrived_ns(source)
 
     def _feed(self, placed: Iterable[Placed], late: dict[str, None]) -> None:
@@ -232,10 +215,17 @@ class Assembly:
             done = self.past.of(side)
             if done is not None:
                 self.past.seen(side)
-                self.sides.forget(side)  # with its first lines alone it was not known yet
+                self._know_again(done, side)
                 self._after(done, side)
                 continue
             self.waiting.take(self.departed.as_it_stands(side), self._now_s)
+
+    def _know_again(self, done: Done, side: Side) -> None:
+        """Take a side of which a trace was made: its partner may still come, or it was not known by its first lines."""
+        if self.past.is_alone(done) and self._at_ns - done.at_ns < _ALONE_NS:
+            self.sides.put_alone(side, (done.trace_id, done.span_id), self._now_s)
+        else:
+            self.sides.forget(side)
 
     def _after(self, done: Done, side: Side) -> None:
         """Take what came of a side after its trace was made: the guest may have met its fate since."""
@@ -252,12 +242,17 @@ class Assembly:
         """Return whether lines of a side are missing that may still come."""
         return self.store.may_come(side.vmm.inputs[0])
 
+    def _read_if_renamed(self, side: Side) -> bool:
+        """Read a log again if its host has to be named with it now; return whether it was."""
+        is_renamed = self.logs.is_renamed(side)
+        if is_renamed:
+            self._refresh(self.store.read(side.vmm.inputs[0], self._now_s))
+        return is_renamed
+
     def _finish(self, ready: Ready, now_ns: int) -> Finished | None:
         """Make the trace of a migration that is ready."""
         migration = ready.migration
-        renamed = [side.vmm.inputs[0] for side in migration.sides if self.logs.rename(side)]
-        for key in renamed:
-            self._refresh(self.store.read(key, self._now_s))
+        renamed = [side for side in migration.sides if self._read_if_renamed(side)]
         if renamed:
             self.waiting.look_again(migration, self._now_s)
             return None  # it is ready again at once, under names that tell the hosts apart
@@ -267,11 +262,9 @@ class Assembly:
             self.errors.append(FaultError.of(f"the migration of {migration.reference.name}", error))
             self.waiting.forget(migration)
             return None
-        self._unsafe.update(done.file for done in finished.done)
-        if finished.migration.source is not None:
-            self._unsafe_sources[finished.trace.trace_id] = finished.migration.source
+        self.retention.traced(finished)
         root = finished.trace.root
-        self.waiting.exported(migration, (finished.trace.trace_id, root.span_id))
+        self.waiting.exported(migration, (finished.trace.trace_id, root.span_id), self._now_s)
         self.tally.traces += 1
         self.tally.paired += len(migration.sides) > 1
         self.tally.alone += len(migration.sides) == 1

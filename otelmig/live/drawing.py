@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from otelmig.live.announced.announced import Announced
     from otelmig.live.announced.announcements import Announcements
-    from otelmig.live.logs import LiveLogs
+    from otelmig.live.logs.live_logs import LiveLogs, Parting
     from otelmig.live.options import LiveOptions
     from otelmig.live.past import Past
     from otelmig.live.state.changes import Changes
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from otelmig.trace.options import TraceOptions
     from otelmig.trace.span import Link, Trace
 
-__all__ = ["Drawing", "Finished"]
+__all__ = ["Drawing", "Finished", "is_gone"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +42,8 @@ class Finished:
     last_word_s: float
     """When the last line of it came in, on the clock of whoever drives."""
     done: Sequence[Done]
-    upto: Mapping[str, int]
-    """The place of the last line of each log that is not needed any more."""
+    parted: Mapping[str, Parting]
+    """Of each log whose process is gone, how far it had been read: its lines up to there are not needed any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +90,9 @@ class Drawing:
         ]
         for each, side in zip(done, migration.sides, strict=True):
             self.past.remember(each, side)
-        gone = [side for side in migration.sides if _is_gone(side)]
-        upto = {key: self.logs.place_of(key) for side in gone for key in self.logs.named_alike(side.vmm.inputs[0])}
-        return Finished(trace=trace, migration=migration, last_word_s=last_word_s, done=done, upto=upto)
+        gone = [side for side in migration.sides if is_gone(side)]
+        parted = {key: self.logs.parting(key) for side in gone for key in self.logs.named_alike(side.vmm.inputs[0])}
+        return Finished(trace=trace, migration=migration, last_word_s=last_word_s, done=done, parted=parted)
 
     def _asked(self, migration: Migration, now_ns: int) -> tuple[TraceOptions, Sequence[Announced]]:
         """Return the options with the span that asked for a migration, if that is one; else those that may have."""
@@ -115,6 +115,6 @@ class Drawing:
         return replace(options, parent=parent), ()
 
 
-def _is_gone(side: Side) -> bool:
+def is_gone(side: Side) -> bool:
     """Return whether the process of a side is gone, or goes now: a source that has handed its guest over."""
     return side.role is Role.SOURCE and side.result is Result.SUCCESS

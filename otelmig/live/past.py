@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -70,6 +70,8 @@ class Past:
         self.salted = 0
         """Traces whose ids were changed, because another host's logs begin with the same lines."""
         self._done: OrderedDict[tuple[str, str, bytes], Done] = OrderedDict()
+        self._sides: Counter[str] = Counter()
+        """Of how many sides each trace was made, by its id."""
         self._owners: dict[bytes, tuple[str, str, bytes]] = {}
         """Which side each identity was met on first."""
         self._by_attempt: OrderedDict[tuple[str, str, int], Done] = OrderedDict()
@@ -82,6 +84,10 @@ class Past:
         """Return the trace that was made of a side, if one was."""
         return self._done.get((side.vmm.inputs[0], side.role, side.identity))
 
+    def is_alone(self, done: Done) -> bool:
+        """Return whether a side is the only one of its trace."""
+        return self._sides[done.trace_id] == 1
+
     def before(self, side: Side) -> Done | None:
         """Return the trace of the attempt before that of ``side``."""
         return self._by_attempt.get((side.vmm.key, side.role, side.attempt - 1))
@@ -89,6 +95,8 @@ class Past:
     def remember(self, done: Done, side: Side | None = None) -> None:
         """Note what was made of ``side``; None for what the state has from before a restart."""
         key = (done.file, done.role, done.identity)
+        if key not in self._done:
+            self._sides[done.trace_id] += 1
         self._done[key] = done
         self._owners.setdefault(done.identity, key)
         if side is not None:
@@ -123,6 +131,9 @@ class Past:
                 break
             key = (done.file, done.role, done.identity)
             del self._done[key]
+            self._sides[done.trace_id] -= 1
+            if not self._sides[done.trace_id]:
+                del self._sides[done.trace_id]
             if self._owners.get(done.identity) == key:
                 del self._owners[done.identity]
             gone += 1

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
-__all__ = ["SideKey", "Sides", "Waiter", "phase_of", "side_key"]
+__all__ = ["ALONE_S", "SideKey", "Sides", "Waiter", "phase_of", "side_key"]
 
 _OVER: Final = "over"
 """The phase of a side that has said its last word: it is in no span any more."""
 _MOST_COMPARED: Final = 64
 """At most so many sides are compared with one another; more have no one way to be paired."""
-_REMEMBERED: Final = 1024
+_MOST_ALONE: Final = 1024
 """At most so many sides that were traced alone can be found by a partner that comes late."""
+ALONE_S: Final = 86_400.0
+"""For so long they can be."""
 
 
 class SideKey(NamedTuple):
@@ -70,6 +72,8 @@ class Waiter:
     """Whether it is traced as it stands: there is no room for it."""
     is_slim: bool = False
     """Whether of its side only what tells it from others is kept."""
+    as_of: int | None = None
+    """What had changed when the side was last asked for as it stands; None if it was not since it was taken."""
     why: str = ""
     """What it waits for, for whoever asks."""
     alone: tuple[str, str] | None = None
@@ -83,10 +87,12 @@ class Sides:
     hypervisors: Mapping[str, Hypervisor]
     again: Callable[[Side], Side | None]
     """Returns a side as it stands now; None if it proved to be none: another side's event stream, say."""
+    change_of: Callable[[Side], int]
+    """Returns a number that is another one once ``again`` may return another side."""
     index: PairingIndex = field(init=False)
     _waiters: dict[SideKey, Waiter] = field(default_factory=dict)
-    _alone: dict[SideKey, None] = field(default_factory=dict)
-    """Those that were traced alone, the earliest first."""
+    _alone: dict[SideKey, float] = field(default_factory=dict)
+    """Those that were traced alone, the earliest first, and when."""
     _stale: dict[SideKey, None] = field(default_factory=dict)
     """Sides that changed since the index was told of them."""
     _by_log: dict[str, set[SideKey]] = field(default_factory=dict)
@@ -133,15 +139,31 @@ class Sides:
         if waiter is not None and waiter.alone is None:
             self.remove(side_key(side))
 
-    def leave_alone(self, key: SideKey, trace: tuple[str, str]) -> None:
+    def leave_alone(self, key: SideKey, trace: tuple[str, str], now_s: float) -> None:
         """Note the trace that was made of a side alone: a partner that comes late is linked to it."""
         waiter = self._waiters.get(key)
-        if waiter is None:
+        if waiter is None or waiter.alone is not None:
             return
         waiter.alone, waiter.why = trace, ""
-        self._alone[key] = None
-        while len(self._alone) > _REMEMBERED:
-            self.remove(next(iter(self._alone)))
+        self._alone[key] = now_s
+
+    def put_alone(self, side: Side, trace: tuple[str, str], now_s: float) -> None:
+        """Take a side that was traced alone before a restart."""
+        known = self._waiters.get(side_key(side))
+        if known is None or known.alone is None:
+            self.put(side, now_s)
+            self.leave_alone(side_key(side), trace, now_s)
+
+    def no_longer_alone(self, now_s: float, *, spare: int = 0) -> Iterator[Side]:
+        """Forget and yield sides that were traced alone: what is too old or too much, and the ``spare`` oldest."""
+        while self._alone:
+            key, alone_s = next(iter(self._alone.items()))
+            if now_s - alone_s < ALONE_S and len(self._alone) <= _MOST_ALONE and spare <= 0:
+                return
+            side = self._waiters[key].side
+            self.remove(key)
+            spare -= 1
+            yield side
 
     def drop_log(self, key: str) -> None:
         """Forget the sides of a log that no trace was made of: it is read again, or proved to be part of another's."""
@@ -156,7 +178,7 @@ class Sides:
             waiter = self._waiters[key]
             if waiter.alone is not None or waiter.is_slim:
                 continue  # its lines may not be in the state any more, or it is
-            waiter.is_slim = True
+            waiter.is_slim, waiter.as_of = True, None
             side = waiter.side
             first, last = side.observations[0], side.observations[-1]
             waiter.side = replace(side, observations=(first, last), incidents=(), record=None)
@@ -174,20 +196,23 @@ class Sides:
         waiter = self._waiters.get(side_key(side))
         return side if waiter is None else waiter.side
 
-    def waits(self, log: str) -> bool:
-        """Return whether a side of a log waits."""
-        return any(self._waiters[key].alone is None for key in self._by_log.get(log, ()))
+    def needs(self, log: str) -> bool:
+        """Return whether a side of a log waits, or its partner may come late."""
+        return log in self._by_log
 
     def refreshed(self, waiter: Waiter) -> Side | None:
         """Return the side of a waiter as it stands now; None if it proved to be none, and is forgotten."""
         if waiter.alone is not None:
             return waiter.side
+        if waiter.as_of is not None and waiter.as_of == self.change_of(waiter.side):
+            return waiter.side
         side = self.again(waiter.side)
         if side is None or (waiter.is_slim and side is waiter.side):
-            side = None
             self.remove(side_key(waiter.side))
-        elif side is not waiter.side:
+            return None
+        if side is not waiter.side:
             self._replace(waiter, side)
+        waiter.as_of = self.change_of(side)
         return side
 
     def paired(self, side: Side) -> tuple[Migration, Waiter | None]:
@@ -224,7 +249,7 @@ class Sides:
         return side if waiter is None else self.refreshed(waiter)
 
     def _replace(self, waiter: Waiter, side: Side) -> None:
-        waiter.side, waiter.is_slim = side, False
+        waiter.side, waiter.is_slim, waiter.as_of = side, False, None
         self._stale[side_key(side)] = None
 
     def _update_index(self) -> None:

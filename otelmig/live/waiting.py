@@ -68,12 +68,12 @@ class Waiting:
         timeout_s = self.options.silent_timeout_s if side.state is SideState.OPEN else self.options.settle_s
         self._look_at(key, waiter, now_s + timeout_s)
 
-    def exported(self, migration: Migration, trace: tuple[str, str]) -> None:
+    def exported(self, migration: Migration, trace: tuple[str, str], now_s: float) -> None:
         """Note that a trace was made of a migration."""
         if len(migration.sides) > 1:
             self.forget(migration)
         else:
-            self.sides.leave_alone(side_key(migration.reference), trace)
+            self.sides.leave_alone(side_key(migration.reference), trace, now_s)
 
     def forget(self, migration: Migration) -> None:
         """Forget the sides of a migration that no trace can be made of: nothing can be linked to it."""

@@ -82,7 +82,7 @@ class Work:
             self._measured_s = now_s
             self.state_bytes = self.state.bytes_used
             if self.state_bytes > _FULL * self.state.most_bytes:
-                self.assembly.make_room()
+                self.assembly.retention.make_room(now_s)
 
     def flush(self) -> bool:
         """Write to the state what changed; what could not be written is tried again. Return whether it was."""

@@ -104,12 +104,15 @@ class BackendStack:
         service: int = 4319,
         more: Mapping[str, str] | None = None,
         silent: bool = True,
+        machine: str = "",
+        settings: Sequence[str] = (),
     ) -> Server:
         """A host whose Collector is up and running with live.yaml, and sends to a port of the shipped files.
 
-        ``more`` are further edits of live.yaml.
+        ``more`` are further edits of live.yaml, ``settings`` what is said on top of all files (``KEY::KEY: VALUE``).
 
-        Its logs are in ``/var/log/NAME``, its id and name are ``NAME``; its address is as the recordings have it.
+        Its logs are in ``/var/log/NAME``, its name is ``NAME``, and so is its id unless it is ``machine``; its address
+        is as the recordings have it.
         """
         edits = {
             "/var/log/cloud-hypervisor": f"/var/log/{name}",
@@ -121,13 +124,16 @@ class BackendStack:
         edits |= {"127.0.0.1:13143": f"localhost:{health}"} | dict(more or {})
         files = [self.place("live.yaml", edits, copy=f"{name}-")]
         files += [self.place(overlay, copy=f"{name}-") for overlay in overlays]
-        configs = [f"--config={file}" for file in (*files, *([_SILENT] if silent else ()))]
+        on_top = [*([_SILENT] if silent else ()), *(f"yaml:{each}" for each in settings)]
+        configs = [f"--config={file}" for file in (*files, *on_top)]
         return self._start(
             "otelcol",
             [GATE, *configs],
             f"http://localhost:{health}",
             name,
-            environ={"OTEL_RESOURCE_ATTRIBUTES": f"host.name={name},host.id={name}{_ADDRESSES.get(name, '')}"},
+            environ={
+                "OTEL_RESOURCE_ATTRIBUTES": f"host.name={name},host.id={machine or name}{_ADDRESSES.get(name, '')}"
+            },
         )
 
     def service(self, *options: str | Path, state: str = "otelmig", health: str | None = None) -> Server:

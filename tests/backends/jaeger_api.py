@@ -11,10 +11,16 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["WARNINGS", "Jaeger"]
+__all__ = ["IN_MEMORY", "WARNINGS", "Jaeger"]
 
 WARNINGS: Final = "@jaeger@warnings"
 """The attribute in which Jaeger says what it finds wrong with a span."""
+
+IN_MEMORY: Final = {
+    "badger: {directories: {keys: /var/lib/jaeger/keys, values: /var/lib/jaeger/values}, "
+    "ephemeral: false, consistency: true, ttl: {spans: 8760h}}": "memory: {max_traces: 10000}"
+}
+"""Edits of the shipped jaeger_server.yaml, for a Jaeger that keeps all that it gets, copies too, until it ends."""
 
 
 class Jaeger:
@@ -36,6 +42,23 @@ class Jaeger:
                 "query.service_name": "migration-source",
                 "query.operation_name": operation,
                 "query.duration_min": duration,
+                "query.start_time_min": begin,
+                "query.start_time_max": end,
+                "query.num_traces": "1000",
+                "query.raw_traces": "true",
+            },
+        )
+        return [] if found is None else list(found["result"]["resourceSpans"])
+
+    def raw(self, service: str, begin: str, end: str) -> list[dict[str, Any]]:
+        """The ``resourceSpans`` of all traces with a span of ``service``, begun between the two times (RFC 3339).
+
+        They are as they are stored: what came twice is there twice, if this Jaeger keeps copies (in memory it does).
+        """
+        found = self._get(
+            "/api/v3/traces",
+            {
+                "query.service_name": service,
                 "query.start_time_min": begin,
                 "query.start_time_max": end,
                 "query.num_traces": "1000",

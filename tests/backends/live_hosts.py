@@ -19,12 +19,29 @@ if TYPE_CHECKING:
 
     from backends.backend_stack import BackendStack
 
-__all__ = ["HOSTS", "RECORDING", "Received", "await_all", "copies", "files_of", "migration_steps"]
+__all__ = [
+    "AHEAD_NS",
+    "BEGIN_NS",
+    "HOSTS",
+    "RECORDING",
+    "SPEED",
+    "Received",
+    "await_all",
+    "copies",
+    "files_of",
+    "migration_steps",
+]
 
 HOSTS: Final = {"source": "alpha", "destination": "beta"}
 """Where each side of the migration is, by role."""
-_SPEED: Final = 10.0
-_BEGIN_NS: Final = 1_800_000_000 * 10**9
+SPEED: Final = 10.0
+"""Times as fast as they were recorded migrations are played, unless told otherwise."""
+BEGIN_NS: Final = 1_800_000_000 * 10**9
+"""What the time is (Unix epoch) where the first migration begins."""
+AHEAD_NS: Final = {"source": 0, "destination": 1_500_000_000}
+"""By how much the clock of each host is ahead of that, by role."""
+_APART_NS: Final = 120 * 10**9
+_APART_PPB: Final = 1_000
 RECORDING: Final = "v53.0-twohosts"
 
 
@@ -36,13 +53,20 @@ class Received(Protocol):
         """What came so far."""
 
 
-def migration_steps(stack: BackendStack, recording: str = RECORDING, speed: float = _SPEED) -> list[Step]:
-    """A migration between two hosts whose clocks differ, with pauses in the middle of records."""
+def migration_steps(
+    stack: BackendStack, recording: str = RECORDING, speed: float = SPEED, number: int = 0
+) -> list[Step]:
+    """A migration between two hosts whose clocks differ, with pauses in the middle of records.
+
+    Those with another ``number`` are of another VM, at another time, and both hosts' oscillators run a little faster
+    than then: no two processes print the same times since they began.
+    """
+    drift_ppb = number * _APART_PPB
     playback = Playback(
-        begin_ns=_BEGIN_NS,
+        begin_ns=BEGIN_NS + number * _APART_NS,
         speed=speed,
-        clocks={"destination": HostClock(ahead_ns=1_500_000_000)},
-        names=dict.fromkeys(HOSTS, "vm"),
+        clocks={role: HostClock(ahead_ns=ahead_ns, drift_ppb=drift_ppb) for role, ahead_ns in AHEAD_NS.items()},
+        names=dict.fromkeys(HOSTS, f"vm{number or ''}"),
         torn_every=7,
         torn_ns=40_000_000,
     )

@@ -42,13 +42,15 @@ _RUN_AS: Final = (
     ("live.yaml", "live_kafka_host.yaml"),
     ("live.yaml", "live_private.yaml", "live_kafka_host.yaml"),
     ("live.yaml", "live_file.yaml"),
+    ("live.yaml", "live_journald.yaml"),
+    ("live.yaml", "live_journald.yaml", "live_kafka_host.yaml"),
     ("live_gateway.yaml",),
     ("live_gateway.yaml", "live_file.yaml"),
     ("live_kafka_service.yaml",),
     ("agent.yaml", "live_metrics.yaml"),
 )
 """The combinations that the README of the folder speaks of."""
-_ONE_LINE: Final = ("live_metrics.yaml",)
+_ONE_LINE: Final = ("live_journald.yaml", "live_metrics.yaml")
 """Files with one line to edit."""
 _AS_THEY_ARE: Final = ("live_private.yaml",)
 """Files in which nothing is to be edited: all of it follows from the message table."""

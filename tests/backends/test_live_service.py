@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from replay import Player
 
 from backends.jaeger_api import Jaeger
 from backends.live_hosts import HOSTS, migration_steps
+from backends.live_traces import Spans, afterwards, documents, of_lines
 from backends.otlp_spans import spans_by_id
 from backends.retry import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from conftest import Otelmig
     from replay import Step
@@ -27,41 +27,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backend
 
 _CERTIFICATES: Final = Path(__file__).parents[1] / "certificates"
-_LIVE_ONLY: Final = (
-    *("host.", "otelmig.host.", "service.instance.id", "vm.migration.source.host.", "vm.migration.destination.host."),
-    "otelmig.pairing.",
-)
-"""What a Collector says of a host and a bare file does not, and what follows from it."""
-_Spans = dict[str, dict[str, Any]]
 
 
-def _documents(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-
-
-def _afterwards(stack: BackendStack, otelmig: Otelmig) -> _Spans:
+def _afterwards(stack: BackendStack, otelmig: Otelmig) -> Spans:
     """The trace of the finished files."""
-    written = stack.folder("/afterwards.jsonl")
-    folders = [stack.folder(f"/var/log/{host}") for host in HOSTS.values()]
-    done = otelmig("trace", "-q", "-o", written, *folders)
-    assert done.returncode == 0, done.stderr
-    (document,) = _documents(written)
-    return spans_by_id(document["resourceSpans"], poor=True)
+    (spans,) = afterwards(stack, otelmig).values()
+    return spans
 
 
-def _of_lines(spans: Mapping[str, dict[str, Any]]) -> _Spans:
-    """The same without what comes from elsewhere than from the lines."""
-    kept = {}
-    for ident, span in spans.items():
-        attributes, resource = (
-            {key: value for key, value in span[part].items() if not key.startswith(_LIVE_ONLY)}
-            for part in ("attributes", "resource")
-        )
-        kept[ident] = span | {"attributes": attributes, "resource": resource}
-    return kept
-
-
-def _stored(stack: BackendStack, wanted: _Spans) -> _Spans:
+def _stored(stack: BackendStack, wanted: Spans) -> Spans:
     """What Jaeger has of the trace, once it has all of it."""
     trace_id = next(iter(wanted.values()))["traceId"]
     jaeger = Jaeger(stack.url(16686))
@@ -85,10 +59,10 @@ def test_a_migration_is_in_jaeger_when_it_has_ended(way: str, stack: BackendStac
         )
     Player().play(migration_steps(stack))
     wanted = _afterwards(stack, otelmig)
-    assert _of_lines(_stored(stack, wanted)) == _of_lines(wanted)
+    assert of_lines(_stored(stack, wanted)) == of_lines(wanted)
     service.stop()
-    (document,) = _documents(stack.folder("/migrations.jsonl"))
-    assert _of_lines(spans_by_id(document["resourceSpans"], poor=True)) == _of_lines(wanted)
+    (document,) = documents(stack.folder("/migrations.jsonl"))
+    assert of_lines(spans_by_id(document["resourceSpans"], poor=True)) == of_lines(wanted)
     hosts = {span["resource"]["host.name"] for span in _stored(stack, wanted).values()}
     assert hosts == {("stringValue", host) for host in HOSTS.values()}
 
@@ -108,12 +82,12 @@ def test_nothing_is_lost_and_nothing_comes_twice(stack: BackendStack, otelmig: O
 
     Player().play(disturbed(migration_steps(stack)))
     wanted = _afterwards(stack, otelmig)
-    assert _of_lines(_stored(stack, wanted)) == _of_lines(wanted)
+    assert of_lines(_stored(stack, wanted)) == of_lines(wanted)
     for server in servers:
         _killed(server)
     service.stop()
-    (document,) = _documents(stack.folder("/migrations.jsonl"))
-    assert _of_lines(spans_by_id(document["resourceSpans"], poor=True)) == _of_lines(wanted)
+    (document,) = documents(stack.folder("/migrations.jsonl"))
+    assert of_lines(spans_by_id(document["resourceSpans"], poor=True)) == of_lines(wanted)
 
 
 def _killed(server: Server) -> None:
@@ -132,14 +106,14 @@ def test_a_lost_service_is_made_good_by_kafka(stack: BackendStack, otelmig: Otel
     Player().play(migration_steps(stack))
     wanted = _afterwards(stack, otelmig)
     written = stack.folder("/migrations.jsonl")
-    eventually(lambda: _documents(written), bool)
+    eventually(lambda: documents(written), bool)
     first.stop(signal.SIGKILL)
     before = written.read_bytes()
     written.unlink()
     again = {"23144": "23145", "group_id: otelmig": "group_id: otelmig-again"}
     stack.service("--otlp", stack.url(14317), "--protocol", "grpc", state="another")
     stack.collector(stack.place("live_kafka_service.yaml", again, copy="again-"), health=23145)
-    assert _of_lines(_stored(stack, wanted)) == _of_lines(wanted)
+    assert of_lines(_stored(stack, wanted)) == of_lines(wanted)
     assert eventually(written.read_bytes, before.__eq__) == before
 
 
@@ -163,7 +137,7 @@ def test_a_service_with_tls_and_a_token(stack: BackendStack, otelmig: Otelmig) -
         stack.host(host, more={plain: secure + headers})
     Player().play(migration_steps(stack))
     wanted = _afterwards(stack, otelmig)
-    (document,) = eventually(lambda: _documents(stack.folder("/migrations.jsonl")), bool)
+    (document,) = eventually(lambda: documents(stack.folder("/migrations.jsonl")), bool)
     assert spans_by_id(document["resourceSpans"]).keys() == wanted.keys()
 
 

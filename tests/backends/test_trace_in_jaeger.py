@@ -18,7 +18,7 @@ from scenarios import SCENARIOS
 from trace_invariants import RECORDINGS, inputs, traced
 
 from backends.backend_stack import CONFIGURATIONS
-from backends.jaeger_api import WARNINGS, Jaeger
+from backends.jaeger_api import IN_MEMORY, WARNINGS, Jaeger
 from backends.otlp_spans import spans_by_id
 from backends.retry import eventually
 from otelmig.otlp.encoding.json_lines import json_line
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backend
 
 _PROTOCOLS: Final = {"http/protobuf": 4318, "grpc": 4317}
-_ON_DISK: Final = (
-    "badger: {directories: {keys: /var/lib/jaeger/keys, values: /var/lib/jaeger/values}, "
-    "ephemeral: false, consistency: true, ttl: {spans: 8760h}}"
-)
-_IN_MEMORY: Final = "memory: {max_traces: 10000}"
 _UNSHIFTED: Final = (
     "--clock",
     "annotate",
@@ -76,7 +71,7 @@ def sent(request: pytest.FixtureRequest, shared_site: BackendStack, tmp_path_fac
     """All recordings by the command and all scenarios by the library, over HTTP and gRPC in turns."""
     in_memory = request.param == "in memory"
     shared_site.close()
-    shared_site.jaeger({_ON_DISK: _IN_MEMORY} if in_memory else {})
+    shared_site.jaeger(IN_MEMORY if in_memory else {})
     shared_site.collector(shared_site.place("agent.yaml"))
     folder = tmp_path_factory.mktemp("sent")
     lines = []

@@ -27,8 +27,9 @@ _LOG = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()
 
 
 def _start(folder: Path, *arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
-    """A process that Ctrl-C reaches, also where this one was started without that."""
+    """A process that Ctrl-C and a hangup reach, also where this one was started without that."""
     start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    start += "signal.signal(signal.SIGHUP, signal.SIG_DFL);"
     start += "from otelmig.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", start, *arguments]
     return subprocess.Popen(

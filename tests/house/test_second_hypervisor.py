@@ -114,6 +114,9 @@ class _QemuReader:
     def again(self, side: Side) -> Side | None:
         return side
 
+    def under_way(self, key: str) -> frozenset[str]:
+        return frozenset({key} & self._lines.keys())
+
     def forget(self, stream: Stream) -> None:
         self._lines.pop(stream.key, None)
 

@@ -14,7 +14,7 @@ import pytest
 from tailed_run import Followed
 
 from otelmig.errors import InputError
-from otelmig.inputs.tailing import target_of
+from otelmig.inputs.tailing import Checkpoint, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,10 +244,10 @@ def test_an_inode_that_is_used_again(followed: Followed, log: Path) -> None:
     log.write_text("\n".join([*_lines("a", 1), ""]))
     followed.look()
     followed.save()
-    (checkpoint,) = followed.checkpoints.values()
+    (checkpoint,) = map(Checkpoint.loaded, followed.checkpoints.values())
     log.unlink()
     log.write_text("\n".join([*_lines("b", 1, 2), ""]))
-    followed.checkpoints = {checkpoint.key: checkpoint._replace(inode=log.stat().st_ino)}
+    followed.checkpoints = {checkpoint.key: checkpoint._replace(inode=log.stat().st_ino).saved()}
     followed.restart()
     assert followed.look() == _lines("b", 1, 2)
 

@@ -10,7 +10,8 @@ from sent_files import SentFile, recording_requests
 from trace_invariants import CORPUS
 
 from otelmig.announcement import RecordName
-from otelmig.live import drawing, log_store
+from otelmig.live import drawing
+from otelmig.live.logs import log_store
 from otelmig.live.options import LiveOptions
 from otelmig.migration.side import Role
 from otelmig.otlp.intake.announcement import Announcement
@@ -58,20 +59,6 @@ def test_a_side_is_traced_alone_after_the_partners_time(tmp_path: Path) -> None:
         assert len(run.finished) == 1
 
 
-def test_a_partner_that_comes_late_is_linked(tmp_path: Path) -> None:
-    """Nothing that was exported changes: the late side is a trace of its own that points to the first."""
-    with LiveRun(directory=tmp_path / "state") as run:
-        run.feed(_of("destination"))
-        run.wait(100)
-        run.feed(_of("source"))
-        run.wait(100)
-        first, late = (finished.trace for finished in run.finished)
-        (link,) = late.root.links
-        assert (link.trace_id, link.span_id) == (first.trace_id, first.root.span_id)
-        assert link.attributes == {"otelmig.link.kind": "other side"}
-        assert run.assembly.waiting.late == 1
-
-
 def test_a_failed_source_that_nobody_answered_does_not_wait(tmp_path: Path) -> None:
     """It has no partner that could come."""
     with LiveRun(directory=tmp_path / "state") as run:
@@ -95,12 +82,12 @@ def test_a_full_state_hurries_the_oldest(tmp_path: Path) -> None:
     with LiveRun(directory=tmp_path / "state") as run:
         run.feed(_of("destination"))
         run.wait(1)
-        run.assembly.make_room()
+        run.assembly.retention.make_room(run.now_s)
         run.wait(1)
         assert (len(run.finished), run.assembly.waiting.hurried) == (1, 1)
         run.wait(200)
         assert run.state.logs_with_lines()
-        run.assembly.make_room()
+        run.assembly.retention.make_room(run.now_s)
         run.flush()
         assert not run.state.logs_with_lines()
         assert run.assembly.store.forgotten > 0

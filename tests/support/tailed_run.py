@@ -10,7 +10,7 @@ from live_run import LiveRun
 from replay import Playback, Player, steps_of
 
 from otelmig.inputs import Host
-from otelmig.inputs.tailing import Checkpoint, Tailer, target_of
+from otelmig.inputs.tailing import Tailer, target_of
 from otelmig.live.local.writers import writer_gone
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Followed:
     gone: list[str] = field(default_factory=list)
     uses_notices: bool = True
     now_s: float = 0.0
-    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    checkpoints: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._open()
@@ -49,7 +49,7 @@ class Followed:
             say=self.said.append,
             uses_notices=self.uses_notices,
         )
-        self.tailer.restore(self.checkpoints.values())
+        self.tailer.restore(self.checkpoints)
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class Followed:
         """Note how far everything was read."""
         for key in self.tailer.over():
             self.checkpoints.pop(key, None)
-        self.checkpoints |= {each.key: each for each in self.tailer.changed()}
+        self.checkpoints |= self.tailer.changed()
 
     def restart(self) -> None:
         """Lose everything that was not saved."""
@@ -88,14 +88,14 @@ class TailedRun(LiveRun):
     def _open(self) -> None:
         super()._open()
         self.tailer = Tailer(targets=[target_of(text) for text in self.targets], host=_HOST, say=self.said.append)
-        self.tailer.restore(Checkpoint.loaded(saved) for saved in self.state.tails())
+        self.tailer.restore(self.state.tails())
         self._stack.callback(self.tailer.close)
 
     def flush(self) -> None:
         """Write to the state what was read, and how far."""
         changes = self.assembly.changes
         changes.gone_tails += self.tailer.over()
-        changes.tails |= {each.key: each.saved() for each in self.tailer.changed()}
+        changes.tails |= self.tailer.changed()
         super().flush()
 
     def follow(self, *, flush: bool = True) -> None:

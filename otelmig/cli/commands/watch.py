@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
 
-OPERANDS: Final = "PATH|GLOB|DIR..."
+OPERANDS: Final = "PATH|GLOB|DIR|journald:UNIT..."
 DESCRIPTION: Final = """\
 Follow hypervisors' logs on this machine, and trace each migration as soon as
 it has ended. On a terminal, a line for each migration under way. A path
-stands for the log and its rotations, a directory for every file below it;
-what is not there yet may come. A restart goes on where it stopped. Ends on
-SIGINT and SIGTERM."""
+stands for the log and its rotations, a directory for every file below it,
+journald:UNIT for what a unit, or all that match a pattern, wrote to the
+journal; what is not there yet may come. A restart goes on where it stopped.
+Ends on SIGINT and SIGTERM."""
 EXAMPLES: Final = """\
   otelmig watch /var/log/cloud-hypervisor/
+  otelmig watch 'journald:cloud-hypervisor@*.service'
   otelmig watch logs/ --listen --otlp http://localhost:4318
   otelmig watch 'logs/*' --once --end-after 300 --otlp http://localhost:4318
 """
@@ -33,7 +35,12 @@ EXAMPLES: Final = """\
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig watch``."""
-    parser.add_argument("targets", nargs="+", metavar="PATH|GLOB|DIR", help="log, pattern, or directory of logs")
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        metavar="PATH|GLOB|DIR|journald:UNIT",
+        help="log, pattern, directory of logs, or unit of the journal",
+    )
     ending = parser.add_argument_group("when it ends by itself")
     ending.add_argument(
         "--once",

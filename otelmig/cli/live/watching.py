@@ -15,7 +15,7 @@ from otelmig.cli.live.servers import bound_servers, start_servers, stop_servers
 from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
 from otelmig.cli.options.intake import check_intake_arguments
 from otelmig.inputs import Host
-from otelmig.inputs.tailing import Tailer, target_of
+from otelmig.inputs.tailing import Journal, Tailer, check_journal, target_of, unit_of
 from otelmig.live.local.listening import Listening
 from otelmig.live.local.watcher import Watcher
 from otelmig.migration.side import Result
@@ -26,18 +26,19 @@ from otelmig.views.units import duration, plural, size
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from otelmig.cli.envelope import Envelope
-    from otelmig.inputs.tailing import FileGone
+    from otelmig.inputs.tailing import FileGone, Target, Unit
     from otelmig.live.drawing import Finished
     from otelmig.live.local.listening import AnnouncedCounts
     from otelmig.live.local.under_way import UnderWay
+    from otelmig.live.local.watcher import Source
     from otelmig.live.past import LateFate
 
 __all__ = ["watch"]
 
-_FLUSH_S: Final = 30.0
+_FLUSH_S: Final = 60.0
 """At most so many seconds of lines are read again after the process was killed."""
 _MACHINE_ID: Final = Path("/etc/machine-id")
 
@@ -172,7 +173,10 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
     envelope.report = report
     is_stopped = on_signals(lambda: None if report.watcher is None else report.watcher.stop())
     check_intake_arguments(arguments)
-    targets = [target_of(text) for text in arguments.targets]
+    units = {unit.key: unit for text in arguments.targets if (unit := unit_of(text)) is not None}
+    targets = [target_of(text) for text in arguments.targets if unit_of(text) is None]
+    if units and (remark := check_journal()):
+        say(f"the journal: {remark}")
     teller = _Teller(arguments, envelope, report)
     with ExitStack() as stack:
         work = report.work = live_work(
@@ -184,14 +188,12 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
             on_trace=teller.traced,
             on_fate=teller.fate,
         )
-        tailer = Tailer(targets=targets, host=this_host(), say=say)
-        stack.callback(tailer.close)
         listening = None if arguments.listen is None else Listening(work=work, on_change=teller.announced)
         servers = [] if listening is None else bound_servers(arguments, listening)
         watcher = report.watcher = Watcher(
             work=work,
             listening=listening,
-            sources=[tailer],
+            sources=_sources(targets, units.values(), stack),
             on_gone=teller.gone,
             on_under_way=teller.under_way if arguments.json or envelope.progress.is_shown else None,
             enough=lambda: arguments.once and report.first_result is not None,
@@ -210,6 +212,20 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
         stop_servers(servers)
         clear_status()
         report.is_safe = finish(work)
+
+
+def _sources(targets: Sequence[Target], units: Iterable[Unit], stack: ExitStack) -> list[Source]:
+    """Return what is read: the files, and each unit of the journal; all are closed with ``stack``."""
+    sources: list[Source] = []
+    if targets:
+        tailer = Tailer(targets=targets, host=this_host(), say=say)
+        stack.callback(tailer.close)
+        sources.append(tailer)
+    for unit in units:
+        journal = Journal(unit=unit, say=say)
+        stack.callback(journal.close)
+        sources.append(journal)
+    return sources
 
 
 def this_host() -> Host:

@@ -74,8 +74,7 @@ class CloudHypervisorReader:
     def take(self, line: Line) -> Sequence[Side]:
         """Read one line; return the sides whose state changed with it, and those that became final."""
         stream = line.stream
-        log = self._all.logs.get(stream.key)
-        if log is not None:
+        if (log := self._all.logs.get(stream.key)) is not None:
             if line.lost_before:
                 self.report.lines_lost += line.lost_before
                 touched = log.take_after_hole(line)
@@ -87,20 +86,19 @@ class CloudHypervisorReader:
     def _take_beside(self, line: Line) -> Sequence[Side]:
         """Read a line of what is no log, or the first line of a stream."""
         stream = line.stream
-        events = self._all.events.get(stream.key)
-        if events is not None:
+        if (events := self._all.events.get(stream.key)) is not None:
             self.report.lines_lost += line.lost_before
             return self._sides_of_events(events) if events.take(line) else ()
-        if stream.key in self._all.statistics:
-            self.report.lines_lost += line.lost_before
-            self._count(self._all.statistics[stream.key].take(line))
-            return ()
-        if stream.key in self._all.crashes:
-            self.report.lines_lost += line.lost_before
-            self._all.crashes[stream.key].take(line)
-            return ()
-        self._begin(stream)
-        return self.take(line)
+        statistics, crash = self._all.statistics.get(stream.key), self._all.crashes.get(stream.key)
+        if statistics is None and crash is None:
+            self._begin(stream)
+            return self.take(line)
+        self.report.lines_lost += line.lost_before
+        if statistics is not None:
+            self._count(statistics.take(line))
+        elif crash is not None:
+            crash.take(line)
+        return ()
 
     def _count(self, unparsed: Iterable[UnparsedLine]) -> None:
         self.report.not_understood.update(each.reason for each in unparsed)
@@ -116,8 +114,7 @@ class CloudHypervisorReader:
         if log is not None:
             sides = self._sides_of(log, log.end(tail))
             del alike.logs[stream.key]
-        elif stream.key in self._all.events:
-            events = self._all.events[stream.key]
+        elif (events := self._all.events.get(stream.key)) is not None:
             events.end()
             sides = self._sides_of_events(events)
         elif stream.key in self._all.statistics:
@@ -169,6 +166,10 @@ class CloudHypervisorReader:
             if (attempt.role, attempt.number) == (side.role, side.attempt):
                 return whole.side(attempt, final=over is not None)
         return None
+
+    def under_way(self, key: str) -> frozenset[str]:
+        """Return the keys of the processes that the stream with this key may get more lines of."""
+        return self._all.under_way(key)
 
     def forget(self, stream: Stream) -> None:
         """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""
@@ -276,11 +277,10 @@ class CloudHypervisorReader:
         process = events.current
         changed = {id(attempt): attempt for attempt in process.attempts.changed if attempt.known}
         process.attempts.changed.clear()
-        alone = self._stands_alone(events.stream) and is_migration(process.observations)
-        if not alone or events.stream.mtime_ns is not None:
+        is_alone = self._stands_alone(events.stream) and is_migration(process.observations)
+        if not is_alone or events.stream.mtime_ns is not None:
             return ()
-        whole = process_of_events(process)
-        return [whole.side(attempt, final=False) for attempt in changed.values()]
+        return [process_of_events(process).side(attempt, final=False) for attempt in changed.values()]
 
     def _stands_alone(self, stream: Stream) -> bool:
         return not self._alike[common_stem(stream.stem)].logs

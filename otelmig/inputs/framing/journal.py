@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otelmig.inputs.line import Stream
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["export_lines", "is_export", "is_json", "json_lines"]
+__all__ = ["WRITER_FIELDS", "export_lines", "is_export", "is_json", "json_lines", "received_ns", "writer_of"]
 
 _MICROSECOND: Final = 1_000
 _LARGEST_BYTE: Final = 255
@@ -30,12 +30,9 @@ _LONGEST_VALUE: Final = 1 << 24
 """Bytes of the longest value that is read over; what claims to be longer is no entry."""
 _GIVEN: Final = 1 << 16
 """Bytes of a value that are kept; no record that says something of a migration is longer."""
-_FIELDS: Final = frozenset(
-    {
-        *(b"MESSAGE", b"__REALTIME_TIMESTAMP", b"SYSLOG_IDENTIFIER", b"_COMM", b"_PID", b"SYSLOG_PID"),
-        *(b"_HOSTNAME", b"_BOOT_ID", b"_MACHINE_ID"),
-    }
-)
+WRITER_FIELDS: Final = ("_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "_PID", "SYSLOG_PID", "_BOOT_ID")
+"""The fields that say which process wrote an entry."""
+_FIELDS: Final = frozenset(name.encode() for name in ("MESSAGE", "__REALTIME_TIMESTAMP", "_MACHINE_ID", *WRITER_FIELDS))
 """The fields that are kept."""
 
 
@@ -160,19 +157,24 @@ def _message(fields: Mapping[str, str] | None, where: Where) -> Line | None:
     message = fields.get("MESSAGE")
     if message is None:
         return None
-    who = fields.get("SYSLOG_IDENTIFIER") or fields.get("_COMM") or ""
-    pid = fields.get("_PID") or fields.get("SYSLOG_PID") or ""
-    host = fields.get("_HOSTNAME")
     return Line(
         text=message.rstrip("\r\n"),
         where=where,
-        writer="/".join(part for part in (host, f"{who}[{pid}]", fields.get("_BOOT_ID")) if part),
-        received_ns=_received_ns(fields),
-        host=Host(name=host, id=fields.get("_MACHINE_ID")),
+        writer=writer_of(fields),
+        received_ns=received_ns(fields),
+        host=Host(name=fields.get("_HOSTNAME"), id=fields.get("_MACHINE_ID")),
     )
 
 
-def _received_ns(fields: Mapping[str, str]) -> int | None:
+def writer_of(fields: Mapping[str, str]) -> str:
+    """Return what tells the process that wrote an entry from every other one: its host, its name, its id, the boot."""
+    who = fields.get("SYSLOG_IDENTIFIER") or fields.get("_COMM") or ""
+    pid = fields.get("_PID") or fields.get("SYSLOG_PID") or ""
+    return "/".join(part for part in (fields.get("_HOSTNAME"), f"{who}[{pid}]", fields.get("_BOOT_ID")) if part)
+
+
+def received_ns(fields: Mapping[str, str]) -> int | None:
+    """Return when journald took an entry over (Unix epoch): the end of the microsecond that it says."""
     text = fields.get("__REALTIME_TIMESTAMP", "")
     if not (text.isascii() and text.isdigit() and len(text) < len("10000000000000000")):
         return None

@@ -12,6 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from otelmig.inputs.framing import journal
 from otelmig.inputs.framing.stores import line_of
 from otelmig.inputs.line import Host, Where
 from otelmig.inputs.record import FileKey, LogRecord
@@ -34,12 +35,15 @@ _POD: Final = ("k8s.pod.name", "k8s.pod.uid", "k8s.container.name")
 _CONTAINERS: Final = ("container.id", "container_id", "container.name", "container_name")
 _UNITS: Final = ("_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_COMM")
 """What a process of the journal is known by: the first that an entry has."""
+_OF_ENTRIES: Final = ("__REALTIME_TIMESTAMP", *journal.WRITER_FIELDS)
+"""Fields of the journal that say who wrote an entry, and when it came in."""
 _LONGEST_TEXT: Final = 1 << 20
 """Bytes of a text that are read: as many as a Collector's file receiver reads of a line, unless told otherwise."""
 _LARGEST: Final = 1 << 63
 _LONGEST_NUMBER: Final = 19
 """Digits of a number that is sent as text."""
 _LARGEST_BYTE: Final = 255
+_MICROSECOND: Final = 1_000
 _DEEPEST: Final = 4
 _NOWHERE: Final = Where("", 0)
 
@@ -137,16 +141,13 @@ class Sender:
 
     def _entry(self, body: Mapping[str, Value], received_ns: int | None) -> LogRecord | PassedOver:
         """Return the line in an entry of the journal: its unit is its file, its sequence number the offset."""
-        message = body.get("MESSAGE")
-        raw = _bytes(message) if isinstance(message, list) else message
-        if not isinstance(raw, str | bytes):
+        raw = _message(body.get("MESSAGE"))
+        if raw is None:
             return PassedOver.NO_TEXT
         text = (raw if isinstance(raw, str) else text_of(raw)).rstrip("\r\n")
         parts = dict(part.partition("=")[::2] for part in str(body.get("__CURSOR") or "").split(";"))
         host = self._other_host(_text(body, ("_HOSTNAME",)), _text(body, ("_MACHINE_ID",)))
-        if received_ns is None:
-            micros = _number(body.get("__REALTIME_TIMESTAMP"), 1)
-            received_ns = None if micros is None else micros * 1_000
+        texts = {name: str(value) for name in _OF_ENTRIES if isinstance(value := body.get(name), str | int)}
         file = self._key(host, f"journald:{_text(body, _UNITS)}")
         epoch = "/".join(part for name in "sb" if (part := parts.get(name)))
         return LogRecord(
@@ -155,9 +156,10 @@ class Sender:
             host=host,
             offset=_hexadecimal(parts.get("i", "")),
             size=len(text.encode()) if isinstance(raw, str) else len(raw.rstrip(b"\r\n")),
-            received_ns=received_ns,
+            # the time of a record is the journal's, cut to whole microseconds: it took the entry after that
+            received_ns=journal.received_ns(texts) if received_ns is None else received_ns + _MICROSECOND,
             is_sequel=self._is_sequel(file, epoch),
-            writer=str(body.get("_PID") or ""),
+            writer=journal.writer_of(texts),
             epoch=epoch,
         )
 
@@ -259,7 +261,14 @@ def _hexadecimal(text: str) -> int | None:
     return number if 0 <= number < _LARGEST else None
 
 
+def _message(value: Value) -> str | bytes | None:
+    """Return a message, of several the first; one that is no text is an array of byte values."""
+    if not isinstance(value, list):
+        return value if isinstance(value, str | bytes) else None
+    return value[0] if value and isinstance(value[0], str) else _bytes(value)
+
+
 def _bytes(values: list[Value]) -> bytes | None:
-    """Return a message that is no text: the journal gives it as an array of byte values."""
+    """Return the bytes that an array of byte values is; None if it is none."""
     numbers = [int(value) for value in values if isinstance(value, int | float) and 0 <= value <= _LARGEST_BYTE]
     return bytes(numbers) if len(numbers) == len(values) else None

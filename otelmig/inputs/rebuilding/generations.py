@@ -6,12 +6,11 @@ name begins. So the names of one log share what waits.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.choice import best_file, latest_read, was_read_later
-from otelmig.inputs.rebuilding.copied_lines import CopiedLines, adjoins_copy, begins
+from otelmig.inputs.rebuilding.copied_lines import adjoins_copy, begins
 from otelmig.inputs.rebuilding.known_lines import Known, digest_of
 from otelmig.inputs.rebuilding.named_files import NamedFiles
 from otelmig.inputs.rebuilding.succession import Succession
@@ -35,7 +34,6 @@ _NUL: Final = "\0"
 class Generations(NamedFiles):
     """The files of one name: each record goes to the one that it belongs to, or waits until that is known."""
 
-    copied: CopiedLines = field(default_factory=CopiedLines)
     _latest: tuple[LogRecord, RebuiltFile | WaitingRun] | None = None
     """The record that was taken last, and where it went."""
 
@@ -176,15 +174,18 @@ class Generations(NamedFiles):
 
     def _told_apart(self, run: CopiedRun) -> list[Placed]:
         """Return the lines of another file that ``run`` is the beginning of, by what waited for it."""
+        placed: list[Placed] = []
         if not run.begins or not self.waiting:
-            return []
+            return placed
         for after in self.waiting.until(run.tail.end):
             record = after.behind(run.tail.offset)
-            if record and adjoins_copy(run.tail, record) and not self.is_missing(run.original, record):
+            if run not in self.copied.runs or after not in self.waiting.runs or not record:
+                continue  # another one before it settled that
+            if adjoins_copy(run.tail, record) and not self.is_missing(run.original, record):
                 self.release(after)
                 due_s = after.due_s or 0.0
-                return [placed for each in after.records for placed in self._routed(each, digest_of(each.text), due_s)]
-        return []
+                placed += [line for each in after.records for line in self._routed(each, digest_of(each.text), due_s)]
+        return placed
 
     def _promoted(self, beginning: CopiedRun, record: LogRecord) -> Sequence[Placed]:
         """Return what looked like copies, and ``record``, as the first lines of another file."""

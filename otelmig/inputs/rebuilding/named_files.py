@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.choice import best_file
+from otelmig.inputs.rebuilding.copied_lines import CopiedLines
 from otelmig.inputs.rebuilding.known_lines import Known, digest_of
 from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile, adjoins
 from otelmig.inputs.rebuilding.succession import Succession
@@ -34,6 +35,7 @@ class NamedFiles:
     files: list[RebuiltFile] = field(default_factory=list)
     """The first of them keeps what waits."""
     waiting: WaitingRuns = field(default_factory=WaitingRuns)
+    copied: CopiedLines = field(default_factory=CopiedLines)
 
     def is_waiting(self, file: RebuiltFile) -> bool:
         """Return whether something waits that may belong to ``file``."""
@@ -98,6 +100,7 @@ class NamedFiles:
                 file = self.open(record)
             if known in (Known.SAME, Known.PAST):
                 self.counts.copies += 1
+                self.copied.add(file, record, None)  # or the beginning of another file, which may wait, too
             else:
                 placed.append(self.line(file, record, digest))
         return placed

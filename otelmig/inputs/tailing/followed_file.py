@@ -170,7 +170,7 @@ class FollowedFile:
         begin = self.offset
         self._read_lines(self.descriptor, records, until_end=until_end)
         if self.offset > begin:
-            self._content = print_of(self.descriptor, self.offset)
+            self._content = print_of(self.descriptor, self.offset, self._content)
             self.is_changed = True
             if self.is_gone:
                 self.is_gone, self.went_on = False, True
@@ -198,6 +198,8 @@ class FollowedFile:
                     return
                 end = len(block)
             self._take(block[:end], records)
+            if end == len(block) < _BLOCK:
+                return  # it was read to its end, and not to that of a block
 
     def _skip_hole(self, size: int, records: list[LogRecord]) -> bool:
         """Go behind the NULs that a file begins with; return whether anything is there."""
@@ -240,12 +242,15 @@ class FollowedFile:
         )
 
 
-def print_of(descriptor: int, size: int) -> Content:
-    """Return what tells the first ``size`` bytes of a file from others."""
-    head = os.pread(descriptor, min(_HEAD, size), 0)
+def print_of(descriptor: int, size: int, before: Content | None = None) -> Content:
+    """Return what tells the first ``size`` bytes of a file from others; ``before`` is the same of fewer, if known."""
+    if before is not None and before.size >= _HEAD:
+        head = before.head
+    else:
+        head = _digest(os.pread(descriptor, min(_HEAD, size), 0))
     begin = max(size - _TAIL, 0)
     tail = os.pread(descriptor, size - begin, begin)
-    return Content(size, _digest(head), _digest(tail))
+    return Content(size, head, _digest(tail))
 
 
 def is_same(descriptor: int, content: Content) -> bool:

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import field
 from secrets import token_hex
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.record import FileKey
@@ -21,42 +21,26 @@ from otelmig.inputs.tailing.folders import Folders, Identity
 from otelmig.inputs.tailing.followed_file import Checkpoint, FollowedFile, is_same
 from otelmig.inputs.tailing.handles import OPEN, has_writer, prepare
 from otelmig.inputs.tailing.inotify import Inotify, Noticed
+from otelmig.inputs.tailing.tailed import FileGone, Tailed
 from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otelmig.inputs.line import Host
-    from otelmig.inputs.record import LogRecord
     from otelmig.inputs.tailing.folders import Found, Writing
+    from otelmig.inputs.tailing.inotify import Notice
     from otelmig.inputs.tailing.targets import Target
 
-__all__ = ["FileGone", "Tailed", "Tailer"]
+__all__ = ["Tailer"]
 
 _SWEEP_S: Final = 5.0
 """Seconds after which everything is looked at, whether or not the kernel said that it changed."""
 _SWEEP_ALONE_S: Final = 0.2
 """The same where the kernel says nothing."""
+_GROWN: Final = int(Noticed.MODIFY)
 _KEPT_S: Final = 5.0
 """Seconds for which a file without a name is kept that does not grow any more."""
-
-
-class FileGone(NamedTuple):
-    """A file that nobody writes any more: its process is over."""
-
-    key: FileKey
-    name: str
-    """For a person."""
-
-
-@dataclass(slots=True)
-class Tailed:
-    """What came in."""
-
-    records: list[LogRecord] = field(default_factory=list)
-    """Those of one file one after the other, in order."""
-    gone: list[FileGone] = field(default_factory=list)
-    """Files whose last line is among the records, or came earlier."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +52,8 @@ class Tailer:
     say: Callable[[str], None]
     uses_notices: bool = True
     _notices: Inotify | None = None
+    _noticed: list[Notice] = field(default_factory=list)
+    """What was noticed and not looked at yet."""
     _folders: Folders = field(init=False)
     _files: dict[Identity, FollowedFile] = field(default_factory=dict)
     _by_place: dict[str, FollowedFile] = field(default_factory=dict)
@@ -100,17 +86,17 @@ class Tailer:
         """Return the descriptor that can be read when something changed; None if only time tells."""
         return None if self._notices is None else self._notices.fileno()
 
-    def restore(self, checkpoints: Iterable[Checkpoint]) -> None:
+    def restore(self, saved: Mapping[str, str]) -> None:
         """Take how far files were read before a restart."""
-        self._left = {each.key: each for each in checkpoints}
+        self._left = {key: Checkpoint.loaded(text) for key, text in saved.items() if key.startswith("/")}
 
-    def changed(self) -> list[Checkpoint]:
-        """Return how far the files were read that were read since this was asked last."""
+    def changed(self) -> dict[str, str]:
+        """Return how far the files were read that were read since this was asked last, by the keys of checkpoints."""
         changed = [file for file in self._files.values() if file.is_changed]
         for file in changed:
             file.is_changed = False
         copies, self._copies.checkpoints = self._copies.checkpoints, []
-        return [*copies, *(file.checkpoint() for file in changed)]
+        return {each.key: each.saved() for each in (*copies, *(file.checkpoint() for file in changed))}
 
     def over(self) -> list[str]:
         """Return the keys of checkpoints that are not needed any more, since this was asked last."""
@@ -122,10 +108,17 @@ class Tailer:
         """When :meth:`poll` is to be called at the latest (monotonic clock)."""
         return self._swept_s + (_SWEEP_S if self._notices is not None else _SWEEP_ALONE_S)
 
+    def can_wait(self) -> bool:
+        """Return whether nothing was noticed but that files grow: no writer is gone, and no name has changed."""
+        if self._notices is not None:
+            self._noticed += self._notices.read()
+        return all(notice.what == _GROWN for notice in self._noticed)
+
     def poll(self, now_s: float) -> Tailed:
         """Read what is there."""
         tailed = Tailed()
-        writing = [] if self._notices is None else self._folders.take(self._notices.read())
+        noticed, self._noticed = self._noticed, []
+        writing = [] if self._notices is None else self._folders.take(noticed + self._notices.read())
         is_sweep = now_s >= self.next_due_s
         if is_sweep:
             self._swept_s = now_s

@@ -15,13 +15,12 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig.dataclass import dataclass
-from otelmig.inputs.tailing import Checkpoint
 from otelmig.live.local.under_way import under_way
 from otelmig.live.local.writers import writer_gone
 from otelmig.otlp.intake.request import ReceivedLogs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from otelmig.inputs.tailing import FileGone, Tailed
     from otelmig.live.local.listening import Listening
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Source", "Watcher"]
 
 _BATCH_S: Final = 0.07
-"""Seconds in which changes are gathered before they are looked at."""
+"""Seconds in which changes are gathered before they are looked at; twice as long, if they can wait."""
 _SHOW_S: Final = 0.25
 """Seconds between two looks at what is under way."""
 _SHOW_SHARE: Final = 20
@@ -49,17 +48,20 @@ class Source(Protocol):
     def next_due_s(self) -> float:
         """When :meth:`poll` is to be called at the latest (monotonic clock)."""
 
+    def can_wait(self) -> bool:
+        """Return whether nothing came but lines, which cost less to read if more of them are read at once."""
+
     def poll(self, now_s: float) -> Tailed:
         """Read what is there."""
 
-    def restore(self, checkpoints: Iterable[Checkpoint]) -> None:
-        """Take how far was read before a restart."""
+    def restore(self, saved: Mapping[str, str]) -> None:
+        """Take how far was read before a restart: what :meth:`changed` gave, and what other sources gave."""
 
-    def changed(self) -> list[Checkpoint]:
-        """Return how far was read, where that changed since this was asked last."""
+    def changed(self) -> Mapping[str, str]:
+        """Return how far was read, by what was read, where that changed since this was asked last."""
 
-    def over(self) -> list[str]:
-        """Return the keys of checkpoints that are not needed any more, since this was asked last."""
+    def over(self) -> Sequence[str]:
+        """Return of what it need not be known any more how far it was read, since this was asked last."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,9 +106,9 @@ class Watcher:
             StateError: the state cannot be read.
         """
         self.work.assembly.restore(time.monotonic())
-        checkpoints = [Checkpoint.loaded(saved) for saved in self.work.state.tails()]
+        saved = self.work.state.tails()
         for source in self.sources:
-            source.restore(checkpoints)
+            source.restore(saved)
         self._read()
         self.work.flush()
         if self.listening is not None:
@@ -120,6 +122,8 @@ class Watcher:
             self._look_around()
             if self._wait(until_s):
                 time.sleep(_BATCH_S)
+                if all(source.can_wait() for source in self.sources):
+                    time.sleep(_BATCH_S)
             self._read()
             if self.listening is not None:
                 self.listening.take()  # after the lines that were written before
@@ -173,9 +177,9 @@ class Watcher:
             self._show_s = now_s + max(_SHOW_S, _SHOW_SHARE * (time.monotonic() - now_s))
 
     def _note_how_far(self) -> Sequence[int]:
-        """Have it written with everything else how far each file was read."""
+        """Have it written with everything else how far each source was read."""
         changes = self.work.assembly.changes
         for source in self.sources:
             changes.gone_tails += source.over()
-            changes.tails |= {each.key: each.saved() for each in source.changed()}
+            changes.tails |= source.changed()
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.live.logs import log_key
+from otelmig.live.logs.live_logs import log_key
 
 if TYPE_CHECKING:
     from otelmig.inputs.record import FileKey

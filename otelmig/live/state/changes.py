@@ -73,7 +73,7 @@ class Changes:
     """Announcements as they were saved, by the ids of their spans."""
     gone_announced: dict[tuple[str, str], None] = field(default_factory=dict)
     tails: dict[str, str] = field(default_factory=dict)
-    """How far files of this machine were read, as it was saved, by their keys."""
+    """How far files and the journal of this machine were read, as it was saved, by their keys."""
     gone_tails: list[str] = field(default_factory=list)
     requests: list[int] = field(default_factory=list)
     """Worked off."""

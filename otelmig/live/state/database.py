@@ -191,9 +191,9 @@ class State:
         """Return the announcements as they were saved."""
         return [saved for (saved,) in self._all("SELECT saved FROM announced")]
 
-    def tails(self) -> list[str]:
-        """Return how far files of this machine were read, as it was saved."""
-        return [saved for (saved,) in self._all("SELECT saved FROM tail")]
+    def tails(self) -> dict[str, str]:
+        """Return how far files and the journal of this machine were read, as it was saved."""
+        return dict(self._all("SELECT key, saved FROM tail"))
 
     @property
     def bytes_used(self) -> int:

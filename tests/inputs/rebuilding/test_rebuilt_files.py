@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from feeding import RECORDINGS
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sent_files import SentFile, in_one_batch, recording_requests, scattered
 from trace_invariants import CORPUS
@@ -116,6 +116,9 @@ def test_recordings_are_rebuilt(name: str) -> None:
     st.integers(0, 1 << 32),
     st.sampled_from([0, 1000]),
 )
+@example(alike=list("abcdef"), one=list("ghi"), other=list("jklmno"), seed=197, number=0)
+@example(alike=list("abcdef"), one=list("ghijkl"), other=[], seed=117, number=0)
+@example(alike=list("abcd"), one=list("gh"), other=list("opqrst"), seed=2164, number=0)
 def test_two_files_that_begin_alike_are_told_apart(
     alike: list[str], one: list[str], other: list[str], seed: int, number: int
 ) -> None:

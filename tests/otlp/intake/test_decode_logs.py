@@ -211,7 +211,10 @@ ENTRY = {
 
 @both
 def test_entries_of_the_journal(encode: Encode) -> None:
-    """The journal's sequence number is the offset, its id and the boot the epoch; an entry names its own machine."""
+    """The journal's sequence number is the offset, its id and the boot the epoch; an entry names its own machine.
+
+    Its time is cut to microseconds: the line was written before the next one.
+    """
     record = one(ENTRY, encode=encode)
     assert record == LogRecord(
         "cloud-hypervisor: 1.0s: hello",
@@ -219,10 +222,16 @@ def test_entries_of_the_journal(encode: Encode) -> None:
         Host(name="gamma", id="machine"),
         offset=0x4ECE7,
         size=29,
-        received_ns=1_700_000_000_000_001_000,
-        writer="77",
+        received_ns=1_700_000_000_000_002_000,
+        writer="gamma/cloud-hypervisor[77]",
         epoch="739ad4/6c7c60",
     )
+
+
+def test_a_time_that_was_taken_out_of_an_entry() -> None:
+    """The journald receiver makes it the record's own: the entry says the same as with it."""
+    entry = {name: value for name, value in ENTRY.items() if name != "__REALTIME_TIMESTAMP"}
+    assert one(entry, time_unix_nano=1_700_000_000_000_001_000) == one(ENTRY)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ class OpenStreams:
         beside = self.events.pop(key, None) or self.statistics.pop(key, None)
         return beside or self.crashes.pop(key, None)
 
+    def under_way(self, key: str) -> frozenset[str]:
+        """Return the keys of the processes that the stream with this key may get more lines of."""
+        if (log := self.logs.get(key)) is not None:
+            return frozenset(process.key for process in log.under_way())
+        events = self.events.get(key)
+        return frozenset() if events is None else frozenset({events.current.key})
+
     def beside(self) -> BesideLogs:
         """Return everything that is no log, as far as it was read."""
         return BesideLogs(

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
-from otelmig.live.logs import LiveLogs, log_key
+from otelmig.live.logs.live_logs import LiveLogs, Parting, log_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,8 +41,8 @@ class LogStore:
     """The files of each log that is in memory."""
     _used_s: OrderedDict[str, float] = field(default_factory=OrderedDict)
     """When each log in memory was used last, the longest ago first."""
-    _gone: set[str] = field(default_factory=set)
-    """The keys of logs whose processes are gone."""
+    _gone: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Logs whose processes are gone, and the keys of those."""
     _aside: dict[str, None] = field(default_factory=dict)
     """The keys of logs of which lines are kept in the state only, the longest there first."""
 
@@ -102,9 +102,10 @@ class LogStore:
                 return
             yield key
 
-    def put_aside(self, key: str, *, waits: bool) -> None:
-        """Keep of a log, and of what is named like it, what the state has; ``waits``: whether a side of them does."""
+    def put_aside(self, key: str, *, is_needed: bool) -> None:
+        """Keep of a log, and of what is named like it, what the state has; all of it is if a side of them needs it."""
         self.write()  # what is read from the state later must be there
+        self._forget_who_is_not_gone(key)
         for each in self.logs.named_alike(key):
             if each not in self._used_s:
                 continue
@@ -115,19 +116,31 @@ class LogStore:
                     self.files.forget(file)
                 del self._generations[each]
             self.logs.put_aside(each)
-            if not waits and each in self._gone:
+            if not is_needed and each in self._gone:
                 self._drop(each)
             elif self.state.has_lines(each):
                 self._aside[each] = None
-                self.changes.aside[each] = not waits
-            elif not waits:
+                self.changes.aside[each] = not is_needed
+            elif not is_needed:
                 self._drop(each)
 
-    def leave(self, key: str, until: int) -> None:
-        """Forget the lines of a log up to a place, and all of it once nothing waits: its process is gone."""
-        self.drop_lines(key, until)
+    def _forget_who_is_not_gone(self, key: str) -> None:
+        """Keep what other processes wrote to a log, or to what is named like it, after the one that is gone."""
+        alike = self.logs.named_alike(key)
+        if any(each in self._gone and not self.logs.parting(each).processes <= self._gone[each] for each in alike):
+            for each in alike:
+                self._gone.pop(each, None)
+
+    def leave(self, key: str, parting: Parting) -> None:
+        """Forget the lines of a log up to a place, and all of it once nothing needs it: its process is gone."""
+        self.drop_lines(key, parting.place)
         if "/" in key:  # a journal has the lines of others, too
-            self._gone.add(key)
+            self._gone[key] = parting.processes
+
+    def release(self, key: str) -> None:
+        """Note that no side needs a log any more that is in the state only."""
+        if key in self._aside:
+            self.changes.aside[key] = True
 
     def drop_lines(self, key: str, until: int) -> None:
         """Forget the lines of a log up to a place."""
@@ -177,7 +190,7 @@ class LogStore:
     def _drop(self, key: str) -> None:
         """Forget everything of a log: it is over, or there is no room for it."""
         self.logs.forget_name(key)
-        self._gone.discard(key)
+        self._gone.pop(key, None)
         self.changes.gone_lines.append((key, 0, _LAST_PLACE))
         self.changes.gone_logs.append(key)
         self.changes.aside[key] = False

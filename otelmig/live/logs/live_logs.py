@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import field
-from functools import lru_cache
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.growing_log import GrowingLog, Recognized
-from otelmig.inputs.line import Line, Where, common_stem
-from otelmig.inputs.rotation import distinct_ends, log_of
+from otelmig.inputs.line import Line, Where
+from otelmig.inputs.rotation import log_of
+from otelmig.live.logs.log_names import LogNames, group_of, host_and_path, stem_of
 from otelmig.live.state.changes import StoredLine
-from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from otelmig.live.state.changes import Changes
     from otelmig.migration.side import Side
 
-__all__ = ["LiveLogs", "LogCounts", "log_key"]
+__all__ = ["LiveLogs", "LogCounts", "Parting", "log_key"]
 
 _GENERATION: Final = 44
 """Bits of a place within one generation of a file."""
@@ -53,6 +51,15 @@ class LogCounts:
     """Lines of files that no hypervisor is known to have written."""
     unreadable: int = 0
     """Logs of a hypervisor in a form that is not known."""
+
+
+class Parting(NamedTuple):
+    """How far a log had been read when a process of it was gone."""
+
+    place: int
+    """Of its last line."""
+    processes: frozenset[str]
+    """The keys of those that wrote to it until then."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,10 +95,12 @@ class LiveLogs:
     """Why logs cannot be read, for whoever drives to tell and to clear."""
     readers: dict[str, Reader] = field(default_factory=dict)
     _logs: dict[str, _Log] = field(default_factory=dict)
-    _hosts: dict[str, dict[str, set[PurePosixPath]]] = field(default_factory=dict)
-    """The machines that have a log of a base name, each with the folders where it has one."""
+    _names: LogNames = field(default_factory=LogNames)
     _alike: dict[str, set[str]] = field(default_factory=dict)
     """The keys of logs by what their names have in common."""
+    _changes: dict[str, int] = field(default_factory=dict)
+    """Of logs that are named alike: how often anything had changed when anything of them did."""
+    _change: int = 0
 
     def __post_init__(self) -> None:
         self.readers = {name: each.reader(self.options) for name, each in self.hypervisors.items()}
@@ -140,14 +149,18 @@ class LiveLogs:
         log.touched_s = now_s if before is None else before.touched_s  # what is read again is no news
         return list(sides.values())
 
-    def rename(self, side: Side) -> bool:
+    def is_renamed(self, side: Side) -> bool:
         """Return whether the log of ``side`` has to be read again, since another host has one of its name now."""
         log = self._logs.get(side.vmm.inputs[0])
-        return log is not None and log.growing.name != self._name(log.file, log.host)
+        return log is not None and log.growing.name != self._names.name(log.file, log.host)
 
     def again(self, side: Side) -> Side:
         """Return a side as it stands now."""
         return self.readers[side.vmm.system].again(side) or side
+
+    def change_of(self, side: Side) -> int:
+        """Return a number that is another one once anything was read from which :meth:`again` may say another thing."""
+        return self._changes.get(group_of(side.vmm.inputs[0]), 0)
 
     def touched_s(self, side: Side) -> float:
         """Return when a line of the process of ``side``, or of what is named like its log, was read last."""
@@ -161,12 +174,15 @@ class LiveLogs:
 
     def named_alike(self, own: str) -> list[str]:
         """Return the keys of the logs and event streams that are named like a log, in memory or not, its own first."""
-        return [own, *(key for key in self._alike.get(_group(own), ()) if key != own)]
+        return [own, *(key for key in self._alike.get(group_of(own), ()) if key != own)]
 
-    def place_of(self, key: str) -> int:
-        """Return the place of the last line that was read of a log."""
+    def parting(self, key: str) -> Parting:
+        """Return how far a log was read, and whose lines may follow."""
         log = self._logs.get(key)
-        return -1 if log is None else log.newest
+        if log is None:
+            return Parting(-1, frozenset())
+        known = log.growing.known
+        return Parting(log.newest, frozenset() if known is None else self.readers[known.system].under_way(key))
 
     def put_aside(self, key: str) -> None:
         """Forget a log in memory; what was kept of it in the state stays."""
@@ -175,56 +191,47 @@ class LiveLogs:
             self._forget(log)
 
     def know(self, key: str) -> None:
-        """Note that there is a log that is not in memory."""
-        self._alike.setdefault(_group(key), set()).add(key)
+        """Note that there is a log, in memory or not."""
+        self._names.add(*host_and_path(key))
+        self._alike.setdefault(group_of(key), set()).add(key)
 
     def forget_name(self, key: str) -> None:
         """Forget that there was a log, of which nothing is kept any more."""
-        stem = _group(key)
+        self._names.remove(*host_and_path(key))
+        stem = group_of(key)
         alike = self._alike.get(stem)
         if alike is not None:
             alike.discard(key)
             if not alike:
                 del self._alike[stem]
+                self._changes.pop(stem, None)
 
     def _drop(self, log: _Log, place: int) -> None:
         if self.changes.lines.pop((log.key, place), None) is None:
             self.changes.gone_lines.append((log.key, place, place))
 
     def _forget(self, log: _Log) -> None:
+        self._note_change(log)
         if log.growing.known is not None and log.growing.stream is not None:
             self.readers[log.growing.known.system].forget(log.growing.stream)
 
+    def _note_change(self, log: _Log) -> None:
+        self._change += 1
+        self._changes[group_of(log.key)] = self._change
+
     def _begin(self, key: str, file: FileKey, host: Host | None) -> _Log:
-        base = PurePosixPath(file.path).name or file.path
-        self._hosts.setdefault(base, {}).setdefault(file.host, set()).add(PurePosixPath(file.path).parent)
-        stem = _stem(key)
+        self.know(key)
         growing = GrowingLog(
             key=key,
-            name=self._name(file, host),
-            stem=stem,
+            name=self._names.name(file, host),
+            stem=stem_of(key),
             recognize=self._recognize,
             line_begins=[each.line_begin for each in self.hypervisors.values()],
             year=self.options.year,
             zone=self.options.zone,
         )
         log = self._logs[key] = _Log(key=key, file=file, host=host, growing=growing)
-        self.know(key)
         return log
-
-    def _name(self, file: FileKey, host: Host | None) -> str:
-        """Return what a person calls a log: its base name, after its host's where several hosts have one of that.
-
-        Where one host has several, the folders that tell them apart stand before it.
-        """
-        base = PurePosixPath(file.path).name or file.path
-        hosts = self._hosts.get(base, {})
-        if len(hosts) >= _SEVERAL:
-            return shown_name(f"{(None if host is None else host.name) or file.host}/{base}")
-        folders = hosts.get(file.host, set())
-        if len(folders) < _SEVERAL:
-            return shown_name(base)
-        return shown_name(distinct_ends(folders)[PurePosixPath(file.path).parent] / base)
 
     def _recognize(self, head: Head) -> Recognized | None:
         for name, hypervisor in self.hypervisors.items():
@@ -260,6 +267,7 @@ class LiveLogs:
             log.held.clear()
         if not wanted or growing.known is None:
             return []
+        self._note_change(log)
         reader = self.readers[growing.known.system]
         sides: list[Side] = []
         for each in wanted:
@@ -273,19 +281,5 @@ class LiveLogs:
         return sides
 
 
-@lru_cache(maxsize=4096)
-def _group(key: str) -> str:
-    """Return what the keys of a log and of the event stream beside it have in common."""
-    return common_stem(_stem(key))
-
-
-def _stem(key: str) -> str:
-    """Return a log's host and path, without the name's last suffix."""
-    host, _, path = key.partition("\n")
-    return f"{host}:{PurePosixPath(path).with_suffix('') if '/' in path else path}"
-
-
 _RECENT: Final = 8
 """For so many of the latest lines of a log it is known when they came in: an attempt is known with its second one."""
-_SEVERAL: Final = 2
-"""Machines that have a log of one base name, from which on the machine's name tells them apart."""

@@ -1,0 +1,82 @@
+"""What a log is called: by a person, with what tells it from others of its name; and beside which others it stands."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from otelmig.inputs.line import common_stem
+from otelmig.inputs.rotation import distinct_ends, log_of
+from otelmig.printable import shown_name
+
+if TYPE_CHECKING:
+    from otelmig.inputs import Host
+    from otelmig.inputs.record import FileKey
+
+__all__ = ["LogNames", "group_of", "host_and_path", "stem_of"]
+
+_SEVERAL: Final = 2
+"""Machines that have a log of one base name, from which on the machine's name tells them apart."""
+
+
+class LogNames:
+    """The logs that there are, by their base names: the more there are, the more is said of each.
+
+    A path is that of the log itself; a file of it may be called after its rotation.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, dict[str, set[PurePosixPath]]] = {}
+        """The machines that have a log of a base name, each with the folders where it has one."""
+
+    def add(self, host: str, path: str) -> None:
+        """Note that a machine has a log."""
+        self._folders.setdefault(_base(path), {}).setdefault(host, set()).add(PurePosixPath(path).parent)
+
+    def remove(self, host: str, path: str) -> None:
+        """Forget a log: nothing is kept of it any more."""
+        hosts = self._folders.get(_base(path), {})
+        folders = hosts.get(host, set())
+        folders.discard(PurePosixPath(path).parent)
+        if not folders:
+            hosts.pop(host, None)
+        if not hosts:
+            self._folders.pop(_base(path), None)
+
+    def name(self, file: FileKey, host: Host | None) -> str:
+        """Return what a log is called now.
+
+        That is its base name, after its host's where several hosts have one of that; where one host has several, the
+        folders that tell them apart stand before it.
+        """
+        base = _base(file.path)
+        hosts = self._folders.get(log_of(base), {})
+        if len(hosts) >= _SEVERAL:
+            return shown_name(f"{(None if host is None else host.name) or file.host}/{base}")
+        folders = hosts.get(file.host, set())
+        if len(folders) < _SEVERAL:
+            return shown_name(base)
+        return shown_name(distinct_ends(folders)[PurePosixPath(file.path).parent] / base)
+
+
+def _base(path: str) -> str:
+    return PurePosixPath(path).name or path
+
+
+def host_and_path(key: str) -> tuple[str, str]:
+    """Return whose log it is, and the path that it has there."""
+    host, _, path = key.partition("\n")
+    return host, path
+
+
+@lru_cache(maxsize=4096)
+def group_of(key: str) -> str:
+    """Return what the keys of a log and of the event stream beside it have in common."""
+    return common_stem(stem_of(key))
+
+
+def stem_of(key: str) -> str:
+    """Return a log's host and path, without the name's last suffix; what is no file is alone in a folder of its own."""
+    host, path = host_and_path(key)
+    return f"{host}:{PurePosixPath(path).with_suffix('')}" if "/" in path else f"{host}:{path}/"
