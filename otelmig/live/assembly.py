@@ -65,8 +65,6 @@ class Assembly:
     announcements: Announcements = field(default_factory=Announcements)
     past: Past = field(default_factory=Past)
     departed: Departed = field(default_factory=Departed)
-    _unsafe_sources: dict[str, Side] = field(default_factory=dict)
-    """The sources of traces that are not safe yet, by the traces' ids."""
     _now_s: float = 0.0
     _at_ns: int = 0
 
@@ -168,7 +166,6 @@ class Assembly:
 
     def safe(self, finished: Finished) -> None:
         """Forget the lines that a trace was made of: it is where it cannot be lost."""
-        self._unsafe_sources.pop(finished.trace.trace_id, None)
         for done in finished.done:
             self.changes.done[done.file, done.role, done.identity] = done
         self.retention.safe(finished)
@@ -191,7 +188,7 @@ class Assembly:
     def _sources(self) -> Iterator[tuple[Side, int | None]]:
         """Yield the sources without a trace that is safe, and when the first line of each came, unless it is aside."""
         waiting = (waiter.side for waiter in self.sides if waiter.side.role is Role.SOURCE)
-        for source in (*waiting, *self._unsafe_sources.values()):
+        for source in (*waiting, *self.retention.unsafe_sources):
             yield source, self.logs.arrived_ns(source)
 
     def _feed(self, placed: Iterable[Placed], late: dict[str, None]) -> None:
@@ -266,8 +263,6 @@ class Assembly:
             self.waiting.forget(migration)
             return None
         self.retention.traced(finished)
-        if finished.migration.source is not None:
-            self._unsafe_sources[finished.trace.trace_id] = finished.migration.source
         root = finished.trace.root
         self.waiting.exported(migration, (finished.trace.trace_id, root.span_id), self._now_s)
         self.tally.traces += 1

@@ -10,13 +10,14 @@ from otelmig.dataclass import dataclass
 from otelmig.live.drawing import is_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from otelmig.live.drawing import Finished
     from otelmig.live.logs.live_logs import LiveLogs, Parting
     from otelmig.live.logs.log_store import LogStore
     from otelmig.live.sides import Sides
     from otelmig.live.waiting import Waiting
+    from otelmig.migration.side import Side
 
 __all__ = ["Retention"]
 
@@ -34,13 +35,23 @@ class Retention:
     waiting: Waiting
     _unsafe: Counter[str] = field(default_factory=Counter)
     """Traces that are not safe yet, by the keys of the logs that they were made of."""
+    _sources: dict[str, Side] = field(default_factory=dict)
+    """The sources of those traces, by the traces' ids."""
+
+    @property
+    def unsafe_sources(self) -> Collection[Side]:
+        """The sources of traces that are not safe yet."""
+        return self._sources.values()
 
     def traced(self, finished: Finished) -> None:
         """Keep the lines that a trace was made of until it is :meth:`safe`."""
         self._unsafe.update(done.file for done in finished.done)
+        if finished.migration.source is not None:
+            self._sources[finished.trace.trace_id] = finished.migration.source
 
     def safe(self, finished: Finished) -> None:
         """Forget the lines that a trace was made of, if their process is gone: the trace cannot be lost any more."""
+        self._sources.pop(finished.trace.trace_id, None)
         self._unsafe.subtract(done.file for done in finished.done)
         for done in finished.done:
             if not self._unsafe[done.file]:
