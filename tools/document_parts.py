@@ -189,6 +189,8 @@ _PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "schema explain": lambda: schema_table("explain"),
     "schema doctor": lambda: schema_table("doctor"),
     "schema send": lambda: schema_table("send"),
+    "schema status": lambda: schema_table("status"),
+    "schema watch": lambda: schema_table("watch"),
     "schema delivery": lambda: definition_table("send", "delivery"),
     "schema constraint": lambda: definition_table("explain", "constraint"),
     "jaeger links": lambda: f"\n{query_blocks(JAEGER_LINKS, 'text')}\n",

@@ -21,6 +21,7 @@ from document_parts import REPOSITORY
 from hypervisor_pair import HypervisorPair
 from intake_client import PROTOBUF_HEADERS
 from otlp_receiver import free_port, http_receiver
+from output_schemas import validated
 from replay import Playback, Player, steps_of
 from sent_files import protobuf_bodies, recording_requests
 from trace_invariants import CORPUS
@@ -124,7 +125,7 @@ class _Watched:
         self.process.send_signal(signal.SIGTERM)
         out, said = self.process.communicate(_LONG_S)
         assert self.process.returncode == 0, said
-        return [json.loads(line) for line in out.splitlines()], said
+        return [validated(line) for line in out.splitlines()], said
 
 
 def _steps(watched: Path, recording: str) -> tuple[list[Step], list[Step]]:

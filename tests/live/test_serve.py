@@ -20,6 +20,7 @@ from intake_client import PROTOBUF_HEADERS
 from live_run import LiveRun
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from otlp_receiver import free_port
+from output_schemas import validated
 from sent_files import protobuf_bodies, recording_requests
 from trace_invariants import CORPUS
 
@@ -50,7 +51,7 @@ def _await(port: int, traced: int) -> None:
     until = time.monotonic() + _LONG_S
     while True:
         status, body = _ask(port, "GET", "/status")
-        if status == HTTPStatus.OK and json.loads(body)["migrations"]["traced"] >= traced:
+        if status == HTTPStatus.OK and validated(body)["migrations"]["traced"] >= traced:
             return
         assert time.monotonic() < until, f"{traced} traces were expected"
         time.sleep(0.02)
@@ -66,6 +67,12 @@ def test_a_line_of_json_for_each_migration(tmp_path: Path) -> None:
         for body in protobuf_bodies(recording_requests(CORPUS / "v53.0-basicv", hosts, 50)):
             assert _ask(port, "POST", "/v1/logs", body)[0] == HTTPStatus.OK
         _await(port, 1)
+        assert _ask(port, "POST", "/v1/traces", b"")[0] == HTTPStatus.NOT_FOUND
+        until = time.monotonic() + _LONG_S
+        while not (refusals := validated(_ask(port, "GET", "/status")[1])["refusals"]):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert [(each["sender"], each["status"], each["times"]) for each in refusals] == [("127.0.0.1", 404, 1)]
         service.send_signal(signal.SIGTERM)
         out, err = service.communicate(_LONG_S)
         assert service.returncode == 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import fork_server
 import pytest
 from otlp_receiver import http_receiver
+from output_schemas import validated
 from replay import Playback, Player, rotated, steps_of
 from trace_invariants import CORPUS
 
@@ -103,7 +104,7 @@ def test_once(recording: str, code: int, tmp_path: Path) -> None:
         player.close()
         out, _ = watcher.communicate()
         assert watcher.returncode == code
-    events = [json.loads(line) for line in out.splitlines()]
+    events = [validated(line) for line in out.splitlines()]
     assert {event["schema"] for event in events} == {"otelmig.watch/1"}
     assert events[-1]["event"] == "traced"
     assert events[-1]["migration"]["trace_id"] in {trace.trace_id for trace in trace_migrations([tmp_path / "logs"])}

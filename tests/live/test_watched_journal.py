@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import fork_server
 import pytest
 from journal_host import JournalHost, recorded_entries, remote, running
+from output_schemas import validated
 from replay import Playback, Player, steps_of
 from trace_invariants import CORPUS
 
@@ -79,7 +80,7 @@ def test_ended_and_begun_again(number: signal.Signals, units: list[str], host: J
     for unit in _UNITS.values():
         (tmp_path / "dumps" / f"journald:{unit}").write_bytes(host.dump(unit))
     (trace,) = trace_migrations([tmp_path / "dumps"])
-    traced = [event for event in map(json.loads, out.splitlines()) if event["event"] == "traced"]
+    traced = [event for event in map(validated, out.splitlines()) if event["event"] == "traced"]
     assert [event["migration"]["trace_id"] for event in traced] == [trace.trace_id]
     with _start(host, tmp_path, *units, "--once", "--end-after", "2") as watcher:
         watcher.communicate()

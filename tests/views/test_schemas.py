@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from clock_states import STATES
 from command_run import run_command
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator
 from otlp_receiver import http_receiver
+from output_schemas import SCHEMA_FILES, schema_of, validated, validator_of
 from trace_invariants import RECORDINGS, inputs
 
 from otelmig.migration.constraint import Basis
@@ -23,31 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_FILES: Final = {
-    "otelmig.summary/1": "summary-1.json",
-    "otelmig.explain/1": "explain-1.json",
-    "otelmig.doctor/1": "doctor-1.json",
-    "otelmig.send/1": "send-1.json",
-}
-
-
-@cache
-def _schema(name: str) -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads((files("otelmig") / "schemas" / _FILES[name]).read_text("utf-8"))
-    return schema
-
-
-@cache
-def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(_schema(name), format_checker=FormatChecker())
-
 
 def _printed(*arguments: str | Path) -> dict[str, Any]:
     """What a command prints with --json, which its schema must describe."""
     run = run_command([*map(str, arguments), "--json"])
-    document: dict[str, Any] = json.loads(run.stdout)
-    _validator(document["schema"]).validate(document)
-    return document
+    return validated(run.stdout)
 
 
 def _objects(document: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON
@@ -60,10 +39,10 @@ def _objects(document: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any J
 
 def test_every_output_has_a_schema_that_is_one() -> None:
     """Each file in the folder is a schema of draft 2020-12, is named by the document it describes, and says so."""
-    assert {each.name for each in (files("otelmig") / "schemas").iterdir()} == set(_FILES.values())
-    for name in _FILES:
-        Draft202012Validator.check_schema(_schema(name))
-        assert _schema(name)["title"] == name == _schema(name)["properties"]["schema"]["const"]
+    assert {each.name for each in (files("otelmig") / "schemas").iterdir()} == set(SCHEMA_FILES.values())
+    for name in SCHEMA_FILES:
+        Draft202012Validator.check_schema(schema_of(name))
+        assert schema_of(name)["title"] == name == schema_of(name)["properties"]["schema"]["const"]
 
 
 @pytest.mark.parametrize("command", ["trace", "explain", "doctor"])
@@ -115,7 +94,7 @@ def test_lines_that_are_not_understood_are_described(tmp_path: Path) -> None:
 def test_a_field_that_no_schema_names_is_refused(command: str) -> None:
     """Whoever adds a field, wherever in the document, has to describe it."""
     document = _printed(command, *inputs("v53.0-twohosts"))
-    validator = _validator(document["schema"])
+    validator = validator_of(document["schema"])
     places = list(_objects(document))
     assert len(places) > 10
     for place in places:
@@ -130,24 +109,24 @@ def _parts(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON
     yield from (part for part in _objects(schema) if isinstance(part.get("properties"), dict) and "type" in part)
 
 
-@pytest.mark.parametrize("name", _FILES)
+@pytest.mark.parametrize("name", SCHEMA_FILES)
 def test_every_field_is_described_and_required(name: str) -> None:
     """Each field says in a sentence what it holds, and keys never vanish: what is not known is null."""
-    parts = list(_parts(_schema(name)))
+    parts = list(_parts(schema_of(name)))
     assert len(parts) > 3
     for part in parts:
         fields = part["properties"]
         assert not [field for field in fields if not fields[field].get("description", "").endswith(".")]
         optional = set(fields) - set(part["required"])
-        assert optional == ({"delivery", "dry_run"} if part is _schema("otelmig.send/1") else set())
+        assert optional == ({"delivery", "dry_run"} if part is schema_of("otelmig.send/1") else set())
 
 
 def test_files_agree_on_what_they_share() -> None:
     """Each file can be used alone, so definitions are repeated, word for word."""
     definitions: dict[str, Any] = {}
     repeated = set()
-    for name in _FILES:
-        for key, definition in _schema(name).get("$defs", {}).items():
+    for name in SCHEMA_FILES:
+        for key, definition in schema_of(name).get("$defs", {}).items():
             if key in definitions:
                 repeated.add(key)
             assert definitions.setdefault(key, definition) == definition, key
@@ -171,14 +150,14 @@ _SETS: Final[dict[str, Sequence[str]]] = {
 def test_closed_sets_are_those_of_the_attribute_table() -> None:
     """A value that an attribute can have, the schema allows, and no other."""
     notes = {row.name: row.note for row in ATTRIBUTES}
-    migration = _schema("otelmig.summary/1")["$defs"]["migration"]
+    migration = schema_of("otelmig.summary/1")["$defs"]["migration"]
     for attribute, path in _SETS.items():
         part = migration
         for name in path:
             part = part["properties"][name]
         values = {value for value in part["enum"] if value is not None}
         assert values == set(re.findall(r"`(\w+)`", notes[attribute])), attribute
-    delivery = _schema("otelmig.send/1")["$defs"]["delivery"]
+    delivery = schema_of("otelmig.send/1")["$defs"]["delivery"]
     assert set(delivery["properties"]["reasons"]["propertyNames"]["enum"]) == set(Reason)
-    constraint = _schema("otelmig.explain/1")["$defs"]["constraint"]
+    constraint = schema_of("otelmig.explain/1")["$defs"]["constraint"]
     assert set(constraint["properties"]["basis"]["enum"]) == set(Basis)

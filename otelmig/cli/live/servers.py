@@ -53,6 +53,7 @@ def bound_servers(arguments: argparse.Namespace, served: Served) -> list[Server]
 
         address = Address.parse(arguments.grpc, "GrpcIntake.address")
         servers.append(GrpcIntake(address, accept, tls=tls, token=token))
+    served.requests.refused_by_servers += [server.refusals for server in servers]
     return servers
 
 

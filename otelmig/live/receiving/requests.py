@@ -13,9 +13,9 @@ from otelmig.otlp.intake.exchange import Verdict
 from otelmig.otlp.intake.request import MalformedRequestError, decode_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from otelmig.otlp.intake.exchange import ReceivedRequest
+    from otelmig.otlp.intake.exchange import ReceivedRequest, Refusal
     from otelmig.otlp.intake.request import ReceivedLogs
 
 __all__ = ["RequestQueue", "Waiting"]
@@ -52,6 +52,8 @@ class RequestQueue:
     """Requests that were not taken, by reason."""
     passed_over: Counter[str] = field(default_factory=Counter)
     """Parts of requests that were not used, by reason."""
+    refused_by_servers: list[Callable[[], Sequence[Refusal]]] = field(default_factory=list)
+    """For each server: returns what it answered with an error, and to whom."""
     _closed: str = _STARTING
     """Why no request is taken; empty while requests are."""
     _queue: deque[Waiting] = field(default_factory=deque)
@@ -60,6 +62,11 @@ class RequestQueue:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def refusals(self) -> list[Refusal]:
+        """Return what was refused, by sender and reason, the most frequent first."""
+        refusals = (each for refused in self.refused_by_servers for each in refused())
+        return sorted(refusals, key=lambda each: -each.times)
 
     def open(self) -> None:
         """Take requests from now on."""

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from otelmig.live.receiving.requests import RequestQueue
     from otelmig.live.work import Work
     from otelmig.migration.side import Side
+    from otelmig.otlp.intake.exchange import Refusal
 
 __all__ = ["Described", "heartbeat", "status"]
 
 _SCHEMA: Final = "otelmig.status/1"
 _MOST_NAMED: Final = 200
-"""At most so many sides are listed; those that began first."""
+"""At most so many sides are listed, those that began first; and so many refusals, the most frequent."""
 
 
 class Described(Protocol):
@@ -51,6 +52,7 @@ def status(service: Described, now_s: float) -> dict[str, object]:
             "refused": dict(sorted(service.requests.refused.items())),
             "waiting": len(service.requests),
         },
+        "refusals": [_refusal(each) for each in service.requests.refusals()[:_MOST_NAMED]],
         "records": {
             "taken": tally.records,
             "copies": files.copies,
@@ -93,7 +95,7 @@ def status(service: Described, now_s: float) -> dict[str, object]:
             "delivery": None if outlet.open_delivery is None else outlet.account.document(),
         },
         "faults": service.work.faults,
-        "state": {"bytes": service.work.state_bytes, "last_delay_seconds": service.last_delay_s},
+        "state": {"bytes": service.work.state_bytes, "last_delay_s": service.last_delay_s},
     }
 
 
@@ -107,6 +109,15 @@ def heartbeat(service: Described, now_s: float) -> str:
     )
 
 
+def _refusal(refusal: Refusal) -> Mapping[str, object]:
+    return {
+        "sender": printable(refusal.peer),
+        "status": int(refusal.status),
+        "reason": printable(refusal.reason),
+        "times": refusal.times,
+    }
+
+
 def _side(side: Side, age_s: float, why: str) -> Mapping[str, object]:
     host = side.vmm.host
     return {
@@ -116,6 +127,6 @@ def _side(side: Side, age_s: float, why: str) -> Mapping[str, object]:
         "attempt": side.attempt,
         "state": str(side.state),
         "phase": phase_of(side),
-        "age_seconds": round(age_s, 3),
+        "age_s": round(age_s, 3),
         "waits_for": printable(why),
     }

@@ -6,12 +6,11 @@ import ctypes
 import errno
 import fcntl
 import os
-import resource
 import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from delivery_cases import delivered, delivery_to, payloads
@@ -87,6 +86,21 @@ def test_spool_that_cannot_be_made(otelmig: Otelmig, tmp_path: Path) -> None:
     assert down.stderr.splitlines()[-1] == last
 
 
+_BOUND_BY_PERMISSIONS: Final = "import ctypes; ctypes.CDLL(None).prctl(24, 1)"
+"""Permission bits hold for the process, also if it is root's: it drops ``CAP_DAC_OVERRIDE`` from its bounding set."""
+_LIMITED: Final = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))"
+"""What the process may write into one file."""
+
+
+def _after(first: str, *arguments: str) -> list[str]:
+    """The command line of ``otelmig``, run by a Python that does something else first.
+
+    The process that runs the tests has threads of gRPC's: what it forks may do nothing but start another program.
+    """
+    run = "import os, sys; os.execv(sys.executable, [sys.executable, '-m', 'otelmig', *sys.argv[1:]])"
+    return [sys.executable, "-c", f"{first}; {run}", *arguments]
+
+
 def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
     """Its files can be written, but none can be added or removed: one line in the next runs, and all is sent."""
     directory = tmp_path / "spool"
@@ -94,9 +108,8 @@ def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
 
         def run() -> str:
             done = subprocess.run(
-                [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url],
+                _after(_BOUND_BY_PERMISSIONS, "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url),
                 env=os.environ | {"OTELMIG_SPOOL": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
-                preexec_fn=_bound_by_permissions,
                 capture_output=True,
                 text=True,
                 check=False,
@@ -153,25 +166,13 @@ def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:
     assert [text for text in said if "the spool" in text] == [words]
 
 
-def _bound_by_permissions() -> None:
-    """Permission bits hold for the process that is about to start, also if it is root's."""
-    drop_from_bounding_set, dac_override = 24, 1
-    ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override)  # who is not root may not, and need not
-
-
-def _limited(size: int) -> None:
-    """What the process that is about to start may write into one file."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
 @pytest.mark.parametrize("room", [5, 2_000, 30_000])
 def test_no_room_for_the_spool(room: int, tmp_path: Path) -> None:
     """The kernel refuses to write more, early or late: one line; all is delivered; nothing half-written is read."""
     with http_receiver() as receiver:
         done = subprocess.run(
-            [sys.executable, "-m", "otelmig", "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url],
+            _after(_LIMITED.format(room), "trace", "-q", *map(str, _LOGS), "--otlp", receiver.url),
             env=os.environ | {"OTELMIG_SPOOL": str(tmp_path / "spool"), "PYTHONDONTWRITEBYTECODE": "1"},
-            preexec_fn=lambda: _limited(room),
             capture_output=True,
             text=True,
             check=False,
