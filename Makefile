@@ -70,7 +70,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/serve.py
 	PYTHONPATH=tests:tests/support $(BIN)/python benchmarks/live.py
-	PYTHONPATH=tests/support $(BIN)/python benchmarks/watch.py
+	PYTHONPATH=tests:tests/support $(BIN)/python benchmarks/watch.py
 	$(BIN)/python benchmarks/intake.py
 	$(BIN)/python benchmarks/instrument.py
 

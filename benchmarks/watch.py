@@ -1,8 +1,9 @@
-"""What it costs to follow logs, and how soon it is known what is in them: `otelmig watch` beside `tail -F`.
+"""What it costs to follow logs, and how soon it is known what is in them: `otelmig watch` beside others.
 
-Prints, each with its bar: CPU while 1 000 logs are followed that nobody writes to, and with 100 lines a second; the
-memory; the seconds from a migration's last line to its spans at a receiver, and from the death of a hypervisor to the
-event that says that its log was closed.
+Those are `tail -F` and, where `--collector` names one (`tests/backends/build.py` makes it), a Collector with the
+shipped live.yaml. Prints, each with its bar: CPU while 1 000 logs are followed that nobody writes to, and with 100
+lines a second; the memory; the seconds from a migration's last line to its spans at a receiver, and from the death of
+a hypervisor to the event that says that its log was closed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from backends.log_receiver import log_receiver
 from otlp_receiver import http_receiver
 from replay import Playback, Player, steps_of
 from trace_invariants import CORPUS
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 _LOGS: Final = 1000
 _RATE: Final = 100
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+_WATCH: Final = "otelmig watch"
+_TAIL: Final = "tail -F"
+_COLLECTOR: Final = "Collector, live.yaml"
+_LIVE: Final = Path(__file__).parents[1] / "collector-config" / "live.yaml"
 _LAST_WORDS: Final = (b"migration-finished", b"migration-receive-finished")
 
 
@@ -39,28 +45,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What following logs costs: prints each figure with its bar.")
     parser.add_argument("--seconds", type=float, default=20.0, help="for which each load lasts (default: 20)")
     parser.add_argument("--migrations", type=int, default=20, metavar="N", help="played for the delay (default: 20)")
+    parser.add_argument("--collector", type=Path, metavar="BINARY", help="a Collector to measure, too")
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}")
-    for name in ("otelmig watch", "tail -F"):
-        _cost(name, given.seconds)
+    for name in (_WATCH, _TAIL):
+        _cost(name, given.seconds, None)
+    if given.collector is not None:
+        _cost(_COLLECTOR, given.seconds, given.collector)
     _delays(given.migrations)
 
 
-def _cost(name: str, seconds: float) -> None:
+def _command(name: str, folder: Path, paths: Sequence[Path], collector: Path | None, url: str) -> list[str]:
+    """Return what follows the logs, and keeps what it needs in the folder."""
+    if name == _TAIL:
+        return ["tail", "-q", "-F", *map(str, paths)]
+    if collector is None:
+        return [sys.executable, "-m", "otelmig", "watch", str(folder / "logs"), "--state", str(folder / "state")]
+    text = _LIVE.read_text("utf-8")
+    for shipped, own in (
+        ("/var/log/cloud-hypervisor", folder / "logs"),
+        ("/var/lib/otelcol-otelmig-live", folder / "storage"),
+        ("http://127.0.0.1:4319", url),
+    ):
+        if shipped not in text:
+            raise SystemExit(f"{_LIVE}: no {shipped}")
+        text = text.replace(shipped, str(own))
+    (folder / "live.yaml").write_text(text, "utf-8")
+    return [str(collector), "--feature-gates=stanza.synchronousLogEmitter", f"--config={folder / 'live.yaml'}"]
+
+
+def _cost(name: str, seconds: float, collector: Path | None) -> None:
     """Print the CPU and the memory of one follower."""
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         (folder / "logs").mkdir()
+        receiver = stack.enter_context(log_receiver())
         log = (CORPUS / "v53.0-basicv" / "source.log").read_bytes()
         paths = [folder / "logs" / f"vm{number}.log" for number in range(_LOGS)]
         files = []
         for path in paths:
             files.append(stack.enter_context(path.open("wb", buffering=0)))
             files[-1].write(b"".join(log.splitlines(keepends=True)[:40]))
-        if name == "tail -F":
-            command = ["tail", "-q", "-F", *map(str, paths)]
-        else:
-            command = [sys.executable, "-m", "otelmig", "watch", str(folder / "logs"), "--state", str(folder / "state")]
+        command = _command(name, folder, paths, collector, receiver.url)
         follower = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             time.sleep(10)
