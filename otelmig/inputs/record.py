@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from otelmig.inputs.line import Host
 
-__all__ = ["FileKey", "LogRecord"]
+__all__ = ["JOURNAL", "FileKey", "LogRecord"]
+
+JOURNAL: Final = "journald:"
+"""What stands before the name of a unit whose lines are in the journal, where that of a file would stand."""
 
 
 class FileKey(NamedTuple):

@@ -26,7 +26,6 @@ from trace_invariants import CORPUS
 
 from otelmig.live.fleet.service import Service
 from otelmig.live.outlet import Outlet
-from otelmig.live.receiving.status import status
 from otelmig.live.work import Work
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ def test_what_it_says_while_it_starts(tmp_path: Path) -> None:
             flush_s=1.0,
             flushes_first=False,
         )
-        service = Service(work=work, describe=status, on_tick=lambda _: None)
+        service = Service(work=work, on_tick=lambda _: None)
         before = service.document
         assert before["ready"] is False
         service.restore()

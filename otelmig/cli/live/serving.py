@@ -15,7 +15,6 @@ from otelmig.cli.live.telemetry import LiveTelemetry
 from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
 from otelmig.cli.options.export import export_settings
 from otelmig.live.fleet.service import Service
-from otelmig.live.receiving.status import status
 from otelmig.otlp.receiver.settings import environment_exports
 from otelmig.views.summary import summary
 from otelmig.views.units import plural
@@ -78,7 +77,7 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
             on_trace=on_trace,
             on_fate=telemetry.on_fate,
         )
-        service = report.service = Service(work=work, describe=status, on_tick=on_tick)
+        service = report.service = Service(work=work, on_tick=on_tick)
         work.outlet.wake = service.wake
         servers = bound_servers(arguments, service)
         if is_stopped():

@@ -15,7 +15,7 @@ from otelmig.cli.live.servers import bound_servers, start_servers, stop_servers
 from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
 from otelmig.cli.options.intake import check_intake_arguments
 from otelmig.inputs import Host
-from otelmig.inputs.tailing import Journal, Tailer, check_journal, target_of, unit_of
+from otelmig.inputs.tailing import Journal, Tailer, Target, Unit, check_journal, target_of, unit_of
 from otelmig.live.local.listening import Listening
 from otelmig.live.local.watcher import Watcher
 from otelmig.migration.side import Result
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otelmig.cli.envelope import Envelope
-    from otelmig.inputs.tailing import FileGone, Target, Unit
+    from otelmig.inputs.tailing import FileGone
     from otelmig.live.drawing import Finished
     from otelmig.live.local.listening import AnnouncedCounts
     from otelmig.live.local.under_way import UnderWay
@@ -173,8 +173,9 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
     envelope.report = report
     is_stopped = on_signals(lambda: None if report.watcher is None else report.watcher.stop())
     check_intake_arguments(arguments)
-    units = {unit.key: unit for text in arguments.targets if (unit := unit_of(text)) is not None}
-    targets = [target_of(text) for text in arguments.targets if unit_of(text) is None]
+    named = [unit_of(text) or target_of(text) for text in arguments.targets]
+    units = {each.key: each for each in named if isinstance(each, Unit)}
+    targets = [each for each in named if isinstance(each, Target)]
     if units and (remark := check_journal()):
         say(f"the journal: {remark}")
     teller = _Teller(arguments, envelope, report)

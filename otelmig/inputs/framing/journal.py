@@ -7,7 +7,8 @@ that ends in CR, say) is an array of byte values in JSON, and a length followed 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.framing.entries import one_a_line, windowed
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from otelmig.inputs.line import Stream
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["WRITER_FIELDS", "export_lines", "is_export", "is_json", "json_lines", "received_ns", "writer_of"]
+__all__ = ["WRITER_FIELDS", "Cursor", "export_lines", "is_export", "is_json", "json_lines", "received_ns", "writer_of"]
 
 _MICROSECOND: Final = 1_000
 _LARGEST_BYTE: Final = 255
@@ -30,6 +31,8 @@ _LONGEST_VALUE: Final = 1 << 24
 """Bytes of the longest value that is read over; what claims to be longer is no entry."""
 _GIVEN: Final = 1 << 16
 """Bytes of a value that are kept; no record that says something of a migration is longer."""
+_ENTRY_NUMBER: Final = re.compile(r"[0-9a-f]{1,15}|[0-7][0-9a-f]{15}")
+"""What fits into 63 bits."""
 WRITER_FIELDS: Final = ("_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "_PID", "SYSLOG_PID", "_BOOT_ID")
 """The fields that say which process wrote an entry."""
 _FIELDS: Final = frozenset(name.encode() for name in ("MESSAGE", "__REALTIME_TIMESTAMP", "_MACHINE_ID", *WRITER_FIELDS))
@@ -171,6 +174,29 @@ def writer_of(fields: Mapping[str, str]) -> str:
     who = fields.get("SYSLOG_IDENTIFIER") or fields.get("_COMM") or ""
     pid = fields.get("_PID") or fields.get("SYSLOG_PID") or ""
     return "/".join(part for part in (fields.get("_HOSTNAME"), f"{who}[{pid}]", fields.get("_BOOT_ID")) if part)
+
+
+class Cursor(NamedTuple):
+    """What the cursor of an entry says, as far as it has the form that is known."""
+
+    journal: str
+    number: int | None
+    """Counts the entries of one journal, those of all units."""
+    boot: str
+    content: tuple[str, ...]
+    """The same for an entry and its copy in another journal."""
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Return what a cursor says; what it lacks is empty, or None."""
+        parts = dict(part.partition("=")[::2] for part in text.split(";"))
+        number = parts.get("i", "")
+        return cls(
+            journal=parts.get("s", ""),
+            number=int(number, 16) if _ENTRY_NUMBER.fullmatch(number) else None,
+            boot=parts.get("b", ""),
+            content=tuple(parts.get(name, "") for name in "bmtx"),
+        )
 
 
 def received_ns(fields: Mapping[str, str]) -> int | None:

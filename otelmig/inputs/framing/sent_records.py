@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from otelmig.inputs.framing import journal
 from otelmig.inputs.framing.stores import line_of
 from otelmig.inputs.line import Host, Where
-from otelmig.inputs.record import FileKey, LogRecord
+from otelmig.inputs.record import JOURNAL, FileKey, LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -145,16 +145,16 @@ class Sender:
         if raw is None:
             return PassedOver.NO_TEXT
         text = (raw if isinstance(raw, str) else text_of(raw)).rstrip("\r\n")
-        parts = dict(part.partition("=")[::2] for part in str(body.get("__CURSOR") or "").split(";"))
+        cursor = journal.Cursor.parse(str(body.get("__CURSOR") or ""))
         host = self._other_host(_text(body, ("_HOSTNAME",)), _text(body, ("_MACHINE_ID",)))
         texts = {name: str(value) for name in _OF_ENTRIES if isinstance(value := body.get(name), str | int)}
-        file = self._key(host, f"journald:{_text(body, _UNITS)}")
-        epoch = "/".join(part for name in "sb" if (part := parts.get(name)))
+        file = self._key(host, f"{JOURNAL}{_text(body, _UNITS)}")
+        epoch = "/".join(filter(None, (cursor.journal, cursor.boot)))
         return LogRecord(
             text=text,
             file=file,
             host=host,
-            offset=_hexadecimal(parts.get("i", "")),
+            offset=cursor.number,
             size=len(text.encode()) if isinstance(raw, str) else len(raw.rstrip(b"\r\n")),
             # the time of a record is the journal's, cut to whole microseconds: it took the entry after that
             received_ns=journal.received_ns(texts) if received_ns is None else received_ns + _MICROSECOND,
@@ -251,14 +251,6 @@ def _number(value: Value, least: int) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if least <= value < _LARGEST else None
-
-
-def _hexadecimal(text: str) -> int | None:
-    try:
-        number = int(text, 16) if len(text) <= _LONGEST_NUMBER else -1
-    except ValueError:
-        return None
-    return number if 0 <= number < _LARGEST else None
 
 
 def _message(value: Value) -> str | bytes | None:

@@ -15,6 +15,7 @@ from otelmig.inputs.rebuilding.known_lines import Known, digest_of
 from otelmig.inputs.rebuilding.named_files import NamedFiles
 from otelmig.inputs.rebuilding.succession import Succession
 from otelmig.inputs.rebuilding.waiting import WaitingRun, is_next
+from otelmig.inputs.record import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Generations"]
 
-_JOURNAL: Final = "journald:"
-"""What the path of a journal's unit begins with."""
 _NUL: Final = "\0"
 
 
@@ -39,7 +38,7 @@ class Generations(NamedFiles):
 
     def take(self, record: LogRecord, due_s: float) -> Sequence[Placed]:
         """Return the lines that are in order with ``record``, in their order; others are waited for until ``due_s``."""
-        if record.offset is None or (record.number is None and record.file.path.startswith(_JOURNAL)):
+        if record.offset is None or (record.number is None and record.file.path.startswith(JOURNAL)):
             return self._as_it_comes(record)
         if record.text.startswith(_NUL):
             record = _without_hole(record)

@@ -16,12 +16,13 @@ import time
 from collections import deque
 from dataclasses import field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
+from otelmig.inputs.framing.journal import Cursor
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.sent_records import Sender
-from otelmig.inputs.record import LogRecord
+from otelmig.inputs.record import JOURNAL, LogRecord
 from otelmig.inputs.tailing.journalctl import Journalctl, how_it_ended
 from otelmig.inputs.tailing.tailed import FileGone, Tailed
 
@@ -62,17 +63,6 @@ class _Stage(Enum):
     PAST = auto()
     """What the journal has of the units."""
     FOLLOWING = auto()
-
-
-class _Place(NamedTuple):
-    """What a cursor says."""
-
-    journal: str
-    number: int | None
-    """Counts the entries of one journal, those of all units."""
-    boot: str
-    content: tuple[str, ...]
-    """The same for an entry and its copy in another journal."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -230,11 +220,11 @@ class Journal:
                 self._gone.append((now_s + _OUT_OF_STEP_S, FileGone(record.file, record.file.path)))
         count = entry.get("N_DROPPED")
         if isinstance(count, str) and count.isascii() and count.isdigit():
-            self.say(f"journald:{name}: journald left out {count[:20]} lines that came too fast (its rate limit)")
+            self.say(f"{JOURNAL}{name}: journald left out {count[:20]} lines that came too fast (its rate limit)")
 
     def _tell_hole(self, expected: str, cursor: str) -> None:
         """Say what is missing, where another entry came first than the one that was read last."""
-        read, first = place_of(expected), place_of(cursor)
+        read, first = Cursor.parse(expected), Cursor.parse(cursor)
         if self._stage is _Stage.FOLLOWING and read.boot != first.boot:
             return  # it shows the current boot alone
         which = f"{self.unit.key}: the journal has not kept the entry that was read last"
@@ -249,19 +239,7 @@ class Journal:
             self.say(text)
 
 
-def place_of(cursor: str) -> _Place:
-    """Return what a cursor says, as far as it has the form that is known."""
-    parts = dict(part.partition("=")[::2] for part in cursor.split(";"))
-    number = parts.get("i", "")
-    return _Place(
-        journal=parts.get("s", ""),
-        number=int(number, 16) if re.fullmatch(r"[0-9a-f]{1,16}", number) else None,
-        boot=parts.get("b", ""),
-        content=tuple(parts.get(name, "") for name in "bmtx"),
-    )
-
-
 def is_same(cursor: str, other: str) -> bool:
     """Return whether two cursors are those of one entry, or of one and its copy in another journal."""
-    content = place_of(cursor).content
-    return cursor == other or (all(content) and content == place_of(other).content)
+    content = Cursor.parse(cursor).content
+    return cursor == other or (all(content) and content == Cursor.parse(other).content)

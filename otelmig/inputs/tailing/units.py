@@ -8,11 +8,11 @@ from typing import Final
 
 from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
+from otelmig.inputs.record import JOURNAL
 from otelmig.printable import printable
 
 __all__ = ["Unit", "unit_of"]
 
-_PREFIX: Final = "journald:"
 _NAME: Final = re.compile(r"[A-Za-z0-9:_.\\@-]+")
 _PATTERN: Final = re.compile(r"[A-Za-z0-9:_.\\@!\[\]*?-]+")
 """What systemd takes for a name, and for a pattern of names. (``src/basic/unit-name.c``)"""
@@ -34,7 +34,7 @@ class Unit:
     @property
     def key(self) -> str:
         """The unit as an argument names it."""
-        return f"{_PREFIX}{self.name}"
+        return f"{JOURNAL}{self.name}"
 
     def wants(self, name: str) -> bool:
         """Return whether a unit of this name is meant."""
@@ -47,9 +47,9 @@ def unit_of(text: str) -> Unit | None:
     Raises:
         InputError: no unit has such a name.
     """
-    if not text.startswith(_PREFIX):
+    if not text.startswith(JOURNAL):
         return None
-    name = text.removeprefix(_PREFIX)
+    name = text.removeprefix(JOURNAL)
     is_pattern = any(character in name for character in "*?[")
     if (_PATTERN if is_pattern else _NAME).fullmatch(name) is None or len(name) > _LONGEST:
         raise InputError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.live.receiving.requests import RequestQueue
+from otelmig.live.receiving.status import status
 from otelmig.otlp.intake.request import MalformedRequestError, decode_logs
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ class Service:
     """Everything between the servers and the receivers."""
 
     work: Work
-    describe: Callable[[Service, float], Mapping[str, object]]
-    """Returns what is said of the service to whoever asks."""
     on_tick: Callable[[Service], None]
     """Called about once a second, by the working thread."""
     requests: RequestQueue = field(default_factory=RequestQueue)
@@ -54,7 +53,7 @@ class Service:
     def __post_init__(self) -> None:
         self.work.before_flush = self._take_worked_off
         self.requests.wake = self.wake
-        self.document = self.describe(self, time.monotonic())
+        self.document = status(self, time.monotonic())
 
     def wake(self) -> None:
         """Have the working thread look around; may be called from any thread."""
@@ -137,7 +136,7 @@ class Service:
         if now_s - self._ticked_s >= _TICK_S:
             self._ticked_s = now_s
             with self.work.guarded("the status"):
-                self.document = self.describe(self, now_s)
+                self.document = status(self, now_s)
                 self.on_tick(self)
 
     def _take_worked_off(self) -> list[int]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otelmig.inputs import Host
     from otelmig.inputs.record import FileKey
 
-__all__ = ["LogNames", "group_of", "host_and_path", "stem_of"]
+__all__ = ["LogNames", "group_of", "host_and_path", "is_file", "stem_of"]
 
 _SEVERAL: Final = 2
 """Machines that have a log of one base name, from which on the machine's name tells them apart."""
@@ -79,4 +79,9 @@ def group_of(key: str) -> str:
 def stem_of(key: str) -> str:
     """Return a log's host and path, without the name's last suffix; what is no file is alone in a folder of its own."""
     host, path = host_and_path(key)
-    return f"{host}:{PurePosixPath(path).with_suffix('')}" if "/" in path else f"{host}:{path}/"
+    return f"{host}:{PurePosixPath(path).with_suffix('')}" if is_file(key) else f"{host}:{path}/"
+
+
+def is_file(key: str) -> bool:
+    """Return whether a log is a file, and not a unit of the journal or a container."""
+    return "/" in host_and_path(key)[1]

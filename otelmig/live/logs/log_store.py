@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.live.logs.live_logs import LiveLogs, Parting, log_key
+from otelmig.live.logs.log_names import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -134,7 +135,7 @@ class LogStore:
     def leave(self, key: str, parting: Parting) -> None:
         """Forget the lines of a log up to a place, and all of it once nothing needs it: its process is gone."""
         self.drop_lines(key, parting.place)
-        if "/" in key:  # a journal has the lines of others, too
+        if is_file(key):  # a journal has the lines of others, too
             self._gone[key] = parting.processes
 
     def release(self, key: str) -> None:
