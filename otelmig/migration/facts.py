@@ -514,6 +514,8 @@ class SourceFacts:
     resume_failed: Instant | None = None
     run: Window | None = None
     """When the vCPUs ran again on the source, after a failure."""
+    ran_before: bool = False
+    """Whether the guest is known to have run when the migration began: a log that begins late may not say it."""
     never_paused: bool = False
     """Whether the migration is known to have ended without stopping the guest: a line would say it."""
     killed: Killed | None = None

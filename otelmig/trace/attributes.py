@@ -180,7 +180,7 @@ VM_MIGRATION_VM_WAS_PAUSED: Final = _attribute(
     "vm.migration.vm_was_paused",
     "bool",
     "root",
-    "the guest was paused before the migration and stays paused",
+    "the guest was paused before the migration and stays paused; absent if no line says whether it was",
 )
 VM_MIGRATION_RESULT: Final = _attribute(
     "vm.migration.result",

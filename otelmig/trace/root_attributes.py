@@ -10,7 +10,7 @@ from otelmig.trace import attributes as names
 from otelmig.trace.doubt import doubts
 from otelmig.trace.drafting.aligned_sides import seconds
 from otelmig.trace.phases.downtime import target_missed
-from otelmig.trace.phases.guest import guest_after
+from otelmig.trace.phases.guest import guest_after, was_paused
 from otelmig.trace.phases.source import phase
 from otelmig.trace.spans import SpanName
 
@@ -98,7 +98,7 @@ def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str
         return {}
     sent, terms, downtime = aligned.sent, aligned.sent.terms, aligned.sent.downtime
     attributes: dict[str, AttributeValue | None] = {
-        names.VM_MIGRATION_VM_WAS_PAUSED: aligned.source.paused_before or aligned.received.left_paused is not None,
+        names.VM_MIGRATION_VM_WAS_PAUSED: was_paused(aligned.source, aligned.received),
         names.VM_MIGRATION_CONNECTION_COUNT: terms.connections,
         names.VM_MIGRATION_MEMORY_ITERATION_COUNT: sent.memory.iterations,
         names.VM_MIGRATION_MEMORY_SIZE: sent.memory.total_bytes,

@@ -193,6 +193,8 @@ def _no_pause(trace: Trace) -> str:
     if root.get(names.VM_MIGRATION_GUEST_LOCATION) == GuestLocation.NONE:
         return "without end: the guest is gone"
     if root.get(names.VM_MIGRATION_GUEST_UNDISTURBED):
+        if root.get(names.VM_MIGRATION_GUEST_RUNNING) is None:
+            return "none by the migration; whether the guest ran before it, the log does not say"
         return "none: the guest was not stopped"
     return "unknown: these logs do not say whether the guest was stopped"
 

@@ -114,7 +114,8 @@ def _guest(trace: Trace) -> str:
     state = {True: "guest runs", False: paused, None: "guest is"}[running if isinstance(running, bool) else None]
     again = ", another boot" if root.get(names.VM_MIGRATION_GUEST_FATE) == Fate.RESET else ""
     where = "both hosts" if location == GuestLocation.BOTH else f"the {location}"
-    return f"{state} on {where}{again}{line}"
+    unknown = "" if isinstance(running, bool) else "; no line says whether it runs"
+    return f"{state} on {where}{again}{line}{unknown}"
 
 
 def _fate(trace: Trace) -> str:

@@ -1084,7 +1084,8 @@ def _refused(release: int, verbosity: int = 1) -> Scenario:
     migration = _pair(release, verbosity)
     migration.requested()
     migration.failed(2.1, _worded(release, _CONNECTION_REFUSED))
-    return Scenario(files={"source.log": migration.source.log()}, attempts=(_REFUSED,))
+    wanted = replace(_REFUSED, guest_running=True if verbosity else None)  # warnings tell of no operator's pause
+    return Scenario(files={"source.log": migration.source.log()}, attempts=(wanted,))
 
 
 def _handshake_fails() -> Scenario:

@@ -160,9 +160,12 @@ def faults(got: Story, whole: Story, mode: str) -> Iterator[str]:
         half = was == "both" and mode in ENDING  # one of the logs does not come to where it says so
         if now != was and not less and not alone and not half and not (later and name == "guest.location"):
             yield f"{name} {was} -> {now}"
-    runs, ran = (story.root.get("vm.migration.guest.running") for story in (got, whole))
-    if runs is not None and ran is not None and runs != ran and not later and mode not in ("cut", "cut-both"):
-        yield f"guest.running {ran} -> {runs}"
+    for name in ("guest.running", "vm_was_paused", "guest.undisturbed"):
+        now, was = (story.root.get(f"vm.migration.{name}") for story in (got, whole))
+        of_cut = name == "guest.running" and (later or mode in ("cut", "cut-both"))
+        unsaid = was is None and name != "guest.undisturbed"
+        if now is not None and not unsaid and now != was and not of_cut:
+            yield f"{name} {was} -> {now}"
     if mode in ("dup", "blank") and got.spans != whole.spans:
         yield "other spans"
 

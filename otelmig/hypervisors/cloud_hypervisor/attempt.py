@@ -71,7 +71,7 @@ class Attempt:
     role: Role
     number: int
     """Counts the process's attempts of this role, from 1."""
-    paused_before: bool
+    ran_before: bool | None
     config: Observation | None
     observations: list[Observation] = field(default_factory=list)
     by_kind: dict[str, list[Observation]] = field(default_factory=lambda: defaultdict(list))
@@ -195,8 +195,7 @@ class Attempt:
         if self._has(FAILED):
             if self.closed or Kind.RESUMED_AFTER_FAILURE in self.by_kind:
                 return kind in FAILED
-            was_paused = self._has((Kind.VM_PAUSING, Kind.DEVICE_PAUSING)) or self._found_paused()
-            return kind in AFTER_FAILURE and (kind is not Kind.DEVICE_RESUMING or was_paused)
+            return kind in AFTER_FAILURE
         return True
 
     def side(
@@ -223,7 +222,7 @@ class Attempt:
             by_kind={kind: tuple(items) for kind, items in self.by_kind.items()},
             result=self._source_result(mode) if self.role is Role.SOURCE else self._destination_result(),
             mode=mode,
-            paused_before=self.paused_before or self._found_paused(),
+            ran_before=False if self._found_paused() else self.ran_before,
             dirty_rounds=dirty_rounds_of(self.observations) if Kind.DIRTY_ROUND in self.by_kind else (),
             releases=releases,
             may_be_after_head=after_head and not starting,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.releases import DEVICES_FIRST
+from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode
 from otelmig.units import SECOND_NS
 
@@ -30,8 +32,9 @@ class AttemptLines:
     by_kind: Mapping[str, tuple[Observation, ...]]
     result: Result
     mode: Mode
-    paused_before: bool
-    """Whether the guest was paused when the migration began: the operator's pause, not the migration's."""
+    ran_before: bool | None
+    """Whether the guest ran when the migration began, as far as the process says: a log may begin after an operator's
+    pause."""
     dirty_rounds: tuple[DirtyRound, ...]
     """The numbered dirty rounds that had something to send (releases until v51)."""
     releases: Releases
@@ -42,6 +45,11 @@ class AttemptLines:
     """Where the process of a destination was told to end, or to end its VM."""
     config: Observation | None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
+
+    @property
+    def paused_before(self) -> bool:
+        """Whether the guest was paused when the migration began: the operator's pause, not the migration's."""
+        return self.ran_before is False
 
     @cached_property
     def lookups(self) -> dict[str, object]:
@@ -116,10 +124,10 @@ class AttemptLines:
 
     @property
     def resumed(self) -> Observation | None:
-        """Where a source says that its guest runs again: an event, else (until v49) the last device of the resume."""
+        """Where a source says that its guest runs again: an event, else the last device of the resume (until v51)."""
         said = self.first(Kind.VM_RESUMED, Kind.RESUMED_AFTER_FAILURE)
         failure = self.failure
-        if said is not None or failure is None:
+        if said is not None or failure is None or not self._stopped_guest or self.releases.meet(DEVICES_FIRST):
             return said
         last = None
         for seen in self.all(Kind.DEVICE_RESUMING):
@@ -129,6 +137,12 @@ class AttemptLines:
                 break  # devices are resumed once more when the VM is shut down
             last = seen
         return last
+
+    @property
+    def _stopped_guest(self) -> bool:
+        """Whether a line says that the migration paused the guest, or tried to."""
+        failed = any(seen.word("error_type") == ErrorType.PAUSE_FAILED for seen in self.all(Kind.SEND_FAILED))
+        return failed or self.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is not None
 
     @property
     def logging_ns(self) -> int:

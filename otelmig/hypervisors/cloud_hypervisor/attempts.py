@@ -10,13 +10,14 @@ from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, BESIDES, ROLES
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
-from otelmig.hypervisors.cloud_hypervisor.releases import ALL
+from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DEVICES_FIRST
 from otelmig.migration.side import Role, SideState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord, Releases
+    from otelmig.inputs.line import Where
     from otelmig.migration.observation import Observation
 
 __all__ = ["Attempts", "attempts_in"]
@@ -26,7 +27,27 @@ _MOST_UNCLAIMED: Final = 256
 _OF_BOOT: Final = frozenset({Kind.VM_CONFIG, Kind.CPUID_GENERATED})
 """What a process also prints when it boots its guest."""
 _BOOTS: Final = frozenset({"VmCreate", "VmBoot"})
-_OF_THE_GUEST: Final = frozenset({Kind.VM_PAUSED, Kind.PAUSED_STATE_RECEIVED, Kind.VM_RESUMED, Kind.VM_CONFIG})
+_STANDS: Final = frozenset({Kind.VM_PAUSED, Kind.PAUSED_STATE_RECEIVED})
+"""Lines by which the guest is paused."""
+_RUNS: Final = frozenset({Kind.PROCESS_STARTED, Kind.VM_RESUMED, Kind.RESUMED_AFTER_FAILURE})
+"""Lines by which it runs; after a process's start it does unless a line says that it was stopped, or never ran."""
+_MAY_STAND: Final = frozenset({Kind.VM_PAUSING, Kind.DEVICE_PAUSING})
+"""Lines after which it may be paused: what says that it is may be lost."""
+_MAY_RUN: Final = frozenset({Kind.VM_RESUMING, Kind.DEVICE_RESUMING, Kind.VM_REBOOTING})
+_MAY_BE_EITHER: Final = frozenset({Kind.RESTORING, Kind.RESTORED, Kind.GUEST_SHUT_DOWN, Kind.VCPU_FAILED})
+_CALLS: Final[dict[str, frozenset[str]]] = {
+    "VmCreate": _RUNS,
+    "VmBoot": _RUNS,
+    "VmPause": _MAY_STAND,
+    "VmResume": _MAY_RUN,
+    "VmReboot": _MAY_RUN,
+    "VmRestore": _MAY_BE_EITHER,
+}
+"""What is known of the guest after an API call, as after lines of these kinds; until v49 no other line says more."""
+_ALL_SIGNS: Final = (_STANDS, _RUNS, _MAY_STAND, _MAY_RUN, _MAY_BE_EITHER)
+_OF_THE_GUEST: Final = frozenset({Kind.API_REQUEST, Kind.VM_CONFIG, Kind.VCPUS_STARTED}).union(*_ALL_SIGNS)
+_VCPUS_STARTED: Final = Kind.VCPUS_STARTED
+"""Looked at for every line: as an attribute of its enumeration it takes four times as long to look up."""
 _BEFORE_ACKNOWLEDGEMENT: Final[dict[str, Kind]] = {
     Kind.SEND_ANNOUNCED: Kind.CONNECTING,
     Kind.ACCEPTED: Kind.COMMAND_RECEIVED,
@@ -36,21 +57,42 @@ _BEFORE_ACKNOWLEDGEMENT: Final[dict[str, Kind]] = {
 
 @dataclass(slots=True)
 class _Guest:
-    """What the process last said of the guest it holds."""
+    """What the process last said of the guest it holds.
 
-    paused: bool = False
+    An operator's pause or resume leaves two lines or more: where one of them is lost, the others leave it open.
+    """
+
+    runs: bool | None = None
+    """None if no line says that it runs, or that it is paused."""
+    restored: bool = False
+    """Whether it is one that was stored, or comes from elsewhere: it waits to be resumed."""
     config: Observation | None = None
 
-    def follow(self, seen: Observation) -> None:
-        match seen.kind:
-            case Kind.VM_PAUSED | Kind.PAUSED_STATE_RECEIVED:
-                self.paused = True
-            case Kind.VM_RESUMED:
-                self.paused = False
-            case Kind.VM_CONFIG:
-                self.config = seen
-            case _:
-                pass
+    def follow(self, seen: Observation, current: Attempt | None, releases: Releases) -> None:
+        """Take what a line says of a process of any of ``releases`` in the middle of ``current``, or after it."""
+        kind = seen.kind
+        if kind is Kind.VM_CONFIG:
+            self.config = seen
+            received = current is not None and current.role is Role.DESTINATION and not current.ended
+            self._become(_MAY_BE_EITHER if self.restored or received else _RUNS)
+        elif kind is Kind.API_REQUEST:
+            call = seen.word("call")
+            self.restored = call == "VmRestore" or (self.restored and call not in _BOOTS)
+            self._become(_CALLS.get(call or ""))
+        elif kind is Kind.VCPUS_STARTED:
+            self._become(_MAY_BE_EITHER if seen.flag("paused") else _RUNS)
+        elif kind is Kind.DEVICE_RESUMING and not releases.meet(DEVICES_FIRST):
+            self._become(_RUNS)
+        else:
+            self._become(next(each for each in _ALL_SIGNS if kind in each))
+
+    def _become(self, signs: frozenset[str] | None) -> None:
+        if signs is None:
+            return
+        if signs is _RUNS or signs is _STANDS:
+            self.runs = signs is _RUNS
+        elif signs is _MAY_BE_EITHER or self.runs is (signs is _MAY_STAND):
+            self.runs = None
 
 
 @dataclass(slots=True)
@@ -65,6 +107,8 @@ class Attempts:
     _unclaimed: deque[Observation] | None = field(default_factory=lambda: deque(maxlen=_MOST_UNCLAIMED))
     """What a process did before its first attempt; None once somebody asked it for something, or it has one."""
     _counts: Counter[Role] = field(default_factory=Counter)
+    _before_hole: Where | None = None
+    """The last line before the last lines that are known to be missing."""
 
     @property
     def current(self) -> Attempt | None:
@@ -89,6 +133,9 @@ class Attempts:
         ``word`` says whose last word it is, if it is one of the ``releases`` that the process may be of.
         """
         kind = seen.kind
+        if kind is _VCPUS_STARTED:  # belongs to a boot, or stands between lines of a restore that say as much
+            self._guest.follow(seen, self.current, releases)
+            return
         role = ROLES.get(kind)
         current = self.begun[-1] if self.begun else None
         if role is not None and _begins(kind, role, current):
@@ -105,14 +152,16 @@ class Attempts:
             elif kind is Kind.API_REQUEST:
                 self._unclaimed = None
         if kind in _OF_THE_GUEST:
-            self._guest.follow(seen)
+            self._guest.follow(seen, current, releases)
+        if self._before_hole is not None and seen.where == self._before_hole:
+            self._guest.runs = None
 
     def _begin(self, role: Role, current: Attempt | None, *, from_middle: bool) -> Attempt:
         if current is not None:
             self._leave(current)
         before = (self._unclaimed or ()) if from_middle else ()
-        paused = self._guest.paused and not before
-        attempt = Attempt(role=role, number=self._counts[role] + 1, paused_before=paused, config=self._guest.config)
+        runs = None if before else self._guest.runs
+        attempt = Attempt(role=role, number=self._counts[role] + 1, ran_before=runs, config=self._guest.config)
         self.begun.append(attempt)
         self._unclaimed = None
         for seen in before:  # the log begins in the middle, or lines are lost: nobody asked the process for anything
@@ -125,9 +174,13 @@ class Attempts:
         for attempt in self.begun[-2:]:
             attempt.amend(seen, whole)
 
+    def after_hole(self, last: Observation) -> None:
+        """Note that lines are missing after ``last``: they may have said that the guest was paused, or resumed."""
+        self._before_hole, self._guest.runs = last.where, None
+
     def repeat(self, observations: Iterable[Observation], words: Iterable[LastWord | None], releases: Releases) -> None:
         """Take everything again, since the order of the last observations changed; attempts stay the same objects."""
-        again = Attempts()
+        again = Attempts(_before_hole=self._before_hole)
         for seen, word in zip(observations, words, strict=True):
             again.take(seen, word, releases)
         before = {(attempt.role, attempt.number): attempt for attempt in self.begun}

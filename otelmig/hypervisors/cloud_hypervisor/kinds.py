@@ -98,6 +98,8 @@ class Kind(StrEnum):
     DEVICE_RESUMING = auto()
     VM_RESUMING = auto()
     VM_RESUMED = auto()
+    VCPUS_STARTED = auto()
+    """The vCPUs of a VM that is made here begin; ``paused`` says whether they wait to be resumed."""
     VCPU_SLOW = auto()
     """A vCPU's thread has not answered yet; ``waited_ns``."""
     INCIDENT = auto()

@@ -395,6 +395,11 @@ TABLE: Final[tuple[Row, ...]] = (
     # both sides
     _row(Kind.DEVICE_PAUSING, ALL, "Pausing virtio-{device:device}"),
     _row(Kind.DEVICE_RESUMING, ALL, "Resuming virtio-{device:device}", last_word=_DESTINATION_MAYBE_LAST),
+    _row(
+        Kind.VCPUS_STARTED,
+        ALL,
+        "Starting vCPUs: desired = {:int}, allocated = {:int}, present = {:int}, paused = {paused:bool}",
+    ),
     _row(Kind.VCPU_SLOW, _V50, "vCPU thread did not respond in {waited_ns:ms}ms to signal - retrying"),
     # either side: what explains time or failure
     _incident(IncidentKind.DEVICE_STATE, _V53, "VFIO migration transition -> {detail:word}"),
@@ -446,7 +451,6 @@ TABLE: Final[tuple[Row, ...]] = (
         "Creating vCPU: {:any}",
         "Creating virtio-{:any}",
         "Restoring virtio-pci {:any}",
-        "Starting vCPUs: {:any}",
     ),
     *_known(_V36_49, "Migration not started yet", "Configuration not sent yet", "VM not created yet"),
     *_known(until("v49.0", first="v43.0"), "MemoryFd command received over TCP socket, which is not supported"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AFTER_HEAD",
     "ALL",
+    "DEVICES_FIRST",
     "DRAFT",
     "FORK",
     "RELEASES",
@@ -98,6 +99,8 @@ def until(release: str, *, first: str = RELEASES[0]) -> Releases:
     return Releases(first=RELEASES.index(first), last=RELEASES.index(release))
 
 
+DEVICES_FIRST: Final = since("v52.0")
+"""``Vm::resume`` starts the vCPUs after it has resumed the devices; before that, it starts them first."""
 _DISPATCHING: Final = since("v53.0")
 """``vm.send-migration`` is answered once the migration is handed to a thread of its own; before that, at its end."""
 

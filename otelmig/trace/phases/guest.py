@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
-__all__ = ["Guest", "guest_after"]
+__all__ = ["Guest", "guest_after", "was_paused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,18 @@ def guest_after(migration: Migration) -> Guest:
     return _taken_over(guest, source, destination)
 
 
+def was_paused(source: Side, received: DestinationFacts) -> bool | None:
+    """Return whether the guest was paused before the migration; None if the source's log may begin after that."""
+    if source.paused_before or received.left_paused is not None:
+        return True
+    return False if _ran(source, received) else None
+
+
+def _ran(source: Side, received: DestinationFacts) -> bool:
+    """Return whether a line says that the guest ran before: at the beginning, until it was stopped, or again."""
+    return source.sent.ran_before or source.sent.pause.sign is not None or _started(received)
+
+
 def _perhaps_handed_over(source: Side) -> bool:
     """Return whether a postcopy failed that does not say whether its guest runs on the destination, or here again."""
     sent = source.sent
@@ -72,10 +84,23 @@ def _taken_over(on_source: Guest, source: Side, destination: Side | None) -> Gue
         return _met(_by_destination(destination), received.fate) if destination.result is Result.SUCCESS else on_source
     return Guest(
         location=GuestLocation.BOTH,
-        running=on_source.running or received.left_paused is None,
+        running=_on_both(on_source, received),
         evidence=(*on_source.evidence, took_over),
         fate=on_source.fate or received.fate,
     )
+
+
+def _on_both(on_source: Guest, received: DestinationFacts) -> bool | None:
+    """Return whether any of the two guests runs."""
+    if on_source.running or _started(received):
+        return True
+    return on_source.running if received.left_paused is not None else None
+
+
+def _started(received: DestinationFacts) -> bool:
+    """Return whether a line says that the destination let the guest run; one that was paused stays paused there."""
+    resume = received.resume
+    return bool(resume.devices) or any((resume.resuming, resume.resumed, resume.printed_at))
 
 
 def _met(guest: Guest, fate: GuestFate | None) -> Guest:
@@ -106,7 +131,7 @@ def _failed(source: Side) -> Guest:
         return Guest(location=GuestLocation.SOURCE, running=True, evidence=_lines(sent.resumed))
     if source.paused_before:
         return Guest(location=GuestLocation.SOURCE, running=False, evidence=_lines(failed_at))
-    running = True if sent.never_paused else None
+    running = True if sent.never_paused and sent.ran_before else None
     return Guest(location=GuestLocation.SOURCE, running=running, evidence=_lines(failed_at))
 
 
@@ -114,17 +139,12 @@ def _handed_over(source: Side, destination: Side | None, handed_over: Instant) -
     """Return where the guest is once Complete was acknowledged: on the destination, resumed unless it was paused."""
     if destination is None and source.sent.perhaps_stored:
         return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=_lines(handed_over))
-    said, paused = None, source.paused_before
-    ran = source.sent.pause.sign is not None  # else it may have been paused before the log begins
-    if destination is not None:
-        received = destination.received
-        resume = received.resume
-        ran = ran or bool(resume.devices) or any((resume.resuming, resume.resumed, resume.printed_at))
-        paused = paused or received.left_paused is not None
-        if received.killed is not None:
-            return Guest(location=GuestLocation.NONE, running=False, evidence=_lines(received.killed.at))
-        said = received.left_paused if paused else received.resume.resumed
-    running = None if not paused and not ran else not paused
+    received = DestinationFacts() if destination is None else destination.received
+    if received.killed is not None:
+        return Guest(location=GuestLocation.NONE, running=False, evidence=_lines(received.killed.at))
+    paused = was_paused(source, received)
+    said = received.left_paused if paused else received.resume.resumed
+    running = None if paused is None else not paused
     return Guest(location=GuestLocation.DESTINATION, running=running, evidence=_lines(said or handed_over))
 
 
@@ -134,7 +154,8 @@ def _by_destination(destination: Side) -> Guest:
     if received.left_paused is not None:
         return Guest(location=GuestLocation.DESTINATION, running=False, evidence=_lines(received.left_paused))
     if destination.result is Result.SUCCESS:
-        return Guest(location=GuestLocation.DESTINATION, running=True, evidence=_lines(received.runs))
+        running = True if _started(received) else None
+        return Guest(location=GuestLocation.DESTINATION, running=running, evidence=_lines(received.runs))
     if destination.result is Result.UNKNOWN and received.took_over is not None:  # but its memory may be elsewhere
         return Guest(location=GuestLocation.DESTINATION, running=None, evidence=_lines(received.took_over))
     return Guest(location=GuestLocation.UNKNOWN, running=None, evidence=_lines(destination.last))

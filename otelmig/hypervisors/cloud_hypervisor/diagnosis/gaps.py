@@ -153,6 +153,13 @@ def _commands(log: DiagnosedLog) -> Iterator[Gap]:
 def _beginning(log: DiagnosedLog) -> Iterator[Gap]:
     if log.event_stream or not log.sides:
         return
+    sources = [side for side in log.sides if side.role is Role.SOURCE]
+    if log.level and not all(side.paused_before or side.sent.ran_before for side in sources):
+        yield Gap(
+            missing="whether the guest ran before its migration: the log does not reach back to its boot, or to its "
+            "last pause or resume",
+            remedy="give its older rotations too",
+        )
     if any(side.vm is None for side in log.sides) and log.level:
         yield Gap(
             missing="which VM it is: the log does not reach back to where its configuration was printed",

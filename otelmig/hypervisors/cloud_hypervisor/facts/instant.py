@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
-from otelmig.hypervisors.cloud_hypervisor.releases import since, until
+from otelmig.hypervisors.cloud_hypervisor.releases import DEVICES_FIRST, until
 from otelmig.migration.facts import DeviceInstant, Killed, Printed, Window
 from otelmig.units import MILLISECOND_NS
 
@@ -22,8 +22,6 @@ _TRUNCATED_NS: Final = MILLISECOND_NS
 """Cloud Hypervisor truncates the durations that it prints in ms: the true one is up to this much longer."""
 _VCPUS_FIRST: Final = until("v51.0")
 """Releases whose ``Vm::resume`` starts the vCPUs before the devices."""
-_VCPUS_LAST: Final = since("v52.0")
-"""Releases whose ``Vm::resume`` starts the vCPUs after the devices."""
 
 _AFTER_RUN: Final = (Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.FINAL_STATE_TIMED, Kind.RECEIVE_FINISHED)
 """What a destination says once its guest runs."""
@@ -70,7 +68,7 @@ def run_window(attempt: AttemptLines) -> Window | None:
         seen for seen in attempt.all(Kind.DEVICE_RESUMING) if resuming.stamp.ns <= seen.stamp.ns <= resumed.stamp.ns
     ]
     first, last = resuming, resumed
-    if not attempt.releases.meet(_VCPUS_LAST):
+    if not attempt.releases.meet(DEVICES_FIRST):
         last = min((*devices[:1], resumed), key=lambda seen: seen.stamp.hi_ns)
     if not attempt.releases.meet(_VCPUS_FIRST):
         first = max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns)
@@ -82,6 +80,6 @@ def ran_by(attempt: AttemptLines) -> Observation | None:
     if attempt.first(Kind.PAUSED_STATE_RECEIVED) is not None:
         return None
     signs = [seen for kind in _AFTER_RUN if (seen := attempt.first(kind)) is not None]
-    if not attempt.releases.meet(_VCPUS_LAST):
+    if not attempt.releases.meet(DEVICES_FIRST):
         signs += attempt.all(Kind.DEVICE_RESUMING)[:1]
     return min(signs, key=lambda seen: seen.stamp.hi_ns, default=None)

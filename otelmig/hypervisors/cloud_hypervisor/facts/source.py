@@ -98,6 +98,7 @@ def source_facts(attempt: AttemptLines) -> SourceFacts:
         resumed=at(attempt.resumed),
         resume_failed=at(first(Kind.RESUME_FAILED)),
         run=run_window(attempt),
+        ran_before=attempt.ran_before is True,
         never_paused=_never_paused(attempt),
         killed=killed(attempt),
         fate=fate(attempt),

@@ -99,6 +99,9 @@ class LogLines:
     def take_after_hole(self, line: Line) -> Sequence[LogProcess]:
         """Read a line before which lines are missing: they may have been of any attempt, or the begin of a new one."""
         self._open_records.clear()
+        for process in self.under_way():
+            if process.observations:
+                process.attempts.after_hole(process.observations[-1])
         current = self._current_attempts()
         for attempt in current:
             attempt.lines_lost += line.lost_before
