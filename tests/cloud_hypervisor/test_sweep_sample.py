@@ -67,6 +67,8 @@ def test_a_damaged_line_makes_nothing_false(mode: str) -> None:
         Damage(recording="scenario:v53.0-old-source", mode="dup", file="source.log", at=7),
         Damage(recording="scenario:v53.0-old-source", mode="swap", file="source.log", at=6),
         Damage(recording="scenario:v53.0-old-source", mode="move", file="source.log", at=1),
+        Damage(recording="scenario:v53.0-paused", mode="loss", at=0, share=0.3),
+        Damage(recording="scenario:v53.0-postcopy-abandoned", mode="loss", at=3, share=0.3),
     ],
     ids=str,
 )
@@ -90,6 +92,10 @@ def test_one_migration_stays_one(damage: Damage) -> None:
         Damage(recording="v52.0-paused", mode="rotated-both", file="source.log", at=112),
         Damage(recording="scenario:head-postcopy-abandoned", mode="loss", at=4, share=0.1),
         Damage(recording="scenario:v53.0-postcopy-abandoned", mode="rotated", file="source.log", at=25),
+        Damage(recording="scenario:v53.0-paused-fails", mode="rotated", file="source.log", at=9),
+        Damage(recording="scenario:v53.0-paused-fails", mode="drop", file="source.log", at=9),
+        Damage(recording="scenario:v45.0-destination-killed-late", mode="two", file="source.log", at=35),
+        Damage(recording="scenario:next-tcp", mode="loss", at=7, share=0.3),
     ],
     ids=str,
 )

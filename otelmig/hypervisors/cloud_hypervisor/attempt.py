@@ -26,13 +26,12 @@ from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
     HAS_GUEST,
     NOT_RECEIVED,
     OF_NO_ATTEMPT,
-    POSTCOPY,
     PREFAULT_ENDED,
     RECEIVE_ENDED,
     RECEIVED,
     TAKEN_BACK,
 )
-from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines, dirty_rounds_of
+from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines, dirty_rounds_of, mode_of
 from otelmig.hypervisors.cloud_hypervisor.events import FIRST_AFTER_HEAD
 from otelmig.hypervisors.cloud_hypervisor.facts.side import side_of
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
@@ -214,7 +213,7 @@ class Attempt:
         """
         if corrected is not None:
             return self._corrected(corrected).side(vmm, releases=releases, final=final, after_head=after_head)
-        mode = self._mode()
+        mode = mode_of(self.by_kind)
         starting = any(FIRST_AFTER_HEAD in seen.text for seen in self._of(Kind.SEND_ANNOUNCED, Kind.ACCEPTED))
         lines = AttemptLines(
             role=self.role,
@@ -273,7 +272,7 @@ class Attempt:
         """Return whether a destination gave up fetching pages, and not because it was told to end."""
         lost, told = self._of(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED), self.shut_down
         first = min((seen.stamp.ns for seen in lost), default=None)
-        return first is not None and self._mode() is Mode.POSTCOPY and (told is None or told.stamp.ns > first)
+        return first is not None and mode_of(self.by_kind) is Mode.POSTCOPY and (told is None or told.stamp.ns > first)
 
     def _ended_by_fate(self) -> bool:
         """Return whether a source that has no other end ended with its guest: from v53.0 on, unless that is put off."""
@@ -289,11 +288,3 @@ class Attempt:
     def _found_paused(self) -> bool:
         """Return whether a source failed because its guest was paused already (until v51)."""
         return any(_PAUSED_ALREADY in (seen.word("error") or "") for seen in self._of(Kind.SEND_FAILED))
-
-    def _mode(self) -> Mode:
-        asked = self._of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)
-        if any(seen.flag("local") for seen in asked) or Command.MEMORY_FD in self._commands():
-            return Mode.LOCAL
-        by_word = any(seen.word("mode") == "postcopy" for seen in asked)
-        failed = any(seen.word("error_type") == ErrorType.POSTCOPY_FAILED for seen in self._of(*FAILED))
-        return Mode.POSTCOPY if by_word or failed or self._has(POSTCOPY) else Mode.PRECOPY

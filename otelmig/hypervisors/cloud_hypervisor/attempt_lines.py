@@ -6,21 +6,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
-from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import FAILED, POSTCOPY
+from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import DEVICES_FIRST
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from otelmig.hypervisors.cloud_hypervisor.kinds import Command
     from otelmig.hypervisors.cloud_hypervisor.releases import Releases
     from otelmig.migration.observation import Observation
     from otelmig.migration.side import Result, Role, Side
 
-__all__ = ["AttemptLines", "DirtyRound", "dirty_rounds_of", "lines_of"]
+__all__ = ["AttemptLines", "DirtyRound", "dirty_rounds_of", "lines_of", "mode_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +241,28 @@ _AFTER_ROUND = frozenset(
         Kind.CPUID_GENERATED,
     }
 )
+
+
+def mode_of(by_kind: Mapping[str, Sequence[Observation]]) -> Mode:
+    """Return how the guest's memory travels, by the lines of an attempt: precopy, unless one says otherwise."""
+
+    def seen_of(*kinds: Kind) -> list[Observation]:
+        return [seen for kind in kinds for seen in by_kind.get(kind, ())]
+
+    asked = seen_of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)
+    commands = {seen.word("command") for seen in seen_of(Kind.COMMAND_RECEIVED)}
+    if Command.MEMORY_FD in commands or any(seen.flag("local") for seen in asked):
+        return Mode.LOCAL
+    if any(seen.word("mode") == "postcopy" for seen in asked) or not by_kind.keys().isdisjoint(POSTCOPY):
+        return Mode.POSTCOPY
+    if any(seen.word("error_type") == ErrorType.POSTCOPY_FAILED for seen in seen_of(*FAILED)):
+        return Mode.POSTCOPY
+    # a source that connects before it pauses its guest, and again after that, is then asked for pages
+    connects, paused = seen_of(Kind.CONNECTING), seen_of(Kind.VM_PAUSED)
+    if not connects or not paused:
+        return Mode.PRECOPY
+    begin, pause, end = connects[0].stamp, paused[0].stamp, connects[-1].stamp
+    return Mode.POSTCOPY if begin.hi_ns < pause.lo_ns and pause.hi_ns < end.lo_ns else Mode.PRECOPY
 
 
 def lines_of(side: Side) -> AttemptLines:

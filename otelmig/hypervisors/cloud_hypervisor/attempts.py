@@ -46,6 +46,8 @@ _CALLS: Final[dict[str, frozenset[str]]] = {
 """What is known of the guest after an API call, as after lines of these kinds; until v49 no other line says more."""
 _ALL_SIGNS: Final = (_STANDS, _RUNS, _MAY_STAND, _MAY_RUN, _MAY_BE_EITHER)
 _OF_THE_GUEST: Final = frozenset({Kind.API_REQUEST, Kind.VM_CONFIG, Kind.VCPUS_STARTED}).union(*_ALL_SIGNS)
+_BEFORE_ITS_PAUSE: Final = frozenset({Kind.ITERATION_SENT, Kind.DIRTY_ROUND, Kind.PRECOPY_CONVERGED})
+"""Lines that a source prints before the migration pauses its guest."""
 _VCPUS_STARTED: Final = Kind.VCPUS_STARTED
 """Looked at for every line: as an attribute of its enumeration it takes four times as long to look up."""
 _BEFORE_ACKNOWLEDGEMENT: Final[dict[str, Kind]] = {
@@ -142,7 +144,7 @@ class Attempts:
             if current is not None and _acknowledges(kind, role, current):
                 seen = seen._replace(kind=Kind.START_ACKNOWLEDGED)
             else:
-                current = self._begin(role, current, from_middle=kind not in BEGINS[role])
+                current = self._begin(role, current, kind)
         if current is not None and current.add(seen, word, releases):
             self.changed.append(current)
         elif self._unclaimed is not None:
@@ -156,16 +158,25 @@ class Attempts:
         if self._before_hole is not None and seen.where == self._before_hole:
             self._guest.runs = None
 
-    def _begin(self, role: Role, current: Attempt | None, *, from_middle: bool) -> Attempt:
+    def _begin(self, role: Role, current: Attempt | None, kind: str) -> Attempt:
+        """Begin an attempt with a line of ``kind``.
+
+        If that is from its middle, the log begins there, or lines are lost: nobody asked the process for anything, and
+        what it did before is the attempt's. Only a pause before a line that a source prints while its guest runs is
+        the operator's.
+        """
         if current is not None:
             self._leave(current)
-        before = (self._unclaimed or ()) if from_middle else ()
-        runs = None if before else self._guest.runs
+        before = () if kind in BEGINS[role] else (self._unclaimed or ())
+        runs = None if before and kind not in _BEFORE_ITS_PAUSE else self._guest.runs
         attempt = Attempt(role=role, number=self._counts[role] + 1, ran_before=runs, config=self._guest.config)
         self.begun.append(attempt)
         self._unclaimed = None
-        for seen in before:  # the log begins in the middle, or lines are lost: nobody asked the process for anything
-            if role is Role.DESTINATION or seen.kind not in _OF_BOOT:
+        strange = frozenset() if role is Role.DESTINATION else _OF_BOOT
+        if kind in _BEFORE_ITS_PAUSE:
+            strange |= _OF_THE_GUEST
+        for seen in before:
+            if seen.kind not in strange:
                 attempt.add(seen, None, ALL)
         return attempt
 

@@ -36,6 +36,7 @@ _V43: Final = since("v43.0")
 _V50: Final = since("v50.0")
 _V52: Final = since("v52.0")
 _V52_ONLY: Final = until("v52.0", first="v52.0")
+_V51_52: Final = until("v52.0", first="v51.0")  # builds between the two, whose wording neither has
 _V53: Final = since("v53.0")
 _V53_ONLY: Final = until("v53.0", first="v53.0")
 _HEAD: Final = since("HEAD")
@@ -157,7 +158,7 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(Kind.ITERATION_SENT, _V52, f"Precopy: {_FIGURES}"),
     _row(
         Kind.ITERATION_SENT,
-        _V52_ONLY,
+        _V51_52,
         f"Precopy: iter={{iteration:int}} total={{total_bytes:mib}}MiB curr={{size_bytes:mib}}MiB {_CONTEXT}",
         variant=DRAFT,
     ),
@@ -211,7 +212,7 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     _row(
         Kind.COMPLETED,
-        _V52_ONLY,
+        _V51_52,
         "Migration complete: actual downtime was {downtime_ns:ms}ms and migration took {total_ns:float_s}s",
         variant=DRAFT,
     ),
@@ -230,7 +231,7 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     _row(
         Kind.DOWNTIME_BREAKDOWN,
-        _V52_ONLY,
+        _V51_52,
         "Migration downtime breakdown: final_memory_delta={final_delta_ns:ms}ms snapshot={snapshot_ns:ms}ms "
         "sending_snapshot={send_ns:ms}ms completing={complete_ns:ms}ms",
         variant=DRAFT,
@@ -336,12 +337,12 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     _row(
         Kind.STATE_RECEIVED,
-        _V52_ONLY,
+        _V51_52,
         "Migration (incoming): receiving state took {waiting_ns:ms}ms",
         variant=DRAFT,
     ),
     _row(Kind.RESUME_TIMED, _V52, "Migration (incoming): resume:{resume_ns:ms}ms"),
-    _row(Kind.RESUME_TIMED, _V52_ONLY, "Migration (incoming): resuming took {resume_ns:ms}ms", variant=DRAFT),
+    _row(Kind.RESUME_TIMED, _V51_52, "Migration (incoming): resuming took {resume_ns:ms}ms", variant=DRAFT),
     _row(
         Kind.FINAL_STATE_TIMED,
         _V52,

@@ -13,7 +13,7 @@ from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
 from otelmig.hypervisors.cloud_hypervisor.processes.statistics_fit import with_statistics
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_choice import joins_of
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
-from otelmig.hypervisors.cloud_hypervisor.releases import SYSTEM, Releases, send_blocks, until
+from otelmig.hypervisors.cloud_hypervisor.releases import DRAFT, SYSTEM, Releases, send_blocks, until
 from otelmig.migration.stamp import ClockDomain
 from otelmig.migration.vmm import Vmm, fingerprint
 from otelmig.units import MILLISECOND_NS
@@ -202,9 +202,12 @@ def _out_of_order(log: LogProcess) -> Iterator[str]:
 
 
 def _releases(log: LogProcess) -> Releases:
-    """Return the releases that print all of this, also by what is missing: v52.0 on prints its version at its start."""
+    """Return the releases that print all of this, also by what is missing: v52.0 on prints its version at its start.
+
+    Without that line, others show v52.0, too; of a build between v51 and v52 nothing is known but what it prints.
+    """
     releases = log.releases
-    if log.started and log.version is None:
+    if log.started and log.version is None and DRAFT not in log.variants:
         releases = releases & _WITHOUT_VERSION or releases
     return releases
 

@@ -99,8 +99,12 @@ class Process:
         )
 
     def _may_be_after_head(self) -> bool:
-        """Return whether it may be of a later version than the last release: one says twice that it starts."""
+        """Return whether it may be of a later version than the last release.
+
+        One says twice that it starts. Of a log that lacks its version, the second time may be lost as well.
+        """
         if not may_be_after_head(self.releases, self.vmm.version):
             return False
         begun = {seen.kind for seen in islice(self.observations, _AT_START)}
-        return Kind.PROCESS_STARTED not in begun or Kind.PROCESS_READY in begun
+        lacking = self.log is not None and self.vmm.version is None
+        return lacking or Kind.PROCESS_STARTED not in begun or Kind.PROCESS_READY in begun
