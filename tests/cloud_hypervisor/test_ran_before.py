@@ -150,6 +150,28 @@ def test_until_v49_a_lost_pause_leaves_open_whether_the_guest_was_stopped(tmp_pa
         assert trace.root.attributes.get("vm.migration.guest.running") is (True if pause else None)
 
 
+_ALREADY: Final = "Migration failed: Pause(Invalid transition: InvalidStateTransition(Paused, Paused))"
+
+
+@pytest.mark.parametrize("missing", [None, 0])
+def test_a_lost_resume_of_a_paused_guest_leaves_it_open(missing: int | None, tmp_path: Path) -> None:
+    """Until v51 a failure resumes a guest that had been paused before: no line of that is no word of the contrary."""
+    resume = [line(7.002, "Resuming virtio-rng")]
+    lines = [*_OLD_BOOT, *_OLD_PAUSE, *_OLD, line(7.0, _ALREADY, level="ERROR"), *resume[:missing]]
+    assert _running(tmp_path, lines) == [True if missing is None else None]
+
+
+def test_a_paused_guest_stays_paused_if_its_state_is_refused(tmp_path: Path) -> None:
+    """From v52.0 on a migration does not pause what is paused, and takes its state all the same."""
+    state = [event(6.0, "snapshotting", thread=_WORKER), event(6.1, "snapshotted", thread=_WORKER)]
+    refused = line(
+        7.001, "Migration failed: Failed to send migratable component snapshot: Error during state migration"
+    )
+    lines = [*SOURCE[:7], *_PAUSE, *state, event(7.0, "migration-failed", thread=_WORKER), refused]
+    assert _running(tmp_path, lines) == [False]
+    assert _running(tmp_path, [*lines, event(7.1, "resuming"), line(7.2, "Resuming virtio-rng")]) == [None]
+
+
 def test_warnings_tell_of_no_pause(tmp_path: Path) -> None:
     """A log of warnings would not tell that an operator had paused the guest."""
     error = "MigrateSend(Error connecting to TCP socket: Connection refused (os error 111))"

@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from accidents import CORPUS, ENDING, MODES, Damage, damaged, damages, files_of, logs_of, made_up, role_of
 
 import otelmig
+from otelmig.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -115,10 +116,13 @@ def tried(damage: Damage) -> Outcome:
     offset = whole.interval("otelmig.clock.offset")
     files = damaged(damage, 0 if offset is None else sum(offset) / 2)
     stories = _read(files, damage.recording)
+    if isinstance(stories, str) and damage.mode in ENDING and stories.startswith(InputError.__name__):
+        return Outcome(damage=damage, faults=(), growth=None)  # too little is left to be a log
     if isinstance(stories, str):
         return Outcome(damage=damage, faults=(f"exception {stories}",), growth=None)
     if len(stories) != 1:
-        nothing = not stories and b"igrat" not in b"".join(files.values())
+        rest = damaged(replace(damage, mode="drop"), 0) if damage.mode == "half" else files
+        nothing = not stories and b"igrat" not in b"".join(rest.values())
         split = (f"{len(stories)} traces",) if _is_named(damage, files) and not nothing else ()
         return Outcome(damage=damage, faults=split, growth=None)
     return Outcome(
@@ -158,7 +162,9 @@ def faults(got: Story, whole: Story, mode: str) -> Iterator[str]:
         less = now in ("unknown", None) or (was, now) == ("timeout", "failure")
         alone = was == "unknown" and mode in ENDING  # the other side's word is left
         half = was == "both" and mode in ENDING  # one of the logs does not come to where it says so
-        if now != was and not less and not alone and not half and not (later and name == "guest.location"):
+        ended = was == "none" and mode in ("cut", "cut-both")  # what became of the guest was said later
+        excused = less or alone or half or ended or (later and name == "guest.location")
+        if now != was and not excused:
             yield f"{name} {was} -> {now}"
     for name in ("guest.running", "vm_was_paused", "guest.undisturbed"):
         now, was = (story.root.get(f"vm.migration.{name}") for story in (got, whole))

@@ -129,9 +129,8 @@ def _failed(source: Side) -> Guest:
         return Guest(location=GuestLocation.SOURCE, running=False, evidence=_lines(sent.resume_failed))
     if sent.resumed is not None:  # a failure may resume a guest that the operator had paused, too
         return Guest(location=GuestLocation.SOURCE, running=True, evidence=_lines(sent.resumed))
-    if source.paused_before:
-        return Guest(location=GuestLocation.SOURCE, running=False, evidence=_lines(failed_at))
-    running = True if sent.never_paused and sent.ran_before else None
+    known = sent.never_paused and (sent.ran_before or source.paused_before)
+    running = sent.ran_before if known else None  # a failure may also have resumed it, in lines that are lost
     return Guest(location=GuestLocation.SOURCE, running=running, evidence=_lines(failed_at))
 
 

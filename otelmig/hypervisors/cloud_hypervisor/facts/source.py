@@ -56,6 +56,8 @@ _STOPPED: Final = (
     Kind.COMPLETED,
 )
 """Lines that show that the guest was stopped by the migration."""
+_STOPPED_BEFORE: Final = (Kind.SNAPSHOTTING, Kind.SNAPSHOTTED, Kind.FINAL_DELTA_SENT, Kind.COMPLETED)
+"""Those that a migration prints of a guest that was paused before, too."""
 _BEFORE_PAUSE: Final = frozenset({ErrorType.CONFIG_REJECTED, ErrorType.CONVERGENCE_TIMEOUT})
 """Errors that a migration meets while its guest runs."""
 _IN_PAUSE: Final = frozenset(
@@ -69,6 +71,8 @@ _IN_PAUSE: Final = frozenset(
     }
 )
 """Errors that it meets while the guest stands still, or as it stops it."""
+_OF_PAUSED: Final = frozenset({ErrorType.PAUSE_FAILED, ErrorType.RESUME_FAILED})
+"""Those of them after which a guest that was paused before may run."""
 _OLD_CONNECT: Final = "MigrateSend(Error connecting to "
 
 
@@ -112,10 +116,12 @@ def _perhaps_stored(attempt: AttemptLines) -> bool:
 
 def _never_paused(attempt: AttemptLines) -> bool:
     """Return whether the migration failed before it stopped the guest, in a log that would say if it had."""
-    if attempt.failure is None or attempt.first(*_STOPPED) is not None:
+    stopped = [kind for kind in _STOPPED if not attempt.paused_before or kind not in _STOPPED_BEFORE]
+    if attempt.failure is None or attempt.first(*stopped) is not None:
         return False
-    if any(seen.word("error_type") in _IN_PAUSE for seen in attempt.all(Kind.SEND_FAILED)):
-        return False  # then the lines of the pause are lost
+    in_pause = _OF_PAUSED if attempt.paused_before else _IN_PAUSE
+    if any(seen.word("error_type") in in_pause for seen in attempt.all(Kind.SEND_FAILED)):
+        return False  # then the lines of the pause are lost, or those of the resume
     if attempt.first(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED) is not None:
         return True
     failed = attempt.first(Kind.SEND_FAILED)
