@@ -132,13 +132,14 @@ class _Reading:
         return later
 
     def whole(self) -> Observation:
-        """Return all of it as one observation, at its last line's time, in its first line's place.
+        """Return all of it as one observation, at the time and in the place of its last line.
 
         A table whose lines are missing says nothing of what is dirty: it is not empty.
         """
         are_missing = self.has_begun and not self.ranges
+        where, more = self.last.where, (self.last.number("ranges") or 1) - 1  # of a run, the place of its first line
         return self.last._replace(
             values={} if are_missing else {"dirty_bytes": self.size, "ranges": self.ranges},
             since=self.first.since or self.first.stamp,
-            where=self.first.where,
+            where=where._replace(line=where.line + more),
         )
