@@ -99,7 +99,11 @@ class Reader(Protocol):
         """
 
     def under_way(self, key: str) -> frozenset[str]:
-        """Return the keys (``Vmm.key``) of the processes that the stream with this key may get more lines of."""
+        """Return the keys (``Vmm.key``) of the processes that the stream with this key may get more lines of.
+
+        There is none where the last one was killed or said that it ends, nor in a stream that stands beside a log: what
+        may come of both, the log says.
+        """
 
     def forget(self, stream: Stream) -> None:
         """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""

@@ -184,11 +184,17 @@ class LiveLogs:
         known = log.growing.known
         return Parting(log.newest, frozenset() if known is None else self.readers[known.system].under_way(key))
 
-    def put_aside(self, key: str) -> None:
-        """Forget a log in memory; what was kept of it in the state stays."""
+    def is_over(self, key: str) -> bool:
+        """Return whether no process is known that a log may get more lines of."""
+        return not self.parting(key).processes
+
+    def put_aside(self, key: str, *, is_dropped: bool) -> None:
+        """Forget a log in memory; what was kept of it in the state stays, unless it is dropped there, too."""
         log = self._logs.pop(key, None)
         if log is not None:
             self._forget(log)
+            if is_dropped:
+                self.counts.passed_over += len(log.held)
 
     def know(self, key: str) -> None:
         """Note that there is a log, in memory or not."""

@@ -107,23 +107,23 @@ class LogStore:
         """Keep of a log, and of what is named like it, what the state has; all of it is if a side of them needs it."""
         self.write()  # what is read from the state later must be there
         self._forget_who_is_not_gone(key)
-        for each in self.logs.named_alike(key):
-            if each not in self._used_s:
-                continue
+        in_memory = [each for each in self.logs.named_alike(key) if each in self._used_s]
+        is_over = all(is_file(each) and self.logs.is_over(each) for each in in_memory)
+        for each in in_memory:
             del self._used_s[each]
             generations = self._generations[each]
             if not any(file.is_waiting for file in generations):
                 for file in generations:
                     self.files.forget(file)
                 del self._generations[each]
-            self.logs.put_aside(each)
-            if not is_needed and each in self._gone:
+            has_lines = self.state.has_lines(each)
+            is_dropped = not is_needed and (is_over or each in self._gone or not has_lines)
+            self.logs.put_aside(each, is_dropped=is_dropped)
+            if is_dropped:
                 self._drop(each)
-            elif self.state.has_lines(each):
+            elif has_lines:
                 self._aside[each] = None
                 self.changes.aside[each] = not is_needed
-            elif not is_needed:
-                self._drop(each)
 
     def _forget_who_is_not_gone(self, key: str) -> None:
         """Keep what other processes wrote to a log, or to what is named like it, after the one that is gone."""

@@ -108,9 +108,8 @@ def _joined(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iter
         if i in joins.chosen:
             j, shift = joins.chosen[i]
             stream = streams[j]
-            process = process.joined(
-                stream.stream, merged(observations[i], stream.observations, shift), events=True
-            ).doubting(*_lacking(log, stream, shift))
+            process = process.with_events(stream, merged(observations[i], stream.observations, shift))
+            process = process.doubting(*_lacking(log, stream, shift))
         yield process
     taken = {j for j, _ in joins.chosen.values()}
     for j, stream in enumerate(streams):

@@ -9,10 +9,12 @@ from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines
-from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
+from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs, process_of_log, processes_of
 
 if TYPE_CHECKING:
+    from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
     from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
+    from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
     from otelmig.inputs import Stream
 
 __all__ = ["NoLog", "OpenStreams"]
@@ -52,11 +54,23 @@ class OpenStreams:
         return beside or self.crashes.pop(key, None)
 
     def under_way(self, key: str) -> frozenset[str]:
-        """Return the keys of the processes that the stream with this key may get more lines of."""
+        """Return the keys of the processes that the stream with this key may get more lines of.
+
+        What an event stream beside a log may get more of, the log says.
+        """
         if (log := self.logs.get(key)) is not None:
-            return frozenset(process.key for process in log.under_way())
+            return frozenset(process.key for process in log.under_way() if not self.whole(process).is_gone)
         events = self.events.get(key)
-        return frozenset() if events is None else frozenset({events.current.key})
+        return frozenset() if events is None or self.logs or events.current.is_gone else frozenset({events.current.key})
+
+    def whole(self, process: LogProcess) -> Process:
+        """Return a process of one of the logs, which are named alike, with everything that fits it."""
+        if not self.has_more_than_logs:
+            return process_of_log(process)
+        others = (each for log in self.logs.values() for each in log.under_way() if each is not process)
+        candidates = [process, *(each for each in others if each.observations)]
+        found = (each for each in processes_of(candidates, self.beside()) if each.vmm.key == process.key)
+        return next(found)
 
     def beside(self) -> BesideLogs:
         """Return everything that is no log, as far as it was read."""
