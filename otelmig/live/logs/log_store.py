@@ -49,6 +49,7 @@ class LogStore:
 
     def restore(self) -> list[str]:
         """Return the keys of the logs that have to be read after a restart."""
+        self.files.know_held([self.state.last_held()])
         waiting_for_nothing = set(self.state.logs_aside())
         with_lines = self.state.logs_with_lines()
         for key in with_lines:
@@ -176,6 +177,8 @@ class LogStore:
         for file in self.files.dirty():
             # by the log's name: one that was known by a rotation's alone is found by it, too
             self.changes.files[f"{log_key(file.file)}\n{file.generation}"] = self.files.save(file)
+        for held in self.files.held_rows():
+            self.changes.held[held.ident] = log_key(held.record.file), held.saved
         self._write_rows()
 
     def _write_rows(self) -> None:
@@ -187,6 +190,7 @@ class LogStore:
         """Have the files of a log in memory, if the state knows any."""
         if key not in self._generations:
             self._generations[key] = [self.files.load(saved) for saved in self.state.files_of(key)]
+            self.files.load_held(self.state.held_of(key))
 
     def _drop(self, key: str) -> None:
         """Forget everything of a log: it is over, or there is no room for it."""

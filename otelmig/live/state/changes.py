@@ -59,8 +59,10 @@ class Changes:
     """What a step of the work changed: written together, or not at all."""
 
     files: dict[str, bytes] = field(default_factory=dict)
+    held: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
+    """Records that wait for lines before them, each with the key of its log; None for one that waits no more."""
     gone_logs: list[str] = field(default_factory=list)
-    """Logs of which all files are forgotten."""
+    """Logs of which all files are forgotten, and what waits for lines of them."""
     lines: dict[tuple[str, int], StoredLine] = field(default_factory=dict)
     gone_lines: list[tuple[str, int, int]] = field(default_factory=list)
     """Of a file, from one position up to another."""
@@ -82,6 +84,7 @@ class Changes:
     def _parts(self) -> tuple[dict[Any, Any] | list[Any], ...]:
         return (
             self.files,
+            self.held,
             self.gone_logs,
             self.lines,
             self.gone_lines,

@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["State"]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Of the tables below. A newer release reads this one; an older one refuses."""
+_HELD: Final = """
+CREATE TABLE held (id INTEGER PRIMARY KEY, log TEXT NOT NULL, saved BLOB NOT NULL);
+CREATE INDEX held_of_log ON held (log);
+"""
+"""What format 1 does not have: there, records that wait are saved with their files."""
 _TABLES: Final = """
 CREATE TABLE request (
     id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, is_json INTEGER NOT NULL, body BLOB NOT NULL
@@ -76,8 +81,9 @@ class State:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             (found,) = database.execute("PRAGMA user_version").fetchone()
-            if not found:
-                database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={_FORMAT}; COMMIT;")
+            if found < _FORMAT:
+                missing = _HELD if found else _TABLES + _HELD
+                database.executescript(f"BEGIN; {missing} PRAGMA user_version={_FORMAT}; COMMIT;")
             (page,) = database.execute("PRAGMA page_size").fetchone()
             database.execute(f"PRAGMA max_page_count={max(most_bytes // page, 1)}")
         except (OSError, sqlite3.Error) as error:
@@ -115,6 +121,11 @@ class State:
         def apply() -> None:
             gone = [(f"{log}\n", f"{log}\n\x7f") for log in changes.gone_logs]
             database.executemany("DELETE FROM file WHERE key > ? AND key < ?", gone)
+            database.executemany("DELETE FROM held WHERE log = ?", [(log,) for log in changes.gone_logs])
+            over = [(ident,) for ident, (_, saved) in changes.held.items() if saved is None]
+            database.executemany("DELETE FROM held WHERE id = ?", over)
+            held = [(ident, log, saved) for ident, (log, saved) in changes.held.items() if saved is not None]
+            database.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", held)
             database.executemany("DELETE FROM line WHERE file = ? AND position BETWEEN ? AND ?", changes.gone_lines)
             database.executemany("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changes.lines.values())
             database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?)", changes.files.items())
@@ -161,6 +172,15 @@ class State:
         """Return what was saved of each file of a log; the keys of its files begin with the log's."""
         rows = self._all("SELECT saved FROM file WHERE key > ? AND key < ? ORDER BY key", f"{log}\n", f"{log}\n\x7f")
         return [saved for (saved,) in rows]
+
+    def held_of(self, log: str) -> list[tuple[int, bytes]]:
+        """Return the records of a log that wait for lines before them, with their numbers."""
+        return self._all("SELECT id, saved FROM held WHERE log = ? ORDER BY id", log)
+
+    def last_held(self) -> int:
+        """Return the largest number of a record that waits; 0 if none does."""
+        (largest,) = self._one("SELECT max(id) FROM held") or (0,)
+        return largest or 0
 
     def lines(self, file: str) -> list[StoredLine]:
         """Return the lines of a file that are still needed, in order."""
