@@ -29,7 +29,7 @@ from otelmig.hypervisors.hypervisor import ReadingReport
 from otelmig.inputs import common_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
     from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
@@ -170,6 +170,10 @@ class CloudHypervisorReader:
         """Return the keys of the processes that the stream with this key may get more lines of."""
         lines = self._all.logs.get(key) or self._all.events.get(key)
         return frozenset() if lines is None else self._alike[common_stem(lines.stream.stem)].under_way(key)
+
+    def fitting(self, side: Side) -> Mapping[str, str]:
+        """Return event streams of the host of ``side`` that fit a log, however the two are named, each with the log."""
+        return self._all.fitting(side.vmm.host, self._remembered)
 
     def forget(self, stream: Stream) -> None:
         """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""

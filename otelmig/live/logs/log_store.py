@@ -47,10 +47,12 @@ class LogStore:
     _aside: dict[str, None] = field(default_factory=dict)
     """The keys of logs of which lines are kept in the state only, the longest there first."""
 
-    def restore(self) -> list[str]:
+    def restore(self, now_s: float) -> list[str]:
         """Return the keys of the logs that have to be read after a restart."""
         self.files.know_held([self.state.last_held()])
         waiting_for_nothing = set(self.state.logs_aside())
+        for key, log in self.state.beside().items():
+            self.logs.put_beside(key, log)
         with_lines = self.state.logs_with_lines()
         for key in with_lines:
             self.logs.know(key)
@@ -58,6 +60,7 @@ class LogStore:
         for key in self.state.logs():
             if key not in waiting_for_nothing:
                 self._load(key)  # lines of it may wait for others
+                self._used_s[key] = now_s
         return [key for key in with_lines if key not in waiting_for_nothing]
 
     def take(self, record: LogRecord, now_s: float) -> Sequence[Placed]:
@@ -109,7 +112,7 @@ class LogStore:
         self.write()  # what is read from the state later must be there
         self._forget_who_is_not_gone(key)
         in_memory = [each for each in self.logs.named_alike(key) if each in self._used_s]
-        is_over = all(is_file(each) and self.logs.is_over(each) for each in in_memory)
+        is_over = all(map(self.logs.is_over, in_memory))
         for each in in_memory:
             del self._used_s[each]
             generations = self._generations[each]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BesideLogs",
+    "fitting_streams",
     "is_migration",
     "process_of_events",
     "process_of_log",
@@ -97,6 +98,13 @@ def silent_streams(events: Iterable[EventProcess]) -> Iterator[str]:
                 f"{each.stream.name}: until v51 no event says that it was a migration (a snapshot looks the same); "
                 "give the log too"
             )
+
+
+def fitting_streams(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iterator[tuple[str, str]]:
+    """Yield the key of each event stream that fits one log alone, and that of the log."""
+    joins = joins_of(logs, [_corrected(log) for log in logs], streams)
+    for i, (j, _) in joins.chosen.items():
+        yield streams[j].stream.key, logs[i].stream.key
 
 
 def _joined(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iterator[Process]:
