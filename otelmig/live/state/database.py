@@ -248,6 +248,8 @@ def _locked(directory: Path) -> int:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = directory.lstat()
+        if stat.S_ISLNK(own.st_mode) and own.st_uid in (0, os.getuid()):
+            own = directory.stat()  # of a unit with DynamicUser= and StateDirectory= it is a link to the directory
         if not stat.S_ISDIR(own.st_mode):
             raise StateError(f"{directory}: no directory")
         if own.st_uid != os.getuid() or own.st_mode & 0o077:
