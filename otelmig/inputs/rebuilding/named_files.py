@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.choice import best_file
-from otelmig.inputs.rebuilding.copied_lines import CopiedLines
+from otelmig.inputs.rebuilding.copied_lines import CopiedLines, begins
 from otelmig.inputs.rebuilding.known_lines import Known, digest_of
 from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile, adjoins
 from otelmig.inputs.rebuilding.succession import Succession
@@ -77,6 +77,7 @@ class NamedFiles:
         file.paths.add(record.file.path)
         file.host = record.host or file.host
         lost = file.lost
+        self.counts.without_beginning += file.tail is None and not begins(record)
         if file.tail is not None and (record.offset or 0) <= file.tail.offset:
             placed = file.add_late(record, digest)
         else:

@@ -86,6 +86,11 @@ class RebuiltFiles:
         return self.counts.lost
 
     @property
+    def without_beginning(self) -> int:
+        """How many files were read from later lines than their first ones on, as nobody sent these."""
+        return self.counts.without_beginning
+
+    @property
     def conflicts(self) -> int:
         """How often another line came in for a place of which one was known, and no file began."""
         return self.counts.conflicts
