@@ -74,6 +74,8 @@ class Changes:
     announced: dict[tuple[str, str], str] = field(default_factory=dict)
     """Announcements as they were saved, by the ids of their spans."""
     gone_announced: dict[tuple[str, str], None] = field(default_factory=dict)
+    beside: dict[str, str | None] = field(default_factory=dict)
+    """Which streams stand beside which logs, though they are named otherwise; None for one that does not any more."""
     tails: dict[str, str] = field(default_factory=dict)
     """How far files and the journal of this machine were read, as it was saved, by their keys."""
     gone_tails: list[str] = field(default_factory=list)
@@ -93,6 +95,7 @@ class Changes:
             self.aside,
             self.announced,
             self.gone_announced,
+            self.beside,
             self.tails,
             self.gone_tails,
             self.requests,

@@ -27,7 +27,8 @@ __all__ = ["State"]
 
 _FORMAT: Final = 2
 """Of the tables below. A newer release reads this one; an older one refuses."""
-_HELD: Final = """
+_SINCE_2: Final = """
+CREATE TABLE beside (stream TEXT PRIMARY KEY, log TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE held (id INTEGER PRIMARY KEY, log TEXT NOT NULL, saved BLOB NOT NULL);
 CREATE INDEX held_of_log ON held (log);
 """
@@ -82,7 +83,7 @@ class State:
             database.execute("PRAGMA synchronous=FULL")
             (found,) = database.execute("PRAGMA user_version").fetchone()
             if found < _FORMAT:
-                missing = _HELD if found else _TABLES + _HELD
+                missing = _SINCE_2 if found else _TABLES + _SINCE_2
                 database.executescript(f"BEGIN; {missing} PRAGMA user_version={_FORMAT}; COMMIT;")
             (page,) = database.execute("PRAGMA page_size").fetchone()
             database.execute(f"PRAGMA max_page_count={max(most_bytes // page, 1)}")
@@ -138,6 +139,10 @@ class State:
             rows = [(*key, saved) for key, saved in changes.announced.items()]
             database.executemany("INSERT OR REPLACE INTO announced VALUES (?, ?, ?)", rows)
             database.executemany("DELETE FROM announced WHERE trace_id = ? AND span_id = ?", changes.gone_announced)
+            apart = [(stream,) for stream, log in changes.beside.items() if log is None]
+            database.executemany("DELETE FROM beside WHERE stream = ?", apart)
+            beside = [each for each in changes.beside.items() if each[1] is not None]
+            database.executemany("INSERT OR REPLACE INTO beside VALUES (?, ?)", beside)
             database.executemany("DELETE FROM tail WHERE key = ?", [(key,) for key in changes.gone_tails])
             database.executemany("INSERT OR REPLACE INTO tail VALUES (?, ?)", changes.tails.items())
             database.executemany("DELETE FROM request WHERE id = ?", [(ident,) for ident in changes.requests])
@@ -203,6 +208,10 @@ class State:
         """Return the keys of logs that wait for nothing."""
         return [key for (key,) in self._all("SELECT log FROM aside ORDER BY log")]
 
+    def beside(self) -> dict[str, str]:
+        """Return which streams stand beside which logs, though they are named otherwise."""
+        return dict(self._all("SELECT stream, log FROM beside"))
+
     def done(self) -> list[Done]:
         """Return the sides that traces were made of."""
         return [Done(*row) for row in self._all("SELECT * FROM done ORDER BY at_ns")]
@@ -239,6 +248,8 @@ def _locked(directory: Path) -> int:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = directory.lstat()
+        if stat.S_ISLNK(own.st_mode) and own.st_uid in (0, os.getuid()):
+            own = directory.stat()  # of a unit with DynamicUser= and StateDirectory= it is a link to the directory
         if not stat.S_ISDIR(own.st_mode):
             raise StateError(f"{directory}: no directory")
         if own.st_uid != os.getuid() or own.st_mode & 0o077:
