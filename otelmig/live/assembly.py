@@ -63,7 +63,7 @@ class Assembly:
     retention: Retention = field(init=False)
     _drawing: Drawing = field(init=False)
     announcements: Announcements = field(default_factory=Announcements)
-    past: Past = field(default_factory=Past)
+    past: Past = field(init=False)
     departed: Departed = field(default_factory=Departed)
     _now_s: float = 0.0
     _at_ns: int = 0
@@ -74,9 +74,14 @@ class Assembly:
         self.store = LogStore(state=self.state, changes=self.changes, logs=self.logs, files=self.files)
         self.sides = Sides(hypervisors=self.hypervisors, again=self.again, change_of=self.logs.change_of)
         self.waiting = Waiting(
-            options=self.options, sides=self.sides, touched_s=self.logs.touched_s, may_come=self._may_come
+            options=self.options,
+            sides=self.sides,
+            touched_s=self.logs.touched_s,
+            may_come=self._may_come,
+            put_beside=self._put_beside,
         )
         self.retention = Retention(logs=self.logs, store=self.store, sides=self.sides, waiting=self.waiting)
+        self.past = Past(state=self.state, changes=self.changes)
         self._drawing = Drawing(
             options=self.options,
             logs=self.logs,
@@ -88,11 +93,9 @@ class Assembly:
     def restore(self, now_s: float) -> None:
         """Read what the state has from before a restart; requests that were not worked off are given anew."""
         self._now_s = now_s
-        for done in self.state.done():
-            self.past.remember(done)
         for saved_announcement in self.state.announced():
             self.announcements.restore(Announced.loaded(saved_announcement))
-        for key in self.store.restore():
+        for key in self.store.restore(now_s):
             self._bring_back(key)
             self.retention.put_aside_idle(now_s)
 
@@ -167,7 +170,7 @@ class Assembly:
     def safe(self, finished: Finished) -> None:
         """Forget the lines that a trace was made of: it is where it cannot be lost."""
         for done in finished.done:
-            self.changes.done[done.file, done.role, done.identity] = done
+            self.past.keep(done)
         self.retention.safe(finished)
 
     def flush(self, requests: Sequence[int], now_ns: int) -> None:
@@ -180,9 +183,7 @@ class Assembly:
         changes.requests.extend(requests)
         for gone in self.announcements.expire(now_ns, self._sources):
             changes.forget_announced(gone.key)
-        until_ns = self.past.expire(now_ns)
-        if until_ns is not None:
-            changes.gone_done.append(until_ns)
+        self.past.expire(now_ns)
         self.store.write()
 
     def _sources(self) -> Iterator[tuple[Side, int | None]]:
@@ -234,9 +235,7 @@ class Assembly:
             return
         self.tally.late_fates += 1
         self.fates.append(fate)
-        told = done._replace(fate=fate.fate)
-        self.past.remember(told)
-        self.changes.done[told.file, told.role, told.identity] = told
+        self.past.tell(done, fate.fate)
 
     def _may_come(self, side: Side) -> bool:
         """Return whether lines of a side are missing that may still come."""
@@ -249,13 +248,22 @@ class Assembly:
             self._refresh(self.store.read(side.vmm.inputs[0], self._now_s))
         return is_renamed
 
+    def _put_beside(self, side: Side) -> bool:
+        """Read again what was written beside a log and named otherwise; return whether there was any."""
+        fitting = self.logs.fitting(side)
+        for stream, log in fitting.items():
+            self.sides.drop_log(stream)
+            self.logs.put_beside(stream, log)
+            self._refresh(self.store.read(stream, self._now_s))
+        return bool(fitting)
+
     def _finish(self, ready: Ready, now_ns: int) -> Finished | None:
         """Make the trace of a migration that is ready."""
         migration = ready.migration
-        renamed = [side for side in migration.sides if self._read_if_renamed(side)]
-        if renamed:
+        read_again = [side for side in migration.sides if self._read_if_renamed(side) or self._put_beside(side)]
+        if read_again:
             self.waiting.look_again(migration, self._now_s)
-            return None  # it is ready again at once, under names that tell the hosts apart
+            return None  # it is ready again at once, under names that tell the hosts apart, with all that is known
         try:
             finished = self._drawing.draw(ready, now_ns)
         except Exception as error:  # noqa: BLE001 - the edge of one migration: the others have their traces

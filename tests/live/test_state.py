@@ -42,11 +42,15 @@ def test_changes_are_written_together(tmp_path: Path) -> None:
         state.write(
             Changes(lines={(_LINE.file, 7): _LINE}, files={"host\n/log\n1": b"saved"}, done={("f", "r", b"i"): _DONE})
         )
-        assert (state.lines(_LINE.file), state.files_of("host\n/log"), state.done()) == ([_LINE], [b"saved"], [_DONE])
+        assert (state.lines(_LINE.file), state.files_of("host\n/log"), state.done_of("host\n/log")) == (
+            [_LINE],
+            [b"saved"],
+            [_DONE],
+        )
         assert state.logs_with_lines() == [_LINE.file]
         later = _LINE._replace(position=8)
         state.write(Changes(gone_lines=[(_LINE.file, 0, 8)], lines={(_LINE.file, 8): later}, gone_done=[6]))
-        assert (state.lines(_LINE.file), state.done()) == ([later], [])
+        assert (state.lines(_LINE.file), state.done_of("host\n/log")) == ([later], [])
         state.write(Changes(gone_logs=[_LINE.file]))
         assert state.files_of(_LINE.file) == []
 
@@ -70,6 +74,27 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
         State(tmp_path / "state", most_bytes=_LARGE)
 
 
+def test_the_directory_of_a_dynamic_user_is_a_link(tmp_path: Path) -> None:
+    """Systemd makes it for a unit with ``DynamicUser=`` and ``StateDirectory=``."""
+    (tmp_path / "private").mkdir(mode=0o700)
+    link = tmp_path / "state"
+    link.symlink_to("private")
+    with State(link, most_bytes=_LARGE):
+        assert {"lock", "state.sqlite"} <= {path.name for path in (tmp_path / "private").iterdir()}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a link that is somebody else's")
+def test_a_link_that_somebody_else_made_is_not_followed(tmp_path: Path) -> None:
+    """It leads to where the user's files are not expected."""
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    link = tmp_path / "state"
+    link.symlink_to("elsewhere")
+    os.chown(link, 65_534, -1, follow_symlinks=False)
+    with pytest.raises(StateError, match="no directory"):
+        State(link, most_bytes=_LARGE)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_newer_release_wrote_it(tmp_path: Path) -> None:
     """It is refused, and not touched."""
     with State(tmp_path / "state", most_bytes=_LARGE):
@@ -88,12 +113,8 @@ def test_damage(tmp_path: Path) -> None:
         State(tmp_path / "state", most_bytes=_LARGE)
 
 
-def test_links_are_not_followed(tmp_path: Path) -> None:
-    """Neither as the directory nor as the database."""
-    (tmp_path / "elsewhere").mkdir(mode=0o700)
-    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StateError):
-        State(tmp_path / "state", most_bytes=_LARGE)
+def test_a_link_in_the_place_of_the_database_is_not_followed(tmp_path: Path) -> None:
+    """Nothing is made where it leads to."""
     (tmp_path / "own").mkdir(mode=0o700)
     (tmp_path / "own" / "state.sqlite").symlink_to(tmp_path / "target")
     with pytest.raises(StateError):

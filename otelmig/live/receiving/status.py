@@ -67,6 +67,7 @@ def status(service: Described, now_s: float) -> dict[str, object]:
             "forgotten": assembly.store.forgotten,
             "lines_of_others": assembly.logs.counts.passed_over,
             "unreadable": assembly.logs.counts.unreadable,
+            "without_beginning": files.without_beginning,
         },
         "migrations": {
             "traced": tally.traces,
