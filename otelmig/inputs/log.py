@@ -16,7 +16,7 @@ from otelmig.inputs.framing.entries import in_json, one_a_line
 from otelmig.inputs.framing.journal import export_lines, is_export, is_json, json_lines
 from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.otlp_logs import is_otlp, otlp_lines
-from otelmig.inputs.framing.prefixes import SAMPLE, framings_of
+from otelmig.inputs.framing.prefixes import GLANCE, SAMPLE, framings_of, is_framed
 from otelmig.inputs.framing.stores import entry_line, is_json_lines
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
@@ -260,7 +260,9 @@ class InputLog:
     def _prefixes(self, part: InputFile) -> tuple[Framing, ...]:
         if self.is_json:
             return framings_of("\n".join(line.text for line in islice(self._entries(part, None, NO_STREAM), _FIRST)))
-        return framings_of(_first_lines(part.head, SAMPLE)) if self._entries_of(part) is None else ()
+        if self._entries_of(part) is not None or not is_framed(_first_lines(part.head, GLANCE)):
+            return ()  # most logs: no more of their lines is looked at
+        return framings_of(_first_lines(part.head, SAMPLE))
 
 
 _NOWHERE: Final = Where(file="", line=0)
