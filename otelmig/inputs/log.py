@@ -156,15 +156,19 @@ class InputLog:
         return (unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts)
 
     def lines(self, wanted: LineFilter | None, stream: Stream = NO_STREAM) -> Iterator[Line]:
-        """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
+        """Return each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
 
         A line that was cut by a rotation (``copytruncate``) is put together again. The lines say that they are of
         ``stream``.
         """
-        if self.turned is not None:
-            for line in self._part_lines(self.parts[0], wanted, stream):
-                yield line._replace(where=line.where._replace(line=self.turned + 1 - line.where.line))
-            return
+        if len(self.parts) > 1:
+            return self._rotated_lines(wanted, stream)
+        lines, count = self._part_lines(self.parts[0], wanted, stream), self.turned
+        if count is None:
+            return lines
+        return (line._replace(where=line.where._replace(line=count + 1 - line.where.line)) for line in lines)
+
+    def _rotated_lines(self, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
         begun = b""
         for part, after in zip(self.parts, (*self.parts[1:], None), strict=True):
             rest: list[bytes] | None = None if after is None or after.has_hole else []

@@ -60,14 +60,8 @@ class EventProcess:
         form = EVENTS.get((event.source, event.name))
         if form is None or form.kind is Kind.IRRELEVANT:
             return
-        seen = Observation(
-            kind=self._vocabulary.kind(event.name, form),
-            stamp=event.stamp,
-            where=event.where,
-            thread="",
-            text=event.text,
-            values=form.values(event.properties),
-        )
+        kind, values = self._vocabulary.kind(event.name, form), form.values(event.properties)
+        seen = Observation(kind, event.stamp, event.where, "", event.text, values)
         if line is not None:
             self.host = line.host or self.host
             if line.received_ns is not None:
