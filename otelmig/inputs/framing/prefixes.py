@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from string import ascii_uppercase, digits
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
@@ -38,6 +37,8 @@ __all__ = [
 ]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DIGITS: Final = "0123456789"
+_CAPITALS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DEEPEST: Final = 3
 """How often a line is wrapped at most: a container's log, collected by another program, forwarded."""
 SAMPLE: Final = 200
@@ -162,15 +163,15 @@ def _pattern(name: str, begins: str, pattern: str, *, needs: str = "") -> Framin
 
 FRAMINGS: Final[Sequence[Framing]] = (
     Framing(name="docker json-file", unwrap=_docker_json, begins="{"),
-    _pattern("cri", digits, rf"(?P<time>{RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
-    _pattern("docker timestamps", digits, r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
-    _pattern("github actions", digits + "\ufeff", rf"\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
+    _pattern("cri", _DIGITS, rf"(?P<time>{RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
+    _pattern("docker timestamps", _DIGITS, r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
+    _pattern("github actions", _DIGITS + "\ufeff", rf"\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
     _pattern(
         "gh run view", "", rf"(?P<tag>[^\t]{{1,256}})\t[^\t]{{0,256}}\t\ufeff?(?P<time>{_SEVEN_DIGITS}) ", needs="\t"
     ),
-    _pattern("gitlab", digits, rf"(?P<time>{RFC3339}) [0-9a-f]{{2}}[OE](?:\+| |$)"),
+    _pattern("gitlab", _DIGITS, rf"(?P<time>{RFC3339}) [0-9a-f]{{2}}[OE](?:\+| |$)"),
     _pattern("jenkins", "[", r"\[(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\](?: |$)"),
-    Framing(name="logcli", unwrap=_logcli, begins=digits),
+    Framing(name="logcli", unwrap=_logcli, begins=_DIGITS),
     _pattern("docker compose", "", r"(?P<tag>[\w.-]{1,128}) {1,64}\| ", needs=" | "),
     _pattern("kubectl prefix", "[", r"\[(?P<tag>pod/[^\s\]]{1,256})\] "),
     _pattern(
@@ -182,17 +183,17 @@ FRAMINGS: Final[Sequence[Framing]] = (
     ),
     _pattern(
         "syslog short",
-        ascii_uppercase + "<",
+        _CAPITALS + "<",
         rf"(?:<\d{{1,3}}>)?(?P<date>[A-Z][a-z]{{2}} [ \d]\d) {_CLOCK} (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
-    _pattern("syslog iso", digits, rf"(?P<time>{RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("syslog iso", _DIGITS, rf"(?P<time>{RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern("journald monotonic", "[", rf"\[ {{0,10}}\d{{1,10}}\.\d{{6}}\] (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern(
         "journald full",
-        ascii_uppercase,
+        _CAPITALS,
         rf"[A-Z][a-z]{{2}} (?P<date>\d{{4}}-\d\d-\d\d) {_CLOCK} \S{{1,8}} (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
-    _pattern("journald unix", digits, rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("journald unix", _DIGITS, rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
 )
 """All framings, the most specific first."""
 
