@@ -72,7 +72,8 @@ class EventProcess:
             self.attempts.take(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
         else:
             self.order.insert(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
-        self.attempts.received(seen, form.last_word, self.latest_zero_ns)
+        if self.latest_zero_ns is not None:
+            self.attempts.received(seen, form.last_word, self.latest_zero_ns)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -76,12 +76,13 @@ def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | Non
     # asked key by key: a mapping pattern takes three times as long
     if not isinstance(value, dict):
         return None
-    time, source, name, given = (value.get(key) for key in ("timestamp", "source", "event", "properties"))
+    time, source, name = value.get("timestamp"), value.get("source"), value.get("event")
     if not (isinstance(time, dict) and isinstance(source, str) and isinstance(name, str)):
         return None
     seconds, nanos = time.get("secs"), time.get("nanos")
     if not (isinstance(seconds, int) and isinstance(nanos, int) and 0 <= seconds < 2**32 and 0 <= nanos < 10**9):
         return None
+    given = value.get("properties")
     properties = {key: item for key, item in given.items() if isinstance(item, str)} if isinstance(given, dict) else {}
     stamp = Stamp(seconds * 10**9 + nanos, 0, f"{seconds}.{nanos:09d}s", _BOOTTIME)
     return MonitorEvent(source, name, properties, stamp, where, text)

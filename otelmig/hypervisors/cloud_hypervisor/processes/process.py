@@ -54,9 +54,8 @@ class Process:
 
     def joined(self, stream: Stream, observations: Iterable[Observation], *, events: bool = False) -> Process:
         """Return the process with ``stream`` among its inputs, and ``observations`` in the place of its own."""
-        vmm = replace(self.vmm, inputs=(*self.vmm.inputs, stream.key))
-        if events:
-            vmm = replace(vmm, event_stream=stream.key)
+        event_stream = stream.key if events else self.vmm.event_stream
+        vmm = replace(self.vmm, inputs=(*self.vmm.inputs, stream.key), event_stream=event_stream)
         return replace(self, vmm=vmm, observations=tuple(observations))
 
     def doubting(self, *doubts: str) -> Process:
