@@ -43,7 +43,7 @@ def open_inputs(
     notes: list[str] = []
     opened: set[str] = set()
     real_folder = cache(os.path.realpath)  # follows each link on the way: once for a folder, not for each file
-    for path, folder in _expanded(map(Path, paths), errors):
+    for path, folder in _expanded((path if isinstance(path, Path) else Path(path) for path in paths), errors):
         try:
             file = open_input(path, progress, on_wait)
         except InputError as error:
