@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from dataclasses import field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,7 +14,7 @@ from otelmig.inputs.rebuilding.generations import Generations
 from otelmig.inputs.rebuilding.held_records import HeldRecords, chains
 from otelmig.inputs.rebuilding.saved_file import loaded, saved
 from otelmig.inputs.rebuilding.waiting import WaitingRuns
-from otelmig.inputs.rotation import log_of
+from otelmig.inputs.rotation import log_of, number_among
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otelmig.inputs.rebuilding.held_records import HeldRow
     from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile
     from otelmig.inputs.record import FileKey, LogRecord
+    from otelmig.inputs.rotation import Age
 
 __all__ = ["RebuiltFiles"]
 
@@ -29,6 +30,8 @@ _MOST_HELD: Final = 100_000
 """At most this many records wait at a time, unless the caller says otherwise."""
 _LARGEST_HELD: Final = 1 << 26
 """At most this many characters wait at a time, unless the caller says otherwise."""
+_MOST_FORGOTTEN: Final = 4096
+"""Of at most so many files that were forgotten it is known how many of their lines are counted as missing."""
 
 
 class _Name(NamedTuple):
@@ -58,7 +61,7 @@ class RebuiltFiles:
     _names: dict[_Name, Generations] = field(default_factory=dict)
     _by_file: dict[tuple[FileKey, str], Generations] = field(default_factory=dict)
     _opened: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """The number of the generation that was opened last, by host and log."""
+    """The largest number that a generation has, or had, by host and log."""
     _epochs: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     """What tells generations apart besides their numbers, by host and log."""
     _dirty: dict[RebuiltFile, None] = field(default_factory=dict)
@@ -68,6 +71,8 @@ class RebuiltFiles:
     _files: dict[RebuiltFile, Generations] = field(default_factory=dict)
     """Every file with those of its name."""
     _held: HeldRecords = field(default_factory=HeldRecords)
+    _lost_of: OrderedDict[tuple[FileKey, int], int] = field(default_factory=OrderedDict)
+    """Of files that were forgotten: how many of their lines are in the count of those that are missing."""
 
     @property
     def copies(self) -> int:
@@ -83,6 +88,11 @@ class RebuiltFiles:
     def lost(self) -> int:
         """How many lines are known to be missing, in all files."""
         return self.counts.lost
+
+    @property
+    def without_beginning(self) -> int:
+        """How many files were read from later lines than their first ones on, as nobody sent these."""
+        return self.counts.without_beginning
 
     @property
     def conflicts(self) -> int:
@@ -154,7 +164,7 @@ class RebuiltFiles:
         names.files.append(file)
         names.files.sort(key=lambda each: each.generation)
         names.copied.runs += copied
-        self.counts.lost += file.lost
+        self.counts.lost += file.lost - self._lost_of.pop((file.file, file.generation), 0)
         self._files[file] = names
         for records in runs:
             self._restore(names, records)
@@ -182,6 +192,10 @@ class RebuiltFiles:
     def forget(self, file: RebuiltFile) -> None:
         """Forget ``file``, and what waits under its name if it was the last one of that: this is lost."""
         names = self._files.pop(file)
+        if file.lost:
+            self._lost_of[file.file, file.generation] = file.lost
+            while len(self._lost_of) > _MOST_FORGOTTEN:
+                self._lost_of.popitem(last=False)
         self._dirty.pop(file, None)
         names.files.remove(file)
         names.copied.runs = [run for run in names.copied.runs if run.original is not file]
@@ -218,16 +232,22 @@ class RebuiltFiles:
         names = Generations(
             self.counts,
             lambda touched: self._touched(touched, names),
-            lambda: self._next(name.host, name.log),
+            lambda age: self._number(name.host, name.log, age),
             WaitingRuns(held=self._held),
         )
         self._names[name] = names
         self._epochs[name.host, name.log].add(name.epoch)
         return names
 
-    def _next(self, host: str, log: str) -> int:
-        self._opened[host, log] += 1
-        return self._opened[host, log]
+    def _number(self, host: str, log: str, age: Age) -> int:
+        """Return the number of the generation of that age."""
+        names = (self._names[_Name(host, log, epoch)] for epoch in self._epochs[host, log])
+        others = {file.generation: file.age for each in names for file in each.files}
+        number, latest = number_among(age, others), self._opened[host, log]
+        if number > max(others, default=0):
+            number = max(number, latest + 1)  # one that was forgotten had a number, too
+        self._opened[host, log] = max(number, latest)
+        return number
 
     def _touched(self, file: RebuiltFile, names: Generations) -> None:
         self._files[file] = names
