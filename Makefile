@@ -74,13 +74,14 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/intake.py
 	$(BIN)/python benchmarks/instrument.py
 
-# the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
-# (lost lines, control characters, halves of surrogate pairs and prefixes among them), a million mutated requests
+# the long run: every cut of every recording, all examples and simulations, the whole of each matrix that `make test` takes
+# a sample of, ten minutes of mutations of the whole command (lost lines, control characters, halves of surrogate pairs
+# and prefixes among them), a million mutated requests
 fuzz: $(VENV)/.test
 	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/cloud_hypervisor/test_cuts.py tests/cloud_hypervisor/test_damaged_stamps.py \
 		tests/cloud_hypervisor/test_stamps.py tests/clock/test_bounds.py tests/clock/test_conflict.py \
 		tests/clock/test_drift.py tests/clock/test_proof.py tests/clock/test_measurement.py tests/clock/test_simulator.py \
-		tests/clock/test_simulated_clocks.py
+		tests/clock/test_simulated_clocks.py tests/live/test_same_trace_of_a_journal.py tests/live/test_watched_journal.py
 	$(BIN)/python tests/support/fuzz.py --seconds 600
 	$(BIN)/python tests/support/fuzz_intake.py --requests 1000000
 
