@@ -82,7 +82,8 @@ fuzz: $(VENV)/.test
 		tests/cloud_hypervisor/test_stamps.py tests/clock/test_bounds.py tests/clock/test_conflict.py \
 		tests/clock/test_drift.py tests/clock/test_proof.py tests/clock/test_measurement.py tests/clock/test_simulator.py \
 		tests/clock/test_simulated_clocks.py tests/live/test_same_trace_of_a_journal.py tests/live/test_watched_journal.py \
-		tests/live/test_same_trace.py tests/live/test_tailed.py tests/inputs/test_collected.py
+		tests/live/test_same_trace.py tests/live/test_tailed.py tests/inputs/test_collected.py \
+		tests/cli/test_fuzz.py
 	$(BIN)/python tests/support/fuzz.py --seconds 600
 	$(BIN)/python tests/support/fuzz_intake.py --requests 1000000
 
