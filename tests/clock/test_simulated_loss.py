@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from otelmig.trace.span import Trace
 
-_RUNS: Final = 400 if os.environ.get("OTELMIG_FULL") else 25
+_RUNS: Final = 400 if os.environ.get("OTELMIG_FULL") else 15
 _SHARES: Final = (0.02, 0.1, 0.3)
 _SETUPS: Final = {
     "v48": Setup(release=48, verbosity=1, copying_s=5),

@@ -11,6 +11,7 @@ import pytest
 from feeding import RECORDINGS
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sample import FULL
 from sent_files import SentFile, in_one_batch, recording_requests, scattered
 from trace_invariants import CORPUS
 
@@ -112,7 +113,7 @@ def test_recordings_are_rebuilt(name: str) -> None:
     assert not any(line.lost_before for each in lines.values() for line in each)
 
 
-@settings(max_examples=300)
+@settings(max_examples=1_000 if FULL else 200)
 @given(
     st.lists(_ANY, min_size=1, max_size=6),
     st.lists(_ANY, min_size=1, max_size=6),
@@ -142,7 +143,7 @@ def test_two_files_that_begin_alike_are_told_apart(
     assert sorted(told(each) for each in lines.values()) == sorted(written(file) for file in files)
 
 
-@settings(max_examples=300)
+@settings(max_examples=1_000 if FULL else 200)
 @given(_files(), st.integers(0, 1 << 32), st.sets(st.integers(2, 29)))
 def test_holes_are_counted(file: SentFile, seed: int, missing: set[int]) -> None:
     """What is missing is said before the line behind it; the rest is in order, under its own numbers."""
@@ -177,7 +178,7 @@ _RECORDS = st.builds(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=2_000 if FULL else 200)
 @given(st.lists(st.tuples(_RECORDS, st.sampled_from(["", "wait", "restart", "forget"])), max_size=60))
 def test_nothing_that_is_sent_breaks_it(sent: list[tuple[LogRecord, str]]) -> None:
     """Records that contradict each other are given out, wait, or are copies: each is counted, and only once."""
