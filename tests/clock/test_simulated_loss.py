@@ -44,7 +44,7 @@ def _check(run: Simulated, trace: Trace, case: str) -> int:
     """Hold what is claimed against the truth; return how many claims there were."""
     received, root = trace.first("receive"), trace.root
     truths = {"vm.migration.blackout": (root, run.blackout_ns)}
-    if received is not None:
+    if received is not None and len(trace.resources) > 1:  # of one side alone nothing is said of the other's clock
         assert received.attributes["otelmig.clock.status"] != "conflict", case
         truths["otelmig.clock.offset"] = received, run.offset_ns
     claims = 0
