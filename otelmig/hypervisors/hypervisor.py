@@ -14,7 +14,7 @@ from otelmig.dataclass import dataclass
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from otelmig.hypervisors.diagnosis import Diagnosis
     from otelmig.hypervisors.log_options import LogOptions
@@ -99,7 +99,18 @@ class Reader(Protocol):
         """
 
     def under_way(self, key: str) -> frozenset[str]:
-        """Return the keys (``Vmm.key``) of the processes that the stream with this key may get more lines of."""
+        """Return the keys (``Vmm.key``) of the processes that the stream with this key may get more lines of.
+
+        There is none where the last one was killed or said that it ends, nor in a stream that stands beside a log: what
+        may come of both, the log says.
+        """
+
+    def fitting(self, side: Side) -> Mapping[str, str]:
+        """Return what else was read of the processes of the host of ``side``, however it is named.
+
+        These are the keys of streams that were read by themselves until now, each with the key of the one log of the
+        host that it fits: by what both tell, it is of the process that writes this log.
+        """
 
     def forget(self, stream: Stream) -> None:
         """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""

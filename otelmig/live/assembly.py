@@ -74,7 +74,11 @@ class Assembly:
         self.store = LogStore(state=self.state, changes=self.changes, logs=self.logs, files=self.files)
         self.sides = Sides(hypervisors=self.hypervisors, again=self.again, change_of=self.logs.change_of)
         self.waiting = Waiting(
-            options=self.options, sides=self.sides, touched_s=self.logs.touched_s, may_come=self._may_come
+            options=self.options,
+            sides=self.sides,
+            touched_s=self.logs.touched_s,
+            may_come=self._may_come,
+            put_beside=self._put_beside,
         )
         self.retention = Retention(logs=self.logs, store=self.store, sides=self.sides, waiting=self.waiting)
         self._drawing = Drawing(
@@ -92,7 +96,7 @@ class Assembly:
             self.past.remember(done)
         for saved_announcement in self.state.announced():
             self.announcements.restore(Announced.loaded(saved_announcement))
-        for key in self.store.restore():
+        for key in self.store.restore(now_s):
             self._bring_back(key)
             self.retention.put_aside_idle(now_s)
 
@@ -249,13 +253,22 @@ class Assembly:
             self._refresh(self.store.read(side.vmm.inputs[0], self._now_s))
         return is_renamed
 
+    def _put_beside(self, side: Side) -> bool:
+        """Read again what was written beside a log and named otherwise; return whether there was any."""
+        fitting = self.logs.fitting(side)
+        for stream, log in fitting.items():
+            self.sides.drop_log(stream)
+            self.logs.put_beside(stream, log)
+            self._refresh(self.store.read(stream, self._now_s))
+        return bool(fitting)
+
     def _finish(self, ready: Ready, now_ns: int) -> Finished | None:
         """Make the trace of a migration that is ready."""
         migration = ready.migration
-        renamed = [side for side in migration.sides if self._read_if_renamed(side)]
-        if renamed:
+        read_again = [side for side in migration.sides if self._read_if_renamed(side) or self._put_beside(side)]
+        if read_again:
             self.waiting.look_again(migration, self._now_s)
-            return None  # it is ready again at once, under names that tell the hosts apart
+            return None  # it is ready again at once, under names that tell the hosts apart, with all that is known
         try:
             finished = self._drawing.draw(ready, now_ns)
         except Exception as error:  # noqa: BLE001 - the edge of one migration: the others have their traces

@@ -215,9 +215,8 @@ class Sides:
         waiter.as_of = self.change_of(side)
         return side
 
-    def paired(self, side: Side) -> tuple[Migration, Waiter | None]:
+    def paired(self, side: Side, compared: Sequence[Side]) -> tuple[Migration, Waiter | None]:
         """Return the migration that a side is part of by all that is known now, and its partner there."""
-        compared = self._compared(side)
         pairing = pair_sides(compared, self.hypervisors, (), None)
         own = side_key(side)
         for migration in pairing.migrations:
@@ -227,7 +226,7 @@ class Sides:
                 return migration, None if other is None else self._waiters.get(other)
         return unpaired(side), None
 
-    def _compared(self, side: Side) -> Sequence[Side]:
+    def compared(self, side: Side) -> Sequence[Side]:
         """Return the side with whatever may be its partner, what may be theirs, and so on."""
         self._update_index()
         own = side_key(side)

@@ -47,6 +47,8 @@ class Waiting:
     """Returns when a line of its process was read last."""
     may_come: Callable[[Side], bool]
     """Returns whether lines of it are missing that may still come."""
+    put_beside: Callable[[Side], bool]
+    """Finds what else was read of the processes of its host, and returns whether there was any: it is in them now."""
     late: int = 0
     """Sides whose partner had been exported without them."""
     hurried: int = 0
@@ -132,7 +134,11 @@ class Waiting:
                 waiter.why, due_s = later
                 self._look_at(key, waiter, due_s)
                 return None
-        migration, partner = self.sides.paired(side)
+        compared = self.sides.compared(side)
+        if any(each.vmm.is_event_stream and self.put_beside(each) for each in compared):
+            self._look_at(key, waiter, now_s)  # if it was part of another, it is no side any more
+            return None
+        migration, partner = self.sides.paired(side, compared)
         if partner is None:
             return self._without_partner(key, waiter, migration, now_s, silent=silent)
         if partner.alone is not None:

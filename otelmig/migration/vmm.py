@@ -56,6 +56,11 @@ class Vmm:
     notes: tuple[str, ...] = ()
     """What a person should know about how it was read."""
 
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether an event stream is all that is known of it."""
+        return self.event_stream == self.inputs[0]
+
 
 def fingerprint(observations: Iterable[Observation]) -> str:
     """Return a digest that tells a copy from another log: what was observed, and when, as printed."""

@@ -47,7 +47,7 @@ from otelmig.views.summary import summary
 from otelmig.views.waterfall import render_waterfall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from otelmig.inputs import Head, InputLog, Line, Stream
@@ -116,6 +116,10 @@ class _QemuReader:
 
     def under_way(self, key: str) -> frozenset[str]:
         return frozenset({key} & self._lines.keys())
+
+    def fitting(self, side: Side) -> Mapping[str, str]:
+        del side
+        return {}
 
     def forget(self, stream: Stream) -> None:
         self._lines.pop(stream.key, None)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _HOSTS = {"source": "host-a", "destination": "host-b"}
 _RECORDING = CORPUS / "v53.0-basicv"
 _DAY_S = 86_400
+_ENDS = ("VmmShutdown", "VM exit event", "exited successfully")
 
 
 def _of(role: str) -> list[Request]:
@@ -106,3 +107,39 @@ def test_a_process_that_begins_where_another_one_left(tmp_path: Path, *, is_pair
         kept = [line.text for log in run.state.logs_with_lines() for line in run.state.lines(log) if "host-a" in log]
         assert any("0.008834s" in text for text in kept)
         assert not (is_paired and any("0.006179s" in text for text in kept))
+
+
+@pytest.mark.parametrize("idle_s", [1, 150], ids=["in memory", "put aside"])
+@pytest.mark.parametrize("says_so", ["its log", "its event stream"])
+def test_nothing_is_kept_of_a_guest_that_was_shut_down_on_its_destination(
+    tmp_path: Path, *, says_so: str, idle_s: int
+) -> None:
+    """The process is gone by the last words of its log, or of the event stream beside it where the log says less."""
+    silent = _ENDS if says_so == "its event stream" else ()
+    requests = [
+        [record for record in request if not any(word in record.text for word in silent)]
+        for request in recording_requests(_RECORDING, _HOSTS, 7)
+    ]
+    with LiveRun(directory=tmp_path / "state") as run:
+        for number, request in enumerate(requests):
+            run.take(request)
+            if number % 20 == 0:
+                run.wait(idle_s)
+        run.wait(1_000)
+        assert [len(finished.migration.sides) for finished in run.finished] == [2]
+        assert not run.state.logs_with_lines()
+        assert not run.state.logs()
+
+
+def test_what_is_kept_of_a_guest_that_lives_on_is_its_log(tmp_path: Path) -> None:
+    """Without a word of its end its lines stay: it may migrate again, and they say what it is."""
+    requests = [
+        [record for record in request if not any(word in record.text for word in _ENDS)]
+        for request in recording_requests(_RECORDING, _HOSTS, 7)
+        if request[0].file.path.endswith(".log")
+    ]
+    with LiveRun(directory=tmp_path / "state") as run:
+        run.feed(requests)
+        run.wait(1_000)
+        (kept,) = run.state.logs_with_lines()
+        assert "host-b" in kept

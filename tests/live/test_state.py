@@ -70,6 +70,27 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
         State(tmp_path / "state", most_bytes=_LARGE)
 
 
+def test_the_directory_of_a_dynamic_user_is_a_link(tmp_path: Path) -> None:
+    """Systemd makes it for a unit with ``DynamicUser=`` and ``StateDirectory=``."""
+    (tmp_path / "private").mkdir(mode=0o700)
+    link = tmp_path / "state"
+    link.symlink_to("private")
+    with State(link, most_bytes=_LARGE):
+        assert {"lock", "state.sqlite"} <= {path.name for path in (tmp_path / "private").iterdir()}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a link that is somebody else's")
+def test_a_link_that_somebody_else_made_is_not_followed(tmp_path: Path) -> None:
+    """It leads to where the user's files are not expected."""
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    link = tmp_path / "state"
+    link.symlink_to("elsewhere")
+    os.chown(link, 65_534, -1, follow_symlinks=False)
+    with pytest.raises(StateError, match="no directory"):
+        State(link, most_bytes=_LARGE)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_newer_release_wrote_it(tmp_path: Path) -> None:
     """It is refused, and not touched."""
     with State(tmp_path / "state", most_bytes=_LARGE):
@@ -88,12 +109,8 @@ def test_damage(tmp_path: Path) -> None:
         State(tmp_path / "state", most_bytes=_LARGE)
 
 
-def test_links_are_not_followed(tmp_path: Path) -> None:
-    """Neither as the directory nor as the database."""
-    (tmp_path / "elsewhere").mkdir(mode=0o700)
-    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StateError):
-        State(tmp_path / "state", most_bytes=_LARGE)
+def test_a_link_in_the_place_of_the_database_is_not_followed(tmp_path: Path) -> None:
+    """Nothing is made where it leads to."""
     (tmp_path / "own").mkdir(mode=0o700)
     (tmp_path / "own" / "state.sqlite").symlink_to(tmp_path / "target")
     with pytest.raises(StateError):

@@ -18,6 +18,7 @@ __all__ = [
     "COMPLETED",
     "DRAINED",
     "ENDINGS",
+    "ENDS_PROCESS",
     "FAILED",
     "FATES",
     "HAS_GUEST",
@@ -131,3 +132,5 @@ DRAINED: Final = (Kind.POSTCOPY_DRAINED,)
 """What says of a postcopy that every page arrived: it is also finished when the destination gave up."""
 POSTCOPY: Final = _PREFAULT | {Kind.POSTCOPY_SERVING, Kind.POSTCOPY_DRAINED, Kind.POSTCOPY_FINISHED}
 OF_NO_ATTEMPT: Final = frozenset({Kind.PROCESS_STARTED, Kind.PROCESS_READY, Kind.PROCESS_EXITED, Kind.API_REQUEST})
+ENDS_PROCESS: Final = "VmmShutdown"
+"""The call by which a process ends; one that is asked for nothing says the same as it leaves."""

@@ -18,7 +18,6 @@ from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, 
 from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
     is_migration,
     process_of_events,
-    process_of_log,
     processes_of,
     silent_streams,
     without_copies,
@@ -30,7 +29,7 @@ from otelmig.hypervisors.hypervisor import ReadingReport
 from otelmig.inputs import common_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
     from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
@@ -169,7 +168,12 @@ class CloudHypervisorReader:
 
     def under_way(self, key: str) -> frozenset[str]:
         """Return the keys of the processes that the stream with this key may get more lines of."""
-        return self._all.under_way(key)
+        lines = self._all.logs.get(key) or self._all.events.get(key)
+        return frozenset() if lines is None else self._alike[common_stem(lines.stream.stem)].under_way(key)
+
+    def fitting(self, side: Side) -> Mapping[str, str]:
+        """Return event streams of the host of ``side`` that fit a log, however the two are named, each with the log."""
+        return self._all.fitting(side.vmm.host, self._remembered)
 
     def forget(self, stream: Stream) -> None:
         """Forget everything that was read of ``stream``: its lines will be given once more, or it is put aside."""
@@ -264,13 +268,7 @@ class CloudHypervisorReader:
 
     def _whole(self, process: LogProcess) -> Process:
         """Return the process with everything that is named like its log and fits it."""
-        alike = self._alike[common_stem(process.stream.stem)]
-        if not alike.has_more_than_logs:
-            return process_of_log(process)
-        others = (each for log in alike.logs.values() for each in log.under_way() if each is not process)
-        candidates = [process, *(each for each in others if each.observations)]
-        found = (each for each in processes_of(candidates, alike.beside()) if each.vmm.key == process.key)
-        return next(found)
+        return self._alike[common_stem(process.stream.stem)].whole(process)
 
     def _sides_of_events(self, events: EventLines) -> Sequence[Side]:
         """Return what is to be emitted of an event stream: nothing while a log is there that is named alike."""

@@ -99,7 +99,6 @@ class Generations(NamedFiles):
                 return None
             self.counts.hold(record)
             self._latest = record, self.waiting.extend(file, record)
-            self.touch_first()
             return ()
         known = file.knows(record, digest)
         if known in (Known.SAME, Known.PAST):
@@ -157,7 +156,7 @@ class Generations(NamedFiles):
             return ()
         self.counts.hold(record)
         self._latest = record, run
-        self.touch_first()
+        self.has_file(record)
         return ()
 
     def _copy(self, file: RebuiltFile, record: LogRecord, before: LogRecord | None = None) -> Sequence[Placed]:

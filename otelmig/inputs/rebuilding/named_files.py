@@ -30,11 +30,10 @@ class NamedFiles:
     touched: Callable[[RebuiltFile], None]
     """Is told of each file whose state changed."""
     next_generation: Callable[[], int]
+    waiting: WaitingRuns
     keys: list[FileKey] = field(default_factory=list)
     """The names."""
     files: list[RebuiltFile] = field(default_factory=list)
-    """The first of them keeps what waits."""
-    waiting: WaitingRuns = field(default_factory=WaitingRuns)
     copied: CopiedLines = field(default_factory=CopiedLines)
 
     def is_waiting(self, file: RebuiltFile) -> bool:
@@ -61,14 +60,11 @@ class NamedFiles:
         """Let ``run`` wait no more."""
         self.waiting.remove(run)
         self.counts.release(run.records)
-        self.touch_first()
 
-    def touch_first(self) -> None:
-        """Say that what waits has changed; the first file keeps it, even one of which no line is known."""
+    def has_file(self, record: LogRecord) -> None:
+        """See that there is a file, even one of which no line is known: ``record`` waits under its name."""
         if not self.files:
-            run = next(iter(self.waiting))
-            self.open(run.first)
-        self.touched(self.files[0])
+            self.open(record)
 
     def line(self, file: RebuiltFile, record: LogRecord, digest: str, *, is_sequel: bool = False) -> Placed:
         """Return ``record`` as a line of ``file``; if it is a sequel, what lies before it was left out."""

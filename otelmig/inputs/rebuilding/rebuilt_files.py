@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.counts import Counts
 from otelmig.inputs.rebuilding.generations import Generations
+from otelmig.inputs.rebuilding.held_records import HeldRecords, chains
 from otelmig.inputs.rebuilding.saved_file import loaded, saved
 from otelmig.inputs.rebuilding.waiting import WaitingRuns
 from otelmig.inputs.rotation import log_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from otelmig.inputs.rebuilding.held_records import HeldRow
     from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile
     from otelmig.inputs.record import FileKey, LogRecord
 
@@ -65,6 +67,7 @@ class RebuiltFiles:
     _pushed: int = 0
     _files: dict[RebuiltFile, Generations] = field(default_factory=dict)
     """Every file with those of its name."""
+    _held: HeldRecords = field(default_factory=HeldRecords)
 
     @property
     def copies(self) -> int:
@@ -131,13 +134,16 @@ class RebuiltFiles:
         return files
 
     def save(self, file: RebuiltFile) -> bytes:
-        """Return the state of ``file``; of the files of one name, the first one's holds what waits."""
+        """Return the state of ``file``, without what waits under its name."""
         names = self._files[file]
-        runs = names.waiting if names.files[0] is file else ()
-        return saved(file, runs, [run for run in names.copied.runs if run.original is file])
+        return saved(file, [run for run in names.copied.runs if run.original is file])
+
+    def held_rows(self) -> Sequence[HeldRow]:
+        """Return what began to wait, or waits no more, since the last call."""
+        return self._held.changed()
 
     def load(self, document: bytes) -> RebuiltFile:
-        """Return a file as it was when it was saved; what waited is waited for anew.
+        """Return a file as it was when it was saved.
 
         Raises:
             ValueError: in one line, why it cannot be read.
@@ -148,32 +154,44 @@ class RebuiltFiles:
         names.files.append(file)
         names.files.sort(key=lambda each: each.generation)
         names.copied.runs += copied
-        for run in runs:
-            names.waiting.insert(run)
-            self.counts.hold(*run.records)
-        if runs:
-            self._push(-math.inf, names)
         self.counts.lost += file.lost
         self._files[file] = names
+        for records in runs:
+            self._restore(names, records)
+            self._touched(file, names)  # from now on they are saved apart
         name = file.file.host, log_of(file.file.path)
         self._opened[name] = max(self._opened[name], file.generation)
         return file
+
+    def load_held(self, rows: Iterable[tuple[int, bytes]]) -> None:
+        """Have records wait as they did when they were saved under these numbers; they are waited for anew.
+
+        Raises:
+            ValueError: in one line, why they cannot be read.
+        """
+        for chain in chains(rows):
+            idents, records = zip(*chain, strict=True)
+            self.know_held(idents)
+            file, epoch = records[0].file, records[0].epoch
+            self._restore(self._by_file.get((file, epoch)) or self._generations(file, epoch), records, idents)
+
+    def know_held(self, idents: Iterable[int]) -> None:
+        """Give no other record these numbers."""
+        self._held.know(idents)
 
     def forget(self, file: RebuiltFile) -> None:
         """Forget ``file``, and what waits under its name if it was the last one of that: this is lost."""
         names = self._files.pop(file)
         self._dirty.pop(file, None)
-        is_first = names.files[0] is file
         names.files.remove(file)
         names.copied.runs = [run for run in names.copied.runs if run.original is not file]
         if names.files:
-            if is_first and names.waiting:
-                self._touched(names.files[0], names)
             return
         for run in names.waiting:
+            self._held.forget(run.idents)
             self.counts.release(run.records)
             self.counts.lost += len(run.records)
-        names.waiting = WaitingRuns()
+        names.waiting = WaitingRuns(held=self._held)
         for key in names.keys:
             del self._by_file[key, file.epoch]
         log = file.file.host, log_of(file.file.path)
@@ -181,6 +199,12 @@ class RebuiltFiles:
         self._epochs[log].discard(file.epoch)
         if not self._epochs[log]:
             del self._epochs[log], self._opened[log]
+
+    def _restore(self, names: Generations, records: Sequence[LogRecord], idents: Sequence[int] = ()) -> None:
+        names.waiting.restore(records, idents)
+        names.has_file(records[0])
+        self.counts.hold(*records)
+        self._push(-math.inf, names)
 
     def _generations(self, file: FileKey, epoch: str) -> Generations:
         log = log_of(file.path)
@@ -192,7 +216,10 @@ class RebuiltFiles:
 
     def _named(self, name: _Name) -> Generations:
         names = Generations(
-            self.counts, lambda touched: self._touched(touched, names), lambda: self._next(name.host, name.log)
+            self.counts,
+            lambda touched: self._touched(touched, names),
+            lambda: self._next(name.host, name.log),
+            WaitingRuns(held=self._held),
         )
         self._names[name] = names
         self._epochs[name.host, name.log].add(name.epoch)

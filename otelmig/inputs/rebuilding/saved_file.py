@@ -5,42 +5,45 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otelmig.inputs.line import Host
 from otelmig.inputs.rebuilding.copied_lines import CopiedRun
+from otelmig.inputs.rebuilding.held_records import host_fields, loaded_host, loaded_record, record_fields
 from otelmig.inputs.rebuilding.known_lines import KnownLines, Stretch
 from otelmig.inputs.rebuilding.rebuilt_file import RebuiltFile
 from otelmig.inputs.rebuilding.succession import Mark
-from otelmig.inputs.rebuilding.waiting import WaitingRun
-from otelmig.inputs.record import FileKey, LogRecord
+from otelmig.inputs.record import FileKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from otelmig.inputs.record import LogRecord
+
 __all__ = ["LoadedFile", "loaded", "saved"]
 
-_FORMAT: Final = 1
-"""The version of the format; a reader knows it and none other."""
+_FORMAT: Final = 2
+"""The version of the format that is written."""
+_WITH_RUNS: Final = 1
+"""The version before it, in which what waited under a file's name was saved with the file; it is read, too."""
 
 
 class LoadedFile(NamedTuple):
     """What was saved of a file."""
 
     file: RebuiltFile
-    runs: list[WaitingRun]
-    """What waits under its name, if this file keeps that."""
+    runs: list[list[LogRecord]]
+    """What waits under its name, if an earlier release saved it with the file."""
     copied: list[CopiedRun]
     """Copies of its lines that may be something else."""
 
 
-def saved(file: RebuiltFile, runs: Iterable[WaitingRun], copied: Iterable[CopiedRun]) -> bytes:
-    """Return a file with what waits under its name and copies of its lines, as JSON."""
+def saved(file: RebuiltFile, copied: Iterable[CopiedRun]) -> bytes:
+    """Return a file with copies of its lines, as JSON; what waits under its name is saved apart."""
     known = file.known
     document = {
         "format": _FORMAT,
         "file": file.file,
         "generation": file.generation,
         "epoch": file.epoch,
-        "host": _host(file.host),
+        "host": host_fields(file.host),
         "is_filtered": file.is_filtered,
         "paths": sorted(file.paths),
         "tail": file.tail,
@@ -50,8 +53,7 @@ def saved(file: RebuiltFile, runs: Iterable[WaitingRun], copied: Iterable[Copied
         "first": [(offset, *read) for offset, read in known.first.items()],
         "recent": [list(known.recent), "".join(known.recent.values())],
         "recent_from": known.recent_from,
-        "runs": [([_record(each) for each in run.records], run.is_filtered) for run in runs],
-        "copied": [([_record(each) for each in run.records], run.tail) for run in copied],
+        "copied": [([record_fields(each) for each in run.records], run.tail) for run in copied],
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -64,8 +66,9 @@ def loaded(document: bytes) -> LoadedFile:
     """
     try:
         fields: dict[str, Any] = json.loads(document)
-        if fields["format"] != _FORMAT:
-            raise ValueError(f"a file saved in format {fields['format']}, of which this release knows {_FORMAT} only")
+        if fields["format"] not in (_WITH_RUNS, _FORMAT):
+            known = f"{_WITH_RUNS} and {_FORMAT}"
+            raise ValueError(f"a file saved in format {fields['format']}, of which this release knows {known} only")
         return _loaded(fields)
     except (KeyError, TypeError, IndexError, RecursionError) as error:
         raise ValueError("a saved file is damaged") from error
@@ -84,7 +87,7 @@ def _loaded(fields: dict[str, Any]) -> LoadedFile:
         file=FileKey(*fields["file"]),
         generation=fields["generation"],
         epoch=fields["epoch"],
-        host=_loaded_host(fields["host"]),
+        host=loaded_host(fields["host"]),
         is_filtered=fields["is_filtered"],
         known=known,
         paths=set(fields["paths"]),
@@ -92,22 +95,10 @@ def _loaded(fields: dict[str, Any]) -> LoadedFile:
         line_end=fields["line_end"],
         lost=fields["lost"],
     )
-    runs = [WaitingRun(_loaded_records(records), None, filtered) for records, filtered in fields["runs"]]
+    runs = [_loaded_records(records) for records, _ in fields.get("runs", ())]
     copied = [CopiedRun(file, _loaded_records(records), Mark(*tail)) for records, tail in fields["copied"]]
     return LoadedFile(file, runs, copied)
 
 
-def _host(host: Host | None) -> tuple[str | None, str | None, tuple[str, ...]] | None:
-    return None if host is None else (host.name, host.id, host.ips)
-
-
-def _loaded_host(fields: list[Any] | None) -> Host | None:
-    return None if fields is None else Host(name=fields[0], id=fields[1], ips=tuple(fields[2]))
-
-
-def _record(record: LogRecord) -> tuple[object, ...]:
-    return record._replace(host=None), _host(record.host)
-
-
 def _loaded_records(records: Iterable[tuple[list[Any], list[Any] | None]]) -> list[LogRecord]:
-    return [LogRecord(*fields)._replace(file=FileKey(*fields[1]), host=_loaded_host(host)) for fields, host in records]
+    return [loaded_record(*fields) for fields in records]

@@ -7,10 +7,11 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
+from otelmig.inputs.rebuilding.held_records import HeldRecords
 from otelmig.inputs.rebuilding.succession import Mark, Succession, is_earlier, mark_of, succession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from otelmig.inputs.record import LogRecord
 
@@ -31,6 +32,8 @@ class WaitingRun:
     """When it was waited for long enough; None if nobody asked for the time since it was loaded."""
     is_filtered: bool = False
     """Whether its sender left something out between two of them."""
+    idents: list[int] = field(default_factory=list)
+    """The numbers of the records, by which they are saved."""
 
     @property
     def first(self) -> LogRecord:
@@ -64,6 +67,7 @@ class WaitingRun:
     def join(self, other: WaitingRun) -> None:
         """Add the records of ``other``, which come after these."""
         self.records += other.records
+        self.idents += other.idents
         known = [due_s for due_s in (self.due_s, other.due_s) if due_s is not None]
         self.due_s = min(known, default=None)
         self.is_filtered = self.is_filtered or other.is_filtered
@@ -75,6 +79,8 @@ class WaitingRuns:
 
     runs: list[WaitingRun] = field(default_factory=list)
     """In the order of their offsets."""
+    held: HeldRecords = field(default_factory=HeldRecords)
+    """Is told what begins to wait, and what waits no more."""
 
     def __bool__(self) -> bool:
         return bool(self.runs)
@@ -92,13 +98,28 @@ class WaitingRuns:
         for before in reversed(nearest):
             if is_next(before.tail, record):
                 return self.extend(before, record)
-        run = WaitingRun([record], due_s)
+        run = WaitingRun([record], due_s, idents=[self.held.begin(record, None)])
         self._join_next(run)
-        self.insert(run)
+        self._insert(run)
         return run
 
-    def insert(self, run: WaitingRun) -> None:
-        """Let a whole run wait."""
+    def restore(self, records: Sequence[LogRecord], idents: Sequence[int] = ()) -> WaitingRun:
+        """Let ``records`` wait that follow each other, as they did before a restart; those without numbers get some."""
+        if not idents:
+            given: list[int] = []
+            for record in records:
+                given.append(self.held.begin(record, given[-1] if given else None))
+            idents = given
+        places = [mark_of(record, record.offset or 0, 0) for record in records]
+        is_filtered = any(
+            succession(place, record, None)[0] is not Succession.NEXT
+            for place, record in zip(places, records[1:], strict=False)
+        )
+        run = WaitingRun(list(records), None, is_filtered, list(idents))
+        self._insert(run)
+        return run
+
+    def _insert(self, run: WaitingRun) -> None:
         insort_right(self.runs, run, key=_offset)
 
     def extend(self, run: WaitingRun, record: LogRecord) -> WaitingRun:
@@ -106,12 +127,14 @@ class WaitingRuns:
         if succession(run.tail, record, None)[0] is not Succession.NEXT:
             run.is_filtered = True
         run.records.append(record)
+        run.idents.append(self.held.begin(record, run.idents[-1]))
         self._join_next(run)
         return run
 
     def remove(self, run: WaitingRun) -> None:
         """Let ``run`` wait no more."""
         self.runs.remove(run)
+        self.held.end(zip(run.idents, run.records, strict=True))
 
     def near(self, offset: int, end: int) -> list[WaitingRun]:
         """Return the runs that begin behind ``offset`` and not far behind ``end``."""
@@ -133,6 +156,7 @@ class WaitingRuns:
         after = next((each for each in self.near(tail.offset, tail.end) if is_next(tail, each.first)), None)
         if after is not None:
             self.runs.remove(after)
+            self.held.follow(after.idents[0], after.first, run.idents[-1])
             run.join(after)
 
 

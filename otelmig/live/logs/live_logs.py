@@ -15,7 +15,7 @@ from otelmig.dataclass import dataclass
 from otelmig.inputs.growing_log import GrowingLog, Recognized
 from otelmig.inputs.line import Line, Where
 from otelmig.inputs.rotation import log_of
-from otelmig.live.logs.log_names import LogNames, group_of, host_and_path, stem_of
+from otelmig.live.logs.log_names import LogNames
 from otelmig.live.state.changes import StoredLine
 
 if TYPE_CHECKING:
@@ -96,8 +96,6 @@ class LiveLogs:
     readers: dict[str, Reader] = field(default_factory=dict)
     _logs: dict[str, _Log] = field(default_factory=dict)
     _names: LogNames = field(default_factory=LogNames)
-    _alike: dict[str, set[str]] = field(default_factory=dict)
-    """The keys of logs by what their names have in common."""
     _changes: dict[str, int] = field(default_factory=dict)
     """Of logs that are named alike: how often anything had changed when anything of them did."""
     _change: int = 0
@@ -158,9 +156,13 @@ class LiveLogs:
         """Return a side as it stands now."""
         return self.readers[side.vmm.system].again(side) or side
 
+    def fitting(self, side: Side) -> Mapping[str, str]:
+        """Return the streams of the host of ``side`` that are of the process of a log there, each with that log."""
+        return self.readers[side.vmm.system].fitting(side)
+
     def change_of(self, side: Side) -> int:
         """Return a number that is another one once anything was read from which :meth:`again` may say another thing."""
-        return self._changes.get(group_of(side.vmm.inputs[0]), 0)
+        return self._changes.get(self._names.group(side.vmm.inputs[0]), 0)
 
     def touched_s(self, side: Side) -> float:
         """Return when a line of the process of ``side``, or of what is named like its log, was read last."""
@@ -174,7 +176,7 @@ class LiveLogs:
 
     def named_alike(self, own: str) -> list[str]:
         """Return the keys of the logs and event streams that are named like a log, in memory or not, its own first."""
-        return [own, *(key for key in self._alike.get(group_of(own), ()) if key != own)]
+        return [own, *(key for key in self._names.alike(own) if key != own)]
 
     def parting(self, key: str) -> Parting:
         """Return how far a log was read, and whose lines may follow."""
@@ -184,27 +186,35 @@ class LiveLogs:
         known = log.growing.known
         return Parting(log.newest, frozenset() if known is None else self.readers[known.system].under_way(key))
 
-    def put_aside(self, key: str) -> None:
-        """Forget a log in memory; what was kept of it in the state stays."""
+    def is_over(self, key: str) -> bool:
+        """Return whether no process is known that a log may get more lines of."""
+        return not self.parting(key).processes
+
+    def put_aside(self, key: str, *, is_dropped: bool) -> None:
+        """Forget a log in memory; what was kept of it in the state stays, unless it is dropped there, too."""
         log = self._logs.pop(key, None)
         if log is not None:
             self._forget(log)
+            if is_dropped:
+                self.counts.passed_over += len(log.held)
 
     def know(self, key: str) -> None:
         """Note that there is a log, in memory or not."""
-        self._names.add(*host_and_path(key))
-        self._alike.setdefault(group_of(key), set()).add(key)
+        self._names.add(key)
+
+    def put_beside(self, key: str, log: str) -> None:
+        """Have a stream stand beside a log from now on, whatever the two are called; it has to be read again."""
+        if self._names.put_beside(key, log):
+            self.changes.beside[key] = log
 
     def forget_name(self, key: str) -> None:
         """Forget that there was a log, of which nothing is kept any more."""
-        self._names.remove(*host_and_path(key))
-        stem = group_of(key)
-        alike = self._alike.get(stem)
-        if alike is not None:
-            alike.discard(key)
-            if not alike:
-                del self._alike[stem]
-                self._changes.pop(stem, None)
+        group = self._names.group(key)
+        self._names.remove(key)
+        if not self._names.alike(key):
+            self._changes.pop(group, None)
+        if self._names.put_beside(key, None):
+            self.changes.beside[key] = None
 
     def _drop(self, log: _Log, place: int) -> None:
         if self.changes.lines.pop((log.key, place), None) is None:
@@ -217,14 +227,14 @@ class LiveLogs:
 
     def _note_change(self, log: _Log) -> None:
         self._change += 1
-        self._changes[group_of(log.key)] = self._change
+        self._changes[self._names.group(log.key)] = self._change
 
     def _begin(self, key: str, file: FileKey, host: Host | None) -> _Log:
         self.know(key)
         growing = GrowingLog(
             key=key,
             name=self._names.name(file, host),
-            stem=stem_of(key),
+            stem=self._names.stem(key),
             recognize=self._recognize,
             line_begins=[each.line_begin for each in self.hypervisors.values()],
             year=self.options.year,

@@ -47,9 +47,12 @@ class LogStore:
     _aside: dict[str, None] = field(default_factory=dict)
     """The keys of logs of which lines are kept in the state only, the longest there first."""
 
-    def restore(self) -> list[str]:
+    def restore(self, now_s: float) -> list[str]:
         """Return the keys of the logs that have to be read after a restart."""
+        self.files.know_held([self.state.last_held()])
         waiting_for_nothing = set(self.state.logs_aside())
+        for key, log in self.state.beside().items():
+            self.logs.put_beside(key, log)
         with_lines = self.state.logs_with_lines()
         for key in with_lines:
             self.logs.know(key)
@@ -57,6 +60,7 @@ class LogStore:
         for key in self.state.logs():
             if key not in waiting_for_nothing:
                 self._load(key)  # lines of it may wait for others
+                self._used_s[key] = now_s
         return [key for key in with_lines if key not in waiting_for_nothing]
 
     def take(self, record: LogRecord, now_s: float) -> Sequence[Placed]:
@@ -107,23 +111,23 @@ class LogStore:
         """Keep of a log, and of what is named like it, what the state has; all of it is if a side of them needs it."""
         self.write()  # what is read from the state later must be there
         self._forget_who_is_not_gone(key)
-        for each in self.logs.named_alike(key):
-            if each not in self._used_s:
-                continue
+        in_memory = [each for each in self.logs.named_alike(key) if each in self._used_s]
+        is_over = all(map(self.logs.is_over, in_memory))
+        for each in in_memory:
             del self._used_s[each]
             generations = self._generations[each]
             if not any(file.is_waiting for file in generations):
                 for file in generations:
                     self.files.forget(file)
                 del self._generations[each]
-            self.logs.put_aside(each)
-            if not is_needed and each in self._gone:
+            has_lines = self.state.has_lines(each)
+            is_dropped = not is_needed and (is_over or each in self._gone or not has_lines)
+            self.logs.put_aside(each, is_dropped=is_dropped)
+            if is_dropped:
                 self._drop(each)
-            elif self.state.has_lines(each):
+            elif has_lines:
                 self._aside[each] = None
                 self.changes.aside[each] = not is_needed
-            elif not is_needed:
-                self._drop(each)
 
     def _forget_who_is_not_gone(self, key: str) -> None:
         """Keep what other processes wrote to a log, or to what is named like it, after the one that is gone."""
@@ -176,6 +180,8 @@ class LogStore:
         for file in self.files.dirty():
             # by the log's name: one that was known by a rotation's alone is found by it, too
             self.changes.files[f"{log_key(file.file)}\n{file.generation}"] = self.files.save(file)
+        for held in self.files.held_rows():
+            self.changes.held[held.ident] = log_key(held.record.file), held.saved
         self._write_rows()
 
     def _write_rows(self) -> None:
@@ -187,6 +193,7 @@ class LogStore:
         """Have the files of a log in memory, if the state knows any."""
         if key not in self._generations:
             self._generations[key] = [self.files.load(saved) for saved in self.state.files_of(key)]
+            self.files.load_held(self.state.held_of(key))
 
     def _drop(self, key: str) -> None:
         """Forget everything of a log: it is over, or there is no room for it."""

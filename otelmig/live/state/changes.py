@@ -59,8 +59,10 @@ class Changes:
     """What a step of the work changed: written together, or not at all."""
 
     files: dict[str, bytes] = field(default_factory=dict)
+    held: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
+    """Records that wait for lines before them, each with the key of its log; None for one that waits no more."""
     gone_logs: list[str] = field(default_factory=list)
-    """Logs of which all files are forgotten."""
+    """Logs of which all files are forgotten, and what waits for lines of them."""
     lines: dict[tuple[str, int], StoredLine] = field(default_factory=dict)
     gone_lines: list[tuple[str, int, int]] = field(default_factory=list)
     """Of a file, from one position up to another."""
@@ -72,6 +74,8 @@ class Changes:
     announced: dict[tuple[str, str], str] = field(default_factory=dict)
     """Announcements as they were saved, by the ids of their spans."""
     gone_announced: dict[tuple[str, str], None] = field(default_factory=dict)
+    beside: dict[str, str | None] = field(default_factory=dict)
+    """Which streams stand beside which logs, though they are named otherwise; None for one that does not any more."""
     tails: dict[str, str] = field(default_factory=dict)
     """How far files and the journal of this machine were read, as it was saved, by their keys."""
     gone_tails: list[str] = field(default_factory=list)
@@ -82,6 +86,7 @@ class Changes:
     def _parts(self) -> tuple[dict[Any, Any] | list[Any], ...]:
         return (
             self.files,
+            self.held,
             self.gone_logs,
             self.lines,
             self.gone_lines,
@@ -90,6 +95,7 @@ class Changes:
             self.aside,
             self.announced,
             self.gone_announced,
+            self.beside,
             self.tails,
             self.gone_tails,
             self.requests,

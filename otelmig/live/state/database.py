@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["State"]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Of the tables below. A newer release reads this one; an older one refuses."""
+_SINCE_2: Final = """
+CREATE TABLE beside (stream TEXT PRIMARY KEY, log TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE held (id INTEGER PRIMARY KEY, log TEXT NOT NULL, saved BLOB NOT NULL);
+CREATE INDEX held_of_log ON held (log);
+"""
+"""What format 1 does not have: there, records that wait are saved with their files."""
 _TABLES: Final = """
 CREATE TABLE request (
     id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, is_json INTEGER NOT NULL, body BLOB NOT NULL
@@ -76,8 +82,9 @@ class State:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             (found,) = database.execute("PRAGMA user_version").fetchone()
-            if not found:
-                database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={_FORMAT}; COMMIT;")
+            if found < _FORMAT:
+                missing = _SINCE_2 if found else _TABLES + _SINCE_2
+                database.executescript(f"BEGIN; {missing} PRAGMA user_version={_FORMAT}; COMMIT;")
             (page,) = database.execute("PRAGMA page_size").fetchone()
             database.execute(f"PRAGMA max_page_count={max(most_bytes // page, 1)}")
         except (OSError, sqlite3.Error) as error:
@@ -115,6 +122,11 @@ class State:
         def apply() -> None:
             gone = [(f"{log}\n", f"{log}\n\x7f") for log in changes.gone_logs]
             database.executemany("DELETE FROM file WHERE key > ? AND key < ?", gone)
+            database.executemany("DELETE FROM held WHERE log = ?", [(log,) for log in changes.gone_logs])
+            over = [(ident,) for ident, (_, saved) in changes.held.items() if saved is None]
+            database.executemany("DELETE FROM held WHERE id = ?", over)
+            held = [(ident, log, saved) for ident, (log, saved) in changes.held.items() if saved is not None]
+            database.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", held)
             database.executemany("DELETE FROM line WHERE file = ? AND position BETWEEN ? AND ?", changes.gone_lines)
             database.executemany("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changes.lines.values())
             database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?)", changes.files.items())
@@ -127,6 +139,10 @@ class State:
             rows = [(*key, saved) for key, saved in changes.announced.items()]
             database.executemany("INSERT OR REPLACE INTO announced VALUES (?, ?, ?)", rows)
             database.executemany("DELETE FROM announced WHERE trace_id = ? AND span_id = ?", changes.gone_announced)
+            apart = [(stream,) for stream, log in changes.beside.items() if log is None]
+            database.executemany("DELETE FROM beside WHERE stream = ?", apart)
+            beside = [each for each in changes.beside.items() if each[1] is not None]
+            database.executemany("INSERT OR REPLACE INTO beside VALUES (?, ?)", beside)
             database.executemany("DELETE FROM tail WHERE key = ?", [(key,) for key in changes.gone_tails])
             database.executemany("INSERT OR REPLACE INTO tail VALUES (?, ?)", changes.tails.items())
             database.executemany("DELETE FROM request WHERE id = ?", [(ident,) for ident in changes.requests])
@@ -162,6 +178,15 @@ class State:
         rows = self._all("SELECT saved FROM file WHERE key > ? AND key < ? ORDER BY key", f"{log}\n", f"{log}\n\x7f")
         return [saved for (saved,) in rows]
 
+    def held_of(self, log: str) -> list[tuple[int, bytes]]:
+        """Return the records of a log that wait for lines before them, with their numbers."""
+        return self._all("SELECT id, saved FROM held WHERE log = ? ORDER BY id", log)
+
+    def last_held(self) -> int:
+        """Return the largest number of a record that waits; 0 if none does."""
+        (largest,) = self._one("SELECT max(id) FROM held") or (0,)
+        return largest or 0
+
     def lines(self, file: str) -> list[StoredLine]:
         """Return the lines of a file that are still needed, in order."""
         return [StoredLine(*row) for row in self._all("SELECT * FROM line WHERE file = ? ORDER BY position", file)]
@@ -182,6 +207,10 @@ class State:
     def logs_aside(self) -> list[str]:
         """Return the keys of logs that wait for nothing."""
         return [key for (key,) in self._all("SELECT log FROM aside ORDER BY log")]
+
+    def beside(self) -> dict[str, str]:
+        """Return which streams stand beside which logs, though they are named otherwise."""
+        return dict(self._all("SELECT stream, log FROM beside"))
 
     def done(self) -> list[Done]:
         """Return the sides that traces were made of."""
@@ -219,6 +248,8 @@ def _locked(directory: Path) -> int:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = directory.lstat()
+        if stat.S_ISLNK(own.st_mode) and own.st_uid in (0, os.getuid()):
+            own = directory.stat()  # of a unit with DynamicUser= and StateDirectory= it is a link to the directory
         if not stat.S_ISDIR(own.st_mode):
             raise StateError(f"{directory}: no directory")
         if own.st_uid != os.getuid() or own.st_mode & 0o077:

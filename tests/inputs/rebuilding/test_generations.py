@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -135,15 +136,18 @@ def test_records_without_a_place_are_as_they_come() -> None:
 
 
 def test_what_was_saved_goes_on() -> None:
-    """A file is the same after a restart, with what waits; another format is refused in one line."""
+    """A file is the same after a restart, with what waits, which is saved apart; another format is refused."""
     files = RebuiltFiles()
     sent = SentFile(data=lines("one", "two", "three", "four")).records
     given_out(files, [sent[0], sent[2]])
     (file,) = files.dirty()
     assert files.dirty() == []
     document = files.save(file)
+    (row,) = files.held_rows()
+    assert files.held_rows() == []
     again = RebuiltFiles()
     loaded = again.load(document)
+    again.load_held([(row.ident, row.saved or b"")])
     assert (loaded.key, loaded.host, again.held) == (file.key, Host(name="host-a", id="id-of-host-a"), 1)
     assert again.next_due_s() == -math.inf
     assert again.overdue(5.0) == []
@@ -151,8 +155,32 @@ def test_what_was_saved_goes_on() -> None:
     assert given_out(again, [sent[1], sent[2]]) == [(1, 2, "two"), (1, 3, "three")]
     assert again.copies == 1
     assert again.save(loaded) != document
-    with pytest.raises(ValueError, match=r"^a file saved in format 2, of which this release knows 1 only$"):
-        again.load(document.replace(b'"format":1', b'"format":2'))
+    assert [(each.ident, each.saved) for each in again.held_rows()] == [(row.ident, None)]
+    with pytest.raises(ValueError, match=r"^a file saved in format 3, of which this release knows 1 and 2 only$"):
+        again.load(document.replace(b'"format":2', b'"format":3'))
+    with pytest.raises(ValueError, match=r"^a saved record is damaged$"):
+        again.load_held([(1, b"[null, 5]")])
+
+
+def test_what_an_earlier_release_saved_is_read() -> None:
+    """Format 1 had what waits in the file's document; it is saved apart from then on."""
+    files = RebuiltFiles()
+    sent = SentFile(data=lines("one", "two", "three", "four")).records
+    given_out(files, sent[:1])
+    (file,) = files.dirty()
+    document = json.loads(files.save(file))
+    runs = [([(record._replace(host=None), ("host-a", "id-of-host-a", ())) for record in sent[2:]], False)]
+    again = RebuiltFiles()
+    loaded = again.load(json.dumps(document | {"format": 1, "runs": runs}).encode())
+    assert again.held == 2
+    assert again.dirty() == [loaded]
+    assert "runs" not in json.loads(again.save(loaded))
+    held = [(row.ident, row.saved or b"") for row in again.held_rows()]
+    third = RebuiltFiles()
+    third.load(again.save(loaded))
+    third.load_held(held)
+    for each in (again, third):
+        assert given_out(each, sent[1:2]) == [(1, 2, "two"), (1, 3, "three"), (1, 4, "four")]
 
 
 def test_the_state_of_a_long_file_is_small() -> None:

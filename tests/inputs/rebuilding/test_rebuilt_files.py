@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
@@ -17,38 +18,67 @@ from trace_invariants import CORPUS
 
 from otelmig.inputs.rebuilding import RebuiltFiles
 from otelmig.inputs.record import FileKey, LogRecord
+from otelmig.inputs.rotation import log_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sent_files import Request
 
-    from otelmig.inputs.rebuilding import Placed
+    from otelmig.inputs.rebuilding import Placed, RebuiltFile
+    from otelmig.inputs.rebuilding.held_records import HeldRow
 
 _HOSTS = {"source": "host-a", "destination": "host-b"}
 
 
-def restarted(files: RebuiltFiles, saved: dict[str, bytes]) -> RebuiltFiles:
-    """What a process that was started again has: the files that were saved when they had changed."""
-    for file in files.dirty():
-        saved[file.key] = files.save(file)
-    again = RebuiltFiles(patience_s=files.patience_s, most_held=files.most_held)
-    for document in saved.values():
-        again.load(document)
-    return again
+@dataclass
+class Saved:
+    """What was saved of files, and of what waits for lines of them."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    held: dict[int, HeldRow] = field(default_factory=dict)
+
+    def restarted(self, files: RebuiltFiles) -> RebuiltFiles:
+        """What a process that was started again has: what had changed was saved."""
+        for file in files.dirty():
+            self.files[file.key] = files.save(file)
+        for row in files.held_rows():
+            if row.saved is None:
+                del self.held[row.ident]
+            else:
+                self.held[row.ident] = row
+        again = RebuiltFiles(patience_s=files.patience_s, most_held=files.most_held)
+        for document in self.files.values():
+            again.load(document)
+        again.load_held((row.ident, row.saved or b"") for row in self.held.values())
+        assert again.held == files.held
+        return again
+
+    def forget(self, files: RebuiltFiles, file: RebuiltFile) -> None:
+        """Forget a file, and what waits under its name if it was the last one of that."""
+        held = files.held
+        files.forget(file)
+        self.files.pop(file.key, None)
+        if files.held < held:
+            of_file = {ident for ident, row in self.held.items() if _name(row.record) == _name(file)}
+            self.held = {ident: row for ident, row in self.held.items() if ident not in of_file}
+
+
+def _name(named: LogRecord | RebuiltFile) -> tuple[str, str, str]:
+    return named.file.host, log_of(named.file.path), named.epoch
 
 
 def rebuilt(requests: Iterable[Request], restarts: Iterable[bool] = ()) -> dict[str, list[Placed]]:
     """The lines of each file, in their order, after everything was waited for; some requests are behind a restart."""
     files = RebuiltFiles()
-    saved: dict[str, bytes] = {}
+    saved = Saved()
     placed: list[Placed] = []
     restart = iter(restarts)
     for request in requests:
         for record in request:
             placed += files.take(record, 0.0)
         if next(restart, False):
-            files = restarted(files, saved)
+            files = saved.restarted(files)
     placed += files.overdue(0.0)
     placed += files.overdue(math.inf)
     assert files.held == 0
@@ -183,7 +213,7 @@ _RECORDS = st.builds(
 def test_nothing_that_is_sent_breaks_it(sent: list[tuple[LogRecord, str]]) -> None:
     """Records that contradict each other are given out, wait, or are copies: each is counted, and only once."""
     files = RebuiltFiles(patience_s=1.0, most_held=8)
-    saved: dict[str, bytes] = {}
+    saved = Saved()
     given, copies, dropped = 0, 0, 0
     for now, (record, then) in enumerate(sent):
         given += len(files.take(record, float(now)))
@@ -191,12 +221,11 @@ def test_nothing_that_is_sent_breaks_it(sent: list[tuple[LogRecord, str]]) -> No
             given += len(files.overdue(float(now)))
         elif then == "restart":
             copies += files.copies
-            files = restarted(files, saved)
+            files = saved.restarted(files)
         elif then == "forget" and files.files:
-            held, file = files.held, files.files[0]
-            files.forget(file)
+            held = files.held
+            saved.forget(files, files.files[0])
             dropped += held - files.held
-            saved.pop(file.key, None)
         assert files.held <= 8
     given += len(files.overdue(math.inf))
     assert files.held == files.counts.held_size == 0

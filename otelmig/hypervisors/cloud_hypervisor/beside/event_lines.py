@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["FIRST_WITH_MIGRATION_EVENTS", "EventLines", "EventProcess"]
 
 FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
+_FIRST: Final = ("vmm", "starting")
+_LAST: Final = ("vmm", "shutdown")
 _MOST_KEPT: Final = 1 << 14
 """At most this many events of a process are kept while its stream grows."""
 _MOST_PROCESSES: Final = 8
@@ -44,6 +46,8 @@ class EventProcess:
     order: Order = field(init=False)
     begun: bool = False
     """Whether any event was read, whatever it says."""
+    is_gone: bool = False
+    """Whether the last event says that the process ends."""
     incomplete: bool = False
     """Whether its earliest events were forgotten: then it can be joined with no log any more."""
     host: Host | None = None
@@ -57,6 +61,7 @@ class EventProcess:
     def take(self, event: MonitorEvent, line: Line | None) -> None:
         """Add what ``event`` says, if it says anything; it ends with ``line``, or with the stream."""
         self.begun = True
+        self.is_gone = (event.source, event.name) == _LAST
         form = EVENTS.get((event.source, event.name))
         if form is None or form.kind is Kind.IRRELEVANT:
             return
@@ -123,7 +128,7 @@ class EventLines:
             if not isinstance(item, MonitorEvent):
                 self.not_understood[NO_EVENT] += 1
                 continue
-            if (item.source, item.name) == ("vmm", "starting") and self.current.begun:
+            if (item.source, item.name) == _FIRST and self.current.begun:
                 self.over.append(self.current)
                 self._begun += 1
                 self.current = EventProcess(key=f"{self.stream.key}#{self._begun}", stream=self.stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import COMPLETED, FAILED, FATES, HAS_GUEST
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import COMPLETED, ENDS_PROCESS, FAILED, FATES, HAS_GUEST
 from otelmig.hypervisors.cloud_hypervisor.facts.instant import killer
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.migration.facts import Fate, GuestFate
@@ -42,7 +42,6 @@ _ENDS_PROCESS: Final[dict[Fate, frozenset[Kind]]] = {
     Fate.KILLED: _KILLS | {Kind.VCPU_FAILED},
 }
 """What ends the process of a guest that has met a fate: a vCPU that fails does, unless it fails in a reset."""
-_PROCESS_ENDS: Final = "VmmShutdown"
 _SOON_NS: Final = SECOND_NS
 _SIGNS: Final = FATES | {Kind.PROCESS_KILLED}
 
@@ -83,7 +82,7 @@ def fate(attempt: AttemptLines) -> GuestFate | None:
 def _ends_soon(attempt: AttemptLines, sign: Observation) -> bool:
     """Return whether the process ended within moments of a sign, too soon for an operator."""
     told = attempt.shut_down
-    if told is None or told.word("call") != _PROCESS_ENDS:
+    if told is None or told.word("call") != ENDS_PROCESS:
         return False
     return 0 <= told.stamp.ns - sign.stamp.ns <= _SOON_NS
 

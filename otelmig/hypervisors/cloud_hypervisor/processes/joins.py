@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BesideLogs",
+    "fitting_streams",
     "is_migration",
     "process_of_events",
     "process_of_log",
@@ -99,6 +100,13 @@ def silent_streams(events: Iterable[EventProcess]) -> Iterator[str]:
             )
 
 
+def fitting_streams(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iterator[tuple[str, str]]:
+    """Yield the key of each event stream that fits one log alone, and that of the log."""
+    joins = joins_of(logs, [_corrected(log) for log in logs], streams)
+    for i, (j, _) in joins.chosen.items():
+        yield streams[j].stream.key, logs[i].stream.key
+
+
 def _joined(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iterator[Process]:
     """Join each log with the one event stream that fits it; unmatched streams become processes of their own."""
     observations = [_corrected(log) for log in logs]
@@ -108,9 +116,8 @@ def _joined(logs: Sequence[LogProcess], streams: Sequence[EventProcess]) -> Iter
         if i in joins.chosen:
             j, shift = joins.chosen[i]
             stream = streams[j]
-            process = process.joined(
-                stream.stream, merged(observations[i], stream.observations, shift), events=True
-            ).doubting(*_lacking(log, stream, shift))
+            process = process.with_events(stream, merged(observations[i], stream.observations, shift))
+            process = process.doubting(*_lacking(log, stream, shift))
         yield process
     taken = {j for j, _ in joins.chosen.values()}
     for j, stream in enumerate(streams):

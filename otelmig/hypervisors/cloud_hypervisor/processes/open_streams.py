@@ -9,11 +9,21 @@ from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines
-from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
+from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
+    BesideLogs,
+    fitting_streams,
+    process_of_log,
+    processes_of,
+)
+from otelmig.inputs import common_stem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
     from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
-    from otelmig.inputs import Stream
+    from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
+    from otelmig.inputs import Host, Stream
 
 __all__ = ["NoLog", "OpenStreams"]
 
@@ -52,11 +62,41 @@ class OpenStreams:
         return beside or self.crashes.pop(key, None)
 
     def under_way(self, key: str) -> frozenset[str]:
-        """Return the keys of the processes that the stream with this key may get more lines of."""
+        """Return the keys of the processes that the stream with this key may get more lines of.
+
+        What an event stream beside a log may get more of, the log says.
+        """
         if (log := self.logs.get(key)) is not None:
-            return frozenset(process.key for process in log.under_way())
+            return frozenset(process.key for process in log.under_way() if not self.whole(process).is_gone)
         events = self.events.get(key)
-        return frozenset() if events is None else frozenset({events.current.key})
+        return frozenset() if events is None or self.logs or events.current.is_gone else frozenset({events.current.key})
+
+    def whole(self, process: LogProcess) -> Process:
+        """Return a process of one of the logs, which are named alike, with everything that fits it."""
+        if not self.has_more_than_logs:
+            return process_of_log(process)
+        others = (each for log in self.logs.values() for each in log.under_way() if each is not process)
+        candidates = [process, *(each for each in others if each.observations)]
+        found = (each for each in processes_of(candidates, self.beside()) if each.vmm.key == process.key)
+        return next(found)
+
+    def fitting(self, host: Host | None, over: Iterable[LogProcess]) -> Mapping[str, str]:
+        """Return the event streams of a host that stand beside no log and fit one that has none, each with that log.
+
+        All of them are given by their keys. Of ``over`` the logs were read before, and are not forgotten.
+        """
+        logs, events = _names(self.logs.values()), _names(self.events.values())
+        lone = (lines for lines in self.events.values() if common_stem(lines.stream.stem) not in logs)
+        streams = [each for lines in lone for each in lines.processes if each.host == host and each.observations]
+        if not streams:
+            return {}
+        under_way = (process for log in self.logs.values() for process in log.under_way())
+        found = [
+            process
+            for process in (*over, *under_way)
+            if process.host == host and process.observations and common_stem(process.stream.stem) not in events
+        ]
+        return dict(fitting_streams(found, streams))
 
     def beside(self) -> BesideLogs:
         """Return everything that is no log, as far as it was read."""
@@ -65,3 +105,7 @@ class OpenStreams:
             statistics=[progress for lines in self.statistics.values() for progress in lines.migrations],
             crashes=[lines.crash for lines in self.crashes.values() if lines.crash is not None],
         )
+
+
+def _names(lines: Iterable[LogLines | EventLines]) -> set[str]:
+    return {common_stem(each.stream.stem) for each in lines}

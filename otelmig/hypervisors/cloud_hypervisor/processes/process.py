@@ -45,19 +45,27 @@ class Process:
     log: LogProcess | None = None
     """Its log alone; None for what was given beside logs and fits none."""
     events: EventProcess | None = None
-    """Its event stream, where that is all there is."""
+    """Its event stream."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it said that it ends, or was seen to: nothing comes of it any more."""
+        return (self.log is not None and self.log.is_gone) or (self.events is not None and self.events.is_gone)
 
     @property
     def is_joined(self) -> bool:
         """Whether something was read of it besides its log."""
         return self.log is None or len(self.vmm.inputs) > 1
 
-    def joined(self, stream: Stream, observations: Iterable[Observation], *, events: bool = False) -> Process:
+    def joined(self, stream: Stream, observations: Iterable[Observation]) -> Process:
         """Return the process with ``stream`` among its inputs, and ``observations`` in the place of its own."""
         vmm = replace(self.vmm, inputs=(*self.vmm.inputs, stream.key))
-        if events:
-            vmm = replace(vmm, event_stream=stream.key)
         return replace(self, vmm=vmm, observations=tuple(observations))
+
+    def with_events(self, events: EventProcess, observations: Iterable[Observation]) -> Process:
+        """Return the process with its event stream, and ``observations`` in the place of its own."""
+        process = self.joined(events.stream, observations)
+        return replace(process, vmm=replace(process.vmm, event_stream=events.stream.key), events=events)
 
     def doubting(self, *doubts: str) -> Process:
         """Return the process with what its inputs do not agree on."""

@@ -7,7 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import ENDS_PROCESS
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.line_order import Order
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
@@ -171,6 +173,12 @@ class LogProcess:
             self.latest_zero_ns = (
                 latest_zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, latest_zero_ns)
             )
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was killed, or said that it ends: no line of it is to be expected any more."""
+        asked = (seen for seen in reversed(self.observations) if seen.kind is Kind.API_REQUEST)
+        return self.ended or any(seen.word("call") == ENDS_PROCESS for seen in asked)
 
     @property
     def corrected(self) -> Callable[[Observation], Observation] | None:
