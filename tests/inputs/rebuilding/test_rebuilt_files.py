@@ -44,7 +44,7 @@ class Saved:
             self.files[file.key] = files.save(file)
         for row in files.held_rows():
             if row.saved is None:
-                del self.held[row.ident]
+                self.held.pop(row.ident, None)  # it may have been forgotten with its file meanwhile
             else:
                 self.held[row.ident] = row
         again = RebuiltFiles(patience_s=files.patience_s, most_held=files.most_held)
@@ -206,6 +206,22 @@ _RECORDS = st.builds(
     is_sequel=st.booleans(),
     epoch=st.sampled_from(["", "boot"]),
 )
+
+
+def test_what_waits_no_more_may_be_forgotten_with_its_file() -> None:
+    """A record that was saved, and was given out when its file was forgotten, does not come back with a restart."""
+    first, gap, later = (
+        LogRecord(text=text, file=_KEYS[0], offset=offset, number=number, size=1, received_ns=None)
+        for text, offset, number in (("a", 0, 1), ("b", 9, 5), ("c", 40, 20))
+    )
+    files, saved = RebuiltFiles(patience_s=1.0), Saved()
+    for record in (first, gap):
+        files.take(record, 0.0)
+    files = saved.restarted(files)
+    assert [each.record.text for each in (*files.overdue(0.0), *files.overdue(10.0))] == ["b"]
+    files.take(later, 10.0)
+    saved.forget(files, files.files[0])
+    assert saved.restarted(files).held == 0
 
 
 @settings(max_examples=2_000 if FULL else 200)
