@@ -71,7 +71,7 @@ def test_deliveries_are_described(tmp_path: Path) -> None:
     spool, archive = ("--spool", str(tmp_path / "spool")), tmp_path / "archive.jsonl"
     logs = inputs("v53.0-twohosts")
     assert _printed("trace", *logs, "-o", archive)["delivery"] is None
-    nowhere = _printed("trace", *logs, "--otlp", "http://127.0.0.1:1", *spool)["delivery"]
+    nowhere = _printed("trace", *logs, "--timeout", "1", "--otlp", "http://127.0.0.1:1", *spool)["delivery"]
     assert nowhere["reasons"]["unreachable"]["traces"] == nowhere["waiting_in_spool"]["traces"] == 1
     archive.write_bytes(archive.read_bytes() + b"{}\n")
     with http_receiver() as receiver:
