@@ -42,7 +42,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--open", type=int, default=10_000, help="attempts under way")
-    parser.add_argument("--day", type=int, default=7_000, help="migrations of the day")
+    parser.add_argument("--day", type=int, default=8_800, help="migrations of the day")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}")
     _rate()

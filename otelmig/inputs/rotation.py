@@ -1,7 +1,9 @@
 """Rotations of one log, given in any order: put back into the order in which they were written.
 
-``ch.log``, ``ch.log.1``, ``ch.log.2.gz`` (the higher the number, the older), ``ch.log-20261125.xz`` (the earlier the
-date, the older), as logrotate names them; the one without a suffix is the newest.
+Where they are there at once, their names tell: ``ch.log``, ``ch.log.1``, ``ch.log.2.gz`` (the higher the number, the
+older), ``ch.log-20261125.xz`` (the earlier the date, the older), as logrotate names them; the one without a suffix is
+the newest. Where they come one after the other, so do the times in their lines, and the times at which somebody began
+to read them.
 """
 
 from __future__ import annotations
@@ -10,18 +12,29 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from otelmig.inputs.files import InputFile
 
-__all__ = ["distinct_ends", "distinctly_named", "is_packed", "log_of", "rotations", "written_order"]
+__all__ = [
+    "Age",
+    "distinct_ends",
+    "distinctly_named",
+    "is_packed",
+    "log_of",
+    "number_among",
+    "rotations",
+    "time_of",
+    "written_order",
+]
 
 _COMPRESSED: Final = re.compile(r"\.(?:gz|xz|zst|bz2)$")
 _NUMBERED: Final = re.compile(r"^(?P<base>.{1,512})\.(?P<number>\d{1,4})$")
@@ -117,3 +130,78 @@ def distinct_ends(folders: Iterable[_PathT]) -> dict[_PathT, PurePath]:
         )
         for folder in folders
     }
+
+
+_DATE_AND_TIME: Final = re.compile(r"\W?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)\d*(Z|[+-]\d\d:?\d\d)?")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def time_of(text: str) -> int | None:
+    """Return what time a line begins with (Unix epoch, ns; UTC where it names no zone); None if it begins otherwise."""
+    found = _DATE_AND_TIME.match(text)
+    if found is None:
+        return None
+    try:
+        at = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or 'Z'}")
+    except ValueError:
+        return None
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+
+
+class Age(NamedTuple):
+    """What tells how old a file of a log is, compared with its others."""
+
+    name: str
+    """The name that it had last."""
+    written_ns: int | None
+    """The time in its first line that has one."""
+    read_ns: int | None
+    """When somebody began to read it, by the clock of its machine."""
+
+    def is_before(self, other: Age) -> bool:
+        """Return whether this file is the older one, as far as anything tells; what comes first otherwise is older."""
+        if self.written_ns is not None and other.written_ns is not None and self.written_ns != other.written_ns:
+            return self.written_ns < other.written_ns
+        apart_ns = None if self.read_ns is None or other.read_ns is None else other.read_ns - self.read_ns
+        if apart_ns is not None and abs(apart_ns) > _ONE_LOOK_NS:
+            return apart_ns > 0  # the one was not there yet when the other was read, whatever it is called now
+        own, others = written_order(self.name), written_order(other.name)
+        return own < others if own != others else (apart_ns or 0) > 0
+
+
+_ONE_LOOK_NS: Final = 60 * 10**9
+"""Files that are there when somebody begins to read are all begun within this time."""
+_FIRST: Final = 1 << 14
+_STEP: Final = 16
+_LARGEST: Final = (1 << 19) - 1
+
+
+def number_among(age: Age, others: Mapping[int, Age]) -> int:
+    """Return a number for a file, so that the numbers of a log's files are in the order of their age.
+
+    There is room for rotations that are missing yet. Where there is no room any more, a file counts as the newest.
+    """
+    older = max((number for number, other in others.items() if not age.is_before(other)), default=0)
+    newer = min((number for number in others if number > older), default=0)
+    if not others:
+        return _FIRST
+    if not newer:
+        number = older + _STEP * _rotations(others[older], age)
+        return number if number <= _LARGEST else older + 1
+    guesses = [newer - _STEP * _rotations(age, others[newer])]
+    if older:
+        guesses.append(older + _STEP * _rotations(others[older], age))
+    guesses.append((older + newer) // 2)
+    return next((guess for guess in guesses if older < guess < newer), max(others) + _STEP)
+
+
+def _rotations(older: Age, newer: Age) -> int:
+    """Return how many times the older file was rotated more often, as far as their names tell; at least 1."""
+    counts = []
+    for age in (older, newer):
+        numbered = _NUMBERED.match(_COMPRESSED.sub("", age.name))
+        counts.append(int(numbered["number"]) + 1 if numbered is not None else 0)
+    if any(_DATED.match(_COMPRESSED.sub("", age.name)) for age in (older, newer)):
+        return 1 if _DATED.match(_COMPRESSED.sub("", newer.name)) else 1 << 6
+    return max(counts[0] - counts[1], 1)

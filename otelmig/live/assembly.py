@@ -63,7 +63,7 @@ class Assembly:
     retention: Retention = field(init=False)
     _drawing: Drawing = field(init=False)
     announcements: Announcements = field(default_factory=Announcements)
-    past: Past = field(default_factory=Past)
+    past: Past = field(init=False)
     departed: Departed = field(default_factory=Departed)
     _now_s: float = 0.0
     _at_ns: int = 0
@@ -81,6 +81,7 @@ class Assembly:
             put_beside=self._put_beside,
         )
         self.retention = Retention(logs=self.logs, store=self.store, sides=self.sides, waiting=self.waiting)
+        self.past = Past(state=self.state, changes=self.changes)
         self._drawing = Drawing(
             options=self.options,
             logs=self.logs,
@@ -92,8 +93,6 @@ class Assembly:
     def restore(self, now_s: float) -> None:
         """Read what the state has from before a restart; requests that were not worked off are given anew."""
         self._now_s = now_s
-        for done in self.state.done():
-            self.past.remember(done)
         for saved_announcement in self.state.announced():
             self.announcements.restore(Announced.loaded(saved_announcement))
         for key in self.store.restore(now_s):
@@ -124,6 +123,9 @@ class Assembly:
         self._reread(late)
         self.retention.forget_alone(now_s)
         self.retention.put_aside_idle(now_s)
+        for reader in self.logs.readers.values():
+            reader.report.processes.clear()  # of what is live, sides tell everything
+            reader.report.notes.clear()
 
     def _bring_back(self, key: str) -> set[SideKey]:
         """Read a log that was put aside, and what is named like it, from the state; return the sides that there are."""
@@ -171,7 +173,7 @@ class Assembly:
     def safe(self, finished: Finished) -> None:
         """Forget the lines that a trace was made of: it is where it cannot be lost."""
         for done in finished.done:
-            self.changes.done[done.file, done.role, done.identity] = done
+            self.past.keep(done)
         self.retention.safe(finished)
 
     def flush(self, requests: Sequence[int], now_ns: int) -> None:
@@ -184,9 +186,7 @@ class Assembly:
         changes.requests.extend(requests)
         for gone in self.announcements.expire(now_ns, self._sources):
             changes.forget_announced(gone.key)
-        until_ns = self.past.expire(now_ns)
-        if until_ns is not None:
-            changes.gone_done.append(until_ns)
+        self.past.expire(now_ns)
         self.store.write()
 
     def _sources(self) -> Iterator[tuple[Side, int | None]]:
@@ -238,9 +238,7 @@ class Assembly:
             return
         self.tally.late_fates += 1
         self.fates.append(fate)
-        told = done._replace(fate=fate.fate)
-        self.past.remember(told)
-        self.changes.done[told.file, told.role, told.identity] = told
+        self.past.tell(done, fate.fate)
 
     def _may_come(self, side: Side) -> bool:
         """Return whether lines of a side are missing that may still come."""

@@ -88,8 +88,7 @@ class Drawing:
             )
             for side, original in zip(migration.sides, ready.migration.sides, strict=True)
         ]
-        for each, side in zip(done, migration.sides, strict=True):
-            self.past.remember(each, side)
+        self.past.remember(done, ready.migration.sides)
         gone = [side for side in migration.sides if is_gone(side)]
         parted = {key: self.logs.parting(key) for side in gone for key in self.logs.named_alike(side.vmm.inputs[0])}
         return Finished(trace=trace, migration=migration, last_word_s=last_word_s, done=done, parted=parted)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from collections import OrderedDict
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.migration.identity import digest_of
 from otelmig.migration.side import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from otelmig.live.state.changes import Done
+    from otelmig.live.state.changes import Changes, Done
+    from otelmig.live.state.database import State
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
@@ -21,8 +22,12 @@ __all__ = ["LateFate", "Past", "TraceCounts", "fate_of", "late_fate"]
 
 _REMEMBERED_NS: Final = 30 * 86_400 * 10**9
 """For so long it is remembered which trace was made of a side."""
-_MOST_ATTEMPTS: Final = 100_000
-"""At most so many attempts are known by the process that they are of."""
+_EXPIRES_EVERY_NS: Final = 3600 * 10**9
+_MOST_IN_MEMORY: Final = 4096
+"""Of at most so many logs, and of so many traces, it is in memory; of the others it is looked up in the state."""
+
+_Key = tuple[str, str, bytes]
+"""Of a log, a role, and an identity."""
 
 
 @dataclass(slots=True)
@@ -63,58 +68,90 @@ def late_fate(done: Done, side: Side) -> LateFate | None:
     return LateFate(fate=str(fate.fate), trace_id=done.trace_id, span_id=done.span_id, evidence=str(fate.at.where))
 
 
+@dataclass(slots=True)
+class _OfLog:
+    """The sides of one log that traces were made of."""
+
+    done: dict[tuple[str, bytes], Done]
+    """By role and identity."""
+    by_attempt: dict[tuple[str, str, int], Done] = field(default_factory=dict)
+    """By the key of the process, the role and the number of the attempt."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Past:
-    """The sides that traces were made of."""
+    """The sides that traces were made of: in memory those that are not in the state yet, and of the logs used last."""
 
-    def __init__(self) -> None:
-        self.salted = 0
-        """Traces whose ids were changed, because another host's logs begin with the same lines."""
-        self._done: OrderedDict[tuple[str, str, bytes], Done] = OrderedDict()
-        self._sides: Counter[str] = Counter()
-        """Of how many sides each trace was made, by its id."""
-        self._owners: dict[bytes, tuple[str, str, bytes]] = {}
-        """Which side each identity was met on first."""
-        self._by_attempt: OrderedDict[tuple[str, str, int], Done] = OrderedDict()
-        """By the key of the process, the role and the number of the attempt."""
-
-    def __len__(self) -> int:
-        return len(self._done)
+    state: State
+    changes: Changes
+    salted: int = 0
+    """Traces whose ids were changed, because another host's logs begin with the same lines."""
+    _unsafe: dict[_Key, Done] = field(default_factory=dict)
+    """Those whose trace could still be lost."""
+    _logs: OrderedDict[str, _OfLog] = field(default_factory=OrderedDict)
+    """The logs that were asked for, the longest ago first."""
+    _sides: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    """Of how many sides a trace was made, by its id; likewise."""
+    _owners: OrderedDict[bytes, tuple[str, str]] = field(default_factory=OrderedDict)
+    """On which log, and in which role, an identity was met first; likewise."""
+    _expired_ns: int | None = None
+    """When it was last looked for what was made long ago."""
 
     def of(self, side: Side) -> Done | None:
         """Return the trace that was made of a side, if one was."""
-        return self._done.get((side.vmm.inputs[0], side.role, side.identity))
+        return self._of_log(side.vmm.inputs[0]).done.get((side.role, side.identity))
 
     def is_alone(self, done: Done) -> bool:
         """Return whether a side is the only one of its trace."""
-        return self._sides[done.trace_id] == 1
+        count = self._sides.get(done.trace_id)
+        if count is None:
+            count = self._sides[done.trace_id] = self.state.sides_of(done.trace_id)
+            _shrink(self._sides)
+        return count == 1
 
     def before(self, side: Side) -> Done | None:
         """Return the trace of the attempt before that of ``side``."""
-        return self._by_attempt.get((side.vmm.key, side.role, side.attempt - 1))
+        return self._of_log(side.vmm.inputs[0]).by_attempt.get((side.vmm.key, side.role, side.attempt - 1))
 
-    def remember(self, done: Done, side: Side | None = None) -> None:
-        """Note what was made of ``side``; None for what the state has from before a restart."""
+    def remember(self, done: Sequence[Done], sides: Sequence[Side]) -> None:
+        """Note the trace that was made of sides; it can still be lost."""
+        for each, side in zip(done, sides, strict=True):
+            self._unsafe[each.file, each.role, each.identity] = each
+            self._add(each)
+            self.seen(side)
+            self._sides[each.trace_id] = len(done)
+        _shrink(self._sides)
+
+    def keep(self, done: Done) -> None:
+        """Have it written that a trace was made of a side: the trace cannot be lost any more."""
         key = (done.file, done.role, done.identity)
-        if key not in self._done:
-            self._sides[done.trace_id] += 1
-        self._done[key] = done
-        self._owners.setdefault(done.identity, key)
-        if side is not None:
-            self._by_attempt[side.vmm.key, side.role, side.attempt] = done
-            while len(self._by_attempt) > _MOST_ATTEMPTS:
-                self._by_attempt.popitem(last=False)
+        self.changes.done[key] = self._unsafe.pop(key, done)
+
+    def tell(self, done: Done, fate: str) -> None:
+        """Note that it was told what became of the guest since."""
+        told = done._replace(fate=fate)
+        key = (told.file, told.role, told.identity)
+        self._add(told)
+        if key in self._unsafe:
+            self._unsafe[key] = told
+        else:
+            self.changes.done[key] = told
 
     def seen(self, side: Side) -> None:
-        """Note that a side from before a restart was read once more: now it is known which process it is of."""
+        """Note that a side was read, perhaps once more: now it is known which process it is of."""
         done = self.of(side)
         if done is not None:
-            self._by_attempt[side.vmm.key, side.role, side.attempt] = done
+            self._of_log(done.file).by_attempt[side.vmm.key, side.role, side.attempt] = done
 
     def with_own_ids(self, migration: Migration) -> Migration:
         """Return the migration with other ids, if another host's logs already gave a trace these ids."""
         side = migration.reference
-        own = (side.vmm.inputs[0], str(side.role), side.identity)
-        if self._owners.setdefault(side.identity, own) == own:
+        own = (side.vmm.inputs[0], str(side.role))
+        owner = self._owners.get(side.identity) or self.state.owner_of(side.identity) or own
+        self._owners[side.identity] = owner
+        self._owners.move_to_end(side.identity)
+        _shrink(self._owners)
+        if owner == own:
             return migration
         self.salted += 1
         salted = replace(side, identity=digest_of("host", side.identity.hex(), side.vmm.inputs[0]))
@@ -122,23 +159,31 @@ class Past:
             return replace(migration, source=salted)
         return replace(migration, destination=salted)
 
-    def expire(self, now_ns: int) -> int | None:
-        """Forget what was made long ago; return before when, if there was anything."""
+    def expire(self, now_ns: int) -> None:
+        """Forget what was made long ago."""
+        if self._expired_ns is not None and now_ns < self._expired_ns + _EXPIRES_EVERY_NS:
+            return
+        self._expired_ns = now_ns
         until_ns = now_ns - _REMEMBERED_NS
-        gone = 0
-        for done in self._oldest():
-            if done.at_ns >= until_ns:
-                break
-            key = (done.file, done.role, done.identity)
-            del self._done[key]
-            self._sides[done.trace_id] -= 1
-            if not self._sides[done.trace_id]:
-                del self._sides[done.trace_id]
-            if self._owners.get(done.identity) == key:
-                del self._owners[done.identity]
-            gone += 1
-        return until_ns if gone else None
+        self.changes.gone_done.append(until_ns)
+        for log in self._logs.values():
+            log.done = {key: done for key, done in log.done.items() if done.at_ns >= until_ns}
 
-    def _oldest(self) -> Iterable[Done]:
-        while self._done:
-            yield next(iter(self._done.values()))
+    def _of_log(self, key: str) -> _OfLog:
+        known = self._logs.get(key)
+        if known is None:
+            waiting = (*self.changes.done.values(), *self._unsafe.values())
+            found = (*self.state.done_of(key), *(each for each in waiting if each.file == key))
+            known = self._logs[key] = _OfLog({(each.role, each.identity): each for each in found})
+            _shrink(self._logs)
+        else:
+            self._logs.move_to_end(key)
+        return known
+
+    def _add(self, done: Done) -> None:
+        self._of_log(done.file).done[done.role, done.identity] = done
+
+
+def _shrink(cache: OrderedDict[Any, Any]) -> None:
+    while len(cache) > _MOST_IN_MEMORY:
+        cache.popitem(last=False)

@@ -217,7 +217,7 @@ class Sides:
 
     def paired(self, side: Side, compared: Sequence[Side]) -> tuple[Migration, Waiter | None]:
         """Return the migration that a side is part of by all that is known now, and its partner there."""
-        pairing = pair_sides(compared, self.hypervisors, (), None)
+        pairing = pair_sides(compared, self.hypervisors, (), clocks_hold=True)
         own = side_key(side)
         for migration in pairing.migrations:
             keys = [side_key(each) for each in migration.sides]

@@ -22,7 +22,15 @@ from otelmig.pairing.agreement import (
 from otelmig.pairing.migration import Migration
 from otelmig.pairing.naming import domain_of
 from otelmig.pairing.traits.addresses import connects_to
-from otelmig.pairing.traits.presence import AGREE_NS, TOLERANCE_NS, have_wall_clocks, were_at_one_time, zero_ns
+from otelmig.pairing.traits.presence import (
+    AGREE_NS,
+    IN_TURN_NS,
+    TOLERANCE_NS,
+    have_wall_clocks,
+    presence_of,
+    were_at_one_time,
+    zero_ns,
+)
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
@@ -75,6 +83,28 @@ class Candidate:
         if self.disagreement_ns is None or self.clocks_agree:
             return True
         return self.disagreement_ns <= TOLERANCE_NS and were_at_one_time(self.source, self.destination)
+
+    @property
+    def is_at_one_time(self) -> bool:
+        """Whether both were migrating at one time, by what they say when, so that clocks which hold do not exclude it.
+
+        Of a VM that both name that is any time longer than what well-kept clocks differ by. Of others one must have
+        spent half of its time beside the other: migrations that follow each other do not, unless a clock is off by half
+        of the shorter one.
+        """
+        one, other = presence_of(self.source), presence_of(self.destination)
+        if one is None or other is None:
+            return True
+        return one.is_mostly_within(other) or (self.is_one_vm and one.meets(other, within_ns=-IN_TURN_NS))
+
+    @property
+    def follow_each_other(self) -> bool:
+        """Whether both have wall clocks, and one was hardly migrating when the other was, if these are well kept."""
+        return (
+            have_wall_clocks(self.source, self.destination)
+            and not self.is_at_one_time
+            and not self.agree_within(IN_TURN_NS)
+        )
 
     @property
     def is_one_vm(self) -> bool:

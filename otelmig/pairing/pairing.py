@@ -59,7 +59,8 @@ def pair_sides(
     """Match ``sides``; ``chosen`` are pairs of names that the user asserts.
 
     An asserted pair whose clocks contradict each other is taken, with its conflict. Where ``clocks_hold``, whoever has
-    a time has no partner of another time; else clocks may be wrong by any amount, as long as nobody shows otherwise.
+    a time has no partner that was not migrating for most of that time; else clocks may be wrong by any amount, as long
+    as nobody shows otherwise.
 
     Raises:
         UsageError: a name in ``chosen`` is unknown, or the two sides exclude each other.

@@ -122,35 +122,42 @@ class PossiblePairs:
     def _find(self) -> None:
         presences = tuple([presence_of(side) for side in sides] for sides in self._sides)
         at_one_time = {
-            (i, j) for i in range(len(self._sides[0])) for j in self._partners(0, i) if self.candidates[i, j].is_timely
+            (i, j) for i in range(len(self._sides[0])) for j in self._partners(0, i) if self._is_timely((i, j))
         }
         self.possible = at_one_time
-        late = set() if self._clocks_hold else self._of_late(presences, at_one_time)
+        late = self._of_late(presences, at_one_time)
+        if self._clocks_hold:
+            self.at_other_times = {edge for edge in late if not self.candidates[edge].is_at_one_time}
+            late -= self.at_other_times
         if not late:
             return
         self.possible = set()
         for group in groups(at_one_time | late):
             near, far = group & at_one_time, group & late
-            if not far or not near:
-                self.possible |= group
-            elif self._clocks_are_right(near, far, presences):
+            if near and far and self._clocks_are_right(near, far, presences):
                 self.possible |= near
                 self.at_other_times |= far
-            else:
+                continue
+            self.possible |= group
+            if near and far and not self._clocks_hold:
                 sources, destinations = ({edge[end] for edge in group} for end in range(2))
-                self.possible |= group
                 self.possible |= {
                     (i, j) for i in sources for j in self._partners(0, i, at_any_time=True) if j in destinations
                 }
 
+    def _is_timely(self, edge: Edge) -> bool:
+        candidate = self.candidates[edge]
+        return candidate.is_timely and not (self._clocks_hold and candidate.follow_each_other)
+
     def _of_late(self, presences: _Presences, at_one_time: set[Edge]) -> set[Edge]:
-        """Return the pairs at any time of sides that have a time, and nobody that fits at it."""
+        """Return the pairs at any time (about one time, if clocks hold) of sides that nobody fits at their time."""
         late = set()
         for end, own in enumerate(presences):
             settled = {edge[end] for edge in at_one_time}
             for number, presence in enumerate(own):
                 if presence is not None and number not in settled:
-                    late |= {_edge(number, other, end) for other in self._partners(end, number, at_any_time=True)}
+                    others = self._partners(end, number, at_any_time=not self._clocks_hold)
+                    late |= {_edge(number, other, end) for other in others}
         return late
 
     def _partners(self, end: int, number: int, *, at_any_time: bool = False) -> Iterable[int]:

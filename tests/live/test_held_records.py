@@ -148,7 +148,9 @@ def test_a_state_of_the_format_before(tmp_path: Path) -> None:
             old = document | {"format": 1, "runs": runs if waiting[log] else []}
             saved = json.dumps(old).encode()
             database.execute("UPDATE file SET saved = ? WHERE key = ?", (saved, f"{log}\n{document['generation']}"))
-        database.executescript("DROP TABLE held; DROP TABLE beside; PRAGMA user_version=1")
+        for each in ("TABLE held", "TABLE beside", "INDEX done_by_identity", "INDEX done_by_trace"):
+            database.execute(f"DROP {each}")
+        database.execute("PRAGMA user_version=1")
         database.commit()
     with LiveRun(directory=tmp_path / "state") as run:
         assert run.assembly.files.held == held

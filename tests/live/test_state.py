@@ -42,11 +42,15 @@ def test_changes_are_written_together(tmp_path: Path) -> None:
         state.write(
             Changes(lines={(_LINE.file, 7): _LINE}, files={"host\n/log\n1": b"saved"}, done={("f", "r", b"i"): _DONE})
         )
-        assert (state.lines(_LINE.file), state.files_of("host\n/log"), state.done()) == ([_LINE], [b"saved"], [_DONE])
+        assert (state.lines(_LINE.file), state.files_of("host\n/log"), state.done_of("host\n/log")) == (
+            [_LINE],
+            [b"saved"],
+            [_DONE],
+        )
         assert state.logs_with_lines() == [_LINE.file]
         later = _LINE._replace(position=8)
         state.write(Changes(gone_lines=[(_LINE.file, 0, 8)], lines={(_LINE.file, 8): later}, gone_done=[6]))
-        assert (state.lines(_LINE.file), state.done()) == ([later], [])
+        assert (state.lines(_LINE.file), state.done_of("host\n/log")) == ([later], [])
         state.write(Changes(gone_logs=[_LINE.file]))
         assert state.files_of(_LINE.file) == []
 

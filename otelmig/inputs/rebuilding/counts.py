@@ -26,6 +26,8 @@ class Counts:
     """Characters of their lines."""
     lost: int = 0
     """Lines that are known to be missing."""
+    without_beginning: int = 0
+    """Files of which nobody sent the first lines: they were read from later ones on."""
     conflicts: int = 0
     """Lines at a place of which another line was known, where no file is known to begin."""
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.choice import best_file
-from otelmig.inputs.rebuilding.copied_lines import CopiedLines
+from otelmig.inputs.rebuilding.copied_lines import CopiedLines, begins
 from otelmig.inputs.rebuilding.known_lines import Known, digest_of
 from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile, adjoins
 from otelmig.inputs.rebuilding.succession import Succession
 from otelmig.inputs.rebuilding.waiting import WaitingRun, WaitingRuns, is_next
+from otelmig.inputs.rotation import Age, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,7 +30,8 @@ class NamedFiles:
     counts: Counts
     touched: Callable[[RebuiltFile], None]
     """Is told of each file whose state changed."""
-    next_generation: Callable[[], int]
+    next_generation: Callable[[Age], int]
+    """Returns the number of a file of that age."""
     waiting: WaitingRuns
     keys: list[FileKey] = field(default_factory=list)
     """The names."""
@@ -44,9 +46,12 @@ class NamedFiles:
         """Return a new file, which ``record`` is of."""
         file = next((each for each in self.files if each.tail is None and each.file == record.file), None)
         if file is None:
+            age = Age(record.file.path, time_of(record.text), record.received_ns)
             file = RebuiltFile(
                 file=record.file,
-                generation=self.next_generation(),
+                generation=self.next_generation(age),
+                written_ns=age.written_ns,
+                read_ns=age.read_ns,
                 epoch=record.epoch,
                 host=record.host,
                 paths={record.file.path},
@@ -72,6 +77,7 @@ class NamedFiles:
         file.paths.add(record.file.path)
         file.host = record.host or file.host
         lost = file.lost
+        self.counts.without_beginning += file.tail is None and not begins(record)
         if file.tail is not None and (record.offset or 0) <= file.tail.offset:
             placed = file.add_late(record, digest)
         else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.known_lines import Known, KnownLines, digest_of
 from otelmig.inputs.rebuilding.succession import Mark, Succession, mark_of, succession
+from otelmig.inputs.rotation import Age, written_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ class RebuiltFile:
     file: FileKey
     """The name that it had first."""
     generation: int
-    """Counts the files of one name (its rotations' names are the same), from 1."""
+    """The larger, the later it was begun, of the files of one name (its rotations' names are the same)."""
     epoch: str = ""
     """Of its records."""
     host: Host | None = None
@@ -66,6 +67,10 @@ class RebuiltFile:
     """Bytes that end its lines, once that is known."""
     lost: int = 0
     """How many of its lines are known to be missing."""
+    written_ns: int | None = None
+    """The time that the line began with by which it was known first."""
+    read_ns: int | None = None
+    """When that line was read."""
     waits: Callable[[RebuiltFile], bool] = field(default=lambda _: False, repr=False)
     """Answers :attr:`is_waiting`."""
 
@@ -73,6 +78,11 @@ class RebuiltFile:
     def key(self) -> str:
         """Tells it from every other file; it says where the file is, so it never leaves the machine."""
         return f"{self.file.host}\n{self.file.path}\n{self.generation}"
+
+    @property
+    def age(self) -> Age:
+        """What tells how old it is: of its names the one that most rotations were behind is the last one."""
+        return Age(min(self.paths or {self.file.path}, key=written_order), self.written_ns, self.read_ns)
 
     @property
     def is_waiting(self) -> bool:

@@ -14,7 +14,7 @@ from otelmig.inputs.rebuilding.generations import Generations
 from otelmig.inputs.rebuilding.held_records import HeldRecords, chains
 from otelmig.inputs.rebuilding.saved_file import loaded, saved
 from otelmig.inputs.rebuilding.waiting import WaitingRuns
-from otelmig.inputs.rotation import log_of
+from otelmig.inputs.rotation import log_of, number_among
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otelmig.inputs.rebuilding.held_records import HeldRow
     from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile
     from otelmig.inputs.record import FileKey, LogRecord
+    from otelmig.inputs.rotation import Age
 
 __all__ = ["RebuiltFiles"]
 
@@ -58,7 +59,7 @@ class RebuiltFiles:
     _names: dict[_Name, Generations] = field(default_factory=dict)
     _by_file: dict[tuple[FileKey, str], Generations] = field(default_factory=dict)
     _opened: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """The number of the generation that was opened last, by host and log."""
+    """The largest number that a generation has, or had, by host and log."""
     _epochs: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     """What tells generations apart besides their numbers, by host and log."""
     _dirty: dict[RebuiltFile, None] = field(default_factory=dict)
@@ -83,6 +84,11 @@ class RebuiltFiles:
     def lost(self) -> int:
         """How many lines are known to be missing, in all files."""
         return self.counts.lost
+
+    @property
+    def without_beginning(self) -> int:
+        """How many files were read from later lines than their first ones on, as nobody sent these."""
+        return self.counts.without_beginning
 
     @property
     def conflicts(self) -> int:
@@ -218,16 +224,22 @@ class RebuiltFiles:
         names = Generations(
             self.counts,
             lambda touched: self._touched(touched, names),
-            lambda: self._next(name.host, name.log),
+            lambda age: self._number(name.host, name.log, age),
             WaitingRuns(held=self._held),
         )
         self._names[name] = names
         self._epochs[name.host, name.log].add(name.epoch)
         return names
 
-    def _next(self, host: str, log: str) -> int:
-        self._opened[host, log] += 1
-        return self._opened[host, log]
+    def _number(self, host: str, log: str, age: Age) -> int:
+        """Return the number of the generation of that age."""
+        names = (self._names[_Name(host, log, epoch)] for epoch in self._epochs[host, log])
+        others = {file.generation: file.age for each in names for file in each.files}
+        number, latest = number_among(age, others), self._opened[host, log]
+        if number > max(others, default=0):
+            number = max(number, latest + 1)  # one that was forgotten had a number, too
+        self._opened[host, log] = max(number, latest)
+        return number
 
     def _touched(self, file: RebuiltFile, names: Generations) -> None:
         self._files[file] = names

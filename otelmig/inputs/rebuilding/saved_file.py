@@ -49,6 +49,8 @@ def saved(file: RebuiltFile, copied: Iterable[CopiedRun]) -> bytes:
         "tail": file.tail,
         "line_end": file.line_end,
         "lost": file.lost,
+        "written_ns": file.written_ns,
+        "read_ns": file.read_ns,
         "stretches": [(each.begin, each.number, each.last, each.lost) for each in known.stretches],
         "first": [(offset, *read) for offset, read in known.first.items()],
         "recent": [list(known.recent), "".join(known.recent.values())],
@@ -94,6 +96,8 @@ def _loaded(fields: dict[str, Any]) -> LoadedFile:
         tail=None if fields["tail"] is None else Mark(*fields["tail"]),
         line_end=fields["line_end"],
         lost=fields["lost"],
+        written_ns=fields.get("written_ns"),
+        read_ns=fields.get("read_ns"),
     )
     runs = [_loaded_records(records) for records, _ in fields.get("runs", ())]
     copied = [CopiedRun(file, _loaded_records(records), Mark(*tail)) for records, tail in fields["copied"]]

@@ -43,7 +43,7 @@ def under_way(assembly: Assembly, now_s: float) -> list[UnderWay]:
     oldest = nlargest(_MOST, assembly.waiting.reasons(now_s), key=lambda each: each[1])
     waiting = [(side, age_s) for one, age_s, _ in oldest if (side := assembly.again(one)) is not None]
     ages = {side_key(side): age_s for side, age_s in waiting}
-    migrations = pair_sides([side for side, _ in waiting], assembly.hypervisors, (), None).migrations
+    migrations = pair_sides([side for side, _ in waiting], assembly.hypervisors, (), clocks_hold=True).migrations
     return sorted(
         (_under_way(each.source, each.destination, ages) for each in migrations), key=lambda each: -each.age_s
     )

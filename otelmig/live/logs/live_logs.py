@@ -15,7 +15,7 @@ from otelmig.dataclass import dataclass
 from otelmig.inputs.growing_log import GrowingLog, Recognized
 from otelmig.inputs.line import Line, Where
 from otelmig.inputs.rotation import log_of
-from otelmig.live.logs.log_names import LogNames
+from otelmig.live.logs.log_names import LogNames, is_file
 from otelmig.live.state.changes import StoredLine
 
 if TYPE_CHECKING:
@@ -231,6 +231,8 @@ class LiveLogs:
 
     def _begin(self, key: str, file: FileKey, host: Host | None) -> _Log:
         self.know(key)
+        if is_file(key):
+            file = file._replace(path=log_of(file.path))  # whichever of its rotations came first
         growing = GrowingLog(
             key=key,
             name=self._names.name(file, host),

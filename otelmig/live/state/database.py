@@ -31,6 +31,8 @@ _SINCE_2: Final = """
 CREATE TABLE beside (stream TEXT PRIMARY KEY, log TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE held (id INTEGER PRIMARY KEY, log TEXT NOT NULL, saved BLOB NOT NULL);
 CREATE INDEX held_of_log ON held (log);
+CREATE INDEX done_by_identity ON done (identity);
+CREATE INDEX done_by_trace ON done (trace_id);
 """
 """What format 1 does not have: there, records that wait are saved with their files."""
 _TABLES: Final = """
@@ -212,9 +214,19 @@ class State:
         """Return which streams stand beside which logs, though they are named otherwise."""
         return dict(self._all("SELECT stream, log FROM beside"))
 
-    def done(self) -> list[Done]:
-        """Return the sides that traces were made of."""
-        return [Done(*row) for row in self._all("SELECT * FROM done ORDER BY at_ns")]
+    def done_of(self, log: str) -> list[Done]:
+        """Return the sides of a log that traces were made of."""
+        return [Done(*row) for row in self._all("SELECT * FROM done WHERE file = ? ORDER BY at_ns", log)]
+
+    def sides_of(self, trace_id: str) -> int:
+        """Return of how many sides a trace was made."""
+        (count,) = self._one("SELECT count(*) FROM done WHERE trace_id = ?", trace_id) or (0,)
+        return int(count)
+
+    def owner_of(self, identity: bytes) -> tuple[str, str] | None:
+        """Return on which log, and in which role, an identity was met first; None if it was not."""
+        row = self._one("SELECT file, role FROM done WHERE identity = ? ORDER BY at_ns LIMIT 1", identity)
+        return None if row is None else (row[0], row[1])
 
     def announced(self) -> list[str]:
         """Return the announcements as they were saved."""

@@ -37,8 +37,14 @@ class Presence(NamedTuple):
     end_ns: int
 
     def meets(self, other: Presence, *, within_ns: int = 0) -> bool:
-        """Return whether both overlap, or lie no further apart than ``within_ns``."""
+        """Return whether both lie no further apart than ``within_ns``; by so much they overlap if it is negative."""
         return self.begin_ns <= other.end_ns + within_ns and other.begin_ns <= self.end_ns + within_ns
+
+    def is_mostly_within(self, other: Presence) -> bool:
+        """Return whether both overlap for at least half of the time that the shorter of them lasts."""
+        overlap_ns = min(self.end_ns, other.end_ns) - max(self.begin_ns, other.begin_ns)
+        shorter_ns = min(self.end_ns - self.begin_ns, other.end_ns - other.begin_ns)
+        return overlap_ns >= 0 and 2 * overlap_ns >= shorter_ns
 
     def apart_ns(self, other: Presence) -> int:
         """Return how far apart both begin."""

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sent_files import SentFile, in_one_batch
 
 from otelmig.inputs.line import Host
-from otelmig.inputs.rebuilding import RebuiltFiles
+from otelmig.inputs.rebuilding import RebuiltFile, RebuiltFiles
 from otelmig.inputs.record import FileKey, LogRecord
+from otelmig.inputs.rotation import Age, number_among
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _LATER_NS = 1_790_000_000 * 10**9
 
@@ -20,10 +27,15 @@ def lines(*texts: str) -> bytes:
     return "".join(f"{text}\n" for text in texts).encode()
 
 
+def nth(file: RebuiltFile) -> int:
+    """Which file of its name it is, in the order of their age; one that was begun before the first one is 0."""
+    return file.generation // 16 - 1023
+
+
 def given_out(files: RebuiltFiles, records: list[LogRecord], now_s: float = 0.0) -> list[tuple[int, int, str]]:
     """The generation, the number and the text of each line that is in order with these records."""
     return [
-        (placed.file.generation, placed.line, placed.record.text)
+        (nth(placed.file), placed.line, placed.record.text)
         for record in records
         for placed in files.take(record, now_s)
     ]
@@ -49,8 +61,8 @@ def test_a_renamed_file_goes_on_under_its_new_name() -> None:
     assert given_out(files, renamed) == [(1, 3, "three"), (1, 4, "four")]
     assert files.copies == 2
     assert {file.key for file in files.files} == {
-        "id-of-host-a\n/var/log/ch.log\n1",
-        "id-of-host-a\n/var/log/ch.log\n2",
+        "id-of-host-a\n/var/log/ch.log\n16384",
+        "id-of-host-a\n/var/log/ch.log\n16400",
     }
 
 
@@ -205,3 +217,68 @@ def test_a_file_that_is_forgotten_begins_anew() -> None:
     files.forget(next(file for file in files.files if file.file.path == "/var/log/b.log"))
     assert given_out(files, other) == [(1, 1, "one"), (1, 2, "two")]
     assert given_out(files, one) == []
+
+
+def _rotations(first_number: int, count: int) -> list[SentFile]:
+    """A log and its rotations as they are when somebody begins to read them, the oldest one first."""
+    names = [f"/var/log/ch.log.{number}" for number in reversed(range(first_number, first_number + count))]
+    return [SentFile(data=lines(f"{path} one", f"{path} two"), path=path) for path in (*names, "/var/log/ch.log")]
+
+
+def _order(files: Sequence[SentFile]) -> list[str]:
+    """The names of files that are read in this order, as their numbers order them."""
+    rebuilt = RebuiltFiles()
+    for file in files:
+        for record in file.records:
+            rebuilt.take(record, 0.0)
+    return [each.file.path for each in sorted(rebuilt.files, key=lambda each: each.generation)]
+
+
+@given(st.permutations(range(6)), st.sampled_from([0, 1]))
+def test_rotations_that_were_there_at_first_are_in_the_order_of_their_names(order: list[int], number: int) -> None:
+    """Whichever of them arrives first: that of logrotate, and that of libvirt, which counts from 0."""
+    written = _rotations(number, 5)
+    assert _order([written[at] for at in order]) == [file.path for file in written]
+
+
+@pytest.mark.parametrize("order", [range(8), range(7, -1, -1), [7, *range(7)], [3, 7, 0, 5, 1, 6, 2, 4]])
+def test_dated_rotations_are_in_the_order_of_their_dates(order: Sequence[int]) -> None:
+    """The earlier the date, the older, whichever arrives first."""
+    names = [f"/var/log/ch.log-202611{day:02}" for day in (1, 2, 3, 9, 10, 28, 29)]
+    written = [SentFile(data=lines(path), path=path) for path in (*names, "/var/log/ch.log")]
+    assert _order([written[at] for at in order]) == [file.path for file in written]
+
+
+def test_a_rotation_that_was_not_there_at_first_is_not_older() -> None:
+    """While nobody read, a file came and was renamed: it was begun long after what had been read before."""
+    known = SentFile(data=lines("one"))
+    later = SentFile(data=lines("two"), path="/var/log/ch.log.1", began_ns=known.began_ns + 3600 * 10**9)
+    assert _order([known, later]) == [known.path, later.path]
+    newest = SentFile(data=lines("three"), began_ns=later.began_ns + 10**6)
+    assert _order([known, newest, later]) == [known.path, later.path, newest.path]
+
+
+def test_times_in_the_lines_tell_which_is_older() -> None:
+    """Whatever the files are called, and whenever they were read."""
+    early, late = (lines(f"2026-11-2{day}T15:23:19.681105Z starting") for day in (3, 4))
+    known = SentFile(data=early)
+    later = SentFile(data=late, path="/var/log/ch.log.1")
+    assert _order([known, later]) == _order([later, known]) == [known.path, later.path]
+    long_after = SentFile(data=early, path="/var/log/ch.log.1", began_ns=_LATER_NS)
+    assert _order([SentFile(data=late), long_after]) == ["/var/log/ch.log.1", "/var/log/ch.log"]
+
+
+def test_a_file_that_was_read_earlier_and_arrives_later_is_older() -> None:
+    """Two files of one name, of which the requests overtook each other."""
+    first, second = SentFile(data=lines("one")), SentFile(data=lines("two"), began_ns=_LATER_NS)
+    files = RebuiltFiles()
+    assert given_out(files, second.records) == [(1, 1, "two")]
+    assert given_out(files, first.records) == [(0, 1, "one")]
+
+
+def test_where_there_is_no_room_a_file_is_the_newest() -> None:
+    """An earlier release counted files from 1: nothing goes before the first of them."""
+    others = {1: Age("ch.log", None, 5), 2: Age("ch.log", None, 9)}
+    assert number_among(Age("ch.log.1", None, 5), others) == 18
+    assert number_among(Age("ch.log", None, 7), others) == 18
+    assert number_among(Age("ch.log", None, 11), {(1 << 19) - 5: others[1]}) == (1 << 19) - 4
