@@ -12,6 +12,17 @@ QUICK := -q -n auto \
 	--deselect=tests/otlp/test_delivery.py::test_power_failure_of_a_resend \
 	tests/house tests/inputs tests/pairing tests/trace tests/views tests/cli tests/otlp
 
+# of what these try, `make test` takes a sample
+SAMPLED := tests/cli/test_console.py tests/cli/test_fuzz.py tests/clock/test_bounds.py tests/clock/test_conflict.py \
+	tests/clock/test_drift.py tests/clock/test_measurement.py tests/clock/test_proof.py tests/clock/test_pruned_bounds.py \
+	tests/clock/test_simulated_clocks.py tests/clock/test_simulated_loss.py tests/clock/test_simulator.py \
+	tests/cloud_hypervisor/test_cuts.py tests/cloud_hypervisor/test_damage.py \
+	tests/cloud_hypervisor/test_damaged_stamps.py tests/cloud_hypervisor/test_fed.py \
+	tests/cloud_hypervisor/test_fed_cost.py tests/cloud_hypervisor/test_stamps.py \
+	tests/inputs/rebuilding/test_rebuilt_files.py tests/inputs/test_collected.py tests/inputs/test_framing.py \
+	tests/live/test_live_fleet.py tests/live/test_same_trace.py tests/live/test_same_trace_of_a_journal.py \
+	tests/live/test_tailed.py tests/live/test_watched_journal.py tests/pairing/test_fleet.py tests/views/test_schemas.py
+
 .PHONY: demo demo-live demo-instrument test test-lowest test-pythons test-backends lint golden bench fuzz sweep faults wheel-check clean
 
 demo: $(VENV)/.run
@@ -74,13 +85,11 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/intake.py
 	$(BIN)/python benchmarks/instrument.py
 
-# the long run: every cut of every recording, all examples and simulations, ten minutes of mutations of the whole command
-# (lost lines, control characters, halves of surrogate pairs and prefixes among them), a million mutated requests
+# the long run: every cut of every recording, all examples and simulations, the whole of each matrix that `make test` takes
+# a sample of, ten minutes of mutations of the whole command (lost lines, control characters, halves of surrogate pairs
+# and prefixes among them), a million mutated requests
 fuzz: $(VENV)/.test
-	OTELMIG_FULL=1 $(BIN)/python -m pytest -q tests/cloud_hypervisor/test_cuts.py tests/cloud_hypervisor/test_damaged_stamps.py \
-		tests/cloud_hypervisor/test_stamps.py tests/clock/test_bounds.py tests/clock/test_conflict.py \
-		tests/clock/test_drift.py tests/clock/test_proof.py tests/clock/test_measurement.py tests/clock/test_simulator.py \
-		tests/clock/test_simulated_clocks.py
+	OTELMIG_FULL=1 $(BIN)/python -m pytest -q $(SAMPLED)
 	$(BIN)/python tests/support/fuzz.py --seconds 600
 	$(BIN)/python tests/support/fuzz_intake.py --requests 1000000
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SIZE = 100_000_000
 _BLOCK = 1 << 19
 _RUNS = 5
-_ROW = rb"(?s:.{%d})GPA: [0-9a-f]{1,16}+ size: ([0-9]{1,12}+) \(KiB\)\r?+\n|(?s:.+)"
+_ROW = rb"(?s:.{%d}+)GPA: [0-9a-f]{1,16}+ size: ([0-9]{1,12}+) \(KiB\)\r?+\n|(?s:.+)"
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def _read_rows(data: bytes) -> None:
     numbers = {size: int(size) for size in one.findall(rows)}
     ways: dict[str, Callable[[bytearray], object]] = {
         "skip to the column, capture": one.findall,
-        "[^\\n] up to the column, capture": re.compile(_ROW.replace(b"(?s:.{%d})", b"[^\\n]{%d}") % column).findall,
+        "[^\\n] up to the column, capture": re.compile(_ROW.replace(b"(?s:.{%d}+)", b"[^\\n]{%d}+") % column).findall,
         "go back from the end of each line": lines.match,
         "sizes alone": re.compile(rb" size: (\d{1,12}) \(KiB\)").findall,
     }

@@ -27,6 +27,8 @@ class _Made:
 
 
 _MADE = _Made()
+_NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")
+"""Annotations of what is no field."""
 
 if not TYPE_CHECKING:  # whoever checks types knows that of the standard library
 
@@ -36,11 +38,24 @@ if not TYPE_CHECKING:  # whoever checks types knows that of the standard library
         """Return the decorator that makes a dataclass of a class."""
 
         def decorate(cls: type) -> type:
+            annotations = dict(cls.__annotations__)
+            # in a text the standard library looks for these with a regular expression each: 5 % of a start
+            cls.__annotations__ = {name: _without_text(each) for name, each in annotations.items()}
             with_fields = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
+            with_fields.__annotations__ = annotations
+            for field in dataclasses.fields(with_fields):
+                field.type = annotations.get(field.name, field.type)
             _add_methods(with_fields, frozen=frozen, eq=eq)
             return with_fields
 
         return decorate
+
+
+def _without_text(annotation: object) -> object:
+    """Return what stands for an annotation that is the text of a type; any other one as it is."""
+    if isinstance(annotation, str) and not any(each in annotation for each in _NO_FIELDS):
+        return object
+    return annotation
 
 
 def _add_methods(cls: Any, *, frozen: bool, eq: bool) -> None:  # noqa: ANN401 - a class whose methods are set

@@ -30,6 +30,12 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one process more than there are processors: tests wait for a third of their time."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _spool_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What a test exports without saying where it waits does not wait in the home of whoever runs it."""

@@ -33,6 +33,7 @@ __all__ = [
     "say_traceback",
     "show_status",
     "styled_text",
+    "terminal_columns",
 ]
 
 WIDEST: Final = 10_000
@@ -121,9 +122,18 @@ def styled_text(text: str) -> str:
 
 def columns() -> int:
     """Return the width of the terminal, or of ``COLUMNS``; 100 where there is neither."""
-    import shutil  # noqa: PLC0415 - it loads every compression, and `--help` needs none
+    return min(terminal_columns(_PIPED_WIDTH), WIDEST)
 
-    return min(shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns, WIDEST)
+
+def terminal_columns(otherwise: int) -> int:
+    """Return what ``shutil.get_terminal_size`` says, without ``shutil``: that loads every compression."""
+    with suppress(ValueError):
+        if (told := int(os.environ.get("COLUMNS", ""))) > 0:
+            return told
+    with suppress(ValueError, OSError):  # standard output is closed, or no terminal
+        if sys.__stdout__ is not None:
+            return os.get_terminal_size(sys.__stdout__.fileno()).columns or otherwise
+    return otherwise
 
 
 def colors_wanted() -> bool:

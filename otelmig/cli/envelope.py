@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from otelmig.cli.console import (
@@ -83,7 +84,7 @@ class Envelope:
         self.stdout = Stdout()
         self.progress = Progress()
         self.as_json: bool = arguments.json
-        self.width: int = getattr(arguments, "width", None) or columns()
+        self._width: int | None = getattr(arguments, "width", None)
         self.color = {"always": True, "never": False}.get(getattr(arguments, "color", "auto"), colors_wanted())
         self._strict: bool = getattr(arguments, "strict", False)
         self._notes: dict[str, None] = {}
@@ -92,6 +93,11 @@ class Envelope:
         """By identity."""
         self._fault = False
         """Whether otelmig itself failed over something."""
+
+    @cached_property
+    def width(self) -> int:
+        """How many columns there are to draw in."""
+        return self._width or columns()
 
     def note(self, notes: Iterable[str]) -> None:
         """Tell the user ``notes`` that were not told before, many alike in one line; the JSON document has them all."""

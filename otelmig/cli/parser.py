@@ -8,6 +8,7 @@ import sys
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from otelmig.cli.console import terminal_columns
 from otelmig.cli.sink import Stdout
 from otelmig.errors import ExitCode, UsageError, suggestion
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandLineError", "Parser", "answer"]
 
+_WIDTH: Final = 80
+"""Columns of help whose reader is no terminal."""
 _OPTION: Final = re.compile(r"-[^\d\s]\S*")
 """What argparse takes for an option: neither ``-``, nor a negative number, nor a text with spaces in it."""
 
@@ -51,13 +54,20 @@ def answer(text: str) -> NoReturn:
     raise SystemExit(ExitCode.NOT_EXPORTED if stdout.failed else ExitCode.DONE)
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """The help as argparse writes it; it makes one for each option that is added, which would load ``shutil``."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=terminal_columns(_WIDTH) - 2)
+
+
 class Parser(argparse.ArgumentParser):
     """The parser of ``otelmig`` or of one of its commands."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - those of argparse
         if sys.version_info >= (3, 14):
             settings["color"] = False  # help is read in files and pages, too, and nothing but views has colours
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **settings)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse options and files in any order; after ``--`` everything is a file.

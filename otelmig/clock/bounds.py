@@ -8,6 +8,8 @@ synchronization graph of Patt-Shamir and Rajsbaum.) Integers throughout, rounded
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ClockBounds", "Contradiction", "clock_bounds"]
 
 _SEARCH_NS: Final = 1 << 62
+_AT_NS: Final = attrgetter("at_ns")
 _APPROACHES: Final = 2
 """Each takes an instant nearer to the one that is looked for by a factor of the drift; the search does the rest."""
 
@@ -47,12 +50,12 @@ class ClockBounds:
     def hi_ns(self, at_ns: int) -> int | None:
         """Return the largest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
         near = self._near(self.uppers, at_ns)
-        return min((each.bound_ns + self._slack(each, at_ns) for each in near), default=None)
+        return min([each.bound_ns + self._slack(each, at_ns) for each in near], default=None)
 
     def lo_ns(self, at_ns: int) -> int | None:
         """Return the smallest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
         near = self._near(self.lowers, at_ns)
-        return max((each.bound_ns - self._slack(each, at_ns) for each in near), default=None)
+        return max([each.bound_ns - self._slack(each, at_ns) for each in near], default=None)
 
     def binding(self, at_ns: int) -> tuple[Constraint | None, Constraint | None]:
         """Return the constraints that the bounds at ``at_ns`` rest on: lower, upper."""
@@ -91,7 +94,7 @@ class ClockBounds:
 
     @staticmethod
     def _near(constraints: Sequence[Constraint], at_ns: int) -> Sequence[Constraint]:
-        index = bisect_right(constraints, at_ns, key=lambda each: each.at_ns)
+        index = bisect_right(constraints, at_ns, key=_AT_NS)
         return constraints[max(index - 1, 0) : index + 1]
 
 
@@ -119,13 +122,17 @@ def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockB
     bounds = ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, contradiction=None)
     worst: Contradiction | None = None
     for upper in uppers:
-        lower, _ = bounds.binding(upper.at_ns)
         floor = bounds.lo_ns(upper.at_ns)
-        if lower is None or floor is None or floor <= upper.bound_ns:
+        if (
+            floor is None
+            or floor <= upper.bound_ns
+            or (worst is not None and floor - upper.bound_ns <= worst.excess_ns)
+        ):
             continue
-        if worst is None or floor - upper.bound_ns > worst.excess_ns:
+        lower, _ = bounds.binding(upper.at_ns)
+        if lower is not None:
             worst = Contradiction(upper=upper, lower=lower, excess_ns=floor - upper.bound_ns)
-    return ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, contradiction=worst)
+    return bounds if worst is None else replace(bounds, contradiction=worst)
 
 
 def _undominated(constraints: list[Constraint], drift_ppb: int, *, sign: int) -> tuple[Constraint, ...]:

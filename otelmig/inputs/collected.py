@@ -16,7 +16,6 @@ from otelmig.dataclass import dataclass
 from otelmig.inputs.files import with_head
 from otelmig.inputs.framing.otlp_logs import is_otlp, otlp_records
 from otelmig.inputs.line_places import LinePlaces
-from otelmig.inputs.rebuilding import RebuiltFiles
 from otelmig.inputs.unpacking.read_once import TemporaryFile
 from otelmig.printable import shown_name
 
@@ -73,6 +72,8 @@ def with_collected(files: Sequence[InputFile], notes: list[str]) -> list[InputFi
     copies = [file for file in files if is_otlp(file.head)]
     if not copies:
         return list(files)
+    from otelmig.inputs.rebuilding import RebuiltFiles  # noqa: PLC0415 - only where there are such copies
+
     rebuilt = RebuiltFiles(patience_s=math.inf)
     by_file: dict[FileKey, _Lines] = {}
     rest: list[InputFile] = []

@@ -132,13 +132,15 @@ class InputFile:
 
     def tail(self) -> Iterator[Line]:
         """Yield the last lines of an uncompressed file, the last one first; their line numbers are not known."""
-        try:
-            with self.opened() as file:
-                file.seek(max(self.size - _HEAD, 0))
-                data = file.read(_HEAD)
-        except OSError as error:
-            self._end_early(error)
-            return
+        data = self.head
+        if len(data) >= _HEAD:  # else it is the whole file
+            try:
+                with self.opened() as file:
+                    file.seek(max(self.size - _HEAD, 0))
+                    data = file.read(_HEAD)
+            except OSError as error:
+                self._end_early(error)
+                return
         where = Where(file=self.name, line=0)
         end = len(data)
         while end >= 0:

@@ -16,7 +16,7 @@ from otelmig.inputs.framing.entries import in_json, one_a_line
 from otelmig.inputs.framing.journal import export_lines, is_export, is_json, json_lines
 from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.otlp_logs import is_otlp, otlp_lines
-from otelmig.inputs.framing.prefixes import SAMPLE, framings_of
+from otelmig.inputs.framing.prefixes import GLANCE, SAMPLE, framings_of, is_framed
 from otelmig.inputs.framing.stores import entry_line, is_json_lines
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
@@ -156,15 +156,19 @@ class InputLog:
         return (unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts)
 
     def lines(self, wanted: LineFilter | None, stream: Stream = NO_STREAM) -> Iterator[Line]:
-        """Yield each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
+        """Return each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
 
         A line that was cut by a rotation (``copytruncate``) is put together again. The lines say that they are of
         ``stream``.
         """
-        if self.turned is not None:
-            for line in self._part_lines(self.parts[0], wanted, stream):
-                yield line._replace(where=line.where._replace(line=self.turned + 1 - line.where.line))
-            return
+        if len(self.parts) > 1:
+            return self._rotated_lines(wanted, stream)
+        lines, count = self._part_lines(self.parts[0], wanted, stream), self.turned
+        if count is None:
+            return lines
+        return (line._replace(where=line.where._replace(line=count + 1 - line.where.line)) for line in lines)
+
+    def _rotated_lines(self, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
         begun = b""
         for part, after in zip(self.parts, (*self.parts[1:], None), strict=True):
             rest: list[bytes] | None = None if after is None or after.has_hole else []
@@ -260,7 +264,9 @@ class InputLog:
     def _prefixes(self, part: InputFile) -> tuple[Framing, ...]:
         if self.is_json:
             return framings_of("\n".join(line.text for line in islice(self._entries(part, None, NO_STREAM), _FIRST)))
-        return framings_of(_first_lines(part.head, SAMPLE)) if self._entries_of(part) is None else ()
+        if self._entries_of(part) is not None or not is_framed(_first_lines(part.head, GLANCE)):
+            return ()  # most logs: no more of their lines is looked at
+        return framings_of(_first_lines(part.head, SAMPLE))
 
 
 _NOWHERE: Final = Where(file="", line=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,7 +42,8 @@ def open_inputs(
     errors: list[InputError] = []
     notes: list[str] = []
     opened: set[str] = set()
-    for path, folder in _expanded(map(Path, paths), errors):
+    real_folder = cache(os.path.realpath)  # follows each link on the way: once for a folder, not for each file
+    for path, folder in _expanded((path if isinstance(path, Path) else Path(path) for path in paths), errors):
         try:
             file = open_input(path, progress, on_wait)
         except InputError as error:
@@ -49,7 +51,10 @@ def open_inputs(
             continue
         if folder is not None:
             file = replace(file, folder=folder)
-        real = str(path) if path == STDIN else os.path.realpath(path)
+        real = str(path)
+        if path != STDIN:
+            target = Path(os.path.realpath(path)) if path.is_symlink() else path
+            real = f"{real_folder(target.parent)}/{target.name}"
         if real in opened:
             continue
         opened.add(real)
@@ -73,7 +78,7 @@ def open_inputs(
 
 def _is_blank(file: InputFile) -> bool:
     """Return whether nothing was written to the file, or line ends alone."""
-    return file.size <= len(file.head) and not file.head.strip() and file.compression is None
+    return file.size <= len(file.head) and (not file.head or file.head.isspace()) and file.compression is None
 
 
 def _expanded(paths: Iterable[Path], errors: list[InputError]) -> Iterator[tuple[Path, Path | None]]:

@@ -95,12 +95,16 @@ def distinctly_named(files: Sequence[InputFile]) -> list[InputFile]:
 
     ``hostA/ch.log`` and ``hostB/ch.log``, for instance; names that are distinct stay as they are.
     """
-    folders: dict[str, set[Path]] = defaultdict(set)
+    by_base: dict[str, list[InputFile]] = defaultdict(list)
     for file in files:
-        folders[_base_name(file.name)[0]].add(_folder(file))
-    prefixes = {base: distinct_ends(alike) for base, alike in folders.items() if len(alike) > 1}
+        by_base[log_of(file.name)].append(file)
+    prefixes = {}
+    for base, alike in by_base.items():
+        folders = {_folder(file) for file in alike} if len(alike) > 1 else ()
+        if len(folders) > 1:
+            prefixes[base] = distinct_ends(folders)
     return [
-        file if (ends := prefixes.get(_base_name(file.name)[0])) is None else _named_after(file, ends[_folder(file)])
+        file if (ends := prefixes.get(log_of(file.name))) is None else _named_after(file, ends[_folder(file)])
         for file in files
     ]
 

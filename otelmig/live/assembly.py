@@ -123,6 +123,9 @@ class Assembly:
         self._reread(late)
         self.retention.forget_alone(now_s)
         self.retention.put_aside_idle(now_s)
+        for reader in self.logs.readers.values():
+            reader.report.processes.clear()  # of what is live, sides tell everything
+            reader.report.notes.clear()
 
     def _bring_back(self, key: str) -> set[SideKey]:
         """Read a log that was put aside, and what is named like it, from the state; return the sides that there are."""

@@ -23,7 +23,7 @@ __all__ = ["LateFate", "Past", "TraceCounts", "fate_of", "late_fate"]
 _REMEMBERED_NS: Final = 30 * 86_400 * 10**9
 """For so long it is remembered which trace was made of a side."""
 _EXPIRES_EVERY_NS: Final = 3600 * 10**9
-_MOST_IN_MEMORY: Final = 8192
+_MOST_IN_MEMORY: Final = 4096
 """Of at most so many logs, and of so many traces, it is in memory; of the others it is looked up in the state."""
 
 _Key = tuple[str, str, bytes]

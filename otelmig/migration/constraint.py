@@ -56,7 +56,8 @@ class Endpoint:
     @classmethod
     def of(cls, seen: Observation) -> Endpoint:
         """Return the instant of an observation itself."""
-        return cls(lo_ns=seen.stamp.lo_ns, hi_ns=seen.stamp.hi_ns, seen=seen)
+        stamp = seen.stamp
+        return cls(lo_ns=stamp.ns - stamp.error_ns, hi_ns=stamp.ns + stamp.error_ns, seen=seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from otlp_receiver import free_port, http_receiver
+from sample import dealt
 from trace_invariants import inputs
 
 if TYPE_CHECKING:
@@ -33,21 +34,28 @@ def _shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+_COMMANDS = [
+    (f"trace -q {_LOGS} --otlp http://127.0.0.1:PORT --timeout 1", 3),
+    (f"trace {_LOGS}", 0),
+    ("trace missing.log", 2),
+    (f"explain {_LOGS}", 0),
+    ("doctor missing.log", 2),
+    ("send missing.jsonl --otlp http://127.0.0.1:PORT", 2),
+    ("trace --no-such-option", 2),
+]
+_NOBODY = ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true"]
+
+
 @pytest.mark.parametrize(
-    ("command", "code"),
-    [
-        (f"trace -q {_LOGS} --otlp http://127.0.0.1:PORT --timeout 1", 3),
-        (f"trace {_LOGS}", 0),
-        ("trace missing.log", 2),
-        (f"explain {_LOGS}", 0),
-        ("doctor missing.log", 2),
-        ("send missing.jsonl --otlp http://127.0.0.1:PORT", 2),
-        ("trace --no-such-option", 2),
-    ],
+    ("command", "code", "nobody"),
+    [(*_COMMANDS[0], nobody) for nobody in _NOBODY]
+    + [(command, code, nobody) for (command, code), nobody in dealt(_COMMANDS[1:], _NOBODY)],
 )
-@pytest.mark.parametrize("nobody", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true"])
 def test_nobody_hears_what_is_said(command: str, code: int, nobody: str, tmp_path: Path) -> None:
-    """The exit code is that of the work, which is done to its end."""
+    """The exit code is that of the work, which is done to its end.
+
+    A sample but for an export: each command with one way of not being heard, in turn; `make fuzz` tries all.
+    """
     command = command.replace("PORT", str(free_port()))
     _shell(f"{{ otelmig {command}; echo $? >code; }} {nobody}", tmp_path)
     assert int((tmp_path / "code").read_text()) == code

@@ -48,7 +48,7 @@ def test_a_receiver_by_its_address(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_link_to_what_is_not_there(otelmig: Otelmig) -> None:
     """Neither to a trace that waits in the spool nor to one that was refused."""
-    done = otelmig("demo", "--otlp", f"http://127.0.0.1:{free_port()}")
+    done = otelmig("demo", "--timeout", "1", "--otlp", f"http://127.0.0.1:{free_port()}")
     assert "1 spooled" in done.stderr
     assert not _links(done.stderr)
     with http_receiver() as receiver:

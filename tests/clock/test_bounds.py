@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from otelmig.clock.bounds import ClockBounds
 _S: Final = 10**9
 _MS: Final = 10**6
-_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 60
+_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 40
 
 _checked = settings(max_examples=_EXAMPLES, deadline=None)
 

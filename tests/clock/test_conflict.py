@@ -43,7 +43,7 @@ _US: Final = 10**3
 _MS: Final = 10**6
 _S: Final = 10**9
 _HOUR: Final = 3_600 * _S
-_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 200
+_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 100
 _checked = settings(max_examples=_EXAMPLES, deadline=None)
 _STAMPS: Final = ("t1", "t2", "t3", "t4")
 _crowds = st.one_of(st.lists(ANY_CONSTRAINT, max_size=20), st.lists(CLOSE_CONSTRAINT, max_size=8))

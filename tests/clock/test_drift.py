@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from otelmig.migration.constraint import Constraint
 
 
-_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 200
+_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 100
 _checked = settings(max_examples=_EXAMPLES, deadline=None)
 _LARGEST_PPB: Final = TIERS["chrony-slew"]
 _crowds = st.one_of(st.lists(ANY_CONSTRAINT, max_size=20), st.lists(CLOSE_CONSTRAINT, max_size=8))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _MS: Final = 10**6
 _S: Final = 10**9
-_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 200
+_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 100
 _checked = settings(max_examples=_EXAMPLES, deadline=None)
 _NOW: Final = 1_795_447_811 * _S
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _US: Final = 10**3
 _S: Final = 10**9
-_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 200
+_EXAMPLES: Final = 2000 if os.environ.get("OTELMIG_FULL") else 100
 _checked = settings(max_examples=_EXAMPLES, deadline=None)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample import FULL
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
@@ -65,7 +66,7 @@ def _worlds(draw: st.DrawFn) -> tuple[list[Constraint], list[tuple[int, int]]]:
     return constraints, probes
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=2_000 if FULL else 200, deadline=None)
 @given(_worlds())
 def test_bounds_contain_the_truth(world: tuple[list[Constraint], list[tuple[int, int]]]) -> None:
     """At every instant the true offset is inside, and the source time of a destination stamp too."""
@@ -91,7 +92,7 @@ def _brute(constraints: Sequence[Constraint], at: int) -> tuple[int | None, int 
     return max(lowers, default=None), min(uppers, default=None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=2_000 if FULL else 150, deadline=None)
 @given(
     st.lists(
         st.builds(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otelmig.migration.constraint import Constraint
     from otelmig.trace.span import AttributeValue, Span, Trace
 
-_RUNS: Final = 1000 if os.environ.get("OTELMIG_FULL") else 20
+_RUNS: Final = 1000 if os.environ.get("OTELMIG_FULL") else 12
 _MS: Final = 10**6
 _S: Final = 10**9
 _ASKED_PPM: Final = 100

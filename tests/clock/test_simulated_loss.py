@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from otelmig.trace.span import Trace
 
-_RUNS: Final = 400 if os.environ.get("OTELMIG_FULL") else 25
+_RUNS: Final = 400 if os.environ.get("OTELMIG_FULL") else 15
 _SHARES: Final = (0.02, 0.1, 0.3)
 _SETUPS: Final = {
     "v48": Setup(release=48, verbosity=1, copying_s=5),
@@ -44,7 +44,7 @@ def _check(run: Simulated, trace: Trace, case: str) -> int:
     """Hold what is claimed against the truth; return how many claims there were."""
     received, root = trace.first("receive"), trace.root
     truths = {"vm.migration.blackout": (root, run.blackout_ns)}
-    if received is not None:
+    if received is not None and len(trace.resources) > 1:  # of one side alone nothing is said of the other's clock
         assert received.attributes["otelmig.clock.status"] != "conflict", case
         truths["otelmig.clock.offset"] = received, run.offset_ns
     claims = 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sample import FULL
 from trace_invariants import CORPUS, check_traces, inputs, traced
 
 from otelmig.otlp.encoding.json_lines import json_line
@@ -51,7 +52,7 @@ def _damaged(data: bytes, kind: str, numbers: list[int]) -> bytes:
 _KINDS = ("whole", "end", "beginning", "lost", "doubled", "swapped", "flipped")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500 if FULL else 75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(_NAMES),
     st.lists(st.sampled_from(_KINDS[1:]), min_size=4, max_size=4),

@@ -11,6 +11,7 @@ import pytest
 from feeding import RECORDINGS, feed, filtered, finished_sides, growing, inputs_of, new_reader, unfiltered
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample import FULL
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.inputs.opening import open_inputs
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from otelmig.inputs import InputLog, Line
     from otelmig.migration.side import Side
 
-_ORDERS: Final = 3
-"""Interleavings that are tried of every recording."""
+_ORDERS: Final = 20 if FULL else 2
+"""Interleavings that are tried of every recording; 20 by `make fuzz`."""
 
 
 def _random(seed: int) -> Random:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import pytest
 from near_misses import named_pattern, slow_methods
 from trace_invariants import CORPUS
 
@@ -45,20 +44,26 @@ def _recorded() -> frozenset[str]:
     return frozenset(found)
 
 
-@pytest.mark.parametrize(("releases", "message", "irrelevant"), _rendered())
-def test_every_known_line_is_understood(releases: str, message: str, *, irrelevant: bool) -> None:
-    """A line of the catalogue has a row that names the releases; what says nothing of a migration looks like none."""
+def _is_understood(releases: str, message: str, *, irrelevant: bool) -> bool:
     meaning = meaning_of(message)
     if irrelevant:
-        assert meaning is not None or not is_family(message)
-        return
-    assert meaning is not None
-    if releases in ("fork", "draft", "after-HEAD"):
-        return
+        return meaning is not None or not is_family(message)
+    if meaning is None or releases in ("fork", "draft", "after-HEAD"):
+        return meaning is not None
     first, _, last = releases.partition("..")
     printed = range(RELEASES.index(_main(first)), RELEASES.index(_main(last or first)) + 1)
-    assert meaning.releases.first <= printed[0]
-    assert printed[-1] <= meaning.releases.last
+    return meaning.releases.first <= printed[0] and printed[-1] <= meaning.releases.last
+
+
+def test_every_known_line_is_understood() -> None:
+    """A line of the catalogue has a row that names the releases; what says nothing of a migration looks like none."""
+    lines = _rendered()
+    assert len(lines) > 500
+    assert not [
+        (releases, message)
+        for releases, message, irrelevant in lines
+        if not _is_understood(releases, message, irrelevant=irrelevant)
+    ]
 
 
 def _main(release: str) -> str:

@@ -19,7 +19,7 @@ _MADE_UP = (
     "scenario:v53.0-postcopy-drain-fails",
     "scenario:cyberus-success",
 )
-_EACH = 3
+_EACH = 2
 _MOST_GROWTH = 0.1
 """By so much of its width the offset's interval grows at most, for half of all lines that may be lost."""
 

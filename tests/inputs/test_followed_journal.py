@@ -111,6 +111,7 @@ def test_past_and_future(name: str, host: JournalHost, reading: Callable[[str], 
     """What the journal has of all boots, then what comes; of other units nothing."""
     host.write([entry("an earlier boot", at_us=1, _BOOT_ID="4" * 32), entry("another unit", "b.service", 2)])
     host.write([entry("this boot", at_us=3)])
+    host.until_shown("ch@1.service", 2)
     read = reading(name)
     read.until_read("an earlier boot", "this boot")
     for number in range(3):

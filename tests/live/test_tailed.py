@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from feeding import RECORDINGS
 from live_run import without_times_and_hosts
+from sample import dealt
 from tailed_run import TailedRun, recorded_steps
 from trace_invariants import CORPUS
 
@@ -25,10 +26,12 @@ def _afterwards(folder: Path) -> list[str]:
     return sorted(without_times_and_hosts(Payload.of_trace(trace).line) for trace in trace_migrations([folder]))
 
 
-@pytest.mark.parametrize("kills", [0.0, 0.3])
-@pytest.mark.parametrize("recording", RECORDINGS)
+@pytest.mark.parametrize(("recording", "kills"), dealt(RECORDINGS, [0.3, 0.0]))
 def test_as_it_is_written(recording: str, kills: float, tmp_path: Path) -> None:
-    """Each part of a record in a call of its own, and a look now and then, by a watcher that is killed or not."""
+    """Each part of a record in a call of its own, and a look now and then, by a watcher that is killed or not.
+
+    A sample: each recording with one of the two, in turn; `make fuzz` takes both.
+    """
     logs = tmp_path / "logs"
     logs.mkdir()
     with TailedRun(directory=tmp_path / "state", targets=[str(logs)]) as run:

@@ -14,6 +14,7 @@ import pytest
 from journal_host import JournalHost, recorded_entries, remote, running
 from output_schemas import validated
 from replay import Playback, Player, steps_of
+from sample import dealt
 from trace_invariants import CORPUS
 
 from otelmig.cli.live.watching import this_host
@@ -47,7 +48,7 @@ def _until(is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + _LONG_S
     while not is_so():
         assert time.monotonic() < until
-        time.sleep(0.01)
+        time.sleep(0.03)
 
 
 def _alive(pid: int) -> bool:
@@ -58,10 +59,26 @@ def _alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("units", [["journald:ch@*.service"], ["journald:ch@1", "journald:ch@2"]])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+_ENDS = [
+    (number, units)
+    for units in (["journald:ch@*.service"], ["journald:ch@1", "journald:ch@2"])
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "number", "units"),
+    [
+        pytest.param(host, number, units, id=f"{host}-{number.name}-{len(units)}")
+        for (number, units), host in dealt(_ENDS, ["stand-in", "real"] if remote() else ["stand-in"])
+    ],
+    indirect=["host"],
+)
 def test_ended_and_begun_again(number: signal.Signals, units: list[str], host: JournalHost, tmp_path: Path) -> None:
-    """However it ends, no `journalctl` is left, and the migration under way is traced by the next run, once."""
+    """However it ends, no `journalctl` is left, and the migration under way is traced by the next run, once.
+
+    A sample where there are real journals: each signal with both, for one unit or two; `make fuzz` tries all.
+    """
     entries = recorded_entries(CORPUS / "v53.0-wallclock", _UNITS)
     half = len(entries) // 2
     with _start(host, tmp_path, *units) as watcher:

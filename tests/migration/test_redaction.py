@@ -45,10 +45,11 @@ def test_pretty_printed_errors_keep_their_words() -> None:
     assert redact(text, addresses=True) == " ".join(text.split())
 
 
-@pytest.mark.parametrize("code", errno.errorcode)
-def test_words_of_this_operating_system_are_known(code: int) -> None:
+def test_words_of_this_operating_system_are_known() -> None:
     """Whatever this machine calls an error is in the table, if it is one of Linux's."""
-    assert os.strerror(code) in SYSTEM_WORDS
+    words = {os.strerror(code) for code in errno.errorcode}
+    assert len(words) > 100
+    assert not words - set(SYSTEM_WORDS)
 
 
 @pytest.mark.parametrize(

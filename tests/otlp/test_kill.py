@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from otlp_receiver import Receiver
 
-_RUNS = 200 if os.environ.get("OTELMIG_FULL") else 6
+_RUNS = 200 if os.environ.get("OTELMIG_FULL") else 4
 _MIGRATIONS = 100
 
 

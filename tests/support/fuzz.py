@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 from command_run import check_run, run_command, within
 from mutations import KINDS, LARGEST, Case, recordings
-from near_misses import slow_patterns
+from near_misses import LENGTH, slow_patterns
 from otlp_lines import check_otlp, no_constant
 
 __all__ = ["Fault", "run_cases"]
@@ -252,12 +252,13 @@ def main() -> int:
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(KINDS), help=", ".join(KINDS))
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write the files of cases with faults into DIR")
     parser.add_argument("--patterns", action="store_true", help="try the regular expressions only")
+    parser.add_argument("--length", type=int, default=LENGTH, help="of the texts that nearly match")
     parser.add_argument("--worker", choices=("first", "again"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         _serve(again=arguments.worker == "again")
         return 0
-    slow = [] if arguments.cases < sys.maxsize and not arguments.patterns else list(slow_patterns())
+    slow = [] if arguments.cases < sys.maxsize and not arguments.patterns else list(slow_patterns(arguments.length))
     for line in slow:
         say(f"not linear: {line}")
     faults = Counter[str]() if arguments.patterns else _fuzz(arguments)

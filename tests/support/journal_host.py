@@ -76,10 +76,7 @@ class JournalHost:
 
     def __enter__(self) -> Self:
         self.write([entry("a unit of no interest", "other.service")])  # with no entry at all there is no boot to follow
-        until = time.monotonic() + _LONG_S
-        while not self.dump("other.service"):
-            assert time.monotonic() < until, "the journal is not written"
-            time.sleep(0.01)
+        self.until_shown("other.service", 1)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,6 +113,13 @@ class JournalHost:
             else:
                 with self._file.open("a") as file:
                     file.write(json.dumps(self.entries[-1]) + "\n")
+
+    def until_shown(self, unit: str, count: int) -> None:
+        """Wait until so many entries of a unit can be read: a real journal is written by another process."""
+        until = time.monotonic() + _LONG_S
+        while self.dump(unit).count(b"\n") < count:
+            assert time.monotonic() < until, "the journal is not written"
+            time.sleep(0.01)
 
     def vacuum(self, count: int) -> None:
         """Let the journal forget its first entries (of the stand-in only)."""

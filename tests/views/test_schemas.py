@@ -12,6 +12,7 @@ from command_run import run_command
 from jsonschema import Draft202012Validator
 from otlp_receiver import http_receiver
 from output_schemas import SCHEMA_FILES, schema_of, validated, validator_of
+from sample import dealt
 from trace_invariants import RECORDINGS, inputs
 
 from otelmig.migration.constraint import Basis
@@ -45,10 +46,12 @@ def test_every_output_has_a_schema_that_is_one() -> None:
         assert schema_of(name)["title"] == name == schema_of(name)["properties"]["schema"]["const"]
 
 
-@pytest.mark.parametrize("command", ["trace", "explain", "doctor"])
-@pytest.mark.parametrize("recording", RECORDINGS)
+@pytest.mark.parametrize(("recording", "command"), dealt(RECORDINGS, ["trace", "explain", "doctor"]))
 def test_every_recording_prints_what_its_schema_describes(recording: str, command: str) -> None:
-    """All recorded endings, releases and verbosities."""
+    """All recorded endings, releases and verbosities.
+
+    A sample: each recording with one command, in turn; `make fuzz` tries all.
+    """
     document = _printed(command, *inputs(recording))
     assert document["inputs" if command == "doctor" else "migrations"]
 
@@ -68,7 +71,7 @@ def test_deliveries_are_described(tmp_path: Path) -> None:
     spool, archive = ("--spool", str(tmp_path / "spool")), tmp_path / "archive.jsonl"
     logs = inputs("v53.0-twohosts")
     assert _printed("trace", *logs, "-o", archive)["delivery"] is None
-    nowhere = _printed("trace", *logs, "--otlp", "http://127.0.0.1:1", *spool)["delivery"]
+    nowhere = _printed("trace", *logs, "--timeout", "1", "--otlp", "http://127.0.0.1:1", *spool)["delivery"]
     assert nowhere["reasons"]["unreachable"]["traces"] == nowhere["waiting_in_spool"]["traces"] == 1
     archive.write_bytes(archive.read_bytes() + b"{}\n")
     with http_receiver() as receiver:

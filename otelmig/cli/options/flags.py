@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 __all__ = ["FLAGS", "with_flags"]
@@ -33,9 +34,13 @@ FLAGS: Final = {
     "Delivery.resend": "--resend",
 }
 """By parameter: of :func:`otelmig.trace_migrations`, or ``Class.field``."""
-_NAMED: Final = re.compile(rf"(?<!`)`({'|'.join(map(re.escape, FLAGS))})`(?!`)")
 
 
 def with_flags(text: str) -> str:
     """Return ``text`` with the option of the command line in place of each parameter that stands in backticks."""
-    return _NAMED.sub(lambda match: FLAGS[match[1]], text)
+    return _named().sub(lambda match: FLAGS[match[1]], text) if "`" in text else text
+
+
+@cache
+def _named() -> re.Pattern[str]:
+    return re.compile(rf"(?<!`)`({'|'.join(map(re.escape, FLAGS))})`(?!`)")

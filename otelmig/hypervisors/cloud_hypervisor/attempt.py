@@ -16,7 +16,6 @@ from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
     AFTER_FAILURE,
     AFTER_RECEIVE,
     BEFORE_FATE,
-    BEGINS,
     BESIDES,
     COMPLETED,
     DRAINED,
@@ -24,6 +23,7 @@ from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
     FAILED,
     FATES,
     HAS_GUEST,
+    NO_ATTEMPT,
     NOT_RECEIVED,
     OF_NO_ATTEMPT,
     PREFAULT_ENDED,
@@ -51,6 +51,7 @@ __all__ = ["Attempt"]
 
 # looked at for every line: as attributes of their enumeration they take four times as long to look up
 _CALL_FAILED: Final = Kind.CALL_TO_RECEIVE_FAILED
+_SENT: Final = FAILED | COMPLETED
 _ENDS_PROCESS: Final = frozenset({Kind.PROCESS_KILLED, Kind.PROCESS_FAILED})
 _APART: Final = OF_NO_ATTEMPT | BESIDES | {Kind.CALL_TO_RECEIVE_FAILED}
 """Kinds that are asked by themselves whether they belong to an attempt."""
@@ -97,14 +98,13 @@ class Attempt:
     def ended(self) -> bool:
         """Whether something was read that may be its end."""
         if self.role is Role.SOURCE:
-            return self._has(FAILED | COMPLETED)
+            return self._has(_SENT)
         return self.closed or self._has(RECEIVE_ENDED)
 
     @property
     def is_attempt(self) -> bool:
         """Whether it is an attempt: a request that was turned down, or a destination that only listens, is none."""
-        begins = BEGINS[self.role]
-        return not self.by_kind.keys() - BESIDES <= set(begins[:1] if self.role is Role.SOURCE else begins[:3])
+        return not self.by_kind.keys() <= NO_ATTEMPT[self.role]
 
     def add(self, seen: Observation, word: LastWord | None, releases: Releases) -> bool:
         """Take ``seen`` if it belongs to this attempt; return whether the state changed, or this is a last word."""

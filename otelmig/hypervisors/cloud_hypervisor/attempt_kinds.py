@@ -12,6 +12,7 @@ __all__ = [
     "AFTER_COMPLETION",
     "AFTER_FAILURE",
     "AFTER_RECEIVE",
+    "BEFORE",
     "BEFORE_FATE",
     "BEGINS",
     "BESIDES",
@@ -23,6 +24,7 @@ __all__ = [
     "FATES",
     "HAS_GUEST",
     "NOT_RECEIVED",
+    "NO_ATTEMPT",
     "OF_MIGRATIONS",
     "OF_NO_ATTEMPT",
     "POSTCOPY",
@@ -112,6 +114,17 @@ FATES: Final = frozenset(
 """Signs of what becomes of the guest: they belong to the attempt as long as the guest does."""
 BESIDES: Final = FATES | {Kind.INCIDENT, Kind.UFFD_ENDED}
 """What neither begins an attempt nor ends it, and belongs to it for a while after its end."""
+BEFORE: Final[dict[str, frozenset[Kind]]] = {
+    kind: frozenset({*order[:at], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}) | BESIDES
+    for order in BEGINS.values()
+    for at, kind in enumerate(order)
+}
+"""What may stand before each of those that begin an attempt, in the same attempt."""
+NO_ATTEMPT: Final = {
+    Role.SOURCE: frozenset(BEGINS[Role.SOURCE][:1]) | BESIDES,
+    Role.DESTINATION: frozenset(BEGINS[Role.DESTINATION][:3]) | BESIDES,
+}
+"""What makes no attempt yet: a request that was turned down, or a destination that only listens."""
 AFTER_CLOSING: Final = _PREFAULT
 AFTER_RECEIVE: Final = RECEIVE_ENDED | _PREFAULT | {Kind.PROCESS_KILLED}
 HAS_GUEST: Final = (

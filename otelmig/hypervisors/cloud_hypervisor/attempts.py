@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, BESIDES, ROLES
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEFORE, BEGINS, BESIDES, ROLES
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DEVICES_FIRST
 from otelmig.migration.side import Role, SideState
@@ -241,12 +241,10 @@ def _begins(kind: str, role: Role, attempt: Attempt | None) -> bool:
     """Return whether a line of ``kind``, which belongs to ``role``, begins another attempt than ``attempt``."""
     if attempt is None:
         return True
-    order = BEGINS[role]
+    before = BEFORE.get(kind)
     if attempt.role is not role:
-        return kind in order or attempt.ended
-    if kind not in order:
-        return False
-    return not attempt.by_kind.keys() - BESIDES <= {*order[: order.index(kind)], Kind.TLS_ESTABLISHED, Kind.VM_CONFIG}
+        return before is not None or attempt.ended
+    return before is not None and not attempt.by_kind.keys() <= before
 
 
 def _acknowledges(kind: str, role: Role, attempt: Attempt) -> bool:

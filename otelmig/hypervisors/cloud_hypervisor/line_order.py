@@ -88,6 +88,9 @@ class Order:
 
     def insert(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
         """Add a line where its stamp places it, be it at the end; at the end, too, if it stays back."""
+        if not self.observations or self.observations[-1].stamp.ns <= seen.stamp.ns:
+            self._append(seen, word, releases)
+            return
         at = self._place(seen.stamp)
         if (
             at is not None
@@ -97,10 +100,8 @@ class Order:
             at = None
         if at is not None and seen.kind in _ANNOUNCED and FIRST_AFTER_HEAD in seen.text:
             self._rename(seen.kind, at)
-        if at is None or at == len(self.observations) or self._contradicts(seen, word, at, releases):
-            self.observations.append(seen)
-            self.words.append(word)
-            self.attempts.take(seen, word, releases)
+        if at is None or self._contradicts(seen, word, at, releases):
+            self._append(seen, word, releases)
             return
         passed = self.observations[at:]
         late_ns = max((other.stamp.ns for other in passed), default=seen.stamp.ns) - seen.stamp.ns
@@ -113,6 +114,11 @@ class Order:
         if late_ns > _WINDOW_NS and len(passed) == 1:
             self._count_behind(passed[0], seen)
         self._repeat(releases)
+
+    def _append(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
+        self.observations.append(seen)
+        self.words.append(word)
+        self.attempts.take(seen, word, releases)
 
     def _count_behind(self, ahead: Observation, seen: Observation) -> None:
         """Put a line back where the log has it once more lines than may stand out of order seem to come too late.

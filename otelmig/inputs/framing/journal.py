@@ -41,8 +41,8 @@ _FIELDS: Final = frozenset(name.encode() for name in ("MESSAGE", "__REALTIME_TIM
 
 def is_json(head: bytes) -> bool:
     """Return whether a file that begins like this was written by ``journalctl -o json``."""
-    first = head.lstrip().split(b"\n", 1)[0]
-    return first.startswith(b"{") and b'"__REALTIME_TIMESTAMP"' in first
+    start = head.lstrip()
+    return start.startswith(b"{") and b'"__REALTIME_TIMESTAMP"' in start.partition(b"\n")[0]
 
 
 def is_export(head: bytes) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from string import ascii_uppercase, digits
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
@@ -24,14 +23,27 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.framing.dates import LocalTime
 
-__all__ = ["DEEPEST", "FRAMINGS", "RFC3339", "SAMPLE", "Framed", "Framing", "framings_of", "rfc3339_ns"]
+__all__ = [
+    "DEEPEST",
+    "FRAMINGS",
+    "GLANCE",
+    "RFC3339",
+    "SAMPLE",
+    "Framed",
+    "Framing",
+    "framings_of",
+    "is_framed",
+    "rfc3339_ns",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DIGITS: Final = "0123456789"
+_CAPITALS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DEEPEST: Final = 3
 """How often a line is wrapped at most: a container's log, collected by another program, forwarded."""
 SAMPLE: Final = 200
 """Lines at the beginning of a file that say how its lines are framed."""
-_GLANCE: Final = 12
+GLANCE: Final = 12
 """Lines of which one must be framed, or none of the file is."""
 _TAG: Final = r"(?P<tag>[^\s:\[\]]{1,128})(?:\[(?P<pid>\d{1,10})\])?: ?"
 _CLOCK: Final = r"(?P<clock>\d\d:\d\d:\d\d(?:\.\d{1,6})?)"
@@ -72,6 +84,8 @@ class Framing:
     """The line inside; None if the text is not carried so."""
     begins: str = ""
     """The characters that such a line may begin with; empty: any. A few lines thus tell most framings apart."""
+    needs: str = ""
+    """What stands somewhere in such a line: looked for before its pattern, where that may begin with any character."""
     innermost: bool = False
     """Whether what it carries is the hypervisor's line."""
 
@@ -125,7 +139,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _pattern(name: str, begins: str, pattern: str) -> Framing:
+def _pattern(name: str, begins: str, pattern: str, *, needs: str = "") -> Framing:
     """Return a framing that puts a prefix before each line; groups name what it says."""
 
     def unwrap(text: str) -> Framed | None:
@@ -144,19 +158,21 @@ def _pattern(name: str, begins: str, pattern: str) -> Framing:
             partial=given.get("partial") == "P",
         )
 
-    return Framing(name=name, unwrap=unwrap, begins=begins)
+    return Framing(name=name, unwrap=unwrap, begins=begins, needs=needs)
 
 
 FRAMINGS: Final[Sequence[Framing]] = (
     Framing(name="docker json-file", unwrap=_docker_json, begins="{"),
-    _pattern("cri", digits, rf"(?P<time>{RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
-    _pattern("docker timestamps", digits, r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
-    _pattern("github actions", digits + "\ufeff", rf"\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
-    _pattern("gh run view", "", rf"(?P<tag>[^\t]{{1,256}})\t[^\t]{{0,256}}\t\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
-    _pattern("gitlab", digits, rf"(?P<time>{RFC3339}) [0-9a-f]{{2}}[OE](?:\+| |$)"),
+    _pattern("cri", _DIGITS, rf"(?P<time>{RFC3339}) (?:stdout|stderr) (?P<partial>[FP])(?::[^ ]{{0,32}})? "),
+    _pattern("docker timestamps", _DIGITS, r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) "),
+    _pattern("github actions", _DIGITS + "\ufeff", rf"\ufeff?(?P<time>{_SEVEN_DIGITS}) "),
+    _pattern(
+        "gh run view", "", rf"(?P<tag>[^\t]{{1,256}})\t[^\t]{{0,256}}\t\ufeff?(?P<time>{_SEVEN_DIGITS}) ", needs="\t"
+    ),
+    _pattern("gitlab", _DIGITS, rf"(?P<time>{RFC3339}) [0-9a-f]{{2}}[OE](?:\+| |$)"),
     _pattern("jenkins", "[", r"\[(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\](?: |$)"),
-    Framing(name="logcli", unwrap=_logcli, begins=digits),
-    _pattern("docker compose", "", r"(?P<tag>[\w.-]{1,128}) {1,64}\| "),
+    Framing(name="logcli", unwrap=_logcli, begins=_DIGITS),
+    _pattern("docker compose", "", r"(?P<tag>[\w.-]{1,128}) {1,64}\| ", needs=" | "),
     _pattern("kubectl prefix", "[", r"\[(?P<tag>pod/[^\s\]]{1,256})\] "),
     _pattern(
         "syslog",
@@ -167,17 +183,17 @@ FRAMINGS: Final[Sequence[Framing]] = (
     ),
     _pattern(
         "syslog short",
-        ascii_uppercase + "<",
+        _CAPITALS + "<",
         rf"(?:<\d{{1,3}}>)?(?P<date>[A-Z][a-z]{{2}} [ \d]\d) {_CLOCK} (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
-    _pattern("syslog iso", digits, rf"(?P<time>{RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("syslog iso", _DIGITS, rf"(?P<time>{RFC3339}) (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern("journald monotonic", "[", rf"\[ {{0,10}}\d{{1,10}}\.\d{{6}}\] (?P<host>[\w.-]{{1,255}}) {_TAG}"),
     _pattern(
         "journald full",
-        ascii_uppercase,
+        _CAPITALS,
         rf"[A-Z][a-z]{{2}} (?P<date>\d{{4}}-\d\d-\d\d) {_CLOCK} \S{{1,8}} (?P<host>[\w.-]{{1,255}}) {_TAG}",
     ),
-    _pattern("journald unix", digits, rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
+    _pattern("journald unix", _DIGITS, rf"\d{{9,10}}\.\d{{6}} (?P<host>[\w.-]{{1,255}}) {_TAG}"),
 )
 """All framings, the most specific first."""
 
@@ -188,15 +204,23 @@ def _possible(first: str) -> Sequence[tuple[int, Framing]]:
     return [(number, each) for number, each in enumerate(FRAMINGS) if first in (each.begins or first)]
 
 
+def is_framed(head: str) -> bool:
+    """Return whether any of the first few lines is carried by a framing: else none of the file is."""
+    if head.startswith(("{\n", "{\r\n")):
+        return False  # printed JSON, an event stream for one: nothing carries it
+    return any(
+        each.needs in text and each.unwrap(text) is not None
+        for text in head.split("\n", GLANCE)[:GLANCE]
+        for _, each in _possible(text[:1])
+    )
+
+
 def framings_of(head: str) -> tuple[Framing, ...]:
     """Return the framings that carry lines of a file that begins like this, the most frequent first."""
-    if head.startswith(("{\n", "{\r\n")):
-        return ()  # printed JSON, an event stream for one: nothing carries it
-    counts = dict.fromkeys(range(len(FRAMINGS)), 0)
-    lines = head.split("\n", SAMPLE)[:SAMPLE]
-    if all(each.unwrap(text) is None for text in lines[:_GLANCE] for _, each in _possible(text[:1])):
+    if not is_framed(head):
         return ()
-    for text in lines:
+    counts = dict.fromkeys(range(len(FRAMINGS)), 0)
+    for text in head.split("\n", SAMPLE)[:SAMPLE]:
         inner = text
         for _ in range(DEEPEST):
             found = ((number, each.unwrap(inner)) for number, each in _possible(inner[:1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from dataclasses import field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -30,6 +30,8 @@ _MOST_HELD: Final = 100_000
 """At most this many records wait at a time, unless the caller says otherwise."""
 _LARGEST_HELD: Final = 1 << 26
 """At most this many characters wait at a time, unless the caller says otherwise."""
+_MOST_FORGOTTEN: Final = 4096
+"""Of at most so many files that were forgotten it is known how many of their lines are counted as missing."""
 
 
 class _Name(NamedTuple):
@@ -69,6 +71,8 @@ class RebuiltFiles:
     _files: dict[RebuiltFile, Generations] = field(default_factory=dict)
     """Every file with those of its name."""
     _held: HeldRecords = field(default_factory=HeldRecords)
+    _lost_of: OrderedDict[tuple[FileKey, int], int] = field(default_factory=OrderedDict)
+    """Of files that were forgotten: how many of their lines are in the count of those that are missing."""
 
     @property
     def copies(self) -> int:
@@ -160,7 +164,7 @@ class RebuiltFiles:
         names.files.append(file)
         names.files.sort(key=lambda each: each.generation)
         names.copied.runs += copied
-        self.counts.lost += file.lost
+        self.counts.lost += file.lost - self._lost_of.pop((file.file, file.generation), 0)
         self._files[file] = names
         for records in runs:
             self._restore(names, records)
@@ -188,6 +192,10 @@ class RebuiltFiles:
     def forget(self, file: RebuiltFile) -> None:
         """Forget ``file``, and what waits under its name if it was the last one of that: this is lost."""
         names = self._files.pop(file)
+        if file.lost:
+            self._lost_of[file.file, file.generation] = file.lost
+            while len(self._lost_of) > _MOST_FORGOTTEN:
+                self._lost_of.popitem(last=False)
         self._dirty.pop(file, None)
         names.files.remove(file)
         names.copied.runs = [run for run in names.copied.runs if run.original is not file]

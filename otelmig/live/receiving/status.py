@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig.live.sides import phase_of
@@ -12,6 +13,7 @@ from otelmig.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otelmig.live.logs.live_logs import LiveLogs
     from otelmig.live.receiving.requests import RequestQueue
     from otelmig.live.work import Work
     from otelmig.migration.side import Side
@@ -67,6 +69,7 @@ def status(service: Described, now_s: float) -> dict[str, object]:
             "forgotten": assembly.store.forgotten,
             "lines_of_others": assembly.logs.counts.passed_over,
             "unreadable": assembly.logs.counts.unreadable,
+            "not_understood": _not_understood(assembly.logs),
             "without_beginning": files.without_beginning,
         },
         "migrations": {
@@ -108,6 +111,11 @@ def heartbeat(service: Described, now_s: float) -> str:
         f"{tally.traces} migrations traced, {len(waiting)} sides under way, {service.requests.taken} requests taken, "
         f"{service.work.outlet.backlog} traces not safe yet"
     )
+
+
+def _not_understood(logs: LiveLogs) -> Mapping[str, int]:
+    counts = sum((reader.report.not_understood for reader in logs.readers.values()), Counter[str]())
+    return {printable(reason): count for reason, count in sorted(counts.items())}
 
 
 def _refusal(refusal: Refusal) -> Mapping[str, object]:

@@ -60,9 +60,11 @@ class SpanDraft:
 
     def walk(self) -> Iterator[SpanDraft]:
         """Yield this span and all below it, depth first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        waiting = [self]
+        while waiting:
+            draft = waiting.pop()
+            yield draft
+            waiting += reversed(draft.children)
 
     def move(self, role: Role, ns: int) -> None:
         """Draw what belongs to ``role``, here and below, ``ns`` later."""

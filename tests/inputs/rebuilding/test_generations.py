@@ -219,6 +219,24 @@ def test_a_file_that_is_forgotten_begins_anew() -> None:
     assert given_out(files, one) == []
 
 
+def test_what_is_missing_is_counted_once() -> None:
+    """A file that was saved, forgotten and loaded again does not lose its lines a second time."""
+    files = RebuiltFiles(patience_s=0.0)
+    records = SentFile(data=lines("one", "two", "three", "four")).records
+    given_out(files, [records[0], records[3]])
+    assert len(list(files.overdue(1.0))) == 1
+    assert files.lost == 2
+    (file,) = files.files
+    for _ in range(2):
+        document = files.save(file)
+        files.forget(file)
+        assert files.lost == 2
+        file = files.load(document)
+    assert files.lost == 2
+    given_out(files, [records[1]])
+    assert files.lost == 1
+
+
 def _rotations(first_number: int, count: int) -> list[SentFile]:
     """A log and its rotations as they are when somebody begins to read them, the oldest one first."""
     names = [f"/var/log/ch.log.{number}" for number in reversed(range(first_number, first_number + count))]

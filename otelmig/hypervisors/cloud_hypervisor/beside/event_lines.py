@@ -65,14 +65,8 @@ class EventProcess:
         form = EVENTS.get((event.source, event.name))
         if form is None or form.kind is Kind.IRRELEVANT:
             return
-        seen = Observation(
-            kind=self._vocabulary.kind(event.name, form),
-            stamp=event.stamp,
-            where=event.where,
-            thread="",
-            text=event.text,
-            values=form.values(event.properties),
-        )
+        kind, values = self._vocabulary.kind(event.name, form), form.values(event.properties)
+        seen = Observation(kind, event.stamp, event.where, "", event.text, values)
         if line is not None:
             self.host = line.host or self.host
             if line.received_ns is not None:
@@ -83,7 +77,8 @@ class EventProcess:
             self.attempts.take(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
         else:
             self.order.insert(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
-        self.attempts.received(seen, form.last_word, self.latest_zero_ns)
+        if self.latest_zero_ns is not None:
+            self.attempts.received(seen, form.last_word, self.latest_zero_ns)
 
 
 @dataclass(slots=True, kw_only=True)

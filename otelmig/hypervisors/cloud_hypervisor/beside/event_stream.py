@@ -7,7 +7,7 @@ when the monitor was installed, a few milliseconds after the logger: the same cl
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject, JsonObjects
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["EventParser", "MonitorEvent", "is_event_stream", "monitor_events"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonitorEvent:
+_BOOTTIME: Final = ClockDomain.BOOTTIME
+"""Looked at for every event: as an attribute of its enumeration it takes four times as long to look up."""
+
+
+class MonitorEvent(NamedTuple):  # cheaper to make than a frozen dataclass, and there are many
     """One object of a stream; its stamp is exact to the nanosecond on the monitor's clock."""
 
     source: str
@@ -70,17 +73,16 @@ def _event_or_place(item: JsonObject | Where) -> MonitorEvent | Where:
 
 
 def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | None:
-    match value:
-        case {
-            "timestamp": {"secs": int(seconds), "nanos": int(nanos)},
-            "source": str(source),
-            "event": str(name),
-            **rest,
-        } if 0 <= seconds < 2**32 and 0 <= nanos < 10**9:
-            pass
-        case _:
-            return None
-    given = rest.get("properties")
+    # asked key by key: a mapping pattern takes three times as long
+    if not isinstance(value, dict):
+        return None
+    time, source, name = value.get("timestamp"), value.get("source"), value.get("event")
+    if not (isinstance(time, dict) and isinstance(source, str) and isinstance(name, str)):
+        return None
+    seconds, nanos = time.get("secs"), time.get("nanos")
+    if not (isinstance(seconds, int) and isinstance(nanos, int) and 0 <= seconds < 2**32 and 0 <= nanos < 10**9):
+        return None
+    given = value.get("properties")
     properties = {key: item for key, item in given.items() if isinstance(item, str)} if isinstance(given, dict) else {}
-    stamp = Stamp(ns=seconds * 10**9 + nanos, error_ns=0, text=f"{seconds}.{nanos:09d}s", domain=ClockDomain.BOOTTIME)
-    return MonitorEvent(source=source, name=name, properties=properties, stamp=stamp, where=where, text=text)
+    stamp = Stamp(seconds * 10**9 + nanos, 0, f"{seconds}.{nanos:09d}s", _BOOTTIME)
+    return MonitorEvent(source, name, properties, stamp, where, text)

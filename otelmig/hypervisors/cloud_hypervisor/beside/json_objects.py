@@ -66,6 +66,10 @@ class JsonObjects:
         text = line.text
         begins = text.startswith("{")
         if not self._lines:
+            whole = _only_object(text) if begins and len(text) <= _LONGEST else None
+            if whole is not None:
+                self._skipping = False
+                return (JsonObject(whole[0], line.where, text[: whole[1]]),)
             if not begins and ("{" not in text or self._skipping):
                 return ()
             blanks = text[: len(text) - len(text.lstrip(" \t"))]
@@ -92,8 +96,7 @@ class JsonObjects:
         while (position := text.find("{", position)) >= 0:
             window = text[position : position + _LONGEST]  # an error message of the decoder counts all lines before it
             try:
-                value, size = _DECODER.raw_decode(window)
-                value = sound(value) if "\\u" in window else value
+                value, size = _decoded(window)
             except (ValueError, RecursionError) as error:
                 # an error where the text ends says that more must come; one before that will not go away
                 wanting = isinstance(error, json.JSONDecodeError) and error.pos >= len(window.rstrip())
@@ -125,3 +128,28 @@ class JsonObjects:
         self._places = [(0, place), *((row - dropped, where) for row, where in self._places if row > dropped)]
         self._rows -= dropped
         self._size = len(text) - position
+
+
+def _only_object(text: str) -> tuple[Any, int] | None:
+    """Return the object that begins ``text``, and its size, if it is complete and no other one follows.
+
+    That is how most objects come in, and takes a third of the time that it takes to look for several.
+    """
+    if "}" not in text:
+        return None
+    try:
+        value, size = _decoded(text)
+    except (ValueError, RecursionError):
+        return None
+    return (value, size) if text.find("{", size) < 0 else None
+
+
+def _decoded(text: str) -> tuple[Any, int]:
+    """Return the value that ``text`` begins with, and its size.
+
+    Raises:
+        ValueError: it begins with none, or with what may be the beginning of one.
+        RecursionError: it is nested too deeply.
+    """
+    value, size = _DECODER.raw_decode(text)
+    return (sound(value) if "\\u" in text else value), size

@@ -109,7 +109,7 @@ def constraints_between(source: Side, destination: Side, drift_ppb: int) -> Sequ
 
 def applies(rule: Rule, received: AttemptLines) -> bool:
     """Return whether the instants of a rule are those of one message, wherever both are there."""
-    return rule.destination.key not in _OF_MEMORY and not (rule.id in _UNTIL_HEAD and received.may_be_after_head)
+    return not (received.may_be_after_head and rule.id in _UNTIL_HEAD) and rule.destination.key not in _OF_MEMORY
 
 
 def instants_between(sent: AttemptLines, received: AttemptLines) -> Mapping[str, Sequence[Endpoint | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
@@ -60,7 +61,7 @@ def processes_of(logs: Sequence[LogProcess], beside: BesideLogs) -> Iterator[Pro
     What fits no log alone is a process of its own, if it tells of a migration.
     """
     # what fits one of two copies fits the other, so only one may be asked
-    streams = {fingerprint(each.observations): each for each in reversed(beside.events)}
+    streams = dict(zip(reversed(_contents(beside.events)), reversed(beside.events), strict=True))
     with_events = _joined(logs, list(reversed(streams.values())))
     yield from _with_crashes(with_statistics(with_events, beside.statistics), beside.crashes)
 
@@ -79,11 +80,17 @@ def _with_crashes(processes: Iterable[Process], crashes: Iterable[Crash]) -> Ite
             yield process.joined(crash.stream, (*process.observations, killed))
 
 
-def without_copies(logs: Iterable[LogProcess], notes: list[str]) -> list[LogProcess]:
+def _contents(processes: Sequence[LogProcess] | Sequence[EventProcess]) -> list[str]:
+    """Return of each process what only its copies have, too: looked at where another one tells of as many things."""
+    sizes = Counter(len(each.observations) for each in processes)
+    return [fingerprint(each.observations) if sizes[len(each.observations)] > 1 else each.key for each in processes]
+
+
+def without_copies(logs: Sequence[LogProcess], notes: list[str]) -> list[LogProcess]:
     """Return each process once: the first of those that said the same at the same times."""
     first: dict[str, LogProcess] = {}
-    for log in logs:
-        other = first.setdefault(fingerprint(log.observations), log)
+    for log, content in zip(logs, _contents(logs), strict=True):
+        other = first.setdefault(content, log)
         if other is not log:
             notes.append(f"{log.name}: the same as {other.name}, read once")
     return list(first.values())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["merged"]
 
 _BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
+_ENDS_OF_ATTEMPTS: Final = _BEGINS | ENDINGS
 
 
 def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit) -> tuple[Observation, ...]:
@@ -60,7 +61,7 @@ def _place(log: Sequence[Observation], event: Observation) -> int:
     while at and log[at - 1].stamp.ns > event.stamp.ns:
         at -= 1
     if event.kind in _BEGINS:
-        while at and log[at - 1].stamp.hi_ns >= event.stamp.lo_ns and log[at - 1].kind not in _BEGINS | ENDINGS:
+        while at and log[at - 1].stamp.hi_ns >= event.stamp.lo_ns and log[at - 1].kind not in _ENDS_OF_ATTEMPTS:
             at -= 1
     elif event.kind in ENDINGS:
         while at < len(log) and log[at].stamp.lo_ns <= event.stamp.hi_ns and log[at].kind not in _BEGINS:

@@ -64,8 +64,9 @@ class Process:
 
     def with_events(self, events: EventProcess, observations: Iterable[Observation]) -> Process:
         """Return the process with its event stream, and ``observations`` in the place of its own."""
-        process = self.joined(events.stream, observations)
-        return replace(process, vmm=replace(process.vmm, event_stream=events.stream.key), events=events)
+        key = events.stream.key
+        vmm = replace(self.vmm, inputs=(*self.vmm.inputs, key), event_stream=key)
+        return replace(self, vmm=vmm, observations=tuple(observations), events=events)
 
     def doubting(self, *doubts: str) -> Process:
         """Return the process with what its inputs do not agree on."""

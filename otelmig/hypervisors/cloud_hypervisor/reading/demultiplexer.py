@@ -137,10 +137,10 @@ class LogWriters:
         if stamp.ns > process.last_ns:
             process.last_ns = stamp.ns
             track.copying = False
-            track.process.order.in_order()
+            process.order.in_order()
         elif track is not current and track.is_copy(line, record, meaning):
             return over
-        track.recent += (record.text, line.last) if line.run else (record.text,)
+        track.recent.extend((record.text, line.last) if line.run else (record.text,))
         process.narrow(meaning, record)
         if stamp.domain is not _BOOTTIME:
             process.stamped.take(stamp)

@@ -189,14 +189,9 @@ class LogProcess:
 
     def narrow(self, meaning: Meaning, record: Record) -> None:
         """Note that only some releases print this, unless that leaves none (a patched build)."""
-        if meaning.releases is not ALL:
-            self._narrow(meaning.releases)
-        if record.releases is not ALL:
-            self._narrow(record.releases)
+        for releases in (meaning.releases, record.releases):
+            known = self.releases
+            if releases.first > known.first or releases.last < known.last:
+                self.releases = known & releases or known
         if meaning.variant is not None:
             self.variants.add(meaning.variant)
-
-    def _narrow(self, releases: Releases) -> None:
-        known = self.releases
-        if releases.first > known.first or releases.last < known.last:
-            self.releases = known & releases or known

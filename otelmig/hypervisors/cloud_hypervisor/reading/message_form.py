@@ -125,7 +125,7 @@ class Row:
     @property
     def head(self) -> str:
         """The literal text before the first printed value."""
-        return _FIELD.split(self.form, maxsplit=1)[0]
+        return _head(self.form)
 
     def values(self, message: str) -> Mapping[str, Value] | None:
         """Return what ``message`` prints, if it has exactly this form, else None."""
@@ -141,6 +141,11 @@ class Row:
             if value is not None:
                 found[name] = value
         return found if self.derived is None else self.derived(found)
+
+
+@cache
+def _head(form: str) -> str:
+    return _FIELD.split(form, maxsplit=1)[0]
 
 
 @cache

@@ -170,7 +170,10 @@ def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> L
     special = set(_SPECIAL) if kinds is None else set()
     if kinds is None:
         heads |= set(FAMILIES)
-    shortest = [head for head in heads if not any(head != other and head.startswith(other) for other in heads)]
+    shortest: list[str] = []
+    for text in sorted(heads):  # what begins with another one comes right after it
+        if not shortest or not text.startswith(shortest[-1]):
+            shortest.append(text)
     tree = _tree({head.encode() for head in shortest} | special)
     before = b"|".join(sorted(re.escape(text.encode()) for text in literals))
     head = before if len(literals) == 1 else b"(?:%b)" % before
@@ -226,7 +229,7 @@ _SPECIAL: Final = {
 @cache
 def _table_rows(column: int) -> re.Pattern[bytes]:
     """A pattern for a row of a dirty table whose message stands at ``column``; it captures the size in KiB."""
-    return re.compile(rb"(?s:.{%d})GPA: [0-9a-f]{1,16}+ size: ([0-9]{1,12}+) \(KiB\)\r?+\n|(?s:.+)" % column)
+    return re.compile(rb"(?s:.{%d}+)GPA: [0-9a-f]{1,16}+ size: ([0-9]{1,12}+) \(KiB\)\r?+\n|(?s:.+)" % column)
 
 
 def _tree(texts: Iterable[bytes]) -> bytes:

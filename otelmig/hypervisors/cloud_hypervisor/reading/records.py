@@ -99,6 +99,8 @@ class RecordReader:
         """Return the record in ``text``, or None if it has no form that we know (a panic, a stray print)."""
         self.impossible = False
         for position, form in enumerate(self.forms):
+            if position and form.before_message not in text:
+                continue  # its pattern may not have to be compiled at all
             match = form.pattern.match(text)
             if match is None:
                 continue
@@ -261,7 +263,10 @@ def _forms_of(texts: Iterable[str], forms: Sequence[LineForm]) -> list[LineForm]
     for text in texts:
         if last is not None and last.match(text):
             continue
-        form = next((form for form in (*known, *forms) if form.pattern.match(text)), None)
+        # most forms are never compiled: the text before their message stands nowhere in a stranger's line
+        form = next(
+            (form for form in (*known, *forms) if form.before_message in text and form.pattern.match(text)), None
+        )
         if form is not None:
             last = form.pattern
             if form not in known:

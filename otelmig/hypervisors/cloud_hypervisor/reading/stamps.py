@@ -62,7 +62,7 @@ def f32_stamp(value: str) -> Stamp | None:
     ns = int(value.replace(".", "")) * _MICROSECOND
     if ns > _LATEST_BOOT_NS:
         return None
-    return Stamp(ns, f32_error_ns(ns), value.lstrip() + "s", _BOOTTIME)
+    return Stamp(ns, _F32_ERRORS_NS[(ns // SECOND_NS).bit_length()], value.lstrip() + "s", _BOOTTIME)
 
 
 def boottime_stamp(value: str, unit: str) -> Stamp | None:
