@@ -419,6 +419,8 @@ class MemoryCopy:
     """The memory iterations that were acknowledged while the guest ran, in their order."""
     iterations: int = 0
     """How many there were: at least those that were logged."""
+    is_counted: bool = True
+    """Whether there were no more; else a line is missing that says whether another one was sent."""
     pass_under_way: bool = True
     """Whether another iteration can have been under way when the last line about memory was written."""
     final_delta: MemoryPass | None = None

@@ -49,6 +49,7 @@ def memory_copy(attempt: AttemptLines) -> MemoryCopy:
         since=_since(attempt),
         passes=tuple(_passes(attempt)),
         iterations=attempt.iterations,
+        is_counted=not attempt.last_round_is_unknown,
         pass_under_way=_pass_under_way(attempt),
         final_delta=None if final is None else _final_delta(final),
         total_bytes=None if latest is None else latest.number("total_bytes"),
@@ -80,6 +81,8 @@ def _lines_of_passes(attempt: AttemptLines) -> list[Observation]:
     lines = [by_number[number] for number in sorted(by_number)]
     if not lines and (first := attempt.first(Kind.DIRTY_ROUND)) is not None:
         lines = [first, *(each.end for each in attempt.dirty_rounds if each.acknowledged and each.end is not None)]
+        if attempt.last_round_is_unknown:
+            lines.pop()
     return lines
 
 
@@ -174,7 +177,7 @@ def _convergence(attempt: AttemptLines) -> Convergence | None:
 
 def _reason_by_rounds(attempt: AttemptLines) -> ConvergenceReason | None:
     rounds = attempt.all(Kind.DIRTY_ROUND)
-    if not rounds or attempt.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is None:
+    if not rounds or attempt.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is None or attempt.last_round_is_unknown:
         return None
     if len(attempt.dirty_rounds) < len(rounds):
         return ConvergenceReason.NO_DIRTY_MEMORY
