@@ -359,7 +359,7 @@ VM_MIGRATION_MEMORY_ITERATION_COUNT: Final = _attribute(
     "vm.migration.memory.iteration.count",
     "int",
     "root",
-    "completed iterations while the guest ran",
+    "completed iterations while the guest ran; absent where a lost line leaves open whether there was one more",
 )
 VM_MIGRATION_MEMORY_SIZE: Final = _attribute(
     "vm.migration.memory.size",
