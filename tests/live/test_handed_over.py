@@ -6,10 +6,8 @@ shows in what both say they exported.
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
-from contextlib import closing
 from http import HTTPStatus
 from random import Random
 from typing import TYPE_CHECKING
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING
 import fork_server
 import pytest
 from feeding import RECORDINGS
-from intake_client import PROTOBUF_HEADERS
+from intake_client import ask
 from live_run import LiveRun
 from otlp_receiver import free_port, http_receiver
 from output_schemas import validated
@@ -88,28 +86,19 @@ class _Service:
         """Send requests until each was taken."""
         until_s = time.monotonic() + _LONG_S
         for body in bodies:
-            while self._ask("POST", "/v1/logs", body)[0] != HTTPStatus.OK:
+            while ask(self._port, "POST", "/v1/logs", body)[0] != HTTPStatus.OK:
                 assert time.monotonic() < until_s
                 time.sleep(0.05)
 
     def status(self) -> Mapping[str, Any]:
         """What the service says of itself."""
-        status, body = self._ask("GET", "/status")
+        status, body = ask(self._port, "GET", "/status")
         return validated(body) if status == HTTPStatus.OK else {}
 
     def exported(self) -> int:
         """How many traces it says the receiver has taken from it."""
         traces = self.status().get("traces")
         return traces["delivery"]["exported"]["traces"] if traces else 0
-
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
-            try:
-                connection.request(method, path, body, PROTOBUF_HEADERS)
-                answer = connection.getresponse()
-                return answer.status, answer.read()
-            except OSError:
-                return 0, b""
 
 
 def _await(services: Sequence[_Service], exported: Sequence[int]) -> None:

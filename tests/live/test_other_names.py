@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import PurePosixPath
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 from feeding import RECORDINGS
 from live_run import LiveRun, without_times_and_hosts
-from sent_files import SentFile, protobuf_bodies, requests_in_turn, scattered
+from sent_files import protobuf_bodies, recording_requests, scattered
 from trace_invariants import CORPUS
 
 from otelmig.live.options import LiveOptions
@@ -43,12 +42,17 @@ def _comparable(line: bytes) -> str:
 
 
 def _requests(recording: str, *sizes: int) -> list[Request]:
-    files = []
-    for path in _paths(recording):
-        role, _, rest = path.name.partition(".")
-        name = f"/run/ch/monitor-{role}" if f".{rest}" == _EVENTS else f"/var/log/ch/{path.name}"
-        files.append(SentFile(data=path.read_bytes(), host=_HOSTS[role], path=str(PurePosixPath(name))))
-    return requests_in_turn([file.batches(*sizes) for file in files])
+    """What the hosts send, with event streams in another folder, under names of another kind."""
+    requests = recording_requests(CORPUS / recording, _HOSTS, *sizes)
+    return [
+        [record._replace(file=record.file._replace(path=_name(record.file.path))) for record in request]
+        for request in requests
+        if request[0].file.path.endswith((".log", _EVENTS))
+    ]
+
+
+def _name(path: str) -> str:
+    return path.replace("/logs/", "/run/ch/monitor-").removesuffix(_EVENTS) if path.endswith(_EVENTS) else path
 
 
 def _traces(run: LiveRun) -> list[str]:

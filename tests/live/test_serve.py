@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import http.client
 import json
 import signal
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import fork_server
 import pytest
 from asking import running_program
-from intake_client import PROTOBUF_HEADERS
+from intake_client import ask
 from live_run import LiveRun
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from otlp_receiver import free_port
@@ -35,21 +34,10 @@ if TYPE_CHECKING:
 _LONG_S = 30.0
 
 
-def _ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-    """What the service answers; 0 while it does not listen."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        try:
-            connection.request(method, path, body, PROTOBUF_HEADERS)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        except OSError:
-            return 0, b""
-
-
 def _await(port: int, traced: int) -> None:
     until = time.monotonic() + _LONG_S
     while True:
-        status, body = _ask(port, "GET", "/status")
+        status, body = ask(port, "GET", "/status")
         if status == HTTPStatus.OK and validated(body)["migrations"]["traced"] >= traced:
             return
         assert time.monotonic() < until, f"{traced} traces were expected"
@@ -64,11 +52,11 @@ def test_a_line_of_json_for_each_migration(tmp_path: Path) -> None:
     with fork_server.start(*command, "-o", str(tmp_path / "traces.jsonl"), cwd=tmp_path, environ={}) as service:
         _await(port, 0)
         for body in protobuf_bodies(recording_requests(CORPUS / "v53.0-basicv", hosts, 50)):
-            assert _ask(port, "POST", "/v1/logs", body)[0] == HTTPStatus.OK
+            assert ask(port, "POST", "/v1/logs", body)[0] == HTTPStatus.OK
         _await(port, 1)
-        assert _ask(port, "POST", "/v1/traces", b"")[0] == HTTPStatus.NOT_FOUND
+        assert ask(port, "POST", "/v1/traces", b"")[0] == HTTPStatus.NOT_FOUND
         until = time.monotonic() + _LONG_S
-        while not (refusals := validated(_ask(port, "GET", "/status")[1])["refusals"]):
+        while not (refusals := validated(ask(port, "GET", "/status")[1])["refusals"]):
             assert time.monotonic() < until
             time.sleep(0.02)
         assert [(each["sender"], each["status"], each["times"]) for each in refusals] == [("127.0.0.1", 404, 1)]
@@ -91,9 +79,9 @@ def test_what_was_announced_is_measured(tmp_path: Path) -> None:
         with fork_server.start(*command, "--state", str(tmp_path / "state"), cwd=tmp_path, environ={}) as service:
             _await(port, 0)
             for body in (asked[0].announced, asked[0].announced, asked[1].announced, asked[0].returned):
-                assert _ask(port, "POST", "/v1/logs", body)[0] == HTTPStatus.OK
+                assert ask(port, "POST", "/v1/logs", body)[0] == HTTPStatus.OK
             until = time.monotonic() + _LONG_S
-            while (told := json.loads(_ask(port, "GET", "/status")[1])["announcements"])["taken"] < 2:
+            while (told := json.loads(ask(port, "GET", "/status")[1])["announcements"])["taken"] < 2:
                 assert time.monotonic() < until
                 time.sleep(0.02)
             service.send_signal(signal.SIGTERM)

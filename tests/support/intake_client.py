@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from otelmig.otlp.intake.access import Address
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from otelmig.otlp.intake.exchange import ReceivedRequest
 
-__all__ = ["LOCAL", "PROTOBUF_HEADERS", "Answer", "Inbox", "WireClient", "intake", "post"]
+__all__ = ["LOCAL", "PROTOBUF_HEADERS", "Answer", "Inbox", "WireClient", "ask", "intake", "post"]
 
 LOCAL = Address("127.0.0.1", 0)
 PROTOBUF_HEADERS = {"Content-Type": "application/x-protobuf"}
@@ -124,3 +125,14 @@ def post(body: bytes, headers: dict[str, str] = PROTOBUF_HEADERS, path: str = "/
     length = {} if "Transfer-Encoding" in headers else {"Content-Length": str(len(body))}
     lines += [f"{name}: {value}" for name, value in (length | headers).items()]
     return "\r\n".join((*lines, "", "")).encode("latin-1") + body
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """Return the status and the body of a service's answer; 0 while it does not listen."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        try:
+            connection.request(method, path, body, PROTOBUF_HEADERS)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except OSError:
+            return 0, b""

@@ -185,16 +185,21 @@ class AttemptLines:
         rounds = self.all(Kind.DIRTY_ROUND)
         if not rounds:
             return 0
-        last = self.dirty_rounds[-1] if self.dirty_rounds else None
-        ended = last is not None and last.begin is rounds[-1] and last.acknowledged and last.table is not None
+        last = self._last_round
+        ended = last is not None and last.acknowledged and last.table is not None
         return (rounds[-1].number("round") or 0) + 1 + ended  # a round's number is that of the iteration before it
 
     @property
     def last_round_is_unknown(self) -> bool:
         """Whether the dirty table of the last round is missing: if it was empty, nothing was sent."""
-        rounds = self.all(Kind.DIRTY_ROUND)
+        last = self._last_round
+        return last is not None and last.acknowledged and last.table is None
+
+    @property
+    def _last_round(self) -> DirtyRound | None:
+        """The last round that began, unless it is known to have had nothing to send."""
         last = self.dirty_rounds[-1] if self.dirty_rounds else None
-        return last is not None and last.begin is rounds[-1] and last.table is None and last.acknowledged
+        return last if last is not None and last.begin is self.all(Kind.DIRTY_ROUND)[-1] else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

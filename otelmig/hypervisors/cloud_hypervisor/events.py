@@ -17,7 +17,7 @@ from otelmig.migration.side import Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EVENTS", "FIRST_AFTER_HEAD", "EventForm", "Vocabulary"]
+__all__ = ["EVENTS", "FIRST_AFTER_HEAD", "FIRST_OF_PROCESS", "LAST_OF_PROCESS", "EventForm", "Vocabulary"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +58,10 @@ def _event(kind: Kind, releases: Releases = ALL, **rest: Any) -> EventForm:  # n
     return EventForm(kind=kind, releases=releases, **rest)
 
 
+FIRST_OF_PROCESS: Final = ("vmm", "starting")
+LAST_OF_PROCESS: Final = ("vmm", "shutdown")
 EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
-    ("vmm", "starting"): _event(Kind.PROCESS_STARTED),
+    FIRST_OF_PROCESS: _event(Kind.PROCESS_STARTED),
     ("vmm", "started"): _event(Kind.PROCESS_READY, _HEAD, variant=AFTER_HEAD),
     ("vm", "pausing"): _event(Kind.VM_PAUSING),
     ("vm", "paused"): _event(Kind.VM_PAUSED),
@@ -84,7 +86,7 @@ EVENTS: Final[Mapping[tuple[str, str], EventForm]] = {
     ("guest", "panic"): _event(Kind.GUEST_PANICKED),
     ("vm", "rebooting"): _event(Kind.VM_REBOOTING, _V39),
     # what a VM does besides: known, needed by no trace
-    ("vmm", "shutdown"): _event(Kind.IRRELEVANT),
+    LAST_OF_PROCESS: _event(Kind.IRRELEVANT),
     ("vm", "booting"): _event(Kind.IRRELEVANT),
     ("vm", "booted"): _event(Kind.IRRELEVANT),
     ("vm", "shutdown"): _event(Kind.IRRELEVANT),

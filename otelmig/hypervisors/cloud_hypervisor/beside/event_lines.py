@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import EventParser, MonitorEvent
-from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, Vocabulary
+from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, FIRST_OF_PROCESS, LAST_OF_PROCESS, Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.line_order import Order
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["FIRST_WITH_MIGRATION_EVENTS", "EventLines", "EventProcess"]
 
 FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
-_FIRST: Final = ("vmm", "starting")
-_LAST: Final = ("vmm", "shutdown")
 _MOST_KEPT: Final = 1 << 14
 """At most this many events of a process are kept while its stream grows."""
 _MOST_PROCESSES: Final = 8
@@ -61,7 +59,7 @@ class EventProcess:
     def take(self, event: MonitorEvent, line: Line | None) -> None:
         """Add what ``event`` says, if it says anything; it ends with ``line``, or with the stream."""
         self.begun = True
-        self.is_gone = (event.source, event.name) == _LAST
+        self.is_gone = (event.source, event.name) == LAST_OF_PROCESS
         form = EVENTS.get((event.source, event.name))
         if form is None or form.kind is Kind.IRRELEVANT:
             return
@@ -123,7 +121,7 @@ class EventLines:
             if not isinstance(item, MonitorEvent):
                 self.not_understood[NO_EVENT] += 1
                 continue
-            if (item.source, item.name) == _FIRST and self.current.begun:
+            if (item.source, item.name) == FIRST_OF_PROCESS and self.current.begun:
                 self.over.append(self.current)
                 self._begun += 1
                 self.current = EventProcess(key=f"{self.stream.key}#{self._begun}", stream=self.stream)
