@@ -34,8 +34,8 @@ LENGTH: Final = 10_000
 _RUNS: Final = ("1", " ", '"', "\\", "a", "(", "-", "{", "\n", "\r", ".", "a1", '\\"', "x ", "é")
 _TRIVIAL_S: Final = 0.001
 """Nothing that takes less is suspicious, on a text of that length; on a shorter one, by the square of its length."""
-_LEAST_S: Final = 0.02
-"""CPU time is counted in ticks of some milliseconds: so much of it is measured at least."""
+_LEAST_S: Final = 0.004
+"""So much CPU time is measured at least, or five ticks where it is counted in ticks of some milliseconds."""
 _PATIENCE_S: Final = 1.0
 _GROWTH_OF_PATTERN: Final = 9
 """Four times the text: three times as long per doubling is still taken for linear."""
@@ -310,12 +310,25 @@ def _stretched(tree: Any, branch: int, stretched: int, last: str, length: int) -
     return text + last if last == "!" else text[:-1] + last
 
 
+@cache
+def _tick_s() -> float:
+    """Return by how much the CPU time grows at least."""
+    last, steps = time.process_time(), []
+    while len(steps) < 3:
+        if (now := time.process_time()) > last:
+            steps.append(now - last)
+            last = now
+    return min(steps)
+
+
 def _matching_s(method: Callable[[Any], Any], subject: str | bytes) -> float:
     """CPU seconds of one match; infinite if that takes too long."""
 
+    least_s = max(_LEAST_S, 5 * _tick_s())
+
     def work() -> float:
         begin, calls, spent = time.process_time(), 0, 0.0
-        while spent < _LEAST_S:
+        while spent < least_s:
             method(subject)
             calls, spent = calls + 1, time.process_time() - begin
         return spent / calls
