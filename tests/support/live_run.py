@@ -55,6 +55,8 @@ class LiveRun:
 
     def _open(self) -> None:
         self.state = self._stack.enter_context(State(self.directory, most_bytes=self.options.state_bytes))
+        # a restart in this process finds what the kernel has: nothing here is about a disk, so nothing waits for one
+        self.state._database.execute("PRAGMA synchronous=OFF")  # noqa: SLF001 - users have no such choice
         systems = {each.system: each for each in hypervisors()}
         self.assembly = Assembly(hypervisors=systems, options=self.options, state=self.state)
         self.assembly.restore(self.now_s)
