@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_after_a_restart(tmp_path: Path) -> None:
     """Its lines are found by the log's name."""
     recording = CORPUS / "v53.0-linux"
-    requests = recording_requests(recording, {"source": "host-a", "destination": "host-b"}, 7)
+    requests = recording_requests(recording, {"source": "host-a", "destination": "host-b"}, 25)
     requests = [request for request in requests if request[0].file.path.endswith((".log", ".events.json"))]
     with LiveRun(directory=tmp_path / "state") as run:
         for request in requests:
