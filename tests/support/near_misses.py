@@ -323,7 +323,6 @@ def _tick_s() -> float:
 
 def _matching_s(method: Callable[[Any], Any], subject: str | bytes) -> float:
     """CPU seconds of one match; infinite if that takes too long."""
-
     least_s = max(_LEAST_S, 5 * _tick_s())
 
     def work() -> float:
