@@ -20,9 +20,9 @@ SAMPLED := tests/cli/test_console.py tests/cli/test_fuzz.py tests/clock/test_bou
 	tests/cloud_hypervisor/test_damaged_stamps.py tests/cloud_hypervisor/test_fed.py \
 	tests/cloud_hypervisor/test_fed_cost.py tests/cloud_hypervisor/test_stamps.py \
 	tests/inputs/rebuilding/test_rebuilt_files.py tests/inputs/test_collected.py tests/inputs/test_framing.py \
-	tests/live/test_handed_over.py tests/live/test_live_fleet.py tests/live/test_rotated_before.py \
-	tests/live/test_same_trace.py tests/live/test_same_trace_of_a_journal.py tests/live/test_tailed.py \
-	tests/live/test_watched_journal.py tests/pairing/test_fleet.py tests/views/test_schemas.py
+	tests/live/test_handed_over.py tests/live/test_live_fleet.py tests/live/test_other_names.py \
+	tests/live/test_rotated_before.py tests/live/test_same_trace.py tests/live/test_same_trace_of_a_journal.py \
+	tests/live/test_tailed.py tests/live/test_watched_journal.py tests/pairing/test_fleet.py tests/views/test_schemas.py
 
 .PHONY: demo demo-live demo-instrument test test-lowest test-pythons test-backends lint golden bench fuzz sweep faults wheel-check clean
 

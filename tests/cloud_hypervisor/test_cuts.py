@@ -56,21 +56,25 @@ def _results(folder: Path, source_log: bytes) -> list[object]:
     return [trace.root.attributes["vm.migration.result"] for trace in trace_migrations([folder / "source.log"])]
 
 
-def _check_cut(folder: Path, logs: dict[str, bytes], whole: int) -> None:
+def _check_cut(folder: Path, logs: dict[str, bytes], whole: int, *, is_traced_again: bool = True) -> None:
     traces = _traced(folder, logs)
     check_traces(traces)
     assert len(traces) <= whole, "no attempt is made up"
-    assert b"".join(map(json_line, traces)) == b"".join(map(json_line, _traced(folder, logs)))
+    if is_traced_again:
+        assert b"".join(map(json_line, traces)) == b"".join(map(json_line, _traced(folder, logs)))
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_cut_after_any_record(name: str, tmp_path: Path) -> None:
-    """One log cut, the others whole: no more attempts than there are sides, a valid forest, the same every time."""
+    """One log cut, the others whole: no more attempts than there are sides, a valid forest, the same every time.
+
+    Of a sample of cuts, the first of each log is traced twice; `make fuzz` does so with all.
+    """
     logs = _logs(name)
     sides = _sides(name)
     for file, data in logs.items():
-        for end in _boundaries(data)[RECORDINGS.index(name) % _STRIDE :: _STRIDE]:
-            _check_cut(tmp_path, logs | {file: data[:end]}, sides)
+        for number, end in enumerate(_boundaries(data)[RECORDINGS.index(name) % _STRIDE :: _STRIDE]):
+            _check_cut(tmp_path, logs | {file: data[:end]}, sides, is_traced_again=FULL or number == 0)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

@@ -119,7 +119,7 @@ def _metrics_receiver() -> Iterator[tuple[str, dict[str, int]]]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", exported
         server.shutdown()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from feeding import RECORDINGS
 from live_run import without_times_and_hosts
-from sample import dealt
+from sample import dealt, every
 from tailed_run import TailedRun, recorded_steps
 from trace_invariants import CORPUS
 
@@ -26,11 +26,11 @@ def _afterwards(folder: Path) -> list[str]:
     return sorted(without_times_and_hosts(Payload.of_trace(trace).line) for trace in trace_migrations([folder]))
 
 
-@pytest.mark.parametrize(("recording", "kills"), dealt(RECORDINGS, [0.3, 0.0]))
+@pytest.mark.parametrize(("recording", "kills"), dealt(every(2, RECORDINGS), [0.3, 0.0]))
 def test_as_it_is_written(recording: str, kills: float, tmp_path: Path) -> None:
     """Each part of a record in a call of its own, and a look now and then, by a watcher that is killed or not.
 
-    A sample: each recording with one of the two, in turn; `make fuzz` takes both.
+    A sample: every other recording with one of the two, in turn; `make fuzz` takes all with both.
     """
     logs = tmp_path / "logs"
     logs.mkdir()

@@ -313,7 +313,8 @@ def _stretched(tree: Any, branch: int, stretched: int, last: str, length: int) -
 @cache
 def _tick_s() -> float:
     """Return by how much the CPU time grows at least."""
-    last, steps = time.process_time(), []
+    steps: list[float] = []
+    last = time.process_time()
     while len(steps) < 3:
         if (now := time.process_time()) > last:
             steps.append(now - last)
