@@ -44,8 +44,10 @@ _CALLS: Final[dict[str, frozenset[str]]] = {
     "VmRestore": _MAY_BE_EITHER,
 }
 """What is known of the guest after an API call, as after lines of these kinds; until v49 no other line says more."""
-_ALL_SIGNS: Final = (_STANDS, _RUNS, _MAY_STAND, _MAY_RUN, _MAY_BE_EITHER)
-_OF_THE_GUEST: Final = frozenset({Kind.API_REQUEST, Kind.VM_CONFIG, Kind.VCPUS_STARTED}).union(*_ALL_SIGNS)
+_SIGNS: Final[dict[str, frozenset[str]]] = {
+    kind: signs for signs in (_STANDS, _RUNS, _MAY_STAND, _MAY_RUN, _MAY_BE_EITHER) for kind in signs
+}
+_OF_THE_GUEST: Final = frozenset({Kind.API_REQUEST, Kind.VM_CONFIG, Kind.VCPUS_STARTED, *_SIGNS})
 _BEFORE_ITS_PAUSE: Final = frozenset({Kind.ITERATION_SENT, Kind.DIRTY_ROUND, Kind.PRECOPY_CONVERGED})
 """Lines that a source prints before the migration pauses its guest."""
 _VCPUS_STARTED: Final = Kind.VCPUS_STARTED
@@ -86,7 +88,7 @@ class _Guest:
         elif kind is Kind.DEVICE_RESUMING and not releases.meet(DEVICES_FIRST):
             self._become(_RUNS)
         else:
-            self._become(next(each for each in _ALL_SIGNS if kind in each))
+            self._become(_SIGNS[kind])
 
     def _become(self, signs: frozenset[str] | None) -> None:
         if signs is None:
