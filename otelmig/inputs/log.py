@@ -127,13 +127,11 @@ class InputLog:
 
     def _entries_of(self, part: InputFile) -> str | None:
         """Return what gave the entries that ``part`` consists of; None if it consists of lines."""
-        if is_json(part.head):
-            return "journalctl -o json"
-        if is_export(part.head):
-            return "journalctl -o export"
-        if is_otlp(part.head):
-            return "OTLP logs"
-        return "JSON lines" if self.is_json else None
+        return self._entries_of_parts[id(part)]
+
+    @cached_property
+    def _entries_of_parts(self) -> dict[int, str | None]:
+        return {id(part): _carrier_of(part.head, in_store=self.is_json) for part in self.parts}
 
     @cached_property
     def stream(self) -> Stream:
@@ -267,6 +265,17 @@ class InputLog:
         if self._entries_of(part) is not None or not is_framed(_first_lines(part.head, GLANCE)):
             return ()  # most logs: no more of their lines is looked at
         return framings_of(_first_lines(part.head, SAMPLE))
+
+
+def _carrier_of(head: bytes, *, in_store: bool) -> str | None:
+    """Return what gave the entries of a file that begins like this; None if it consists of lines."""
+    if is_json(head):
+        return "journalctl -o json"
+    if is_export(head):
+        return "journalctl -o export"
+    if is_otlp(head):
+        return "OTLP logs"
+    return "JSON lines" if in_store else None
 
 
 _NOWHERE: Final = Where(file="", line=0)

@@ -227,10 +227,10 @@ class Attempt:
             releases=releases,
             may_be_after_head=after_head and not starting,
             shut_down=self.shut_down,
+            goes_on=self.goes_on,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
-        side = side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)
-        return replace(side, goes_on=True) if self.goes_on else side
+        return side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)
 
     def _corrected(self, corrected: Callable[[Observation], Observation]) -> Attempt:
         config = None if self.config is None else corrected(self.config)

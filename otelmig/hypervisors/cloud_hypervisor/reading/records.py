@@ -274,4 +274,5 @@ def _forms_of(texts: Iterable[str], forms: Sequence[LineForm]) -> list[LineForm]
 def _tried(known: Sequence[LineForm]) -> list[LineForm]:
     """Return the forms that were found, and those that a scan for the same literals finds for free."""
     literals = {form.before_message for form in known}
-    return [*known, *(form for form in KNOWN_FORMS if form not in known and form.before_message in literals)]
+    texts = {form.text for form in known}
+    return [*known, *(form for form in KNOWN_FORMS if form.before_message in literals and form.text not in texts)]
