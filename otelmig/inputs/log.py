@@ -131,7 +131,8 @@ class InputLog:
 
     @cached_property
     def _entries_of_parts(self) -> dict[int, str | None]:
-        return {id(part): _carrier_of(part.head, in_store=self.is_json) for part in self.parts}
+        lines = "JSON lines" if self.is_json else None
+        return {id(part): next((what for begins, what in _ENTRIES if begins(part.head)), lines) for part in self.parts}
 
     @cached_property
     def stream(self) -> Stream:
@@ -267,17 +268,8 @@ class InputLog:
         return framings_of(_first_lines(part.head, SAMPLE))
 
 
-def _carrier_of(head: bytes, *, in_store: bool) -> str | None:
-    """Return what gave the entries of a file that begins like this; None if it consists of lines."""
-    if is_json(head):
-        return "journalctl -o json"
-    if is_export(head):
-        return "journalctl -o export"
-    if is_otlp(head):
-        return "OTLP logs"
-    return "JSON lines" if in_store else None
-
-
+_ENTRIES: Final = ((is_json, "journalctl -o json"), (is_export, "journalctl -o export"), (is_otlp, "OTLP logs"))
+"""What gave the entries of a file that begins so."""
 _NOWHERE: Final = Where(file="", line=0)
 _FEW: Final = 3
 """Lines that must run backwards, or none do."""

@@ -58,8 +58,7 @@ def joins_of(
         _Candidate(i, j, shift, named.alike(i, j))
         for i, log in enumerate(logs)
         for j, stream in enumerate(streams)
-        if not (log.incomplete or stream.incomplete)
-        and (shift := fit(told[i], stamped[j])) is not None
+        if not (log.incomplete or stream.incomplete) and (shift := fit(told[i], stamped[j])) is not None
     ]
     _choose(joins, whole)
     left = [j for j in range(len(streams)) if j not in joins.possible and streams[j].observations]
