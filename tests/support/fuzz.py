@@ -48,7 +48,7 @@ _PEAK_KIB: Final = 400 << 10
 _CASE_S: Final = 60
 """Of CPU time; a case that waits for something is ended by the clock on the wall."""
 _BLOCKED_S: Final = 600
-_LEAST_CPU_S: Final = 0.2
+_LEAST_CPU_S: Final = 0.1
 _GROWTH: Final = 8
 _COMMANDS: Final = (("trace", "-o", "out.jsonl", "--json"), ("trace", "--width", "80"), ("doctor",))
 
