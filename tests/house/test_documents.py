@@ -212,6 +212,15 @@ def test_paths_exist(page: Path) -> None:
     assert not [path for path in named if not (REPOSITORY / path).exists()]
 
 
+def test_modules_that_the_architecture_names_exist() -> None:
+    """A module that is named by a short path is below the package, or below that of a hypervisor."""
+    package = REPOSITORY / "otelmig"
+    roots = (REPOSITORY, package, package / "hypervisors", package / "hypervisors" / "cloud_hypervisor")
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", (_DOCS / "architecture.md").read_text()))
+    assert {"live/assembly.py", "line_order.py"} <= named
+    assert not [path for path in named if not any((root / path).exists() for root in roots)]
+
+
 def test_every_page_is_reachable_from_the_readme() -> None:
     """Each page of docs/, and each document at the root, is linked from the README."""
     linked = {link.partition("#")[0] for link in _LINK.findall(_README.read_text())}
