@@ -51,7 +51,7 @@ def headline(trace: Trace, *, width: int) -> Iterator[tuple[str, str]]:
     yield from _alarm(trace)
     if names.OTELMIG_PAIRING_DOUBT in root:
         named = root.get(names.OTELMIG_PAIRING_BASIS) in ("endpoint", "clocks")
-        yield f"{'pair':<11}{root[names.OTELMIG_PAIRING_DOUBT]}", "strong" if named else "error"
+        yield f"{'pair':<11}not certain: {root[names.OTELMIG_PAIRING_DOUBT]}", "strong" if named else "error"
     result = str(root.get(names.VM_MIGRATION_RESULT))
     ok = result == "success"
     head = f"migration  {_destination(trace)}  {root.get(names.VM_MIGRATION_MODE)}  {_LOUD.get(result, result)}"

@@ -69,6 +69,19 @@ def test_bad_inputs_are_one_line_each_and_the_others_are_traced(otelmig: Otelmig
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["trace", "explain", "doctor"])
+def test_what_was_left_out_of_a_folder_is_said_behind_the_results(tmp_path: Path, command: str) -> None:
+    """Whoever names a folder reads of its migrations first; what else lies there comes before the account, once."""
+    for path in (*_LOGS, CORPUS / "v53.0-twohosts" / "truth.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    run = [sys.executable, "-m", "otelmig", command, str(tmp_path)]
+    lines = subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+    *results, left_out, _ = lines.splitlines()
+    assert left_out == f"otelmig: {tmp_path}: left out (no log that otelmig knows): truth.json"
+    assert results
+    assert not [line for line in results if line.startswith("otelmig: ")]
+
+
 def test_unreadable_file(tmp_path: Path) -> None:
     """A file that may not be read is reported like one that is missing."""
     if os.geteuid() == 0:

@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     findings = read_findings(paths, reading=reading, progress=envelope.progress.on_read, on_wait=say)
     envelope.error(findings.errors)
     envelope.note(findings.notes)
+    envelope.note_last(findings.left_out)
     for diagnosis in diagnoses(findings, reading):
         report.found += 1
         report.diagnoses.append(diagnosis)

@@ -95,6 +95,7 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     )
     envelope.error(findings.errors)
     envelope.note(findings.notes)
+    envelope.note_last(findings.left_out)
     for migration, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
         report.found += 1
         total = len(findings.migrations)

@@ -132,6 +132,7 @@ def trace_files(
         report.findings = findings
         envelope.error(findings.errors)
         envelope.note(findings.notes)
+        envelope.note_last(findings.left_out)
         for trace in findings.traces(options):
             outputs.put(trace)
         outputs.finish()
