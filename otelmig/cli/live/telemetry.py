@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from otelmig.cli.console import say
-from otelmig.live.receiving.status import heartbeat
 from otelmig.live.sides import phase_of
 from otelmig.migration.side import Role, SideState
 from otelmig.otlp.telemetry.log_records import LogRecords
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otelmig.live.drawing import Finished
-    from otelmig.live.fleet.service import Service
     from otelmig.live.past import LateFate
+    from otelmig.live.receiving.service import Service
     from otelmig.migration.side import Side
     from otelmig.otlp.receiver.settings import Settings
     from otelmig.trace.span import AttributeValue
@@ -109,7 +108,7 @@ class LiveTelemetry:
         if self._heartbeat_s is not None and now_s - self._said_s >= self._heartbeat_s:
             self._said_s = now_s
             given_up = 0 if self._records is None else self._records.given_up
-            say(heartbeat(service, now_s) + (f", {plural(given_up, 'log record')} given up" if given_up else ""))
+            say(service.status.heartbeat(now_s) + (f", {plural(given_up, 'log record')} given up" if given_up else ""))
         if self._progress_s is None or self._records is None:
             return
         told, self._told_s = self._told_s, {}

@@ -190,7 +190,7 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
             on_fate=teller.fate,
         )
         listening = None if arguments.listen is None else Listening(work=work, on_change=teller.announced)
-        servers = [] if listening is None else bound_servers(arguments, listening)
+        servers = [] if listening is None else bound_servers(arguments, listening.status)
         watcher = report.watcher = Watcher(
             work=work,
             listening=listening,
