@@ -158,7 +158,7 @@ def say_last(text: str) -> None:
 def say_traceback(error: BaseException) -> None:
     """Show where ``error`` comes from, if the user asks for that."""
     if os.environ.get("OTELMIG_DEBUG"):
-        import traceback  # noqa: PLC0415 - only after a fault
+        import traceback
 
         say_last("".join(traceback.format_exception(error)).rstrip())
 

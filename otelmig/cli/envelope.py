@@ -102,7 +102,7 @@ class Envelope:
 
     def note(self, notes: Iterable[str]) -> None:
         """Tell the user ``notes`` that were not told before, many alike in one line; the JSON document has them all."""
-        from otelmig.views.notes import summarized  # noqa: PLC0415 - `--help` needs none of it
+        from otelmig.views.notes import summarized
 
         new = dict.fromkeys(text for text in notes if text not in self._notes)
         self._notes |= new
@@ -168,7 +168,7 @@ class Envelope:
         self._last_notes.clear()
 
     def _print_document(self, report: RunReport) -> None:
-        import json  # noqa: PLC0415 - `--help` needs none of it
+        import json
 
         notes = {"notes": list(self._notes)} if report.has_notes else {}
         document = {"schema": report.schema, **report.document(), **notes, "errors": self._errors}

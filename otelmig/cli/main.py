@@ -183,8 +183,8 @@ def _read(argv: list[str]) -> tuple[Parser, Command, argparse.Namespace]:
 
 def _no_command(word: str, argv: list[str]) -> CommandLineError:
     """Return the error for a first argument that is no command, with what was probably meant."""
-    import shlex  # noqa: PLC0415 - only after a mistake
-    from pathlib import Path  # noqa: PLC0415 - the same
+    import shlex
+    from pathlib import Path
 
     text, meant, known = f"there is no command {word!r}", "", [*COMMANDS, *_ANSWERS]
     if word.startswith("-") and word != "-":

@@ -58,7 +58,7 @@ def test_summary_is_stable(otelmig: Otelmig) -> None:
 
 def test_bad_inputs_are_one_line_each_and_the_others_are_traced(otelmig: Otelmig, tmp_path: Path) -> None:
     """Missing, an empty directory, binary: each says so on one line; the good files are traced; exit code 2."""
-    (tmp_path / "binary.log").write_bytes(random.Random(1).randbytes(5000))  # noqa: S311 - no secret
+    (tmp_path / "binary.log").write_bytes(random.Random(1).randbytes(5000))
     (tmp_path / "folder").mkdir()
     done = otelmig("trace", "missing.log", "folder", "binary.log", *_LOGS)
     assert done.returncode == 2

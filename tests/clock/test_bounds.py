@@ -306,7 +306,7 @@ def test_one_exact_exchange_is_ntp(begin: int, offset: int, there: int, served: 
 
 def _crowd(count: int, *, exact: bool) -> list[Constraint]:
     """Constraints of which all survive (``exact``) or most are dominated."""
-    pick = random.Random(count)  # noqa: S311 - no secret
+    pick = random.Random(count)
     noise = 0 if exact else 50 * _MS
     return [
         Constraint(
@@ -326,7 +326,7 @@ def _steps(constraints: list[Constraint]) -> int:
     """How many lines of Python run for the bounds."""
     count = 0
 
-    def step(_frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - a type that names itself
+    def step(_frame: FrameType, event: str, _argument: object) -> Any:
         nonlocal count
         count += event == "line"
         return step

@@ -43,11 +43,11 @@ def _names_for_types(module: str) -> dict[str, Any]:
     return names
 
 
-def _hints(thing: Any) -> dict[str, Any]:  # noqa: ANN401 - a function or a class
+def _hints(thing: Any) -> dict[str, Any]:
     return typing.get_type_hints(thing, localns=_names_for_types(thing.__module__))
 
 
-def _signatures(thing: Any) -> Iterator[Any]:  # noqa: ANN401 - the same
+def _signatures(thing: Any) -> Iterator[Any]:
     """Every type that the signature of a function names; of a class: of its fields, public methods and properties."""
     if not inspect.isclass(thing):
         yield from _hints(thing).values()
@@ -60,7 +60,7 @@ def _signatures(thing: Any) -> Iterator[Any]:  # noqa: ANN401 - the same
             yield from _hints(function).values()
 
 
-def _own(hint: Any) -> Iterator[Any]:  # noqa: ANN401 - a type or a form of one
+def _own(hint: Any) -> Iterator[Any]:
     """The classes of this package inside a type."""
     if inspect.isclass(hint) and hint.__module__.split(".")[0] == "otelmig":
         yield hint

@@ -198,7 +198,7 @@ def test_a_sampler_sees_what_the_caller_tells() -> None:
     """It is given the attributes at the start, with which it can decide."""
 
     class OfOneHost(Sampler):
-        def should_sample(self, *arguments: Any, **named: Any) -> SamplingResult:  # noqa: ANN401 - as the SDK calls it
+        def should_sample(self, *arguments: Any, **named: Any) -> SamplingResult:
             attributes = named["attributes"] if "attributes" in named else arguments[4]
             wanted = attributes[names.SOURCE_HOST] == "node-a"
             return SamplingResult(Decision.RECORD_AND_SAMPLE if wanted else Decision.DROP, attributes)
@@ -276,7 +276,7 @@ class _BrokenError(RuntimeError):
 class _Broken:
     """A provider of anything that always raises."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute at all
+    def __getattr__(self, name: str) -> Any:
         raise _BrokenError(name)
 
 

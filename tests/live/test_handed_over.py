@@ -54,7 +54,7 @@ def test_who_takes_over_knows_what_it_lacks(recording: str, tmp_path: Path) -> N
 
     What was not committed (the last few requests) comes to both.
     """
-    random = Random(recording)  # noqa: S311 - the same for each run
+    random = Random(recording)
     requests = _requests(recording)
     whole, lacking = _made(tmp_path / "whole", requests)
     assert lacking == 0

@@ -29,7 +29,7 @@ _RECORDING = "v53.0-postcopy"
 
 
 def _moves(*, turns: bool, count: int) -> list[Move]:
-    random = Random(7)  # noqa: S311 - no secret
+    random = Random(7)
     lasts = lasts_ns(_RECORDING)
     return in_turn(_HOSTS, count, _S // 5, lasts, random) if turns else at_once(_HOSTS, count, 15 * _S, lasts, random)
 

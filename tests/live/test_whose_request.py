@@ -83,7 +83,7 @@ def _parents(run: LiveRun) -> dict[int, list[tuple[str, str]]]:
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_a_hundred_at_once(program: Program, tmp_path: Path, is_killed: bool) -> None:  # noqa: FBT001 - a column
     """Each is below the span that asked for it: announced before, during or after its lines, twice, service killed."""
-    random = Random(7)  # noqa: S311 - the same for each run
+    random = Random(7)
     ports = range(_PORT, _PORT + _MANY)
     asked = {port: program.ask(_url(port)) for port in ports}
     early: list[bytes] = []

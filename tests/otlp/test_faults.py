@@ -114,7 +114,7 @@ def test_hanging(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(50 if os.environ.get("OTELMIG_FULL") else 2))
 def test_connections_that_break_anywhere(protocol: str, seed: int, tmp_path: Path) -> None:
     """Resets after any number of bytes, there or back: in the end all is there, and no copy is kept quiet about."""
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)
     traces = payloads(20 if protocol == "http/json" else _MANY)
     cuts = [
         Cut(there=chance.randrange(60_000)) if chance.random() < 0.5 else Cut(back=chance.randrange(400))

@@ -48,7 +48,7 @@ class Inbox:
 
 
 @contextmanager
-def intake(handler: Any = None, **given: Any) -> Iterator[HttpIntake]:  # noqa: ANN401 - arguments of the server
+def intake(handler: Any = None, **given: Any) -> Iterator[HttpIntake]:
     """Run a server on a free port."""
     server = HttpIntake(LOCAL, handler or Inbox(), **given)
     server.start()

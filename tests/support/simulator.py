@@ -595,7 +595,7 @@ def _exchanges(run: _Run, zero_ns: int, begin: int) -> Iterator[str]:
 
 def simulate(setup: Setup, seed: int) -> Simulated:
     """One migration; the same seed gives the same."""
-    pick = random.Random(seed)  # noqa: S311 - no secret
+    pick = random.Random(seed)
     wall = _on_wall_clocks(setup)
     source, destination = (
         Host(

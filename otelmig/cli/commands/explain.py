@@ -77,10 +77,10 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Explain every migration in the files that were named."""
-    from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.trace import attributes as names  # noqa: PLC0415 - the same
-    from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - the same
-    from otelmig.views.explain_text import explanation_document, render_explanation  # noqa: PLC0415 - the same
+    from otelmig.pipeline import read_findings
+    from otelmig.trace import attributes as names
+    from otelmig.trace.options import TraceOptions
+    from otelmig.views.explain_text import explanation_document, render_explanation
 
     report = envelope.report = _Report(envelope)
     envelope.progress.expect(arguments.files)
@@ -111,8 +111,8 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
 
 
 def _explanation(migration: Migration) -> Explanation | None:
-    from otelmig.hypervisors import hypervisors  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.pairing.explanation import explain  # noqa: PLC0415 - the same
+    from otelmig.hypervisors import hypervisors
+    from otelmig.pairing.explanation import explain
 
     system = migration.sides[0].vmm.system
     return explain(migration, next(hypervisor for hypervisor in hypervisors() if hypervisor.system == system))

@@ -74,6 +74,6 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Serve until a signal says that it is enough."""
-    from otelmig.cli.live.serving import serve  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.cli.live.serving import serve
 
     serve(arguments, envelope)

@@ -41,7 +41,7 @@ def bound_servers(arguments: argparse.Namespace, status: Status) -> list[Server]
     accept = status.requests.accept
     servers: list[Server] = [HttpIntake(address, accept, tls=tls, token=token, status=answer)]
     if arguments.grpc is not None:
-        from otelmig.otlp.intake.grpc import GrpcIntake  # noqa: PLC0415 - loading gRPC takes long
+        from otelmig.otlp.intake.grpc import GrpcIntake
 
         address = Address.parse(arguments.grpc, "GrpcIntake.address")
         servers.append(GrpcIntake(address, accept, tls=tls, token=token))

@@ -48,7 +48,7 @@ class LiveTelemetry:
         self._observed: dict[ServiceMetric, int] = {}
         self._metrics = None
         if metrics is not None:
-            from otelmig.otlp.telemetry.metrics import Metrics  # noqa: PLC0415 - loading the SDK takes long
+            from otelmig.otlp.telemetry.metrics import Metrics
 
             self._metrics = Metrics(metrics, _RESOURCE, lambda: self._observed)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # generated code has no types
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from intake_client import LOCAL, Inbox
 from opentelemetry._logs import LogRecord
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
@@ -37,7 +37,7 @@ MIB = 1 << 20
 
 
 @contextmanager
-def grpc_intake(handler: Any = None, **given: Any) -> Iterator[GrpcIntake]:  # noqa: ANN401 - arguments of the server
+def grpc_intake(handler: Any = None, **given: Any) -> Iterator[GrpcIntake]:
     """Run a server on a free port."""
     server = GrpcIntake(LOCAL, handler or Inbox(), **given)
     server.start()
@@ -57,7 +57,7 @@ def export(
     method: str = EXPORT,
     *,
     metadata: tuple[tuple[str, str], ...] = (),
-    **given: Any,  # noqa: ANN401 - of the call
+    **given: Any,
 ) -> bytes:
     """Send a request as it is and return the answer as it is."""
     with grpc.insecure_channel(str(server.address)) as channel:

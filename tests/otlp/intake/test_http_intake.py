@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # generated code has no types
+from google.rpc.status_pb2 import Status
 from intake_client import LOCAL, PROTOBUF_HEADERS, Inbox, WireClient, intake, post
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -271,7 +271,7 @@ def test_status() -> None:
 
 
 @pytest.mark.parametrize("state", [(99, {}), (200, {"a": object()}), None])
-def test_a_status_that_fails(state: Any) -> None:  # noqa: ANN401 - what it should not be
+def test_a_status_that_fails(state: Any) -> None:
     """Whoever asks is told that there is a fault, and may ask again; nothing of it ends the server."""
     with intake(status=lambda: state) as server:
         for _ in range(2):
