@@ -104,7 +104,8 @@ def _initializer(cls: type, fields: Sequence[dataclasses.Field[Any]], *, frozen:
     function.__annotations__ = {field.name: field.type for field in fields} | {"return": None}
     function.__defaults__ = tuple(_defaults(positional).values())
     function.__kwdefaults__ = _defaults(keyword)
-    return function  # type: ignore[no-any-return] # it was compiled just now
+    initializer: Callable[..., None] = function
+    return initializer
 
 
 def _defaults(fields: Sequence[dataclasses.Field[Any]]) -> dict[str, object]:

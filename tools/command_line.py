@@ -15,7 +15,7 @@ from otelmig.cli.main import build_parser
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["command_reference", "commands", "exit_codes", "options"]
+__all__ = ["arguments", "command_reference", "commands", "exit_codes", "options"]
 
 
 def commands() -> Mapping[str, argparse.ArgumentParser]:
@@ -25,12 +25,15 @@ def commands() -> Mapping[str, argparse.ArgumentParser]:
     return choices
 
 
+def arguments() -> Iterator[tuple[str, argparse.Action]]:
+    """Yield every argument of every command, with the command's name; ``--help`` is left out."""
+    for command, parser in commands().items():
+        yield from ((command, action) for action in parser._actions if not isinstance(action, argparse._HelpAction))
+
+
 def options() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield every option of every command: the command's name, and all names of the option."""
-    for command, parser in commands().items():
-        for action in parser._actions:
-            if action.option_strings and not isinstance(action, argparse._HelpAction):
-                yield command, tuple(action.option_strings)
+    return ((command, tuple(action.option_strings)) for command, action in arguments() if action.option_strings)
 
 
 def command_reference() -> str:

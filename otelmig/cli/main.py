@@ -12,7 +12,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from otelmig.cli.commands import COMMANDS
 from otelmig.cli.console import open_missing, prepare_stdout, say, say_last, say_traceback
@@ -148,7 +148,7 @@ def _outer_parser() -> Parser:
 
 def _prepare(parser: Parser, name: str) -> Command:
     """Make ``parser`` that of the command ``name``."""
-    command: Command = import_module(f"{_COMMAND_MODULES}.{name}")  # type: ignore[assignment] # modules are commands
+    command = cast("Command", import_module(f"{_COMMAND_MODULES}.{name}"))  # modules are commands
     parser.usage = f"otelmig {name} [OPTION]... {command.OPERANDS}".rstrip()
     parser.description = command.DESCRIPTION
     parser.epilog = f"examples:\n{command.EXAMPLES}\nExit codes: see otelmig --help."

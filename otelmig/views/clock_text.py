@@ -25,6 +25,8 @@ _BLACKOUT: Final = (
     names.VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC,
     names.VM_MIGRATION_BLACKOUT_WIDTH_CLOCK,
 )
+_WHOLE_PPM: Final = 1000
+"""Parts per million from which on there is no fraction."""
 _EXCESS: Final = (
     names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION,
     names.VM_MIGRATION_DOWNTIME_EXCESS_MIN,
@@ -72,7 +74,8 @@ def _assumed(clock: Mapping[str, AttributeValue]) -> AttributeValue | None:
 
 def drift_text(value: AttributeValue | None) -> str:
     """Return a relative rate in ppm."""
-    return f"{number(value) * 1e6:.3g} ppm" if number(value) < 1e-3 else f"{number(value) * 1e6:.0f} ppm"  # noqa: PLR2004 - 1000 ppm
+    ppm = number(value) * 1e6
+    return f"{ppm:.3g} ppm" if ppm < _WHOLE_PPM else f"{ppm:.0f} ppm"
 
 
 def _offset(clock: Mapping[str, AttributeValue]) -> str:

@@ -293,8 +293,8 @@ def test_one_exact_exchange_is_ntp(begin: int, offset: int, there: int, served: 
     """The middle of the interval is NTP's offset, its half width half of NTP's delay."""
     t1, t2 = begin, begin + there + offset
     t3, t4 = t2 + served, begin + there + served + back
-    request = Message(True, between(t1, t1), between(t2, t2))  # noqa: FBT003 - a record in order
-    answer = Message(False, between(t4, t4), between(t3, t3))  # noqa: FBT003 - the same
+    request = Message(forward=True, source=between(t1, t1), destination=between(t2, t2))
+    answer = Message(forward=False, source=between(t4, t4), destination=between(t3, t3))
     bounds = _bounds_of((request, answer), 0)
     lo, hi = _known(bounds.lo_ns(t1)), _known(bounds.hi_ns(t1))
     assert lo + hi == (t2 - t1) + (t3 - t4)

@@ -90,7 +90,7 @@ def test_no_stray_name() -> None:
         ("names.VM_ID", False),
     ],
 )
-def test_stray_names_are_found(source: str, found: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column of a table
+def test_stray_names_are_found(source: str, *, found: bool, tmp_path: Path) -> None:
     """The search finds whole names and the pieces that names are built from, and nothing else."""
     path = tmp_path / "module.py"
     path.write_text(f'"""Of vm.migration.mode."""\nx = {source}\n')

@@ -250,7 +250,7 @@ def test_without_a_span_there_is_nothing_to_hand_on() -> None:
 
 @pytest.mark.parametrize("has_older_word", [True, False])
 @pytest.mark.parametrize("is_current", [True, False])
-def test_suppressed_instrumentation_is_silent(has_older_word: bool, is_current: bool) -> None:  # noqa: FBT001 - columns
+def test_suppressed_instrumentation_is_silent(*, has_older_word: bool, is_current: bool) -> None:
     """Neither a span nor a record nor a measurement, by the API's key or by the older word for it."""
     telemetry = Telemetry()
     with suppress_instrumentation():

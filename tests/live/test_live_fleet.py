@@ -55,7 +55,7 @@ def _play(run: LiveRun, requests: Sequence[tuple[int, list[LogRecord]]]) -> None
 
 
 @pytest.mark.parametrize("turns", [True, False])
-def test_addresses_tell_equal_vms_apart(turns: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def test_addresses_tell_equal_vms_apart(*, turns: bool, tmp_path: Path) -> None:
     """Each log is called alike on both of its hosts, and begins with the same lines on all."""
     with LiveRun(directory=tmp_path / "state") as run:
         _play(run, fleet_requests(_RECORDING, _moves(turns=turns, count=_COUNT)))

@@ -45,7 +45,7 @@ def test_down_then_up(protocol: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_back_in_time(protocol: str, tmp_path: Path) -> None:
+def test_back_in_time(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A receiver that comes up while the sender is patient gets all; nothing needs to be said of copies."""
     traces, port, clock = payloads(_MANY), free_port(), Clock()
     ready = threading.Event()
@@ -67,7 +67,7 @@ def test_back_in_time(protocol: str, tmp_path: Path) -> None:
         stop.wait(0.2)  # a gRPC channel takes its time to look again
         Clock.sleep(clock, seconds)
 
-    clock.sleep = sleep  # type: ignore[method-assign] # the moment at which it comes up
+    monkeypatch.setattr(clock, "sleep", sleep)  # the moment at which it comes up
     try:
         account = delivered(traces, f"http://127.0.0.1:{port}", tmp_path, protocol=protocol, clock=clock, timeout_s=60)
         assert account.words() == f"{_MANY} exported"

@@ -119,9 +119,9 @@ class LiveTelemetry:
             self._told_s[side.vmm.key] = last_s
             if now_s - last_s >= self._progress_s and age_s >= self._progress_s:
                 self._told_s[side.vmm.key] = now_s
-                side = service.work.assembly.logs.again(side)  # noqa: PLW2901 - as it stands now
-                text = f"{phase_of(side)} for {age_s:.0f} s ({side.name})"
-                self._records.put(ServiceRecord.PROGRESS, _progress(side), text, at_ns=time.time_ns())
+                now = service.work.assembly.logs.again(side)
+                text = f"{phase_of(now)} for {age_s:.0f} s ({now.name})"
+                self._records.put(ServiceRecord.PROGRESS, _progress(now), text, at_ns=time.time_ns())
 
 
 def _progress(side: Side) -> Mapping[str, AttributeValue]:

@@ -45,6 +45,8 @@ _MOST_FIELDS: Final = 1 << 10
 """Fields of a map that are read; a record with more, or with more attributes, is no line."""
 _MOST_ITEMS: Final = 1 << 16
 """Values of a list that are read."""
+_ORDINARY_NAME: Final = 64
+"""Bytes of an attribute's key that is kept."""
 _OPAQUE: Final = frozenset({"array_value", "kvlist_value"})
 _STRING: Final = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
 _RAW: Final = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
@@ -212,4 +214,4 @@ def _short_name(raw: bytes) -> str:
 
 def _name(raw: bytes) -> str:
     """Return the key of an attribute; those of ordinary length are kept: most records have the same few."""
-    return _short_name(raw) if len(raw) <= 64 else text_of(raw)  # noqa: PLR2004 - bytes of an ordinary name
+    return _short_name(raw) if len(raw) <= _ORDINARY_NAME else text_of(raw)
