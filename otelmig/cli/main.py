@@ -96,7 +96,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return envelope.finish()
     except UsageError as error:
         usage = error.usage if isinstance(error, CommandLineError) else None
-        if error.is_misspelt or isinstance(error, CommandLineError):
+        if error.is_miswritten or isinstance(error, CommandLineError):
             say_last(usage or (f"usage: {_USAGE}" if parser is None else parser.format_usage().rstrip()))
         say(str(error))
         return error.exit_code

@@ -98,6 +98,7 @@ def test_grpc_endpoints(environ: dict[str, str], url: str | None, *, insecure: b
         ({}, {"headers": ["=hunter2"]}, "`Settings.headers`: want key=value"),
         ({}, {"url": "ftp://user:hunter2@x"}, "not an OTLP endpoint: 'x'"),
         ({}, {"url": "http://:80"}, "not an OTLP endpoint"),
+        ({}, {"url": "http:/collector"}, "not an OTLP endpoint: 'http:/collector'"),
         ({}, {"url": "http://x:99999"}, "not an OTLP endpoint"),
     ],
 )
@@ -193,7 +194,7 @@ def test_environment_that_wants_no_export() -> None:
 )
 def test_malformed_url_keeps_its_secrets(url: str, shown: str) -> None:
     """What is wrong is said without user, password and query."""
-    with pytest.raises(UsageError, match=re.escape(f"not an OTLP endpoint: {shown} ")):
+    with pytest.raises(UsageError, match=re.escape(f"not an OTLP endpoint: {shown}; ")):
         Settings.of({}, url=url)
 
 
