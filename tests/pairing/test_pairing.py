@@ -15,6 +15,7 @@ from trace_invariants import CORPUS, check_traces
 from otelmig.errors import UsageError
 from otelmig.pipeline import read_findings
 from otelmig.trace.options import TraceOptions
+from otelmig.views.units import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,22 @@ def test_equal_vms_are_not_guessed_at(tmp_path: Path) -> None:
     chosen = read_findings(paths, pairs=[("a-source.log", "a-destination.log")])
     assert _pairs(chosen) == {("a-source.log", "a-destination.log"), ("b-source.log", "b-destination.log")}
     check_traces(list(chosen.traces(TraceOptions())))
+
+
+def test_possible_partners_are_named_in_the_trace_as_pair_takes_them(tmp_path: Path) -> None:
+    """A name that looks like a token is a name all the same: whoever reads the trace can give it back."""
+    paths = _two_equal_vms(tmp_path)
+    folder = tmp_path / "rack7-slot12-0f3a9c"
+    folder.mkdir()
+    paths = [path.rename(folder / f"vm-4f2a9c81d7e35b60-{path.name}") for path in paths]
+    findings = read_findings(paths)
+    named = {
+        name
+        for trace in findings.traces(TraceOptions())
+        for reason in texts(trace.root.attributes["otelmig.pairing.reasons"])
+        for name in reason.removeprefix("several partners are possible: ").partition(";")[0].split(", ")
+    }
+    assert named == {path.name for path in paths}
 
 
 def test_ports_tell_equal_vms_apart(tmp_path: Path) -> None:
