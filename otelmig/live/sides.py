@@ -53,7 +53,7 @@ def phase_of(side: Side) -> str:
     sent = side.sent
     if sent.downtime is not None or sent.snapshot.sign is not None or sent.pause.sign is not None:
         return SpanName.DOWNTIME
-    return SpanName.PRECOPY if sent.memory.seen or sent.memory.passes else SpanName.SETUP
+    return SpanName.PRECOPY if sent.memory.seen or sent.memory.iterations else SpanName.SETUP
 
 
 @dataclass(slots=True, kw_only=True)

@@ -102,7 +102,7 @@ def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str
     attributes: dict[str, AttributeValue | None] = {
         names.VM_MIGRATION_VM_WAS_PAUSED: was_paused(aligned.source, aligned.received),
         names.VM_MIGRATION_CONNECTION_COUNT: terms.connections,
-        names.VM_MIGRATION_MEMORY_ITERATION_COUNT: sent.memory.iterations if sent.memory.is_counted else None,
+        names.VM_MIGRATION_MEMORY_ITERATION_COUNT: sent.memory.iteration_count if sent.memory.is_counted else None,
         names.VM_MIGRATION_MEMORY_SIZE: sent.memory.total_bytes,
         names.VM_MIGRATION_PROTOCOL_VERSION: terms.protocol,
         names.VM_MIGRATION_LOGGING_DURATION: seconds(sent.logging_ns) if sent.logging_ns else None,

@@ -396,7 +396,7 @@ def test_a_step_is_bracketed_by_what_coarse_stamps_leave_open() -> None:
     assert found.step.window_ns[0] <= at <= found.step.window_ns[1]
 
 
-def test_a_destination_that_was_set_while_a_pass_was_running() -> None:
+def test_a_destination_that_was_set_while_an_iteration_was_running() -> None:
     """A line of before the step may only be answered long after it: the step lies where the pass was running."""
     at, size, answered = 10 * _S, _HOUR, 32 * _S
     exact = {seconds: exact_offset(seconds * _S, 0 if seconds * _S < at else -size) for seconds in (0, 1, 33, 34)}

@@ -74,7 +74,7 @@ def test_lost_lines_make_no_claim_false(setup: Setup, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setup", _SETUPS.values(), ids=_SETUPS)
 def test_a_lost_receipt_of_memory_shifts_no_other(setup: Setup, tmp_path: Path) -> None:
-    """The destination does not number its passes: one line less is no other number."""
+    """The destination does not number its iterations: one line less is no other number."""
     for seed in range(_RUNS):
         run = simulate(setup, seed)
         chance = random.Random(seed)

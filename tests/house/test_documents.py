@@ -14,6 +14,7 @@ from document_parts import DOCUMENTS, PICTURE, REPOSITORY, parts_of, rendered, w
 from trace_invariants import CORPUS, traced
 
 from otelmig.cli.main import build_parser
+from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import RULES
 from otelmig.trace.attributes import ATTRIBUTES
 from otelmig.trace.spans import SPANS, EventName
 
@@ -288,8 +289,9 @@ def test_one_word_for_one_thing(page: Path) -> None:
 
 
 def test_one_word_for_one_thing_in_tables_and_help_texts() -> None:
-    """The same holds for the notes of the attributes and spans, and for every help text."""
+    """The same holds for the notes of the attributes and spans, for rules of causality, and for every help text."""
     texts = [row.note for row in ATTRIBUTES] + [row.note for row in SPANS]
+    texts += [f"{rule.id} {rule.why}" for rule in RULES]
     for parser in commands().values():
         texts += [parser.description or "", parser.epilog or "", parser.format_help()]
     shown = re.sub(r"`[^`\n]*`", "", "\n".join(texts))

@@ -196,8 +196,8 @@ _MEMORY = b"cloud-hypervisor:   1.91%d000s: <vmm> DEBUG:vmm/src/lib.rs:3040 -- C
 
 
 @pytest.mark.parametrize(("more", "fits"), [(0, True), (1, True), (2, False)])
-def test_passes_after_the_running_ones(more: int, tmp_path: Path, *, fits: bool) -> None:
-    """Two passes while the guest runs, the final delta, and one more after the snapshot: not a fifth."""
+def test_iterations_after_the_running_ones(more: int, tmp_path: Path, *, fits: bool) -> None:
+    """Two iterations while the guest runs, the final delta, and one more after the snapshot: not a fifth."""
 
     def sent_more(log: bytes) -> bytes:
         at = log.rindex(b"\n", 0, log.index(b"Command 'State' received")) + 1

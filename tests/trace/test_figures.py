@@ -121,7 +121,7 @@ def test_the_fork_prints_pages(tmp_path: Path) -> None:
     assert _rates(_of_scenario(tmp_path, "cyberus-success")) == [(0.0, "printed"), (6656.0 * _PAGE, "printed")]
 
 
-# --- the passes -----------------------------------------------------------------------------------------------------
+# --- the iterations -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["v53.0-dirty", "v53.0-linux", "v52.0-noisy"])

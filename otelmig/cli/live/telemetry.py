@@ -129,8 +129,8 @@ def _progress(side: Side) -> Mapping[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {names.VM_MIGRATION_PHASE: phase_of(side)}
     if side.vm is not None and side.vm.id is not None:
         attributes[names.VM_ID] = side.vm.id
-    passes = side.sent.memory.passes
-    attributes[names.VM_MIGRATION_MEMORY_ITERATION_COUNT] = len(passes)
+    iterations = side.sent.memory.iterations
+    attributes[names.VM_MIGRATION_MEMORY_ITERATION_COUNT] = len(iterations)
     host = None if side.vmm.host is None else side.vmm.host.name
     if host is not None:
         attributes[names.VM_MIGRATION_SOURCE_HOST_NAME] = host

@@ -121,7 +121,7 @@ class _Teller:
         for each in migrations:
             logs = _logs(each)
             key = (logs["source"] or "", logs["destination"] or "")
-            state = (each.phase, each.memory_pass)
+            state = (each.phase, each.iteration)
             self._told[key] = state
             if before.get(key) != state:
                 self._event(
@@ -129,7 +129,7 @@ class _Teller:
                     logs=logs,
                     phase=each.phase,
                     age_s=round(each.age_s, 3),
-                    iteration=each.memory_pass,
+                    iteration=each.iteration,
                     sent_bytes=each.sent_bytes,
                     downtime_estimate_s=None if each.downtime_estimate_ns is None else each.downtime_estimate_ns / 1e9,
                 )
@@ -157,8 +157,8 @@ def _fields(migration: UnderWay) -> list[str]:
     """Return what the terminal shows of a migration, the most important first."""
     names_ = [name for name in _logs(migration).values() if name]
     fields = [" -> ".join(names_), migration.phase]
-    if migration.memory_pass is not None:
-        fields.append(f"iteration {migration.memory_pass}")
+    if migration.iteration is not None:
+        fields.append(f"iteration {migration.iteration}")
     if migration.sent_bytes is not None:
         fields.append(size(migration.sent_bytes))
     if migration.downtime_estimate_ns is not None:

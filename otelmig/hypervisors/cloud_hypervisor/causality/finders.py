@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.causality.handshake import snapshot_cpuid
 from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import counted_commands
-from otelmig.hypervisors.cloud_hypervisor.causality.passes import final_acknowledged, final_written, requests_of
+from otelmig.hypervisors.cloud_hypervisor.causality.memory_requests import (
+    final_acknowledged,
+    final_written,
+    requests_of,
+)
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.constraint import Basis, Endpoint
 from otelmig.migration.facts import ErrorType
