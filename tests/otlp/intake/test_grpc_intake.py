@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
-from intake_client import LOCAL, Inbox
+from intake_client import LOCAL, Held, Inbox
 from opentelemetry._logs import LogRecord
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -188,21 +188,15 @@ def test_messages_that_do_not_come() -> None:
 
 def test_stop_answers_what_is_under_way() -> None:
     """A request that is handled is answered before the server ends."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def handle(_: ReceivedRequest) -> Verdict:
-        begun.set()
-        assert go_on.wait(30)
-        return Verdict()
-
-    server = GrpcIntake(LOCAL, handle)
+    held = Held()
+    server = GrpcIntake(LOCAL, held)
     server.start()
     with grpc.insecure_channel(str(server.address)) as channel:
         call = _unary(channel).future(BODY, timeout=30)
-        assert begun.wait(30)
+        assert held.begun.wait(30)
         stopping = threading.Thread(target=server.stop, args=(30.0,))
         stopping.start()
-        go_on.set()
+        held.go_on.set()
         assert call.result() == b""
         stopping.join(30)
         assert not stopping.is_alive()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.rpc.status_pb2 import Status
-from intake_client import LOCAL, PROTOBUF_HEADERS, Inbox, WireClient, intake, post
+from intake_client import LOCAL, PROTOBUF_HEADERS, Held, Inbox, WireClient, intake, post
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -304,24 +304,18 @@ def test_an_address_that_is_in_use() -> None:
 
 def test_stop_answers_what_is_under_way() -> None:
     """A request that is handled is answered, with the last word; connections without one are closed at once."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def handle(_: ReceivedRequest) -> Verdict:
-        begun.set()
-        assert go_on.wait(30)
-        return Verdict()
-
-    server = HttpIntake(LOCAL, handle)
+    held = Held()
+    server = HttpIntake(LOCAL, held)
     server.start()
     with WireClient(server.address) as idle, WireClient(server.address) as busy:
         busy.send(post(BODY))
-        assert begun.wait(30)
+        assert held.begun.wait(30)
         stopping = threading.Thread(target=server.stop, args=(30.0,))
         stopping.start()
         assert idle.is_closed()
         with pytest.raises(ConnectionError), WireClient(server.address) as late:
             late.answer()
-        go_on.set()
+        held.go_on.set()
         answer = busy.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert busy.is_closed()
