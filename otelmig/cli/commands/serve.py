@@ -64,7 +64,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=60.0,
         metavar="SECONDS",
-        help="say on stderr how the service is every so many seconds (default: 60)",
+        help="say on stderr every so many seconds how the service is (default: 60)",
     )
     privacy = parser.add_argument_group("privacy")
     privacy.add_argument(
