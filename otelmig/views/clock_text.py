@@ -9,7 +9,8 @@ from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import GuestLocation
 from otelmig.trace.spans import SpanName
-from otelmig.views.units import duration, number
+from otelmig.units import SECOND_NS
+from otelmig.views.units import duration, number, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,7 +90,7 @@ def _offset(clock: Mapping[str, AttributeValue]) -> str:
         return f"{what} by {most} {abs(bound):.4f} s, and nothing bounds it on the other side"
     proof = f"{_how(clock)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
     if clock.get(names.OTELMIG_CLOCK_DOMAIN) == "mixed":
-        width = duration((number(hi) - number(lo)) * 1e9)
+        width = duration((number(hi) - number(lo)) * SECOND_NS)
         return f"one log has a wall clock; when the other's process started is {_how(clock)} to within {width}"
     if not realtime:
         near, far = sorted((number(lo), number(hi)) if used >= 0 else (-number(lo), -number(hi)))
@@ -125,13 +126,13 @@ def _conflict(clock: Mapping[str, AttributeValue]) -> Iterator[str]:
         yield _step_text(clock) or ""
         return
     one, other = worst if isinstance(worst, tuple) else ("", "")
-    excess = duration(number(clock.get(names.OTELMIG_CLOCK_CONFLICT_EXCESS)) * 1e9)
+    excess = seconds_text(clock.get(names.OTELMIG_CLOCK_CONFLICT_EXCESS))
     yield f"CONFLICT: no offset fits. {one} and {other} exclude each other by {excess}"
     count, total = (
         clock.get(names.OTELMIG_CLOCK_CONFLICT_CONSTRAINT_COUNT),
         clock.get(names.OTELMIG_CLOCK_CONSTRAINT_COUNT),
     )
-    widening = duration(number(clock.get(names.OTELMIG_CLOCK_CONFLICT_DURATION)) * 1e9)
+    widening = seconds_text(clock.get(names.OTELMIG_CLOCK_CONFLICT_DURATION))
     yield f"{count} of {total} constraints exclude another; all would hold if each were {widening} looser"
     step = _step_text(clock)
     if step is not None:
@@ -159,10 +160,10 @@ def blackout_text(trace: Trace) -> str:
     """Return how long the guest stood still, how sure that is and why, and how far the printed downtime is from it."""
     root = trace.root.attributes
     if names.VM_MIGRATION_BLACKOUT_DURATION in root and names.VM_MIGRATION_BLACKOUT_MAX not in root:
-        least = duration(number(root[names.VM_MIGRATION_BLACKOUT_MIN]) * 1e9)
+        least = seconds_text(root[names.VM_MIGRATION_BLACKOUT_MIN])
         return f"vCPUs stood still at least {least}; no line bounds it from above"
     if names.VM_MIGRATION_BLACKOUT_DURATION in root:
-        middle, low, high, semantic, clock = (duration(number(root[name]) * 1e9) for name in _BLACKOUT)
+        middle, low, high, semantic, clock = (seconds_text(root[name]) for name in _BLACKOUT)
         uncertainty = f"uncertain by {semantic} between log lines, {clock} from the clocks"
         return f"vCPUs stood still {middle} ({low} .. {high}: {uncertainty}){_excess(root)}"
     if root.get(names.VM_MIGRATION_VM_WAS_PAUSED):

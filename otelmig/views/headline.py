@@ -9,9 +9,10 @@ from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import GuestLocation, dialect_attribute
 from otelmig.trace.spans import SpanName
+from otelmig.units import SECOND_NS
 from otelmig.views.clock_text import blackout_text, clock_lines, missing_side
 from otelmig.views.summary import start_time
-from otelmig.views.units import duration, number, plural, size, texts
+from otelmig.views.units import duration, number, plural, seconds_text, size, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +125,7 @@ def _fate(trace: Trace) -> str:
     fate, uptime = root[names.VM_MIGRATION_GUEST_FATE], root.get(names.VM_MIGRATION_GUEST_UPTIME)
     location = root.get(names.VM_MIGRATION_GUEST_LOCATION)
     place = f" on the {location}" if location in (GuestLocation.SOURCE, GuestLocation.DESTINATION) else ""
-    after = "" if uptime is None else f" {duration(number(uptime) * 1e9)} after it ran"
+    after = "" if uptime is None else f" {seconds_text(uptime)} after it ran"
     cause = f"{root.get(names.OTELMIG_EVIDENCE_FATE)}: {root.get(names.VM_MIGRATION_GUEST_CAUSE)}"
     return f"{_FATES[Fate(str(fate))]}{after}{place} ({cause})"
 
@@ -151,11 +152,11 @@ def _downtime(trace: Trace, stopped: Span) -> str:
     """Return how long the downtime was; one whose end is not logged was that at most, if anything bounds it."""
     attributes = stopped.attributes
     if names.VM_MIGRATION_DOWNTIME_MAX in attributes:
-        return f"at most {duration(number(attributes[names.VM_MIGRATION_DOWNTIME_MAX]) * 1e9)}"
+        return f"at most {seconds_text(attributes[names.VM_MIGRATION_DOWNTIME_MAX])}"
     if names.VM_MIGRATION_DOWNTIME_OPEN in attributes:
         return "not known: its end is not logged"
     printed = attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION)
-    length = stopped.duration_ns if printed is None else number(printed) * 1e9
+    length = stopped.duration_ns if printed is None else number(printed) * SECOND_NS
     return f"{duration(length)}{_target_met(trace, length)}"
 
 
@@ -165,7 +166,7 @@ def _target_met(trace: Trace, length_ns: float) -> str:
     target = None if stopped is None else stopped.attributes.get(names.VM_MIGRATION_DOWNTIME_TARGET)
     if target is None:
         return ""
-    target_ns = number(target) * 1e9
+    target_ns = number(target) * SECOND_NS
     if length_ns <= target_ns:
         return f", target {duration(target_ns)} met"
     return f", target {duration(target_ns)} missed by {duration(length_ns - target_ns)}"
@@ -176,14 +177,17 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     yield from ((text, "plain") for text in _convergence(trace))
     root = trace.root.attributes
     stopped = trace.first(SpanName.DOWNTIME)
-    logging = number(root.get(names.VM_MIGRATION_LOGGING_DURATION)) * 1e9
+    logging = number(root.get(names.VM_MIGRATION_LOGGING_DURATION)) * SECOND_NS
     if stopped is not None and logging >= stopped.duration_ns / 20:
         cost = f"{duration(logging)} of these {duration(stopped.duration_ns)}"
         yield f"writing the log cost {cost}: less verbosity avoids it", "plain"
     paused = trace.first(SpanName.PAUSE)
     if paused is not None and (waited := number(paused.attributes.get(names.VM_VCPU_WAIT_DURATION))):
         times = plural(int(number(paused.attributes[names.VM_VCPU_WAIT_COUNT])), "time")
-        yield f"the pause waited for a vCPU that did not respond: {duration(waited * 1e9)} (said {times})", "plain"
+        yield (
+            f"the pause waited for a vCPU that did not respond: {duration(waited * SECOND_NS)} (said {times})",
+            "plain",
+        )
     completeness = root.get(names.OTELMIG_EVIDENCE_COMPLETENESS)
     if completeness == "partial":
         what = missing_side(trace) if len(trace.resources) == 1 else "a log stops before the end"
@@ -205,7 +209,7 @@ def _convergence(trace: Trace) -> Iterator[str]:
     if precopy is None or reason is None:
         return
     text = _REASONS.get(str(reason), f"converged: {reason}")
-    estimate = number(precopy.attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * 1e9
+    estimate = number(precopy.attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * SECOND_NS
     if estimate:
         text += f" ({duration(estimate)} estimated)"
     if stopped is not None and estimate and stopped.error is None:

@@ -16,6 +16,7 @@ from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.spans import SpanName
+from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from otelmig.views.headline import closing, headline
 from otelmig.views.rows import Folded, Row, downtime_rows, iteration_number, overview_rows
 from otelmig.views.units import duration, number, rate, size
@@ -87,7 +88,8 @@ class _Axis:
         line = [" "] * (self.columns + 1)
         end = duration(length)
         step = _step(length, max(self.columns // 10, 2))
-        unit, scale = ("s", 10**9) if length >= 2 * 10**9 else ("ms", 10**6) if length >= 2 * 10**6 else ("us", 10**3)
+        scales = (("s", SECOND_NS), ("ms", MILLISECOND_NS))
+        unit, scale = next((each for each in scales if length >= 2 * each[1]), ("us", MICROSECOND_NS))
         place = 0
         while place <= length:
             label = f"{place / scale:g}" + (f" {unit}" if place == 0 else "")
@@ -213,8 +215,8 @@ def _drawn(row: Row, axis: _Axis, *, note: str = "") -> Text:
 
 def _blackout_row(span: Span, axis: _Axis, *, note: str) -> Text:
     """Return the blackout with error bars: sure in the middle, possible at the ends."""
-    least = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MIN)) * 1e9
-    most = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MAX)) * 1e9
+    least = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MIN)) * SECOND_NS
+    most = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MAX)) * SECOND_NS
     middle = (span.start_ns + span.end_ns) / 2
     cells = []
     for column in range(axis.columns):
@@ -232,7 +234,7 @@ def _iterations(trace: Trace, width: int) -> Iterator[Text]:
         dirty = rate(attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE))
         if attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD) == "next_iteration_size":
             dirty = f"<={dirty}"
-        estimate = number(attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * 1e9
+        estimate = number(attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * SECOND_NS
         cells = (
             iteration_number(span),
             duration(span.duration_ns),

@@ -21,6 +21,7 @@ from otelmig.live.local.watcher import Watcher
 from otelmig.migration.side import Result
 from otelmig.printable import shown_name
 from otelmig.trace import attributes as names
+from otelmig.units import SECOND_NS
 from otelmig.views.summary import summary
 from otelmig.views.units import duration, plural, size
 
@@ -131,7 +132,9 @@ class _Teller:
                     age_s=round(each.age_s, 3),
                     iteration=each.iteration,
                     sent_bytes=each.sent_bytes,
-                    downtime_estimate_s=None if each.downtime_estimate_ns is None else each.downtime_estimate_ns / 1e9,
+                    downtime_estimate_s=None
+                    if each.downtime_estimate_ns is None
+                    else each.downtime_estimate_ns / SECOND_NS,
                 )
 
     def _show(self) -> None:
