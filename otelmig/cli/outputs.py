@@ -147,10 +147,11 @@ class Outputs:
 
     def put(self, trace: Trace) -> None:
         """Give one trace to every output; one that an output cannot take costs that output alone this one trace."""
+        from otelmig.clock.proof import ClockStatus
         from otelmig.trace import attributes as names
 
         self._report.found += 1
-        self._report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
+        self._report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.CONFLICT
         for output in (self._write, self._show, self._send):
             try:
                 output(trace)

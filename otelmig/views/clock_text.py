@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
-from otelmig.migration.side import Role
+from otelmig.migration.side import Result, Role
+from otelmig.migration.stamp import ClockDomain
 from otelmig.trace import attributes as names
-from otelmig.trace.attributes import GuestLocation
+from otelmig.trace.attributes import ClockBasis, GuestLocation
 from otelmig.trace.spans import SpanName
 from otelmig.units import SECOND_NS
 from otelmig.views.units import duration, number, seconds_text
@@ -82,7 +83,7 @@ def drift_text(value: AttributeValue | None) -> str:
 def _offset(clock: Mapping[str, AttributeValue]) -> str:
     lo, hi = clock.get(names.OTELMIG_CLOCK_OFFSET_MIN), clock.get(names.OTELMIG_CLOCK_OFFSET_MAX)
     used = number(clock.get(names.OTELMIG_CLOCK_OFFSET_ESTIMATE))
-    realtime = clock.get(names.OTELMIG_CLOCK_DOMAIN) == "realtime"
+    realtime = clock.get(names.OTELMIG_CLOCK_DOMAIN) == ClockDomain.REALTIME
     if lo is None or hi is None:
         bound = number(hi) if lo is None else number(lo)
         most = "at most" if (lo is None) == (bound >= 0) else "at least"
@@ -115,7 +116,7 @@ def _how(clock: Mapping[str, AttributeValue]) -> str:
     """Return what the bounds rest on."""
     if clock.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.ASSUMED:
         return "known, if these two belong together,"
-    believed = clock.get(names.OTELMIG_CLOCK_BASIS) == "believed"
+    believed = clock.get(names.OTELMIG_CLOCK_BASIS) == ClockBasis.BELIEVED
     return "believed (by the hosts' time services)" if believed else "proved"
 
 
@@ -192,7 +193,7 @@ def _no_pause(trace: Trace) -> str:
     if trace.root.role is not Role.SOURCE:
         return "unknown without the source"
     root = trace.root.attributes
-    if root.get(names.VM_MIGRATION_RESULT) == "unknown":
+    if root.get(names.VM_MIGRATION_RESULT) == Result.UNKNOWN:
         return "unknown: the source's log stops before any pause"
     if root.get(names.VM_MIGRATION_GUEST_LOCATION) == GuestLocation.NONE:
         return "without end: the guest is gone"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
+from otelmig.clock.proof import ClockStatus
 from otelmig.trace import attributes as names
 from otelmig.trace.spans import SpanName
 from otelmig.units import MILLISECOND_NS, PPB, SECOND_NS
@@ -73,7 +74,7 @@ def _share(part: Span, whole: Span) -> str:
 
 
 def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
-    if trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "unsynced":
+    if trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.UNSYNCED:
         return
     receive = trace.first(SpanName.RECEIVE)
     clock = {} if receive is None else receive.attributes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
+from otelmig.trace.attributes import Completeness
 from otelmig.trace.spans import SpanName
 from otelmig.units import SECOND_NS
 from otelmig.views.units import texts
@@ -185,5 +186,5 @@ def _iteration(span: Span) -> dict[str, object]:
         "dirty_rate_bytes_per_s": attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE),
         "dirty_rate_method": attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD),
         "downtime_estimated_s": attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED),
-        "completed": span.error is None and attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) != "partial",
+        "completed": span.error is None and attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) != Completeness.PARTIAL,
     }

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from otelmig.dataclass import dataclass
+from otelmig.migration.facts import DirtyRateMethod
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
+from otelmig.trace.attributes import Completeness
 from otelmig.trace.spans import SpanName
 from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from otelmig.views.headline import closing, headline
@@ -232,7 +234,7 @@ def _iterations(trace: Trace, width: int) -> Iterator[Text]:
     for span in trace.named(SpanName.MEMORY_ITERATION):
         attributes = span.attributes
         dirty = rate(attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE))
-        if attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD) == "next_iteration_size":
+        if attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD) == DirtyRateMethod.NEXT_ITERATION_SIZE:
             dirty = f"<={dirty}"
         estimate = number(attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * SECOND_NS
         cells = (
@@ -244,5 +246,5 @@ def _iterations(trace: Trace, width: int) -> Iterator[Text]:
             duration(estimate) if estimate else "-",
         )
         row = "".join(f"{cell:>{space}}" for cell, (_, space) in zip(cells, _COLUMNS, strict=True))
-        unfinished = attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) == "partial"
+        unfinished = attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) == Completeness.PARTIAL
         yield Text((row + ("  not finished" if unfinished else ""))[:width])

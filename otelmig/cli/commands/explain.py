@@ -77,6 +77,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Explain every migration in the files that were named."""
+    from otelmig.clock.proof import ClockStatus
     from otelmig.pipeline import read_findings
     from otelmig.trace import attributes as names
     from otelmig.trace.options import TraceOptions
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         report.found += 1
         total = len(findings.migrations)
         envelope.progress.count(f"{report.found} of {plural(total, 'migration')}", share=report.found / total)
-        report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
+        report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.CONFLICT
         explanation = _explanation(migration)
         if envelope.as_json:
             report.documents.append(explanation_document(trace, explanation))

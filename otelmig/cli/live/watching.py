@@ -18,7 +18,7 @@ from otelmig.inputs import Host
 from otelmig.inputs.tailing import Journal, Tailer, Target, Unit, check_journal, target_of, unit_of
 from otelmig.live.local.listening import Listening
 from otelmig.live.local.watcher import Watcher
-from otelmig.migration.side import Result
+from otelmig.migration.side import Result, Role
 from otelmig.printable import shown_name
 from otelmig.trace import attributes as names
 from otelmig.units import SECOND_NS
@@ -152,7 +152,7 @@ class _Teller:
 
 
 def _logs(migration: UnderWay) -> dict[str, str | None]:
-    sides = {"source": migration.source, "destination": migration.destination}
+    sides = {Role.SOURCE: migration.source, Role.DESTINATION: migration.destination}
     return {role: None if side is None else side.name for role, side in sides.items()}
 
 
