@@ -18,6 +18,7 @@ from otelmig.inputs import Host
 from otelmig.inputs.tailing import Journal, Tailer, Target, Unit, check_journal, target_of, unit_of
 from otelmig.live.local.listening import Listening
 from otelmig.live.local.watcher import Watcher
+from otelmig.live.sides import OVER
 from otelmig.migration.side import Result, Role
 from otelmig.printable import shown_name
 from otelmig.trace import attributes as names
@@ -158,8 +159,10 @@ def _logs(migration: UnderWay) -> dict[str, str | None]:
 
 def _fields(migration: UnderWay) -> list[str]:
     """Return what the terminal shows of a migration, the most important first."""
-    names_ = [name for name in _logs(migration).values() if name]
-    fields = [" -> ".join(names_), migration.phase]
+    logs = _logs(migration)
+    missing = [role for role, name in logs.items() if name is None]
+    waits = f", waits for a {missing[0]}" if missing and migration.phase == OVER else ""
+    fields = [" -> ".join(name for name in logs.values() if name), f"{migration.phase}{waits}"]
     if migration.iteration is not None:
         fields.append(f"iteration {migration.iteration}")
     if migration.sent_bytes is not None:

@@ -31,7 +31,7 @@ class UnderWay:
     phase: str
     """The name of the span that it is in; ``over`` if its sides have said their last word."""
     iteration: int | None
-    """The pass over the guest's memory that was counted last."""
+    """The number of the memory iteration that was acknowledged last."""
     sent_bytes: int | None
     """What was sent so far, as the source says."""
     downtime_estimate_ns: int | None
