@@ -58,7 +58,7 @@ def _without_text(annotation: object) -> object:
     return annotation
 
 
-def _add_methods(cls: Any, *, frozen: bool, eq: bool) -> None:  # noqa: ANN401 - a class whose methods are set
+def _add_methods(cls: Any, *, frozen: bool, eq: bool) -> None:
     """Complete ``cls``, which knows its fields."""
     fields = dataclasses.fields(cls)
     cls.__init__ = _initializer(cls, [field for field in fields if field.init], frozen=frozen)
@@ -121,7 +121,7 @@ def _equality(values: Callable[[Any], object]) -> Callable[[object, object], boo
 
 
 @recursive_repr()
-def _representation(self: Any) -> str:  # noqa: ANN401 - any dataclass
+def _representation(self: Any) -> str:
     values = ", ".join(
         f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self) if field.repr
     )
@@ -136,10 +136,10 @@ def _refuse_to_delete(_: object, name: str) -> None:
     raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def _state(self: Any) -> list[object]:  # noqa: ANN401 - any dataclass
+def _state(self: Any) -> list[object]:
     return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
 
-def _set_state(self: Any, state: Sequence[object]) -> None:  # noqa: ANN401 - any dataclass
+def _set_state(self: Any, state: Sequence[object]) -> None:
     for field, value in zip(dataclasses.fields(self), state, strict=True):
         object.__setattr__(self, field.name, value)

@@ -95,7 +95,7 @@ def members_of(file: InputFile, notes: list[str], depth: int = 1) -> list[InputF
 
 
 def _of_tar(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
-    import tarfile  # noqa: PLC0415 - only where there is one
+    import tarfile
 
     whole = file
     if file.compression is not None:
@@ -122,8 +122,8 @@ def _of_tar(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
 
 
 def _of_zip(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
-    import zipfile  # noqa: PLC0415 - only where there is one
-    import zlib  # noqa: PLC0415 - as above
+    import zipfile
+    import zlib
 
     found: list[_Member] = []
     damage = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error)

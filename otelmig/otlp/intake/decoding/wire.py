@@ -115,7 +115,7 @@ def _varint(data: bytes, begin: int, end: int) -> tuple[int, int]:
     raise DamagedError
 
 
-def record_message(data: bytes) -> Any:  # noqa: ANN401 - a class that is made at run time
+def record_message(data: bytes) -> Any:
     """Return the log record that ``data`` is.
 
     Raises:
@@ -124,7 +124,7 @@ def record_message(data: bytes) -> Any:  # noqa: ANN401 - a class that is made a
     return _parsed(_RECORD, data)
 
 
-def has_many_attributes(message: Any) -> bool:  # noqa: ANN401 - as above
+def has_many_attributes(message: Any) -> bool:
     """Return whether a record has more attributes than any of a line."""
     return len(message.attributes) > _MOST_FIELDS
 
@@ -172,7 +172,7 @@ def _pairs(data: bytes, number: int, depth: int) -> Iterator[tuple[str, Value]]:
                 return
 
 
-def value_of(message: Any, depth: int = 1) -> Value:  # noqa: ANN401 - as above
+def value_of(message: Any, depth: int = 1) -> Value:
     """Return a value; None if it is none, lies too deep or cannot be read."""
     name = message.WhichOneof("value")
     if name == "string_value":
@@ -200,7 +200,7 @@ def _items(data: bytes, depth: int) -> Iterator[Value]:
                 return
 
 
-def _parsed(message: type[Any], data: bytes) -> Any:  # noqa: ANN401 - as above
+def _parsed(message: type[Any], data: bytes) -> Any:
     try:
         return message.FromString(data)
     except DecodeError as error:
