@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from otelmig.trace.span import Span, Trace
 
-__all__ = ["closing", "headline"]
+__all__ = ["FATE_WORDS", "closing", "headline"]
 
 _LOUD: Final[Mapping[str, str]] = {
     Result.SUCCESS: "success",
@@ -30,12 +30,13 @@ _LOUD: Final[Mapping[str, str]] = {
     Result.CANCELLATION: "cancelled",
     Result.UNKNOWN: "UNKNOWN: the evidence stops",
 }
-_FATES: Final = {
+FATE_WORDS: Final[Mapping[str, str]] = {
     Fate.RESET: "was RESET",
     Fate.PANICKED: "PANICKED",
     Fate.SHUT_DOWN: "SHUT DOWN",
     Fate.KILLED: "was KILLED",
 }
+"""What became of a guest, as it follows \"the guest\"."""
 _REASONS: Final[Mapping[str, str]] = {
     ConvergenceReason.NO_DIRTY_MEMORY: "converged: no dirty memory was left",
     ConvergenceReason.DOWNTIME_TARGET_MET: "converged: target met",
@@ -134,7 +135,7 @@ def _fate(trace: Trace) -> str:
     place = f" on the {location}" if location in (GuestLocation.SOURCE, GuestLocation.DESTINATION) else ""
     after = "" if uptime is None else f" {seconds_text(uptime)} after it ran"
     cause = f"{root.get(names.OTELMIG_EVIDENCE_FATE)}: {root.get(names.VM_MIGRATION_GUEST_CAUSE)}"
-    return f"{_FATES[Fate(str(fate))]}{after}{place} ({cause})"
+    return f"{FATE_WORDS[Fate(str(fate))]}{after}{place} ({cause})"
 
 
 def _figures(trace: Trace) -> str:

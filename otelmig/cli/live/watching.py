@@ -23,6 +23,7 @@ from otelmig.migration.side import Result, Role
 from otelmig.printable import shown_name
 from otelmig.trace import attributes as names
 from otelmig.units import SECOND_NS
+from otelmig.views.headline import FATE_WORDS
 from otelmig.views.summary import summary
 from otelmig.views.units import duration, plural, size
 
@@ -103,7 +104,7 @@ class _Teller:
         if self._as_json:
             self._event("fate", trace_id=fate.trace_id, fate=fate.fate, evidence=fate.evidence)
         else:
-            say(f"trace {fate.trace_id}: its guest was {fate.fate} since ({fate.evidence})")
+            say(f"trace {fate.trace_id}: afterwards its guest {FATE_WORDS[fate.fate]} ({fate.evidence})")
 
     def announced(self, counts: AnnouncedCounts) -> None:
         """Tell how many migrations were announced, and what came of it."""

@@ -98,7 +98,9 @@ class Listening:
     def _pass_over(self, logs: ReceivedLogs) -> None:
         passed_over = self.requests.passed_over
         if logs.records and _LINE not in passed_over:
-            self.work.say("lines of logs came in: they are counted and not read, since this machine's own files are")
+            self.work.say(
+                "lines of logs came in: they are counted and not read, since only files of this machine are followed"
+            )
         passed_over.update(logs.passed_over)
         if logs.records:
             passed_over[_LINE] += len(logs.records)
