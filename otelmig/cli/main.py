@@ -36,7 +36,7 @@ _ANSWERS: Final = ("help", "--version", "--help")
 _COMMAND_MODULES: Final = "otelmig.cli.commands"
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 """How a service manager, a container runtime or a closed terminal ends a process."""
-_COLLECT: Final = (50_000, 20, 100)
+GARBAGE_THRESHOLDS: Final = (50_000, 20, 100)
 """Thresholds of the garbage collector: reading makes many small objects and few cycles, so looking for cycles less
 often saves a third of the time."""
 
@@ -86,7 +86,7 @@ def _signals_as_interrupts() -> Iterator[None]:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    gc.set_threshold(*_COLLECT)
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     envelope: Envelope | None = None
     parser: Parser | None = None
     try:

@@ -49,13 +49,21 @@ class ClockBounds:
 
     def hi_ns(self, at_ns: int) -> int | None:
         """Return the largest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
-        near = self._near(self.uppers, at_ns)
-        return min([each.bound_ns + self._slack(each, at_ns) for each in near], default=None)
+        found = None
+        for each in self._near(self.uppers, at_ns):  # one or two: a call for each would take as long as the rest
+            bound_ns = each.bound_ns - (-abs(at_ns - each.at_ns) * self.drift_ppb // PPB)
+            if found is None or bound_ns < found:
+                found = bound_ns
+        return found
 
     def lo_ns(self, at_ns: int) -> int | None:
         """Return the smallest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
-        near = self._near(self.lowers, at_ns)
-        return max([each.bound_ns - self._slack(each, at_ns) for each in near], default=None)
+        found = None
+        for each in self._near(self.lowers, at_ns):
+            bound_ns = each.bound_ns + (-abs(at_ns - each.at_ns) * self.drift_ppb // PPB)
+            if found is None or bound_ns > found:
+                found = bound_ns
+        return found
 
     def binding(self, at_ns: int) -> tuple[Constraint | None, Constraint | None]:
         """Return the constraints that the bounds at ``at_ns`` rest on: lower, upper."""
@@ -95,7 +103,7 @@ class ClockBounds:
     @staticmethod
     def _near(constraints: Sequence[Constraint], at_ns: int) -> Sequence[Constraint]:
         index = bisect_right(constraints, at_ns, key=_AT_NS)
-        return constraints[max(index - 1, 0) : index + 1]
+        return constraints[index - 1 if index else 0 : index + 1]
 
 
 def _first_true(holds: Callable[[int], bool], around: int) -> int:
@@ -138,15 +146,16 @@ def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockB
 def _undominated(constraints: list[Constraint], drift_ppb: int, *, sign: int) -> tuple[Constraint, ...]:
     """Drop what another constraint implies everywhere: a stack over the constraints in order of their instant."""
     kept: list[Constraint] = []
-
-    def implied(weak: Constraint, strong: Constraint) -> bool:
-        slack = -(-abs(weak.at_ns - strong.at_ns) * drift_ppb // PPB)
-        return sign * weak.bound_ns >= sign * strong.bound_ns + slack
-
     for each in sorted(constraints, key=lambda each: (each.at_ns, sign * each.bound_ns)):
-        if kept and implied(each, kept[-1]):
-            continue
-        while kept and implied(kept[-1], each):
+        is_implied = False
+        while kept:
+            last = kept[-1]
+            slack_ns = -(-abs(each.at_ns - last.at_ns) * drift_ppb // PPB)
+            ahead_ns = sign * (each.bound_ns - last.bound_ns)
+            is_implied = ahead_ns >= slack_ns
+            if is_implied or -ahead_ns < slack_ns:
+                break
             kept.pop()
-        kept.append(each)
+        if not is_implied:
+            kept.append(each)
     return tuple(kept)

@@ -253,12 +253,20 @@ def open_input(
             name = shown_name(path.name)
             with open_stream(path) as stream:
                 return _copied(path, name, temporary_copy(stream, name, progress, on_wait))
+        with path.open("rb", buffering=0) as beginning:
+            head = beginning.read(_HEAD)
         file = InputFile(
-            path=path, place=path, name=shown_name(path.name), size=status.st_size, mtime_ns=status.st_mtime_ns
+            path=path,
+            place=path,
+            name=shown_name(path.name),
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            head=head,
+            progress=progress,
         )
         if not 0 <= file.mtime_ns < LATEST_NS:
             file = replace(file, mtime_ns=min(max(status.st_ctime_ns, 0), LATEST_NS), is_misdated=True)
-        return with_head(file, progress)
+        return with_head(file, progress) if head.startswith(b"\0") or compression_of(head) is not None else file
     except OSError as error:
         raise InputError(f"{shown_name(path)}: {os.strerror(error.errno or 0)}") from error
 

@@ -127,13 +127,12 @@ class InputLog:
 
     def _entries_of(self, part: InputFile) -> str | None:
         """Return what gave the entries that ``part`` consists of; None if it consists of lines."""
-        if is_json(part.head):
-            return "journalctl -o json"
-        if is_export(part.head):
-            return "journalctl -o export"
-        if is_otlp(part.head):
-            return "OTLP logs"
-        return "JSON lines" if self.is_json else None
+        return self._entries_of_parts[id(part)]
+
+    @cached_property
+    def _entries_of_parts(self) -> dict[int, str | None]:
+        lines = "JSON lines" if self.is_json else None
+        return {id(part): next((what for begins, what in _ENTRIES if begins(part.head)), lines) for part in self.parts}
 
     @cached_property
     def stream(self) -> Stream:
@@ -269,6 +268,8 @@ class InputLog:
         return framings_of(_first_lines(part.head, SAMPLE))
 
 
+_ENTRIES: Final = ((is_json, "journalctl -o json"), (is_export, "journalctl -o export"), (is_otlp, "OTLP logs"))
+"""What gave the entries of a file that begins so."""
 _NOWHERE: Final = Where(file="", line=0)
 _FEW: Final = 3
 """Lines that must run backwards, or none do."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,7 +41,7 @@ def open_inputs(
     errors: list[InputError] = []
     notes: list[str] = []
     opened: set[str] = set()
-    real_folder = cache(os.path.realpath)  # follows each link on the way: once for a folder, not for each file
+    real_folders: dict[Path, str] = {}  # each link on the way is followed once for a folder, not for each file
     for path, folder in _expanded((path if isinstance(path, Path) else Path(path) for path in paths), errors):
         try:
             file = open_input(path, progress, on_wait)
@@ -54,7 +53,10 @@ def open_inputs(
         real = str(path)
         if path != STDIN:
             target = Path(os.path.realpath(path)) if path.is_symlink() else path
-            real = f"{real_folder(target.parent)}/{target.name}"
+            parent = target.parent
+            if parent not in real_folders:
+                real_folders[parent] = os.path.realpath(parent)
+            real = f"{real_folders[parent]}/{target.name}"
         if real in opened:
             continue
         opened.add(real)

@@ -8,7 +8,7 @@ are intervals, so each inequality takes the ends that keep it true for every rea
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from otelmig.dataclass import dataclass
 
@@ -30,6 +30,10 @@ class Basis(StrEnum):
     """A timed exchange between the two hosts."""
     PRIOR = "prior"
     """What each host's time service claims of its own clock: believed, not proved."""
+
+
+_CAUSAL: Final = Basis.CAUSAL
+"""Looked at for every constraint: as an attribute of its enumeration it takes eight times as long to look up."""
 
 
 class Evidence(Protocol):
@@ -128,7 +132,7 @@ def destination_first(rule: str, destination: Endpoint, source: Endpoint) -> Con
 
 
 def _weaker(one: Endpoint, other: Endpoint) -> Basis:
-    return one.basis if other.basis is Basis.CAUSAL else other.basis
+    return one.basis if other.basis is _CAUSAL else other.basis
 
 
 def _rounding(one: Endpoint, other: Endpoint) -> int:

@@ -93,14 +93,14 @@ def build_trace(migration: Migration, epoch: Epoch, options: TraceOptions, links
 
 def _printable(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
     """Return ``attributes`` with texts that control nothing, wherever in a log they come from."""
-    return {
-        name: printable(value)
-        if isinstance(value, str)
-        else tuple(map(printable, value))
-        if isinstance(value, tuple)
-        else value
-        for name, value in attributes.items()
-    }
+    shown = dict(attributes)
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            if not value.isprintable():
+                shown[name] = printable(value)
+        elif isinstance(value, tuple):
+            shown[name] = tuple(map(printable, value))
+    return shown
 
 
 def link_to(trace_id: str, span_id: str, kind: names.LinkKind) -> Link:

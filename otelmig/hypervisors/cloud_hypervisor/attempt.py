@@ -49,8 +49,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt"]
 
-# looked at for every line: as attributes of their enumeration they take four times as long to look up
+# looked at for every line: as attributes of their enumerations they take eight times as long to look up
 _CALL_FAILED: Final = Kind.CALL_TO_RECEIVE_FAILED
+_OVER: Final = SideState.OVER
 _SENT: Final = FAILED | COMPLETED
 _ENDS_PROCESS: Final = frozenset({Kind.PROCESS_KILLED, Kind.PROCESS_FAILED})
 _APART: Final = OF_NO_ATTEMPT | BESIDES | {Kind.CALL_TO_RECEIVE_FAILED}
@@ -119,7 +120,7 @@ class Attempt:
             self.ending = True
         self.observations.append(seen)
         self.by_kind[kind].append(seen)
-        changed = self.state is SideState.OVER and kind in BESIDES
+        changed = self.state is _OVER and kind in BESIDES
         if not self.known and self.is_attempt:
             self.known = changed = True
         if word is not None and word.role is self.role and word.releases.meet(releases):
@@ -226,10 +227,10 @@ class Attempt:
             releases=releases,
             may_be_after_head=after_head and not starting,
             shut_down=self.shut_down,
+            goes_on=self.goes_on,
             config=self.by_kind[Kind.VM_CONFIG][-1] if Kind.VM_CONFIG in self.by_kind else self.config,
         )
-        side = side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)
-        return replace(side, goes_on=True) if self.goes_on else side
+        return side_of(lines, vmm, self.number, state=self.state, final=final, lines_lost=self.lines_lost)
 
     def _corrected(self, corrected: Callable[[Observation], Observation]) -> Attempt:
         config = None if self.config is None else corrected(self.config)

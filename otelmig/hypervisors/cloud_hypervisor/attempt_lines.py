@@ -43,6 +43,8 @@ class AttemptLines:
     """Whether it may be of a version in which events mean something else than until HEAD, and no line says which."""
     shut_down: Observation | None
     """Where the process of a destination was told to end, or to end its VM."""
+    goes_on: bool
+    """Whether its process did something else afterwards: the log does not just end with it."""
     config: Observation | None
     """The configuration that this process printed for this VM, if its log reaches back to it."""
 

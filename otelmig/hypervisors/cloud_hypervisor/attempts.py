@@ -44,12 +44,18 @@ _CALLS: Final[dict[str, frozenset[str]]] = {
     "VmRestore": _MAY_BE_EITHER,
 }
 """What is known of the guest after an API call, as after lines of these kinds; until v49 no other line says more."""
-_ALL_SIGNS: Final = (_STANDS, _RUNS, _MAY_STAND, _MAY_RUN, _MAY_BE_EITHER)
-_OF_THE_GUEST: Final = frozenset({Kind.API_REQUEST, Kind.VM_CONFIG, Kind.VCPUS_STARTED}).union(*_ALL_SIGNS)
+_SIGNS: Final[dict[str, frozenset[str]]] = {
+    kind: signs for signs in (_STANDS, _RUNS, _MAY_STAND, _MAY_RUN, _MAY_BE_EITHER) for kind in signs
+}
+_OF_THE_GUEST: Final = frozenset({Kind.API_REQUEST, Kind.VM_CONFIG, Kind.VCPUS_STARTED, *_SIGNS})
 _BEFORE_ITS_PAUSE: Final = frozenset({Kind.ITERATION_SENT, Kind.DIRTY_ROUND, Kind.PRECOPY_CONVERGED})
 """Lines that a source prints before the migration pauses its guest."""
+# looked at for every line: as attributes of their enumerations they take eight times as long to look up
+_VM_CONFIG: Final = Kind.VM_CONFIG
+_API_REQUEST: Final = Kind.API_REQUEST
 _VCPUS_STARTED: Final = Kind.VCPUS_STARTED
-"""Looked at for every line: as an attribute of its enumeration it takes four times as long to look up."""
+_DEVICE_RESUMING: Final = Kind.DEVICE_RESUMING
+_PROCESS_STARTED: Final = Kind.PROCESS_STARTED
 _BEFORE_ACKNOWLEDGEMENT: Final[dict[str, Kind]] = {
     Kind.SEND_ANNOUNCED: Kind.CONNECTING,
     Kind.ACCEPTED: Kind.COMMAND_RECEIVED,
@@ -73,20 +79,20 @@ class _Guest:
     def follow(self, seen: Observation, current: Attempt | None, releases: Releases) -> None:
         """Take what a line says of a process of any of ``releases`` in the middle of ``current``, or after it."""
         kind = seen.kind
-        if kind is Kind.VM_CONFIG:
+        if kind is _VM_CONFIG:
             self.config = seen
             received = current is not None and current.role is Role.DESTINATION and not current.ended
             self._become(_MAY_BE_EITHER if self.restored or received else _RUNS)
-        elif kind is Kind.API_REQUEST:
+        elif kind is _API_REQUEST:
             call = seen.word("call")
             self.restored = call == "VmRestore" or (self.restored and call not in _BOOTS)
             self._become(_CALLS.get(call or ""))
-        elif kind is Kind.VCPUS_STARTED:
+        elif kind is _VCPUS_STARTED:
             self._become(_MAY_BE_EITHER if seen.flag("paused") else _RUNS)
-        elif kind is Kind.DEVICE_RESUMING and not releases.meet(DEVICES_FIRST):
+        elif kind is _DEVICE_RESUMING and not releases.meet(DEVICES_FIRST):
             self._become(_RUNS)
         else:
-            self._become(next(each for each in _ALL_SIGNS if kind in each))
+            self._become(_SIGNS[kind])
 
     def _become(self, signs: frozenset[str] | None) -> None:
         if signs is None:
@@ -149,9 +155,9 @@ class Attempts:
             self.changed.append(current)
         elif self._unclaimed is not None:
             self._unclaimed.append(seen)
-            if kind is Kind.PROCESS_STARTED or seen.word("call") in _BOOTS:
+            if kind is _PROCESS_STARTED or seen.word("call") in _BOOTS:
                 self._unclaimed.clear()
-            elif kind is Kind.API_REQUEST:
+            elif kind is _API_REQUEST:
                 self._unclaimed = None
         if kind in _OF_THE_GUEST:
             self._guest.follow(seen, current, releases)
@@ -172,7 +178,7 @@ class Attempts:
         attempt = Attempt(role=role, number=self._counts[role] + 1, ran_before=runs, config=self._guest.config)
         self.begun.append(attempt)
         self._unclaimed = None
-        strange = frozenset() if role is Role.DESTINATION else _OF_BOOT
+        strange: frozenset[str] = frozenset() if role is Role.DESTINATION else _OF_BOOT
         if kind in _BEFORE_ITS_PAUSE:
             strange |= _OF_THE_GUEST
         for seen in before:

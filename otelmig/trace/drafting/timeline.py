@@ -76,11 +76,11 @@ class Timeline:
         return moment
 
     def _stamped(self, role: Role, instant: Instant) -> Moment:
-        stamp = instant.stamp
+        stamp, placement = instant.stamp, self.placement
         ns = stamp.ns
         error_ns: int | None = stamp.error_ns
-        if self.placement is not None and role is Role.DESTINATION:
-            ns -= self.placement.estimate_ns
-            placed_ns = self.placement.error_ns(ns)
+        if placement is not None and role is Role.DESTINATION:
+            ns -= placement.estimate_ns
+            placed_ns = placement.error_ns(ns)
             error_ns = None if placed_ns is None else stamp.error_ns + placed_ns
         return Moment(ns, error_ns, role, str(instant.where), stamp.text)

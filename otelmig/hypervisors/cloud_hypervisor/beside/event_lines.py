@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["FIRST_WITH_MIGRATION_EVENTS", "EventLines", "EventProcess"]
 
 FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
+_IRRELEVANT: Final = Kind.IRRELEVANT
+"""Looked at for every event: as an attribute of its enumeration it takes eight times as long to look up."""
 _MOST_KEPT: Final = 1 << 14
 """At most this many events of a process are kept while its stream grows."""
 _MOST_PROCESSES: Final = 8
@@ -61,7 +63,7 @@ class EventProcess:
         self.begun = True
         self.is_gone = (event.source, event.name) == LAST_OF_PROCESS
         form = EVENTS.get((event.source, event.name))
-        if form is None or form.kind is Kind.IRRELEVANT:
+        if form is None or form.kind is _IRRELEVANT:
             return
         kind, values = self._vocabulary.kind(event.name, form), form.values(event.properties)
         seen = Observation(kind, event.stamp, event.where, "", event.text, values)

@@ -42,6 +42,7 @@ def side_of(attempt: AttemptLines, vmm: Vmm, number: int, *, state: SideState, f
         state=state,
         final=final,
         lines_lost=lines_lost,
+        goes_on=attempt.goes_on,
         record=attempt,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
-from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import fit, fit_what_is_there
+from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import ToldEvents, fit, fit_what_is_there
 from otelmig.inputs import common_stem
 
 if TYPE_CHECKING:
@@ -52,12 +52,13 @@ def joins_of(
     """
     joins = Joins()
     named = _Names(logs, streams)
+    told = [ToldEvents(each) for each in observations]
+    stamped = [ToldEvents(each.observations) for each in streams]
     whole = [
         _Candidate(i, j, shift, named.alike(i, j))
         for i, log in enumerate(logs)
         for j, stream in enumerate(streams)
-        if not (log.incomplete or stream.incomplete)
-        and (shift := fit(observations[i], stream.observations)) is not None
+        if not (log.incomplete or stream.incomplete) and (shift := fit(told[i], stamped[j])) is not None
     ]
     _choose(joins, whole)
     left = [j for j in range(len(streams)) if j not in joins.possible and streams[j].observations]
@@ -69,7 +70,7 @@ def joins_of(
         for j in left
         if not streams[j].incomplete
         and ((alike := named.alike(i, j)) or everything)
-        and (shift := fit_what_is_there(observations[i], streams[j].observations, alike=alike)) is not None
+        and (shift := fit_what_is_there(told[i], stamped[j], alike=alike)) is not None
     ]
     _choose(joins, partial)
     return joins

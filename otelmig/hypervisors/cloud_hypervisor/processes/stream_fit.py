@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from otelmig.migration.observation import Observation, Value
 
-__all__ = ["LATEST_WRITE_NS", "OF_EVENTS", "Fit", "fit", "fit_what_is_there"]
+__all__ = ["LATEST_WRITE_NS", "OF_EVENTS", "Fit", "ToldEvents", "fit", "fit_what_is_there"]
 
 LATEST_WRITE_NS: Final = 100 * 10**6
 """An event is stamped within this time after its line was (31 ms is the most seen)."""
@@ -72,38 +73,70 @@ class Fit:
         return log[0].stamp.domain is not ClockDomain.BOOTTIME or -COARSE_NS <= self.hi_ns <= _LATEST_MONITOR_NS
 
 
-def fit(log: Sequence[Observation], events: Sequence[Observation]) -> Fit | None:
-    """Return the shift that makes ``events`` the events of the process that wrote ``log``; None if there is none.
+@dataclass(frozen=True, eq=False)
+class ToldEvents:
+    """Observations of a log, or of an event stream, and which of them tell of events.
 
-    Neither of the two lacks anything.
+    Each log is compared with each stream, so what they are compared by is found once.
     """
+
+    observations: Sequence[Observation]
+
+    @cached_property
+    def places(self) -> Mapping[tuple[str, Value | None], Sequence[int]]:
+        """The places of lines of events, or of events, by what tells them apart."""
+        places: dict[tuple[str, Value | None], list[int]] = defaultdict(list)
+        for at, seen in enumerate(self.observations):
+            if seen.kind in OF_EVENTS:
+                places[seen.kind, seen.values.get("iteration")].append(at)
+        return places
+
+    @cached_property
+    def counts(self) -> Mapping[tuple[str, Value | None], int]:
+        """How many there are of each."""
+        return {key: len(places) for key, places in self.places.items()}
+
+    @cached_property
+    def following(self) -> Mapping[int, Observation]:
+        """The next observation of the same thread, by the place of each that has one."""
+        last: dict[str, int] = {}
+        following: dict[int, Observation] = {}
+        for at, seen in enumerate(self.observations):
+            before = last.get(seen.thread)
+            if before is not None:
+                following[before] = seen
+            last[seen.thread] = at
+        return following
+
+
+def fit(told: ToldEvents, stamped: ToldEvents) -> Fit | None:
+    """Return the shift that makes the ``stamped`` events those of the process whose log ``told`` of them.
+
+    Neither of the two lacks anything. None if there is no such shift.
+    """
+    log, events = told.observations, stamped.observations
     if not log:
         return None
-    lines, stamped = _places(log), _places(events)
-    if not lines:
+    if not told.places:
         bounds = order_bounds(log, events)
         found = None if bounds is None else Fit(lo_ns=bounds[0], hi_ns=bounds[1], pairs=bounds[2])
-    elif {key: len(places) for key, places in lines.items()} == {key: len(places) for key, places in stamped.items()}:
-        found = _fit_in_turn(log, events, lines, stamped)
+    elif told.counts == stamped.counts:
+        found = _fit_in_turn(told, stamped)
     else:
         found = None
     return found if found is not None and found.on_clock_of(log) else None
 
 
-def fit_what_is_there(log: Sequence[Observation], events: Sequence[Observation], *, alike: bool) -> Fit | None:
-    """Return the shift by which most of ``events`` are told by lines of ``log``, if either lacks some of them.
+def fit_what_is_there(told: ToldEvents, stamped: ToldEvents, *, alike: bool) -> Fit | None:
+    """Return the shift by which a log ``told`` of most of the ``stamped`` events, if either lacks some of them.
 
     Where the two are named ``alike``, half of what both can tell is enough for one process; else two of three, and two
     events at least.
     """
+    log, events = told.observations, stamped.observations
     if not log:
         return None
-    lines, stamped, following = _places(log), _places(events), _next_on_thread(log)
-    pairs = [
-        pair
-        for key in lines.keys() & stamped.keys()
-        for pair in _possible_pairs(log, events, lines[key], stamped[key], following)
-    ]
+    pairs = [pair for key in told.places.keys() & stamped.places.keys() for pair in _possible_pairs(told, stamped, key)]
     boottime = bool(log) and log[0].stamp.domain is ClockDomain.BOOTTIME
     if boottime:
         pairs = [pair for pair in pairs if pair.hi_ns >= -COARSE_NS and pair.lo_ns <= _LATEST_MONITOR_NS]
@@ -115,7 +148,7 @@ def fit_what_is_there(log: Sequence[Observation], events: Sequence[Observation],
     # what lies before the beginning of either, or after its end, is not to be expected in it
     first = max(log[0].stamp.ns, events[0].stamp.ns + middle) + LATEST_WRITE_NS
     last = min(log[-1].stamp.ns, events[-1].stamp.ns + middle) - LATEST_WRITE_NS
-    told = set(same.values())
+    by_a_line = set(same.values())
     whole = Fit(
         lo_ns=found.lo_ns,
         hi_ns=found.hi_ns,
@@ -124,80 +157,46 @@ def fit_what_is_there(log: Sequence[Observation], events: Sequence[Observation],
         uncertain=frozenset(pair.line for pair in found.uncertain),
         lines_lacking=sum(
             first <= events[at].stamp.ns + middle <= last
-            for places in stamped.values()
+            for places in stamped.places.values()
             for at in places
-            if at not in told
+            if at not in by_a_line
         ),
         events_lacking=sum(
-            first <= log[at].stamp.ns <= last for places in lines.values() for at in places if at not in same
+            first <= log[at].stamp.ns <= last for places in told.places.values() for at in places if at not in same
         ),
     )
     enough = whole.lacking <= whole.pairs if alike else whole.pairs > 1 and 2 * whole.lacking <= whole.pairs
     return whole if enough and whole.on_clock_of(log) else None
 
 
-def _places(observations: Sequence[Observation]) -> dict[tuple[str, Value | None], list[int]]:
-    """Return the places of lines of events, or of events, by what tells them apart."""
-    places: dict[tuple[str, Value | None], list[int]] = defaultdict(list)
-    for at, seen in enumerate(observations):
-        if seen.kind in OF_EVENTS:
-            places[seen.kind, seen.values.get("iteration")].append(at)
-    return places
-
-
-def _fit_in_turn(
-    log: Sequence[Observation],
-    events: Sequence[Observation],
-    lines: Mapping[tuple[str, Value | None], Sequence[int]],
-    stamped: Mapping[tuple[str, Value | None], Sequence[int]],
-) -> Fit:
+def _fit_in_turn(told: ToldEvents, stamped: ToldEvents) -> Fit:
     """Fit by the log's own ``Event:`` lines: the n-th line of a kind is the n-th event of that kind."""
-    following = _next_on_thread(log)
-    same = {line: event for key, places in lines.items() for line, event in zip(places, stamped[key], strict=True)}
-    pairs = [_pair(log, events, line, event, following) for line, event in same.items()]
+    same = {
+        line: event
+        for key, lines in told.places.items()
+        for line, event in zip(lines, stamped.places[key], strict=True)
+    }
+    pairs = [_pair(told, stamped, line, event) for line, event in same.items()]
     return Fit(
         lo_ns=max(pair.lo_ns for pair in pairs), hi_ns=min(pair.hi_ns for pair in pairs), pairs=len(pairs), same=same
     )
 
 
-def _possible_pairs(
-    log: Sequence[Observation],
-    events: Sequence[Observation],
-    lines: Sequence[int],
-    stamped: Sequence[int],
-    following: Mapping[int, Observation],
-) -> Iterator[Pair]:
-    """Yield each line with each event that it may tell of."""
+def _possible_pairs(told: ToldEvents, stamped: ToldEvents, key: tuple[str, Value | None]) -> Iterator[Pair]:
+    """Yield each line of one ``key`` with each event that it may tell of."""
+    lines, events = told.places[key], stamped.places[key]
     for number, line in enumerate(lines):
         nearest = slice(max(0, number - _MOST_APART), number + _MOST_APART + 1)
-        latest = slice(max(0, len(stamped) - len(lines) + number - _MOST_APART), None)
-        for event in sorted({*stamped[nearest], *stamped[latest][: 2 * _MOST_APART + 1]}):
-            yield _pair(log, events, line, event, following)
+        latest = slice(max(0, len(events) - len(lines) + number - _MOST_APART), None)
+        for event in sorted({*events[nearest], *events[latest][: 2 * _MOST_APART + 1]}):
+            yield _pair(told, stamped, line, event)
 
 
-def _pair(
-    log: Sequence[Observation],
-    events: Sequence[Observation],
-    line: int,
-    event: int,
-    following: Mapping[int, Observation],
-) -> Pair:
+def _pair(told: ToldEvents, stamped: ToldEvents, line: int, event: int) -> Pair:
     """Return the shifts by which an event is stamped after its line, and before the next line of its thread."""
-    own, stamp = log[line].stamp, events[event].stamp
+    own, stamp = told.observations[line].stamp, stamped.observations[event].stamp
     latest_ns = own.hi_ns + LATEST_WRITE_NS
-    after = following.get(id(log[line]))
+    after = told.following.get(line)
     if after is not None:
         latest_ns = min(after.stamp.hi_ns, latest_ns)
     return Pair(own.lo_ns - stamp.ns, latest_ns - stamp.ns, line, event)
-
-
-def _next_on_thread(log: Sequence[Observation]) -> dict[int, Observation]:
-    """Return, for each observation (by identity), the next one of the same thread."""
-    last: dict[str, Observation] = {}
-    following: dict[int, Observation] = {}
-    for seen in log:
-        before = last.get(seen.thread)
-        if before is not None:
-            following[id(before)] = seen
-        last[seen.thread] = seen
-    return following

@@ -30,9 +30,12 @@ __all__ = [
 ]
 
 _BOOTTIME: Final = ClockDomain.BOOTTIME
+_REALTIME: Final = ClockDomain.REALTIME
+_ONE_MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIT_NS: Final = {"ns": 1, "µs": MICROSECOND_NS, "ms": MILLISECOND_NS, "s": SECOND_NS}
 _MICROSECOND: Final = 1_000
+_MICROSECOND_DIGITS: Final = 6
 _LATEST_BOOT_NS: Final = 10**18
 """31 years since the process started: a larger number is none that a process printed."""
 _YEARS: Final = range(2000, 2200)
@@ -81,7 +84,7 @@ def wallclock_stamp(text: str) -> Stamp | None:
     except ValueError:
         return None
     digits = len(match[1] or "") if (match := _FRACTION.search(text)) is not None else 0
-    return _realtime(instant, text, max(10 ** (9 - digits), _MICROSECOND))
+    return _realtime(instant, text, 10 ** (9 - digits) if digits < _MICROSECOND_DIGITS else _MICROSECOND)
 
 
 def calendar_stamp(calendar: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp | None:
@@ -158,11 +161,11 @@ def _realtime(instant: datetime, text: str, error_ns: int) -> Stamp | None:
     ns = _realtime_ns(instant)
     if ns is None:
         return None
-    return Stamp(ns=ns, error_ns=error_ns, text=text, domain=ClockDomain.REALTIME)
+    return Stamp(ns, error_ns, text, _REALTIME)
 
 
 def _realtime_ns(instant: datetime) -> int | None:
     """Return nanoseconds since the Unix epoch; None for a time that no log can have been written at."""
     if instant.year not in _YEARS or instant.tzinfo is None:
         return None
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000
+    return (instant - _EPOCH) // _ONE_MICROSECOND * 1_000
