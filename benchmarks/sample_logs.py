@@ -14,15 +14,19 @@ __all__ = ["CORPUS", "Source", "write_dirty_tables", "write_few", "write_many"]
 
 CORPUS = Path(__file__).parent.parent / "tests" / "corpus"
 _STAMP = re.compile(rb"(?m)^cloud-hypervisor: +(\d+)\.(\d{6})s: ")
-_RECORD = re.compile(rb"(?m)^cloud-hypervisor: +[\d.]+s: <[^>\r\n]+> [A-Z]+:([^ \r\n]+) -- ([^\r\n]*)\r\n")
-_TELLING = re.compile(
-    rb"(?i)migrat|precopy|postcopy|downtime|dirty|GPA: |command|pausing|resuming|restor|event|api request|incoming"
-    rb"|starting$|exited|booting vm|guest cpuid|incompatib|mapping at|accepting|connect|uffd|nested|tls"
+_RECORD = re.compile(
+    rb"(?m)^cloud-hypervisor: +[\d.]+s: (?P<rest><[^>\r\n]+> [A-Z]+:(?P<place>[^ \r\n]+) -- [^\r\n]*\r\n)"
 )
-"""What lines that otelmig may want to read have in them, and then some."""
+_TOLD = b"API request event: VmSendMigration"
+_TELLING = tuple(
+    b"migrat|precopy|postcopy|downtime|dirty|gpa: |command|paus|resuming|restor|event|api request|incoming|mapping at"
+    b"|starting vcpus|starting\r|exited|booting vm|guest cpuid|incompatib|accepting|connect|uffd|nested|tls".split(b"|")
+)
+"""What lines that otelmig may want to read have in them, in small letters, and then some."""
 _MOST_OF_A_KIND = 150
 """Lines printed at one place of the hypervisor's source, so that a chatty one does not crowd out the others."""
 _SHUFFLES = 16
+_BETWEEN_LINES_US = 1_000, 20_000
 _WITH_TABLES = "v53.0-linux"
 """A recording at ``-vv`` of a guest that writes to its memory."""
 _TABLE = b"Dirty Memory Range Table:"
@@ -53,31 +57,44 @@ def _line(stamp_us: int, rest: bytes) -> bytes:
 
 
 def write_few(path: Path, size: int) -> None:
-    """Write a migration at the beginning and two later, between real lines that say nothing of one."""
-    source = Source()
+    """Write three processes, one after the other, each with a migration at its end.
+
+    Between its start and its migration each goes on with real lines that say nothing of one, as if for hours.
+    """
+    records = list(Source().records())
+    told = next(at for at, (_, rest) in enumerate(records) if _TOLD in rest)
+    last_us = records[told - 1][0]
     padding = _padding()
     with path.open("wb") as file:
         for number in range(3):
-            file.write(source.migration(number))
+            later_us = number
+            file.writelines(_line(stamp_us + later_us, rest) for stamp_us, rest in records[:told])
             at = 0
-            while file.tell() < size * (number + 1) // 3:
-                file.write(padding[at % len(padding)])
+            while at == 0 or file.tell() < size * (number + 1) // 3:
+                for since_last_us, rest in padding[at % len(padding)]:
+                    later_us += since_last_us
+                    file.write(_line(last_us + later_us, rest))
                 at += 1
+            file.writelines(_line(stamp_us + later_us, rest) for stamp_us, rest in records[told:])
 
 
-def _padding() -> list[bytes]:
-    """Return real lines of many kinds in several orders, from all v53 recordings; none speaks of a migration."""
+def _padding() -> list[list[tuple[int, bytes]]]:
+    """Return real records of many kinds in several orders, from all v53 recordings; none speaks of a migration.
+
+    Before each stands how many microseconds passed since the one before it.
+    """
     kinds: dict[bytes, list[bytes]] = {}
     for log in sorted(CORPUS.glob("v53*/*.log")):
         for match in _RECORD.finditer(log.read_bytes()):
-            if not _TELLING.search(match[2]):
-                kinds.setdefault(match[1], []).append(match[0])
+            text = match["rest"].lower()
+            if not any(word in text for word in _TELLING):
+                kinds.setdefault(match["place"], []).append(match["rest"])
     shuffle = random.Random(1)
     lines = [line for kind in kinds.values() for line in shuffle.sample(kind, min(len(kind), _MOST_OF_A_KIND))]
     orders = []
     for _ in range(_SHUFFLES):
         shuffle.shuffle(lines)
-        orders.append(b"".join(lines))
+        orders.append([(shuffle.randint(*_BETWEEN_LINES_US), line) for line in lines])
     return orders
 
 

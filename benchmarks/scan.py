@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from child import Usage, compile_package, run
-from sample_logs import write_dirty_tables, write_few, write_many
+from sample_logs import Source, write_dirty_tables, write_few, write_many
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
 from otelmig.inputs import LineFilter, open_input
@@ -100,7 +100,7 @@ def _report_parts(log: Path) -> None:
     """Print the CPU time of each part of a scan, in seconds per GB; that of the start is one of these, too."""
     size_gb = _warm(log) / 1e9
     small = log.with_name("small.log")
-    small.write_bytes(open_input(log).head)
+    small.write_bytes(Source().migration(0))
     file, of_interest = open_input(log), wanted(("-- ",))
     nothing = replace(of_interest, pattern=re.compile(rb"\xff\xfe"))
 
