@@ -49,7 +49,7 @@ def main() -> None:
 
 def _exchanges(count: int, *, step_ns: int = 0) -> list[Constraint]:
     """Messages both ways over half an hour, each of which took some time; the offset drifts by 20 ppm."""
-    dice = random.Random(count)  # noqa: S311 - repeatable
+    dice = random.Random(count)
     found = []
     for index in range(count):
         at = index * 1_800_000_000_000 // count

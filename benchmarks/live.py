@@ -64,7 +64,7 @@ def _delays(count: int, *, gateway: bool) -> Iterator[float]:
             for host in _HOSTS.values():
                 stack.host(host, service=4329 if gateway else 4319)
             for number in range(count):
-                time.sleep(random.random())  # noqa: S311 - polls are not to be met at always the same moment
+                time.sleep(random.random())
                 before = len(receiver.spans)
                 ended = _play(stack, number)
                 deadline = ended + _PATIENCE_S

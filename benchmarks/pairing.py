@@ -28,7 +28,7 @@ _BEHIND_PROXIES = "tcp:127.0.0.1:{port}"
 def main() -> None:
     """Measure and print."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}")
-    dice = Random(1)  # noqa: S311 - repeatable
+    dice = Random(1)
     lasts = lasts_ns(_RECORDING)
     ahead = [dice.randrange(-(10**7), 10**7) for _ in range(_HOSTS)]
     known = Fleet(recording=_RECORDING, ahead_ns=ahead)

@@ -89,7 +89,7 @@ def _padding() -> list[list[tuple[int, bytes]]]:
             text = match["rest"].lower()
             if not any(word in text for word in _TELLING):
                 kinds.setdefault(match["place"], []).append(match["rest"])
-    shuffle = random.Random(1)  # noqa: S311 - no secret
+    shuffle = random.Random(1)
     lines = [line for kind in kinds.values() for line in shuffle.sample(kind, min(len(kind), _MOST_OF_A_KIND))]
     orders = []
     for _ in range(_SHUFFLES):
@@ -115,7 +115,7 @@ def write_dirty_tables(path: Path, size: int) -> None:
     rows = [match for _, rest in records if (match := _ROW.match(rest)) is not None]
     tables = sum(_TABLE in rest for _, rest in records)
     per_table = size // tables // len(_line(0, rows[0][0]))
-    pick = random.Random(1)  # noqa: S311 - no secret
+    pick = random.Random(1)
     later_us = 0
     with path.open("wb") as file:
         for stamp_us, rest in records:

@@ -57,7 +57,7 @@ def _memory_mb() -> float:
 
 def _rate() -> None:
     """300 migrations within 15 seconds, from requests in protobuf to traces that are safe."""
-    moves = at_once(_HOSTS, 300, 15 * _S, lasts_ns(_RECORDING), Random(1))  # noqa: S311 - repeatable
+    moves = at_once(_HOSTS, 300, 15 * _S, lasts_ns(_RECORDING), Random(1))
     requests = fleet_requests(_RECORDING, moves)
     bodies = protobuf_bodies([records for _, records in requests])
     with tempfile.TemporaryDirectory() as folder, LiveRun(directory=Path(folder) / "state") as run:
@@ -79,7 +79,7 @@ def _rate() -> None:
 
 def _open(count: int) -> None:
     """Sources in the middle of their migration, each in a log of its own."""
-    moves = in_turn(_HOSTS, 1, 0, lasts_ns(_RECORDING), Random(1))  # noqa: S311 - repeatable
+    moves = in_turn(_HOSTS, 1, 0, lasts_ns(_RECORDING), Random(1))
     lines = [record for _, records in fleet_requests(_RECORDING, moves) for record in records]
     begun = next(record for record in lines if "Sending migration" in record.text)
     source = [record for record in lines if record.host == begun.host]
@@ -104,7 +104,7 @@ def _lives_on(record: LogRecord, silent: set[FileKey]) -> bool:
 
 def _day(count: int) -> None:
     """Migrations every few seconds; at the end of each quarter: memory, and what the state takes."""
-    chance = Random(3)  # noqa: S311 - repeatable
+    chance = Random(3)
     lasts = lasts_ns(_RECORDING)
     with tempfile.TemporaryDirectory() as folder, LiveRun(directory=Path(folder) / "state") as run:
         number = 0

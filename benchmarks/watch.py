@@ -91,9 +91,9 @@ def _cost(name: str, seconds: float, collector: Path | None) -> None:
         try:
             time.sleep(10)
             idle = _share(follower.pid, seconds, lambda: None)
-            busy = _share(follower.pid, seconds, lambda: random.choice(files).write(_ordinary()))  # noqa: S311 - no secret
+            busy = _share(follower.pid, seconds, lambda: random.choice(files).write(_ordinary()))
             lines = log.splitlines(keepends=True)[40:60]
-            worst = _share(follower.pid, seconds, lambda: random.choice(files).write(random.choice(lines)))  # noqa: S311
+            worst = _share(follower.pid, seconds, lambda: random.choice(files).write(random.choice(lines)))
             memory = _memory(follower.pid)
         finally:
             follower.terminate()
@@ -162,7 +162,7 @@ def _delay(logs: Path, number: int, spans: Callable[[], int]) -> float:
     last = max(index for index, step in enumerate(steps) if any(word in step.data for word in _LAST_WORDS))
     before = spans()
     player = Player()
-    time.sleep(random.random() / 10)  # noqa: S311 - looks are not to be met at always the same moment
+    time.sleep(random.random() / 10)
     player.play(steps[: last + 12])
     ended = time.monotonic()
     _until(lambda: spans() > before)
@@ -176,7 +176,7 @@ def _death(logs: Path, number: int, events: Path) -> float:
     path = logs / f"dies{number}.log"
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as victim:
         (victim.stdout or sys.stdin.buffer).readline()
-        time.sleep(0.3 + random.random() / 10)  # noqa: S311 - see above
+        time.sleep(0.3 + random.random() / 10)
         died = time.monotonic()
         victim.kill()
         _until(lambda: any(_closes(line, path.name) for line in events.read_bytes().splitlines()[-4:]))

@@ -18,7 +18,7 @@ reader nor an exporter; :func:`readable_spans` alone needs the OpenTelemetry SDK
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otelmig.version import __version__
 
@@ -101,13 +101,15 @@ _HOMES: Final = {
 """The module of each public name that is loaded on first use."""
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the hook's type is given by PEP 562
-    """Load a public name on its first use (PEP 562) and keep it."""
-    for module, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(module), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker that knows of it takes every name for a public one
+
+    def __getattr__(name: str) -> object:
+        """Load a public name on its first use (PEP 562) and keep it."""
+        for module, names in _HOMES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

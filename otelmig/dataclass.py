@@ -58,7 +58,7 @@ def _without_text(annotation: object) -> object:
     return annotation
 
 
-def _add_methods(cls: Any, *, frozen: bool, eq: bool) -> None:  # noqa: ANN401 - a class whose methods are set
+def _add_methods(cls: Any, *, frozen: bool, eq: bool) -> None:
     """Complete ``cls``, which knows its fields."""
     fields = dataclasses.fields(cls)
     cls.__init__ = _initializer(cls, [field for field in fields if field.init], frozen=frozen)
@@ -104,7 +104,8 @@ def _initializer(cls: type, fields: Sequence[dataclasses.Field[Any]], *, frozen:
     function.__annotations__ = {field.name: field.type for field in fields} | {"return": None}
     function.__defaults__ = tuple(_defaults(positional).values())
     function.__kwdefaults__ = _defaults(keyword)
-    return function  # type: ignore[no-any-return] # it was compiled just now
+    initializer: Callable[..., None] = function
+    return initializer
 
 
 def _defaults(fields: Sequence[dataclasses.Field[Any]]) -> dict[str, object]:
@@ -120,7 +121,7 @@ def _equality(values: Callable[[Any], object]) -> Callable[[object, object], boo
 
 
 @recursive_repr()
-def _representation(self: Any) -> str:  # noqa: ANN401 - any dataclass
+def _representation(self: Any) -> str:
     values = ", ".join(
         f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self) if field.repr
     )
@@ -135,10 +136,10 @@ def _refuse_to_delete(_: object, name: str) -> None:
     raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def _state(self: Any) -> list[object]:  # noqa: ANN401 - any dataclass
+def _state(self: Any) -> list[object]:
     return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
 
-def _set_state(self: Any, state: Sequence[object]) -> None:  # noqa: ANN401 - any dataclass
+def _set_state(self: Any, state: Sequence[object]) -> None:
     for field, value in zip(dataclasses.fields(self), state, strict=True):
         object.__setattr__(self, field.name, value)

@@ -80,11 +80,16 @@ class UsageError(OtelmigError):
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, text: str, *, unknown: str | None = None, known: Iterable[str] = ()) -> None:
-        """Say ``text``; where a word is ``unknown``, the ``known`` word that is most like it is suggested."""
+    def __init__(
+        self, text: str, *, unknown: str | None = None, known: Iterable[str] = (), malformed: bool = False
+    ) -> None:
+        """Say ``text``; where a word is ``unknown``, the ``known`` word that is most like it is suggested.
+
+        A value that is ``malformed`` is wrong by itself, whatever the logs say.
+        """
         super().__init__(text if unknown is None else text + suggestion(unknown, known))
-        self.is_misspelt = unknown is not None
-        """Whether a word is not one of those that are known, so that it helps to see how the words are written."""
+        self.is_miswritten = malformed or unknown is not None
+        """Whether it helps to see how the call is written."""
 
 
 class InputError(OtelmigError):

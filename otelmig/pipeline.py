@@ -64,6 +64,8 @@ class Findings:
     errors: list[InputError]
     """One per input that could not be used, and per migration that no trace could be made of."""
     notes: list[str]
+    left_out: Sequence[str]
+    """One note per directory or archive in which files lie that are no logs: nothing else rests on them."""
     not_understood: Counter[str]
     """How many lines looked like a migration's and were not understood, by reason."""
     inputs: Mapping[str, Sequence[InputLog]]
@@ -159,7 +161,7 @@ def read_findings(
     inputs, errors, notes = open_inputs(paths, progress, on_wait)
     by_system = {hypervisor.system: hypervisor for hypervisor in hypervisors()}
     options = reading or LogOptions()
-    by_hypervisor = _by_hypervisor(inputs, options, errors, notes)
+    by_hypervisor, left_out = _by_hypervisor(inputs, options, errors, notes)
     feeds = [
         FinishedInputs(hypervisor=by_system[system], logs=own, options=options, errors=errors)
         for system, own in by_hypervisor.items()
@@ -196,6 +198,7 @@ def read_findings(
         epochs=known,
         errors=errors,
         notes=notes,
+        left_out=left_out,
         not_understood=source.not_understood,
         inputs=by_hypervisor,
         later=later,
@@ -246,10 +249,10 @@ def diagnoses(findings: Findings, reading: LogOptions) -> Iterator[Diagnosis]:
 
 def _by_hypervisor(
     inputs: Iterable[InputLog], options: LogOptions, errors: list[InputError], notes: list[str]
-) -> dict[str, list[InputLog]]:
-    """Return the inputs that each hypervisor wrote.
+) -> tuple[dict[str, list[InputLog]], list[str]]:
+    """Return the inputs that each hypervisor wrote, and a note for each directory with files of somebody else.
 
-    A file of somebody else is an error if it was named, and part of a note if it merely lies in a directory that was.
+    Such a file is an error if it was named, and part of that note if it merely lies in a directory that was.
     """
     by_system: dict[str, list[InputLog]] = {}
     foreign: dict[Path, list[str]] = defaultdict(list)
@@ -272,11 +275,12 @@ def _by_hypervisor(
             path = shown_name(log.parts[0].path)
             path = path if log.name == shown_name(log.parts[0].path.name) else log.name
             errors.append(InputError(f"{path}: no log or event stream of a hypervisor that otelmig knows"))
+    left_out = []
     for folder, names in foreign.items():
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         listed = ", ".join(names[:_MOST_NAMED])
-        notes.append(f"{shown_name(folder)}: left out, because otelmig knows no such log: {listed}{more}")
-    return by_system
+        left_out.append(f"{shown_name(folder)}: left out (no log that otelmig knows): {listed}{more}")
+    return by_system, left_out
 
 
 def _link_to_attempt(previous: Trace) -> Link:

@@ -15,26 +15,25 @@ from otelmig.cli.main import build_parser
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["command_reference", "commands", "exit_codes", "options"]
+__all__ = ["arguments", "command_reference", "commands", "exit_codes", "options"]
 
 
 def commands() -> Mapping[str, argparse.ArgumentParser]:
     """Return the parser of each command, in the order of ``otelmig --help``."""
-    (subparsers,) = (
-        action
-        for action in build_parser()._actions  # noqa: SLF001 - argparse has no public way to list them
-        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001 - the same
-    )
+    (subparsers,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
     choices: Mapping[str, argparse.ArgumentParser] = subparsers.choices
     return choices
 
 
+def arguments() -> Iterator[tuple[str, argparse.Action]]:
+    """Yield every argument of every command, with the command's name; ``--help`` is left out."""
+    for command, parser in commands().items():
+        yield from ((command, action) for action in parser._actions if not isinstance(action, argparse._HelpAction))
+
+
 def options() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield every option of every command: the command's name, and all names of the option."""
-    for command, parser in commands().items():
-        for action in parser._actions:  # noqa: SLF001 - the same
-            if action.option_strings and not isinstance(action, argparse._HelpAction):  # noqa: SLF001 - the same
-                yield command, tuple(action.option_strings)
+    return ((command, tuple(action.option_strings)) for command, action in arguments() if action.option_strings)
 
 
 def command_reference() -> str:
@@ -51,14 +50,14 @@ def exit_codes() -> str:
 
 def _command(name: str, parser: argparse.ArgumentParser) -> str:
     parts = [f"## otelmig {name}", _sentence(parser.description or "")]
-    positional = [action for action in parser._actions if not action.option_strings]  # noqa: SLF001 - the same
+    positional = [action for action in parser._actions if not action.option_strings]
     usage = " ".join(["otelmig", name, "[OPTION]...", *map(_usage, positional)])
     parts.append(f"```text\n{usage}\n```")
-    for group in parser._action_groups:  # noqa: SLF001 - the same
+    for group in parser._action_groups:
         actions = [
             action
-            for action in group._group_actions  # noqa: SLF001 - the same
-            if not isinstance(action, argparse._HelpAction) and action.help is not argparse.SUPPRESS  # noqa: SLF001 - the same
+            for action in group._group_actions
+            if not isinstance(action, argparse._HelpAction) and action.help is not argparse.SUPPRESS
         ]
         if actions:
             title = "Arguments" if not actions[0].option_strings else (group.title or "options")

@@ -61,7 +61,7 @@ def main() -> int:
         command = [sys.executable, "-m", "otelmig", "serve", "-q", "--listen", service_url.removeprefix("http://")]
         command += ["--state", f"{folder}/state", "--otlp", backend.url, "--no-spool"]
         _say(f"$ {' '.join(command[2:])}")
-        service = subprocess.Popen(command)  # noqa: S603 - a command of our own
+        service = subprocess.Popen(command)
         try:
             _await_service(service, service_url)
             _move(Path(folder), service_url, backend.url, speed)
@@ -132,7 +132,7 @@ def _await_service(service: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/status", timeout=_PATIENCE_S):  # noqa: S310 - a URL of our own
+            with urllib.request.urlopen(f"{url}/status", timeout=_PATIENCE_S):
                 return
         except OSError:
             if service.poll() is not None or time.monotonic() > deadline:

@@ -56,7 +56,7 @@ def _demonstrate(folder: Path) -> int:
     command = [sys.executable, "-m", "otelmig", "serve", "--listen", url.removeprefix("http://"), "--no-spool"]
     command += ["--state", str(folder / "state"), "-o", str(folder / "migrations.jsonl")]
     _say(f"two hosts, {' and '.join(name for name, _ in _HOSTS.values())}, and $ {' '.join(command[2:])}")
-    service = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - a command of our own
+    service = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         _await_service(service, url)
         shown = _Reader(service.stdout)
@@ -178,7 +178,7 @@ def _await_service(service: subprocess.Popen[bytes], url: str) -> None:
 
 
 def _status(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{url}/status", timeout=_PATIENCE_S) as answer:  # noqa: S310 - a URL of our own
+    with urllib.request.urlopen(f"{url}/status", timeout=_PATIENCE_S) as answer:
         document: dict[str, Any] = json.load(answer)
     return document
 

@@ -34,7 +34,7 @@ def interpreter(version: str) -> Path | None:
     """Return an interpreter of ``version`` that runs; None if there is none."""
     for candidate in _candidates(version):
         command = [str(candidate), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - found by its name
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0 and done.stdout.strip() == version:
             return candidate
     return None
@@ -58,7 +58,7 @@ def _test(version: str, python: Path, arguments: list[str]) -> bool:
         [str(home / "bin" / "python"), "-m", "pip", "install", "-q", "-e", ".", "--group", "test"],
         [str(home / "bin" / "python"), "-m", "pytest", *arguments],
     )
-    return all(subprocess.run(command, cwd=_REPOSITORY, check=False).returncode == 0 for command in commands)  # noqa: S603 - the same
+    return all(subprocess.run(command, cwd=_REPOSITORY, check=False).returncode == 0 for command in commands)
 
 
 def main() -> int:

@@ -106,7 +106,7 @@ def say_approximated() -> None:
     """Say, once, if standard output could not show what was printed as it is."""
     if _Stdout.was_approximated:
         _Stdout.was_approximated = False
-        say(f"stdout lacks some characters: its encoding is {sys.stdout.encoding}, so that others stand for them")
+        say(f"stdout cannot show some characters (its encoding is {sys.stdout.encoding}): others stand for them")
 
 
 def encodes_everything() -> bool:
@@ -158,7 +158,7 @@ def say_last(text: str) -> None:
 def say_traceback(error: BaseException) -> None:
     """Show where ``error`` comes from, if the user asks for that."""
     if os.environ.get("OTELMIG_DEBUG"):
-        import traceback  # noqa: PLC0415 - only after a fault
+        import traceback
 
         say_last("".join(traceback.format_exception(error)).rstrip())
 

@@ -88,6 +88,7 @@ class Envelope:
         self.color = {"always": True, "never": False}.get(getattr(arguments, "color", "auto"), colors_wanted())
         self._strict: bool = getattr(arguments, "strict", False)
         self._notes: dict[str, None] = {}
+        self._last_notes: list[str] = []
         self._errors: list[str] = []
         self._told: dict[int, InputError] = {}
         """By identity."""
@@ -101,12 +102,16 @@ class Envelope:
 
     def note(self, notes: Iterable[str]) -> None:
         """Tell the user ``notes`` that were not told before, many alike in one line; the JSON document has them all."""
-        from otelmig.views.notes import summarized  # noqa: PLC0415 - `--help` needs none of it
+        from otelmig.views.notes import summarized
 
         new = dict.fromkeys(text for text in notes if text not in self._notes)
         self._notes |= new
         for text in summarized(new):
             say(text)
+
+    def note_last(self, notes: Iterable[str]) -> None:
+        """Keep ``notes`` until the results are shown, or the run is interrupted: no result rests on what they say."""
+        self._last_notes += notes
 
     def error(self, errors: Iterable[InputError]) -> None:
         """Tell the user which inputs could not be read, and why; an error that was told before is passed over."""
@@ -134,6 +139,7 @@ class Envelope:
         report = self.report
         if report is None:
             return ExitCode.DONE
+        self._tell_last_notes()
         if self.as_json:
             self._print_document(report)
         self.stdout.flush()
@@ -152,12 +158,17 @@ class Envelope:
     def interrupt(self) -> ExitCode:
         """Say how far the run came. There is no document: a part of one could be taken for the whole."""
         self.progress.close()
-        self.stdout.flush()
+        self._tell_last_notes()
         say_last(f"interrupted{'' if self.report is None else f': {self.report.account_so_far()}'}")
         return ExitCode.INTERRUPTED
 
+    def _tell_last_notes(self) -> None:
+        self.stdout.flush()
+        self.note(self._last_notes)
+        self._last_notes.clear()
+
     def _print_document(self, report: RunReport) -> None:
-        import json  # noqa: PLC0415 - `--help` needs none of it
+        import json
 
         notes = {"notes": list(self._notes)} if report.has_notes else {}
         document = {"schema": report.schema, **report.document(), **notes, "errors": self._errors}

@@ -12,7 +12,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from otelmig.cli.commands import COMMANDS
 from otelmig.cli.console import open_missing, prepare_stdout, say, say_last, say_traceback
@@ -96,7 +96,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return envelope.finish()
     except UsageError as error:
         usage = error.usage if isinstance(error, CommandLineError) else None
-        if error.is_misspelt or isinstance(error, CommandLineError):
+        if error.is_miswritten or isinstance(error, CommandLineError):
             say_last(usage or (f"usage: {_USAGE}" if parser is None else parser.format_usage().rstrip()))
         say(str(error))
         return error.exit_code
@@ -148,7 +148,7 @@ def _outer_parser() -> Parser:
 
 def _prepare(parser: Parser, name: str) -> Command:
     """Make ``parser`` that of the command ``name``."""
-    command: Command = import_module(f"{_COMMAND_MODULES}.{name}")  # type: ignore[assignment] # modules are commands
+    command = cast("Command", import_module(f"{_COMMAND_MODULES}.{name}"))  # modules are commands
     parser.usage = f"otelmig {name} [OPTION]... {command.OPERANDS}".rstrip()
     parser.description = command.DESCRIPTION
     parser.epilog = f"examples:\n{command.EXAMPLES}\nExit codes: see otelmig --help."
@@ -183,8 +183,8 @@ def _read(argv: list[str]) -> tuple[Parser, Command, argparse.Namespace]:
 
 def _no_command(word: str, argv: list[str]) -> CommandLineError:
     """Return the error for a first argument that is no command, with what was probably meant."""
-    import shlex  # noqa: PLC0415 - only after a mistake
-    from pathlib import Path  # noqa: PLC0415 - the same
+    import shlex
+    from pathlib import Path
 
     text, meant, known = f"there is no command {word!r}", "", [*COMMANDS, *_ANSWERS]
     if word.startswith("-") and word != "-":

@@ -133,7 +133,7 @@ class Outputs:
             with sink.guarded():
                 self._archive = self._stack.enter_context(AtomicFile(Path(sink.name)))
         if delivery is not None:
-            from otelmig.otlp.background import BackgroundDelivery  # noqa: PLC0415 - only where there is an export
+            from otelmig.otlp.background import BackgroundDelivery
 
             self._background = self._stack.enter_context(
                 BackgroundDelivery(delivery, while_waiting=self._envelope.progress.update)
@@ -147,10 +147,11 @@ class Outputs:
 
     def put(self, trace: Trace) -> None:
         """Give one trace to every output; one that an output cannot take costs that output alone this one trace."""
-        from otelmig.trace import attributes as names  # noqa: PLC0415 - `--help` needs none of it
+        from otelmig.clock.proof import ClockStatus
+        from otelmig.trace import attributes as names
 
         self._report.found += 1
-        self._report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
+        self._report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.CONFLICT
         for output in (self._write, self._show, self._send):
             try:
                 output(trace)
@@ -163,18 +164,18 @@ class Outputs:
     def _show(self, trace: Trace) -> None:
         """Draw a trace, or sum it up for the JSON document."""
         if self._envelope.as_json:
-            from otelmig.views.summary import summary  # noqa: PLC0415 - only where it is asked for
+            from otelmig.views.summary import summary
 
             self._report.summaries.append(summary(trace))
         elif self._waterfall and self._envelope.stdout.alive:
-            from otelmig.views.waterfall import render_waterfall  # noqa: PLC0415 - only where it is asked for
+            from otelmig.views.waterfall import render_waterfall
 
             text = render_waterfall(trace, width=self._envelope.width, color=self._envelope.color)
             self._envelope.show(("" if self._report.found == 1 else "\n") + text.rstrip("\n"))
 
     def _send(self, trace: Trace) -> None:
         if self._background is not None:
-            from otelmig.otlp.payload import Payload  # noqa: PLC0415 - only where there is an export
+            from otelmig.otlp.payload import Payload
 
             payload = Payload.of_trace(trace)
             self._background.add(payload)
@@ -212,7 +213,7 @@ class Outputs:
         sink = self._report.archive
         if sink is None or not sink.alive:
             return
-        from otelmig.otlp.encoding.json_lines import json_line  # noqa: PLC0415 - only where it is asked for
+        from otelmig.otlp.encoding.json_lines import json_line
 
         line = json_line(trace)
         file = sys.stdout.buffer if self._archive is None else self._archive.file
@@ -225,6 +226,6 @@ def _environment_exports(environ: Mapping[str, str]) -> bool:
     """Return whether the environment alone asks for an export; most environments do not speak of OpenTelemetry."""
     if not any(name.startswith("OTEL_") for name in environ):
         return False
-    from otelmig.otlp.receiver.settings import environment_exports  # noqa: PLC0415 - the same
+    from otelmig.otlp.receiver.settings import environment_exports
 
     return environment_exports(environ)

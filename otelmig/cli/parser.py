@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"there is no option {option}{suggestion(option, self._option_string_actions)}")
         namespace, rest = self.parse_known_intermixed_args([*before, *after])
         if rest:
-            self.error(f"there is no use for {rest[0]!r}")
+            self.error(f"{rest[0]!r} is one argument too many: {self.prog} takes options only")
         if "" in getattr(namespace, "files", ()):  # as a path it would be the working directory
             self.error("FILE '': want a name that is not empty")
         return namespace

@@ -43,9 +43,9 @@ class Progress:
     def expect(self, paths: Iterable[str | os.PathLike[str]], *, times: int = 1) -> None:
         """Expect each of ``paths``, or the files below it, to be read ``times``; only regular files have a size."""
         if self.is_shown:
-            from pathlib import Path  # noqa: PLC0415 - only where progress is shown
+            from pathlib import Path
 
-            from otelmig.inputs.opening import files_below  # noqa: PLC0415 - the same
+            from otelmig.inputs.opening import files_below
 
             named = [Path(path) for path in paths]
             below = (file for path in named if path.is_dir() for file in files_below(path))

@@ -148,8 +148,9 @@ def _split(constraints: Sequence[Constraint], drift_ppb: int, clock: SettableClo
     def contradicts(part: Sequence[Constraint]) -> bool:
         return clock_bounds(part, drift_ppb=drift_ppb).contradiction is not None
 
-    beginning = bisect_left(range(count), True, key=lambda size: contradicts(ordered[: size + 1]))  # noqa: FBT003 - what is looked for
-    end = bisect_left(range(count), True, key=lambda start: not contradicts(ordered[start:]))  # noqa: FBT003 - what is looked for
+    wanted = True
+    beginning = bisect_left(range(count), wanted, key=lambda size: contradicts(ordered[: size + 1]))
+    end = bisect_left(range(count), wanted, key=lambda start: not contradicts(ordered[start:]))
     if not 0 < end <= beginning < count:
         return None
     before, after = ordered[:end], ordered[beginning:]

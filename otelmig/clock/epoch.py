@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Anchor", "Epoch", "EpochOrigin", "Tie", "epochs"]
 
-_EARLIEST_NS: Final = 10**9
+_EARLIEST_NS: Final = SECOND_NS
 """Nothing is placed before the first second of 1970: OTLP times are unsigned."""
 _MICROSECOND: Final = 1_000
 

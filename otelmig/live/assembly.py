@@ -25,6 +25,7 @@ from otelmig.live.state.changes import Changes, Done
 from otelmig.live.waiting import Waiting
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Assembly", "Finished"]
 
-_ALONE_NS: Final = int(ALONE_S * 10**9)
+_ALONE_NS: Final = int(ALONE_S * SECOND_NS)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otelmig.dataclass import dataclass
 from otelmig.migration.identity import digest_of
 from otelmig.migration.side import Role
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LateFate", "Past", "TraceCounts", "fate_of", "late_fate"]
 
-_REMEMBERED_NS: Final = 30 * 86_400 * 10**9
+_REMEMBERED_NS: Final = 30 * 86_400 * SECOND_NS
 """For so long it is remembered which trace was made of a side."""
-_EXPIRES_EVERY_NS: Final = 3600 * 10**9
+_EXPIRES_EVERY_NS: Final = 3600 * SECOND_NS
 _MOST_IN_MEMORY: Final = 4096
 """Of at most so many logs, and of so many traces, it is in memory; of the others it is looked up in the state."""
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.pairing.migration import Migration
 
-__all__ = ["ALONE_S", "SideKey", "Sides", "Waiter", "phase_of", "side_key"]
+__all__ = ["ALONE_S", "OVER", "SideKey", "Sides", "Waiter", "phase_of", "side_key"]
 
-_OVER: Final = "over"
+OVER: Final = "over"
 """The phase of a side that has said its last word: it is in no span any more."""
 _MOST_COMPARED: Final = 64
 """At most so many sides are compared with one another; more have no one way to be paired."""
@@ -47,13 +47,13 @@ def side_key(side: Side) -> SideKey:
 def phase_of(side: Side) -> str:
     """Return how far a side has come: the name of the span that it is in, or ``over`` if it is in none any more."""
     if side.state is SideState.OVER:
-        return _OVER
+        return OVER
     if side.role is Role.DESTINATION:
         return SpanName.RECEIVE
     sent = side.sent
     if sent.downtime is not None or sent.snapshot.sign is not None or sent.pause.sign is not None:
         return SpanName.DOWNTIME
-    return SpanName.PRECOPY if sent.memory.seen or sent.memory.passes else SpanName.SETUP
+    return SpanName.PRECOPY if sent.memory.seen or sent.memory.iterations else SpanName.SETUP
 
 
 @dataclass(slots=True, kw_only=True)

@@ -34,7 +34,7 @@ __all__ = [
     "Killed",
     "MemoryCopy",
     "MemoryFigures",
-    "MemoryPass",
+    "MemoryIteration",
     "Pause",
     "Prefault",
     "Printed",
@@ -230,7 +230,7 @@ class MemoryFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryPass:
+class MemoryIteration:
     """A memory iteration that was sent while the guest ran, and acknowledged."""
 
     number: int
@@ -415,15 +415,15 @@ class MemoryCopy:
     """Whether a line shows that memory was being sent."""
     since: Instant | None = None
     """When copying began, computed from a printed elapsed time."""
-    passes: tuple[MemoryPass, ...] = ()
+    iterations: tuple[MemoryIteration, ...] = ()
     """The memory iterations that were acknowledged while the guest ran, in their order."""
-    iterations: int = 0
+    iteration_count: int = 0
     """How many there were: at least those that were logged."""
     is_counted: bool = True
     """Whether there were no more; else a line is missing that says whether another one was sent."""
-    pass_under_way: bool = True
+    iteration_under_way: bool = True
     """Whether another iteration can have been under way when the last line about memory was written."""
-    final_delta: MemoryPass | None = None
+    final_delta: MemoryIteration | None = None
     """What was sent with the guest paused."""
     total_bytes: int | None = None
     """All memory sent, as printed last."""

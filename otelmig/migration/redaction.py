@@ -13,7 +13,7 @@ from typing import Final
 
 from otelmig.migration.system_words import SYSTEM_WORDS
 
-__all__ = ["redact"]
+__all__ = ["redact", "without_addresses"]
 
 _LONGEST: Final = 1_024
 """Viewers cut longer attributes; nothing that explains a failure is that long."""
@@ -74,6 +74,11 @@ def redact(text: str, *, addresses: bool) -> str:
     return _redacted(" ".join(text[: 4 * _LONGEST].replace(_KEPT, " ").split()), addresses=addresses)
 
 
+def without_addresses(text: str) -> str:
+    """Return ``text`` without network addresses; it consists of words of ours and of names that may be told."""
+    return _ADDRESSES.sub("<address>", text)
+
+
 @lru_cache(maxsize=128)
 def _redacted(line: str, *, addresses: bool) -> str:
     """Redact one line of bounded length; a failure is told several times in the same words."""
@@ -82,7 +87,7 @@ def _redacted(line: str, *, addresses: bool) -> str:
         line = pattern.sub(replacement, line)
     line = line.replace(_KEPT, '"')
     if addresses:
-        line = _ADDRESSES.sub("<address>", line)
+        line = without_addresses(line)
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -202,7 +202,7 @@ def same_vm(source: Side, destination: Side) -> bool | None:
     return True if named else None
 
 
-def _passes_differ(source: Side, destination: Side) -> bool:
+def _iterations_differ(source: Side, destination: Side) -> bool:
     """Return whether the destination received fewer or more memory iterations than the source can have sent.
 
     Lines may be missing: of a VM that both name they are, of any other not half of them.
@@ -211,7 +211,7 @@ def _passes_differ(source: Side, destination: Side) -> bool:
     several = source.sent.terms.connections > 1
     if source.result is not Result.SUCCESS or several or not received or source.mode is not Mode.PRECOPY:
         return False
-    sent = source.sent.memory.iterations
+    sent = source.sent.memory.iteration_count
     extra = 2  # the final delta, and an iteration after the snapshot; either may be empty and then is not sent
     if source.sent.memory.final_delta is not None and received > sent + extra > extra:
         return True  # it says how many there were
@@ -263,7 +263,7 @@ _DIFFERENCES: Final[tuple[tuple[Callable[[Side, Side], bool], str], ...]] = (
     (_failed_after_completion, "the source completed, the destination failed"),
     (_completed_after_failure, "the source failed, the destination completed"),
     (_goes_on_without_the_state, "the state never arrived at the destination"),
-    (_passes_differ, "another number of memory iterations"),
+    (_iterations_differ, "another number of memory iterations"),
     (_durations_differ, "the destination's work does not fit into the source's times"),
 )
 """What excludes a pair, in the order in which it is asked."""
@@ -279,7 +279,7 @@ def indications(source: Side, destination: Side) -> list[str]:
         reasons.append("the address is the receiving host's")
     if same_vm(source, destination):
         reasons.append("same VM configuration")
-    received, sent = destination.received.count(RequestKind.MEMORY), source.sent.memory.iterations
+    received, sent = destination.received.count(RequestKind.MEMORY), source.sent.memory.iteration_count
     if received and sent:
         noun = "memory iteration" if sent == 1 else "memory iterations"
         reasons.append(f"{sent} {noun} sent while the guest ran, {received} received in all")

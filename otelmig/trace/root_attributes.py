@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.migration.redaction import redact
+from otelmig.migration.redaction import redact, without_addresses
 from otelmig.migration.side import Result
 from otelmig.trace import attributes as names
 from otelmig.trace.doubt import doubts
@@ -49,7 +49,9 @@ def add_top_attributes(root: SpanDraft, aligned: AlignedSides, migration: Migrat
         or None,
         names.OTELMIG_PAIRING_BASIS: None if migration.basis is None else str(migration.basis),
         names.OTELMIG_PAIRING_DOUBT: migration.doubt,
-        names.OTELMIG_PAIRING_REASONS: tuple(redact(why, addresses=not options.addresses) for why in migration.reasons)
+        names.OTELMIG_PAIRING_REASONS: tuple(
+            why if options.addresses else without_addresses(why) for why in migration.reasons
+        )
         or None,
     }
     attributes |= _source_attributes(aligned, options)
@@ -100,7 +102,7 @@ def _source_attributes(aligned: AlignedSides, options: TraceOptions) -> dict[str
     attributes: dict[str, AttributeValue | None] = {
         names.VM_MIGRATION_VM_WAS_PAUSED: was_paused(aligned.source, aligned.received),
         names.VM_MIGRATION_CONNECTION_COUNT: terms.connections,
-        names.VM_MIGRATION_MEMORY_ITERATION_COUNT: sent.memory.iterations if sent.memory.is_counted else None,
+        names.VM_MIGRATION_MEMORY_ITERATION_COUNT: sent.memory.iteration_count if sent.memory.is_counted else None,
         names.VM_MIGRATION_MEMORY_SIZE: sent.memory.total_bytes,
         names.VM_MIGRATION_PROTOCOL_VERSION: terms.protocol,
         names.VM_MIGRATION_LOGGING_DURATION: seconds(sent.logging_ns) if sent.logging_ns else None,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
-from otelmig.migration.side import Role
+from otelmig.migration.side import Result, Role
+from otelmig.migration.stamp import ClockDomain
 from otelmig.trace import attributes as names
-from otelmig.trace.attributes import GuestLocation
+from otelmig.trace.attributes import ClockBasis, GuestLocation
 from otelmig.trace.spans import SpanName
-from otelmig.views.units import duration, number
+from otelmig.units import SECOND_NS
+from otelmig.views.units import duration, number, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +27,8 @@ _BLACKOUT: Final = (
     names.VM_MIGRATION_BLACKOUT_WIDTH_SEMANTIC,
     names.VM_MIGRATION_BLACKOUT_WIDTH_CLOCK,
 )
+_WHOLE_PPM: Final = 1000
+"""Parts per million from which on there is no fraction."""
 _EXCESS: Final = (
     names.VM_MIGRATION_DOWNTIME_EXCESS_DURATION,
     names.VM_MIGRATION_DOWNTIME_EXCESS_MIN,
@@ -72,13 +76,14 @@ def _assumed(clock: Mapping[str, AttributeValue]) -> AttributeValue | None:
 
 def drift_text(value: AttributeValue | None) -> str:
     """Return a relative rate in ppm."""
-    return f"{number(value) * 1e6:.3g} ppm" if number(value) < 1e-3 else f"{number(value) * 1e6:.0f} ppm"  # noqa: PLR2004 - 1000 ppm
+    ppm = number(value) * 1e6
+    return f"{ppm:.3g} ppm" if ppm < _WHOLE_PPM else f"{ppm:.0f} ppm"
 
 
 def _offset(clock: Mapping[str, AttributeValue]) -> str:
     lo, hi = clock.get(names.OTELMIG_CLOCK_OFFSET_MIN), clock.get(names.OTELMIG_CLOCK_OFFSET_MAX)
     used = number(clock.get(names.OTELMIG_CLOCK_OFFSET_ESTIMATE))
-    realtime = clock.get(names.OTELMIG_CLOCK_DOMAIN) == "realtime"
+    realtime = clock.get(names.OTELMIG_CLOCK_DOMAIN) == ClockDomain.REALTIME
     if lo is None or hi is None:
         bound = number(hi) if lo is None else number(lo)
         most = "at most" if (lo is None) == (bound >= 0) else "at least"
@@ -86,7 +91,7 @@ def _offset(clock: Mapping[str, AttributeValue]) -> str:
         return f"{what} by {most} {abs(bound):.4f} s, and nothing bounds it on the other side"
     proof = f"{_how(clock)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
     if clock.get(names.OTELMIG_CLOCK_DOMAIN) == "mixed":
-        width = duration((number(hi) - number(lo)) * 1e9)
+        width = duration((number(hi) - number(lo)) * SECOND_NS)
         return f"one log has a wall clock; when the other's process started is {_how(clock)} to within {width}"
     if not realtime:
         near, far = sorted((number(lo), number(hi)) if used >= 0 else (-number(lo), -number(hi)))
@@ -111,7 +116,7 @@ def _how(clock: Mapping[str, AttributeValue]) -> str:
     """Return what the bounds rest on."""
     if clock.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.ASSUMED:
         return "known, if these two belong together,"
-    believed = clock.get(names.OTELMIG_CLOCK_BASIS) == "believed"
+    believed = clock.get(names.OTELMIG_CLOCK_BASIS) == ClockBasis.BELIEVED
     return "believed (by the hosts' time services)" if believed else "proved"
 
 
@@ -122,13 +127,13 @@ def _conflict(clock: Mapping[str, AttributeValue]) -> Iterator[str]:
         yield _step_text(clock) or ""
         return
     one, other = worst if isinstance(worst, tuple) else ("", "")
-    excess = duration(number(clock.get(names.OTELMIG_CLOCK_CONFLICT_EXCESS)) * 1e9)
+    excess = seconds_text(clock.get(names.OTELMIG_CLOCK_CONFLICT_EXCESS))
     yield f"CONFLICT: no offset fits. {one} and {other} exclude each other by {excess}"
     count, total = (
         clock.get(names.OTELMIG_CLOCK_CONFLICT_CONSTRAINT_COUNT),
         clock.get(names.OTELMIG_CLOCK_CONSTRAINT_COUNT),
     )
-    widening = duration(number(clock.get(names.OTELMIG_CLOCK_CONFLICT_DURATION)) * 1e9)
+    widening = seconds_text(clock.get(names.OTELMIG_CLOCK_CONFLICT_DURATION))
     yield f"{count} of {total} constraints exclude another; all would hold if each were {widening} looser"
     step = _step_text(clock)
     if step is not None:
@@ -156,10 +161,10 @@ def blackout_text(trace: Trace) -> str:
     """Return how long the guest stood still, how sure that is and why, and how far the printed downtime is from it."""
     root = trace.root.attributes
     if names.VM_MIGRATION_BLACKOUT_DURATION in root and names.VM_MIGRATION_BLACKOUT_MAX not in root:
-        least = duration(number(root[names.VM_MIGRATION_BLACKOUT_MIN]) * 1e9)
+        least = seconds_text(root[names.VM_MIGRATION_BLACKOUT_MIN])
         return f"vCPUs stood still at least {least}; no line bounds it from above"
     if names.VM_MIGRATION_BLACKOUT_DURATION in root:
-        middle, low, high, semantic, clock = (duration(number(root[name]) * 1e9) for name in _BLACKOUT)
+        middle, low, high, semantic, clock = (seconds_text(root[name]) for name in _BLACKOUT)
         uncertainty = f"uncertain by {semantic} between log lines, {clock} from the clocks"
         return f"vCPUs stood still {middle} ({low} .. {high}: {uncertainty}){_excess(root)}"
     if root.get(names.VM_MIGRATION_VM_WAS_PAUSED):
@@ -188,7 +193,7 @@ def _no_pause(trace: Trace) -> str:
     if trace.root.role is not Role.SOURCE:
         return "unknown without the source"
     root = trace.root.attributes
-    if root.get(names.VM_MIGRATION_RESULT) == "unknown":
+    if root.get(names.VM_MIGRATION_RESULT) == Result.UNKNOWN:
         return "unknown: the source's log stops before any pause"
     if root.get(names.VM_MIGRATION_GUEST_LOCATION) == GuestLocation.NONE:
         return "without end: the guest is gone"

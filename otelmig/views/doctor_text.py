@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.redaction import redact
+from otelmig.units import SECOND_NS
 from otelmig.views.units import duration
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, object]:
         "transport": diagnosis.framing,
         "verbosity": diagnosis.verbosity,
         "clock": diagnosis.clock,
-        "resolution_s": None if diagnosis.resolution_ns is None else diagnosis.resolution_ns / 1e9,
-        "uptime_s": None if diagnosis.uptime_ns is None else diagnosis.uptime_ns / 1e9,
+        "resolution_s": None if diagnosis.resolution_ns is None else diagnosis.resolution_ns / SECOND_NS,
+        "uptime_s": None if diagnosis.uptime_ns is None else diagnosis.uptime_ns / SECOND_NS,
         "attempts": dict(sorted(diagnosis.attempts.items())),
         "events": list(diagnosis.events),
         "lines": {

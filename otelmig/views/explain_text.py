@@ -5,12 +5,14 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
+from otelmig.clock.proof import ClockStatus
 from otelmig.trace import attributes as names
 from otelmig.trace.spans import SpanName
+from otelmig.units import MILLISECOND_NS, PPB, SECOND_NS
 from otelmig.views.clock_text import drift_text
 from otelmig.views.headline import headline
 from otelmig.views.summary import summary
-from otelmig.views.units import duration, number
+from otelmig.views.units import duration, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,6 @@ _STATE_TRANSFER: Final = (
     names.VM_MIGRATION_STATE_TRANSFER_MIN,
     names.VM_MIGRATION_STATE_TRANSFER_MAX,
 )
-_MS: Final = 1e6
 
 
 def render_explanation(trace: Trace, explanation: Explanation | None, *, width: int) -> str:
@@ -64,7 +65,7 @@ def _standstill(trace: Trace) -> Iterator[str]:
         yield f"{SpanName.DOWNTIME:<{_INDENT}}{', '.join(_share(part, stopped) for part in parts[:4])}"
     root = trace.root.attributes
     if names.VM_MIGRATION_STATE_TRANSFER_DURATION in root:
-        middle, low, high = (duration(number(root[name]) * 1e9) for name in _STATE_TRANSFER)
+        middle, low, high = (seconds_text(root[name]) for name in _STATE_TRANSFER)
         yield f"{'state':<{_INDENT}}one way in {middle} ({low} .. {high}), first byte written to last byte read"
 
 
@@ -73,14 +74,14 @@ def _share(part: Span, whole: Span) -> str:
 
 
 def _proof(trace: Trace, explanation: Explanation, width: int) -> Iterator[str]:
-    if trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "unsynced":
+    if trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.UNSYNCED:
         return
     receive = trace.first(SpanName.RECEIVE)
     clock = {} if receive is None else receive.attributes
     assumed = drift_text(clock.get(names.OTELMIG_CLOCK_DRIFT_ASSUMED))
     least = "no drift would make the logs fit"
     if explanation.least_drift_ppb is not None:
-        least = f"the logs would fit a drift as small as {drift_text(explanation.least_drift_ppb / 1e9)}"
+        least = f"the logs would fit a drift as small as {drift_text(explanation.least_drift_ppb / PPB)}"
     counts = ", ".join(f"{count} {basis}" for basis, count in explanation.bases.items())
     yield from _wrapped(f"{'drift':<{_INDENT}}{assumed} assumed; {least}", width)
     yield from _wrapped(f"{'evidence':<{_INDENT}}{counts} constraints, {len(explanation.binding)} of them bind", width)
@@ -120,12 +121,12 @@ def _constraints(explanation: Explanation, width: int) -> Iterator[str]:
         text = "constraints that exclude another, by source time: the destination's clock minus the source's is"
         yield from textwrap.wrap(text, width)
         for constraint in explanation.contradicting[:_MOST]:
-            row = f"  {_bound(constraint)} {constraint.bound_ns / _MS:>14.3f} ms  {_lines(constraint)}"
+            row = f"  {_bound(constraint)} {constraint.bound_ns / MILLISECOND_NS:>14.3f} ms  {_lines(constraint)}"
             yield from textwrap.wrap(row, width, subsequent_indent=" " * 29, break_on_hyphens=False)
 
 
 def _offset_row(offset: Offset) -> str:
-    lo, hi = (None if ns is None else ns / _MS for ns in (offset.lo_ns, offset.hi_ns))
+    lo, hi = (None if ns is None else ns / MILLISECOND_NS for ns in (offset.lo_ns, offset.hi_ns))
     width = "open" if lo is None or hi is None else f"{hi - lo:.3f}"
     cells = ("open" if value is None else f"{value:.3f}" for value in (lo, hi))
     return f"  at the {offset.name:<18}" + "".join(f"{cell:>15}" for cell in cells) + f"{width:>15}"
@@ -133,8 +134,8 @@ def _offset_row(offset: Offset) -> str:
 
 def _binding_row(binding: BindingConstraint) -> str:
     constraint = binding.constraint
-    slack = f"{'open':>12}" if binding.slack_ns is None else f"{binding.slack_ns / _MS:>9.3f} ms"
-    return f"  {binding.since_start_ns / 1e9:>+9.3f} s  {_bound(constraint)}  {slack}  {_lines(constraint)}"
+    slack = f"{'open':>12}" if binding.slack_ns is None else f"{binding.slack_ns / MILLISECOND_NS:>9.3f} ms"
+    return f"  {binding.since_start_ns / SECOND_NS:>+9.3f} s  {_bound(constraint)}  {slack}  {_lines(constraint)}"
 
 
 def _bound(constraint: Constraint) -> str:
@@ -152,28 +153,28 @@ def explanation_document(trace: Trace, explanation: Explanation | None) -> dict[
 
 def _document(explanation: Explanation) -> dict[str, object]:
     return {
-        "least_drift": None if explanation.least_drift_ppb is None else explanation.least_drift_ppb / 1e9,
+        "least_drift": None if explanation.least_drift_ppb is None else explanation.least_drift_ppb / PPB,
         "constraints": {str(basis): count for basis, count in explanation.bases.items()},
         "offsets": [
             {
                 "at": offset.name,
-                "min_s": None if offset.lo_ns is None else offset.lo_ns / 1e9,
-                "max_s": None if offset.hi_ns is None else offset.hi_ns / 1e9,
+                "min_s": None if offset.lo_ns is None else offset.lo_ns / SECOND_NS,
+                "max_s": None if offset.hi_ns is None else offset.hi_ns / SECOND_NS,
                 "min_evidence": None if offset.lower is None else _constraint(offset.lower),
                 "max_evidence": None if offset.upper is None else _constraint(offset.upper),
             }
             for offset in explanation.offsets
         ],
         "width": {
-            "drift_s": explanation.drift_ns / 1e9,
-            "rounding_s": explanation.rounding_ns / 1e9,
-            "messages_s": explanation.message_ns / 1e9,
+            "drift_s": explanation.drift_ns / SECOND_NS,
+            "rounding_s": explanation.rounding_ns / SECOND_NS,
+            "messages_s": explanation.message_ns / SECOND_NS,
         },
         "binding": [
             {
                 **_constraint(binding.constraint),
-                "since_start_s": binding.since_start_ns / 1e9,
-                "slack_s": None if binding.slack_ns is None else binding.slack_ns / 1e9,
+                "since_start_s": binding.since_start_ns / SECOND_NS,
+                "slack_s": None if binding.slack_ns is None else binding.slack_ns / SECOND_NS,
             }
             for binding in explanation.binding
         ],
@@ -187,7 +188,7 @@ def _constraint(constraint: Constraint) -> dict[str, object]:
         "rule": constraint.rule,
         "basis": str(constraint.basis),
         "bound": "max" if constraint.upper else "min",
-        "bound_s": constraint.bound_ns / 1e9,
+        "bound_s": constraint.bound_ns / SECOND_NS,
         "first": str(constraint.first.where),
         "second": str(constraint.second.where),
     }

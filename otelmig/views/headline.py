@@ -4,41 +4,53 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.migration.facts import Fate
-from otelmig.migration.side import Role
+from otelmig.clock.epoch import EpochOrigin
+from otelmig.migration.facts import ConvergenceReason, ErrorType, Fate
+from otelmig.migration.side import Result, Role
+from otelmig.pairing.agreement import PairingBasis
 from otelmig.trace import attributes as names
-from otelmig.trace.attributes import GuestLocation, dialect_attribute
+from otelmig.trace.attributes import Completeness, GuestLocation, dialect_attribute
 from otelmig.trace.spans import SpanName
+from otelmig.units import SECOND_NS
 from otelmig.views.clock_text import blackout_text, clock_lines, missing_side
 from otelmig.views.summary import start_time
-from otelmig.views.units import duration, number, plural, size, texts
+from otelmig.views.units import duration, number, plural, seconds_text, size, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from otelmig.trace.span import Span, Trace
 
-__all__ = ["closing", "headline"]
+__all__ = ["FATE_WORDS", "closing", "headline"]
 
-_LOUD: Final = {
-    "success": "success",
-    "failure": "FAILED",
-    "timeout": "TIMED OUT",
-    "cancellation": "cancelled",
-    "unknown": "UNKNOWN: the evidence stops",
+_LOUD: Final[Mapping[str, str]] = {
+    Result.SUCCESS: "success",
+    Result.FAILURE: "FAILED",
+    Result.TIMEOUT: "TIMED OUT",
+    Result.CANCELLATION: "cancelled",
+    Result.UNKNOWN: "UNKNOWN: the evidence stops",
 }
-_FATES: Final = {
+FATE_WORDS: Final[Mapping[str, str]] = {
     Fate.RESET: "was RESET",
     Fate.PANICKED: "PANICKED",
     Fate.SHUT_DOWN: "SHUT DOWN",
     Fate.KILLED: "was KILLED",
 }
-_REASONS: Final = {
-    "no_dirty_memory": "converged: no dirty memory was left",
-    "downtime_target_met": "converged: target met",
-    "timeout_ignored": "converged: timeout reached, the target was ignored",
-    "timeout_cancelled": "not converged: it did not meet the target within the timeout",
-    "iteration_limit": "precopy ended: this release makes no more memory iterations",
+"""What became of a guest, as it follows \"the guest\"."""
+_REASONS: Final[Mapping[str, str]] = {
+    ConvergenceReason.NO_DIRTY_MEMORY: "converged: no dirty memory was left",
+    ConvergenceReason.DOWNTIME_TARGET_MET: "converged: target met",
+    ConvergenceReason.TIMEOUT_IGNORED: "converged: timeout reached, the target was ignored",
+    ConvergenceReason.TIMEOUT_CANCELLED: "not converged: it did not meet the target within the timeout",
+    ConvergenceReason.ITERATION_LIMIT: "precopy ended: this release makes no more memory iterations",
+}
+_ORIGINS: Final[Mapping[str, str]] = {
+    EpochOrigin.WALLCLOCK: "by the log's wall clock",
+    EpochOrigin.PARTIAL_WALLCLOCK: "by the log's wall clock, completed: see the notes",
+    EpochOrigin.PEER_WALLCLOCK: "by the other log's wall clock",
+    EpochOrigin.RECEIPT: "by the timestamps of the journal, syslog, the container runtime or the statistics",
+    EpochOrigin.ANCHOR: "by the anchor",
+    EpochOrigin.FILE_TIME: "by file times: approximate",
 }
 
 
@@ -50,10 +62,10 @@ def headline(trace: Trace, *, width: int) -> Iterator[tuple[str, str]]:
     root = trace.root.attributes
     yield from _alarm(trace)
     if names.OTELMIG_PAIRING_DOUBT in root:
-        named = root.get(names.OTELMIG_PAIRING_BASIS) in ("endpoint", "clocks")
-        yield f"{'pair':<11}{root[names.OTELMIG_PAIRING_DOUBT]}", "strong" if named else "error"
+        named = root.get(names.OTELMIG_PAIRING_BASIS) in (PairingBasis.ENDPOINT, PairingBasis.CLOCKS)
+        yield f"{'pair':<11}not certain: {root[names.OTELMIG_PAIRING_DOUBT]}", "strong" if named else "error"
     result = str(root.get(names.VM_MIGRATION_RESULT))
-    ok = result == "success"
+    ok = result == Result.SUCCESS
     head = f"migration  {_destination(trace)}  {root.get(names.VM_MIGRATION_MODE)}  {_LOUD.get(result, result)}"
     yield f"{head}  {_guest(trace)}", "strong" if ok else "error"
     if trace.root.error is not None:
@@ -62,14 +74,7 @@ def headline(trace: Trace, *, width: int) -> Iterator[tuple[str, str]]:
     for index, (text, style) in enumerate(clock_lines(trace)):
         yield f"{'' if index else 'clock':<11}{text}", style
     yield f"blackout   {blackout_text(trace)}", "plain"
-    origin = {
-        "wallclock": "by the log's wall clock",
-        "partial_wallclock": "by the log's wall clock, completed: see the notes",
-        "peer_wallclock": "by the other log's wall clock",
-        "receipt": "by the timestamps of the journal, syslog, the container runtime or the statistics",
-        "anchor": "by the anchor",
-        "file_time": "by file times: approximate",
-    }.get(str(root.get(names.OTELMIG_CLOCK_EPOCH_ORIGIN)), "")
+    origin = _ORIGINS.get(str(root.get(names.OTELMIG_CLOCK_EPOCH_ORIGIN)), "")
     began, identity = f"began      {start_time(trace)} ({origin})", f"trace {trace.trace_id}"
     if len(began) + 3 + len(identity) <= width:
         yield f"{began}   {identity}", "dim"
@@ -103,12 +108,16 @@ def _guest(trace: Trace) -> str:
     root = trace.root.attributes
     location, running = root.get(names.VM_MIGRATION_GUEST_LOCATION), root.get(names.VM_MIGRATION_GUEST_RUNNING)
     line = f" ({root[names.OTELMIG_EVIDENCE_GUEST]})" if names.OTELMIG_EVIDENCE_GUEST in root else ""
-    if location == "unknown" and root.get(names.VM_MIGRATION_RESULT) == "success":
+    if location == GuestLocation.UNKNOWN and root.get(names.VM_MIGRATION_RESULT) == Result.SUCCESS:
         return f"destination unknown: it may run the guest, or have stored it{line}"
-    if location == "unknown":
-        died = "; if the source died, its guest died with it" if root.get(names.ERROR_TYPE) == "peer_aborted" else ""
+    if location == GuestLocation.UNKNOWN:
+        died = (
+            "; if the source died, its guest died with it"
+            if root.get(names.ERROR_TYPE) == ErrorType.PEER_ABORTED
+            else ""
+        )
         return f"nothing says where the guest is{line}{died}"
-    if location == "none":
+    if location == GuestLocation.NONE:
         return f"the guest is gone{line}"
     paused = "guest is paused" if root.get(names.VM_MIGRATION_VM_WAS_PAUSED) else "guest does not run"
     state = {True: "guest runs", False: paused, None: "guest is"}[running if isinstance(running, bool) else None]
@@ -124,9 +133,9 @@ def _fate(trace: Trace) -> str:
     fate, uptime = root[names.VM_MIGRATION_GUEST_FATE], root.get(names.VM_MIGRATION_GUEST_UPTIME)
     location = root.get(names.VM_MIGRATION_GUEST_LOCATION)
     place = f" on the {location}" if location in (GuestLocation.SOURCE, GuestLocation.DESTINATION) else ""
-    after = "" if uptime is None else f" {duration(number(uptime) * 1e9)} after it ran"
+    after = "" if uptime is None else f" {seconds_text(uptime)} after it ran"
     cause = f"{root.get(names.OTELMIG_EVIDENCE_FATE)}: {root.get(names.VM_MIGRATION_GUEST_CAUSE)}"
-    return f"{_FATES[Fate(str(fate))]}{after}{place} ({cause})"
+    return f"{FATE_WORDS[Fate(str(fate))]}{after}{place} ({cause})"
 
 
 def _figures(trace: Trace) -> str:
@@ -151,11 +160,11 @@ def _downtime(trace: Trace, stopped: Span) -> str:
     """Return how long the downtime was; one whose end is not logged was that at most, if anything bounds it."""
     attributes = stopped.attributes
     if names.VM_MIGRATION_DOWNTIME_MAX in attributes:
-        return f"at most {duration(number(attributes[names.VM_MIGRATION_DOWNTIME_MAX]) * 1e9)}"
+        return f"at most {seconds_text(attributes[names.VM_MIGRATION_DOWNTIME_MAX])}"
     if names.VM_MIGRATION_DOWNTIME_OPEN in attributes:
         return "not known: its end is not logged"
     printed = attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION)
-    length = stopped.duration_ns if printed is None else number(printed) * 1e9
+    length = stopped.duration_ns if printed is None else number(printed) * SECOND_NS
     return f"{duration(length)}{_target_met(trace, length)}"
 
 
@@ -165,7 +174,7 @@ def _target_met(trace: Trace, length_ns: float) -> str:
     target = None if stopped is None else stopped.attributes.get(names.VM_MIGRATION_DOWNTIME_TARGET)
     if target is None:
         return ""
-    target_ns = number(target) * 1e9
+    target_ns = number(target) * SECOND_NS
     if length_ns <= target_ns:
         return f", target {duration(target_ns)} met"
     return f", target {duration(target_ns)} missed by {duration(length_ns - target_ns)}"
@@ -176,19 +185,22 @@ def closing(trace: Trace) -> Iterator[tuple[str, str]]:
     yield from ((text, "plain") for text in _convergence(trace))
     root = trace.root.attributes
     stopped = trace.first(SpanName.DOWNTIME)
-    logging = number(root.get(names.VM_MIGRATION_LOGGING_DURATION)) * 1e9
+    logging = number(root.get(names.VM_MIGRATION_LOGGING_DURATION)) * SECOND_NS
     if stopped is not None and logging >= stopped.duration_ns / 20:
         cost = f"{duration(logging)} of these {duration(stopped.duration_ns)}"
         yield f"writing the log cost {cost}: less verbosity avoids it", "plain"
     paused = trace.first(SpanName.PAUSE)
     if paused is not None and (waited := number(paused.attributes.get(names.VM_VCPU_WAIT_DURATION))):
         times = plural(int(number(paused.attributes[names.VM_VCPU_WAIT_COUNT])), "time")
-        yield f"the pause waited for a vCPU that did not respond: {duration(waited * 1e9)} (said {times})", "plain"
+        yield (
+            f"the pause waited for a vCPU that did not respond: {duration(waited * SECOND_NS)} (said {times})",
+            "plain",
+        )
     completeness = root.get(names.OTELMIG_EVIDENCE_COMPLETENESS)
-    if completeness == "partial":
+    if completeness == Completeness.PARTIAL:
         what = missing_side(trace) if len(trace.resources) == 1 else "a log stops before the end"
         yield f"evidence is partial: {what}", "dim"
-    elif completeness == "inferred":
+    elif completeness == Completeness.INFERRED:
         text = "some phases are inferred from timestamps: the log prints no breakdown of the downtime"
         yield f"{text} (otelmig doctor says which flag would)", "dim"
     for doubt in texts(root.get(names.OTELMIG_EVIDENCE_DOUBTS)):
@@ -205,7 +217,7 @@ def _convergence(trace: Trace) -> Iterator[str]:
     if precopy is None or reason is None:
         return
     text = _REASONS.get(str(reason), f"converged: {reason}")
-    estimate = number(precopy.attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * 1e9
+    estimate = number(precopy.attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * SECOND_NS
     if estimate:
         text += f" ({duration(estimate)} estimated)"
     if stopped is not None and estimate and stopped.error is None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
+from otelmig.trace.attributes import Completeness
 from otelmig.trace.spans import SpanName
+from otelmig.units import SECOND_NS
 from otelmig.views.units import texts
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ _PARTS: Final = (
 
 def start_time(trace: Trace) -> str:
     """Return when the migration began, as RFC 3339 in UTC with microseconds."""
-    whole, rest = divmod(trace.root.start_ns, 10**9)
+    whole, rest = divmod(trace.root.start_ns, SECOND_NS)
     return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
 
 
@@ -64,7 +66,7 @@ def summary(trace: Trace) -> dict[str, object]:
         },
         "start": start_time(trace),
         "epoch_origin": root.get(names.OTELMIG_CLOCK_EPOCH_ORIGIN),
-        "duration_s": trace.root.duration_ns / 1e9,
+        "duration_s": trace.root.duration_ns / SECOND_NS,
         "downtime": _downtime(trace),
         "blackout": None
         if names.VM_MIGRATION_BLACKOUT_DURATION not in root
@@ -145,7 +147,7 @@ def _conflict(clock: Mapping[str, AttributeValue]) -> dict[str, object] | None:
 
 
 def _seconds(span: Span | None) -> float | None:
-    return None if span is None else span.duration_ns / 1e9
+    return None if span is None else span.duration_ns / SECOND_NS
 
 
 def _downtime(trace: Trace) -> dict[str, object] | None:
@@ -155,7 +157,7 @@ def _downtime(trace: Trace) -> dict[str, object] | None:
     parts: dict[str, float | None] = {}
     for name in _PARTS:
         lengths_ns = [child.duration_ns for child in trace.children(span) if child.name == name]
-        parts[f"{name.replace(' ', '_')}_s"] = sum(lengths_ns) / 1e9 if lengths_ns else None
+        parts[f"{name.replace(' ', '_')}_s"] = sum(lengths_ns) / SECOND_NS if lengths_ns else None
     root = trace.root.attributes
     return {
         "duration_s": span.attributes.get(names.VM_MIGRATION_DOWNTIME_DURATION),
@@ -168,7 +170,7 @@ def _downtime(trace: Trace) -> dict[str, object] | None:
             names.VM_MIGRATION_DOWNTIME_EXCESS_MAX,
         ),
         "target_s": span.attributes.get(names.VM_MIGRATION_DOWNTIME_TARGET),
-        "span_s": span.duration_ns / 1e9,
+        "span_s": span.duration_ns / SECOND_NS,
         "failed": span.error is not None,
         "parts": parts,
     }
@@ -178,11 +180,11 @@ def _iteration(span: Span) -> dict[str, object]:
     attributes = span.attributes
     return {
         "index": attributes.get(names.VM_MIGRATION_MEMORY_ITERATION_INDEX),
-        "duration_s": span.duration_ns / 1e9,
+        "duration_s": span.duration_ns / SECOND_NS,
         "size_bytes": attributes.get(names.VM_MIGRATION_MEMORY_ITERATION_SIZE),
         "bandwidth_bytes_per_s": attributes.get(names.VM_MIGRATION_MEMORY_BANDWIDTH),
         "dirty_rate_bytes_per_s": attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE),
         "dirty_rate_method": attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD),
         "downtime_estimated_s": attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED),
-        "completed": span.error is None and attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) != "partial",
+        "completed": span.error is None and attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) != Completeness.PARTIAL,
     }

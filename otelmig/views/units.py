@@ -4,30 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otelmig.units import KIB, MIB, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
+
 if TYPE_CHECKING:
     from otelmig.trace.span import AttributeValue
 
-__all__ = ["duration", "number", "plural", "rate", "size", "texts"]
+__all__ = ["duration", "number", "plural", "rate", "seconds_text", "size", "texts"]
 
-_MIB: Final = 1 << 20
 _MOST_MIB: Final = 10_000
 """MiB from which on a size is given in GiB."""
+_ONE_IN_THREE: Final = 0.9995
+_HUNDRED_IN_THREE: Final = 99.95
+"""What rounds to 1, and to 100, with three digits: from there on, no digit is left for a fraction."""
+_TEN_IN_TWO: Final = 9.95
+"""What rounds to 10 with two digits."""
 
 
 def duration(ns: float) -> str:
     """Return ``12.5 s``, ``461 ms``, ``8.2 ms``, ``350 us``: three digits, one unit."""
-    for unit, scale in (("s", 1e9), ("ms", 1e6)):
+    for unit, scale in (("s", SECOND_NS), ("ms", MILLISECOND_NS)):
         value = ns / scale
-        if value >= 0.9995:  # noqa: PLR2004 - rounds to 1 of this unit with three digits
-            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.3g} {unit}"  # noqa: PLR2004 - the same
-    return f"{ns / 1e3:.0f} us"
+        if value >= _ONE_IN_THREE:
+            return f"{value:.0f} {unit}" if value >= _HUNDRED_IN_THREE else f"{value:.3g} {unit}"
+    return f"{ns / MICROSECOND_NS:.0f} us"
+
+
+def seconds_text(value: AttributeValue | None) -> str:
+    """Return an attribute in seconds as :func:`duration` does."""
+    return duration(number(value) * SECOND_NS)
 
 
 def size(value: AttributeValue | None) -> str:
     """Return bytes in MiB or GiB, or a dash where they are unknown."""
     if not _is_number(value):
         return "-"
-    mib = number(value) / _MIB
+    mib = number(value) / MIB
     return _gib(mib) if mib >= _MOST_MIB else f"{mib:.0f} MiB"
 
 
@@ -35,15 +46,15 @@ def rate(value: AttributeValue | None) -> str:
     """Return bytes per second in MiB/s or GiB/s, or a dash where they are unknown."""
     if not _is_number(value):
         return "-"
-    mib = number(value) / _MIB
+    mib = number(value) / MIB
     if mib >= _MOST_MIB:
         return f"{_gib(mib)}/s"
-    return f"{mib:.0f} MiB/s" if mib >= 9.95 else f"{mib:.1f} MiB/s"  # noqa: PLR2004 - two digits are enough
+    return f"{mib:.0f} MiB/s" if mib >= _TEN_IN_TWO else f"{mib:.1f} MiB/s"
 
 
 def _gib(mib: float) -> str:
-    gib = mib / 1024
-    return f"{gib:.0f} GiB" if gib >= 99.95 else f"{gib:.1f} GiB"  # noqa: PLR2004 - three digits are enough
+    gib = mib / KIB
+    return f"{gib:.0f} GiB" if gib >= _HUNDRED_IN_THREE else f"{gib:.1f} GiB"
 
 
 def number(value: AttributeValue | None) -> float:

@@ -13,9 +13,12 @@ from rich.console import Console
 from rich.text import Text
 
 from otelmig.dataclass import dataclass
+from otelmig.migration.facts import DirtyRateMethod
 from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
+from otelmig.trace.attributes import Completeness
 from otelmig.trace.spans import SpanName
+from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from otelmig.views.headline import closing, headline
 from otelmig.views.rows import Folded, Row, downtime_rows, iteration_number, overview_rows
 from otelmig.views.units import duration, number, rate, size
@@ -87,7 +90,8 @@ class _Axis:
         line = [" "] * (self.columns + 1)
         end = duration(length)
         step = _step(length, max(self.columns // 10, 2))
-        unit, scale = ("s", 10**9) if length >= 2 * 10**9 else ("ms", 10**6) if length >= 2 * 10**6 else ("us", 10**3)
+        scales = (("s", SECOND_NS), ("ms", MILLISECOND_NS))
+        unit, scale = next((each for each in scales if length >= 2 * each[1]), ("us", MICROSECOND_NS))
         place = 0
         while place <= length:
             label = f"{place / scale:g}" + (f" {unit}" if place == 0 else "")
@@ -213,8 +217,8 @@ def _drawn(row: Row, axis: _Axis, *, note: str = "") -> Text:
 
 def _blackout_row(span: Span, axis: _Axis, *, note: str) -> Text:
     """Return the blackout with error bars: sure in the middle, possible at the ends."""
-    least = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MIN)) * 1e9
-    most = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MAX)) * 1e9
+    least = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MIN)) * SECOND_NS
+    most = number(span.attributes.get(names.VM_MIGRATION_BLACKOUT_MAX)) * SECOND_NS
     middle = (span.start_ns + span.end_ns) / 2
     cells = []
     for column in range(axis.columns):
@@ -230,9 +234,9 @@ def _iterations(trace: Trace, width: int) -> Iterator[Text]:
     for span in trace.named(SpanName.MEMORY_ITERATION):
         attributes = span.attributes
         dirty = rate(attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE))
-        if attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD) == "next_iteration_size":
+        if attributes.get(names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD) == DirtyRateMethod.NEXT_ITERATION_SIZE:
             dirty = f"<={dirty}"
-        estimate = number(attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * 1e9
+        estimate = number(attributes.get(names.VM_MIGRATION_DOWNTIME_ESTIMATED)) * SECOND_NS
         cells = (
             iteration_number(span),
             duration(span.duration_ns),
@@ -242,5 +246,5 @@ def _iterations(trace: Trace, width: int) -> Iterator[Text]:
             duration(estimate) if estimate else "-",
         )
         row = "".join(f"{cell:>{space}}" for cell, (_, space) in zip(cells, _COLUMNS, strict=True))
-        unfinished = attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) == "partial"
+        unfinished = attributes.get(names.OTELMIG_EVIDENCE_COMPLETENESS) == Completeness.PARTIAL
         yield Text((row + ("  not finished" if unfinished else ""))[:width])

@@ -44,7 +44,7 @@ def _attributes(of: Mapping[str, Any], *, poor: bool) -> dict[str, Any]:
     return {each["key"]: _value(each["value"], poor=poor) for each in of.get("attributes", ())}
 
 
-def _value(value: Mapping[str, Any], *, poor: bool) -> Any:  # noqa: ANN401 - any JSON
+def _value(value: Mapping[str, Any], *, poor: bool) -> Any:
     ((kind, content),) = value.items()
     if kind == "arrayValue":
         return "list", [_value(each, poor=poor) for each in content["values"]]

@@ -44,7 +44,7 @@ def _exposed(stack: BackendStack) -> dict[str, list[Sample]]:
             receiver.status = status
             before = receiver.refused
             (stack.folder(f"/var/log/{host}") / "vm.log").write_text("a line\n" * _LINES[host])
-            eventually(lambda before=before: receiver.refused > before, bool)  # type: ignore[misc]
+            eventually(lambda before=before: receiver.refused > before, bool)  # type: ignore[misc] # mypy infers no type of a default
         return {host: _scraped(port, _LINES[host]) for host, port in ports.items()}
 
 

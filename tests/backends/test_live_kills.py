@@ -109,7 +109,7 @@ def test_killed_at_any_instant(batch: int, stack: BackendStack, otelmig: Otelmig
     The next round does not wait for the traces of the one before. In the end Jaeger has what `otelmig trace` makes of
     the finished files, nothing else, and no copy that was not counted.
     """
-    chance = random.Random(batch)  # noqa: S311 - no secret
+    chance = random.Random(batch)
     stack.jaeger(IN_MEMORY)
     servers = _Servers(stack, chance)
     written = stack.folder("/migrations.jsonl")

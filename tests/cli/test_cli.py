@@ -58,7 +58,7 @@ def test_summary_is_stable(otelmig: Otelmig) -> None:
 
 def test_bad_inputs_are_one_line_each_and_the_others_are_traced(otelmig: Otelmig, tmp_path: Path) -> None:
     """Missing, an empty directory, binary: each says so on one line; the good files are traced; exit code 2."""
-    (tmp_path / "binary.log").write_bytes(random.Random(1).randbytes(5000))  # noqa: S311 - no secret
+    (tmp_path / "binary.log").write_bytes(random.Random(1).randbytes(5000))
     (tmp_path / "folder").mkdir()
     done = otelmig("trace", "missing.log", "folder", "binary.log", *_LOGS)
     assert done.returncode == 2
@@ -67,6 +67,19 @@ def test_bad_inputs_are_one_line_each_and_the_others_are_traced(otelmig: Otelmig
     assert "binary.log: no log or event stream" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("1 migration found; ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["trace", "explain", "doctor"])
+def test_what_was_left_out_of_a_folder_is_said_behind_the_results(tmp_path: Path, command: str) -> None:
+    """Whoever names a folder reads of its migrations first; what else lies there comes before the account, once."""
+    for path in (*_LOGS, CORPUS / "v53.0-twohosts" / "truth.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    run = [sys.executable, "-m", "otelmig", command, str(tmp_path)]
+    lines = subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+    *results, left_out, _ = lines.splitlines()
+    assert left_out == f"otelmig: {tmp_path}: left out (no log that otelmig knows): truth.json"
+    assert results
+    assert not [line for line in results if line.startswith("otelmig: ")]
 
 
 def test_unreadable_file(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_shown_while_the_receiver_lets_us_wait(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_not_shown(terminal: bool, tmp_path: Path) -> None:  # noqa: FBT001 - one of two cases
+def test_not_shown(*, terminal: bool, tmp_path: Path) -> None:
     """A dumb terminal, and what is no terminal, get the account and nothing else, however long it takes."""
     with http_receiver() as receiver:
         receiver.reply = Reply(pause_s=1.5)

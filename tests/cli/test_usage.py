@@ -84,6 +84,17 @@ _TRACE = "usage: otelmig trace [OPTION]... FILE..."
             "--anchor source=noon: want a time in RFC 3339, such as 2026-11-23T15:30:06Z",
         ),
         (["trace", "a.log", "--anchor", "source=1066-10-14T09:00:00Z"], _TRACE, "want a time between 1971 and 2200"),
+        (["trace", "a.log", "--header", "x"], _TRACE, "--header: want key=value in printable ASCII"),
+        (
+            ["trace", "a.log", "--otlp", "http:/collector"],
+            _TRACE,
+            "not an OTLP endpoint: 'http:/collector'; want a URL such as http://localhost:4318",
+        ),
+        (
+            ["serve", "--listen", "4319"],
+            "usage: otelmig serve [OPTION]...",
+            "--listen 4319: want HOST:PORT or [IPV6]:PORT",
+        ),
         (["trace", ""], _TRACE, "FILE '': want a name that is not empty"),
         (["send", ""], "usage: otelmig send [OPTION]... [FILE]...", "FILE '': want a name that is not empty"),
         (["trace"], _TRACE, "want at least one FILE"),
@@ -94,7 +105,11 @@ _TRACE = "usage: otelmig trace [OPTION]... FILE..."
         (["TRACE"], _OUTER, "there is no command 'TRACE'; did you mean 'trace'?"),
         (["trace", "--version"], _TRACE, "there is no option --version"),
         (["demo", "--anchor", "source=x"], "usage: otelmig demo [OPTION]...", "there is no option --anchor"),
-        (["demo", "a.log"], "usage: otelmig demo [OPTION]...", "there is no use for 'a.log'"),
+        (
+            ["demo", "a.log"],
+            "usage: otelmig demo [OPTION]...",
+            "'a.log' is one argument too many: otelmig demo takes options only",
+        ),
         (["doctor", "a.log", "--strict"], "usage: otelmig doctor [OPTION]... FILE...", "there is no option --strict"),
     ],
 )

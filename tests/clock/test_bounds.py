@@ -293,8 +293,8 @@ def test_one_exact_exchange_is_ntp(begin: int, offset: int, there: int, served: 
     """The middle of the interval is NTP's offset, its half width half of NTP's delay."""
     t1, t2 = begin, begin + there + offset
     t3, t4 = t2 + served, begin + there + served + back
-    request = Message(True, between(t1, t1), between(t2, t2))  # noqa: FBT003 - a record in order
-    answer = Message(False, between(t4, t4), between(t3, t3))  # noqa: FBT003 - the same
+    request = Message(forward=True, source=between(t1, t1), destination=between(t2, t2))
+    answer = Message(forward=False, source=between(t4, t4), destination=between(t3, t3))
     bounds = _bounds_of((request, answer), 0)
     lo, hi = _known(bounds.lo_ns(t1)), _known(bounds.hi_ns(t1))
     assert lo + hi == (t2 - t1) + (t3 - t4)
@@ -306,7 +306,7 @@ def test_one_exact_exchange_is_ntp(begin: int, offset: int, there: int, served: 
 
 def _crowd(count: int, *, exact: bool) -> list[Constraint]:
     """Constraints of which all survive (``exact``) or most are dominated."""
-    pick = random.Random(count)  # noqa: S311 - no secret
+    pick = random.Random(count)
     noise = 0 if exact else 50 * _MS
     return [
         Constraint(
@@ -326,7 +326,7 @@ def _steps(constraints: list[Constraint]) -> int:
     """How many lines of Python run for the bounds."""
     count = 0
 
-    def step(_frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - a type that names itself
+    def step(_frame: FrameType, event: str, _argument: object) -> Any:
         nonlocal count
         count += event == "line"
         return step

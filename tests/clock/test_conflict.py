@@ -289,18 +289,19 @@ def test_a_step_both_ways_is_no_step() -> None:
 
 @_checked
 @given(
-    st.lists(st.tuples(st.integers(1, 30 * _S), *[st.integers(0, 5 * _MS)] * 3), min_size=4, max_size=12),
-    st.integers(0, 100),
-    st.integers(20 * _MS, _HOUR),
-    st.sampled_from((-1, 1)),
-    st.booleans(),
+    exchanges=st.lists(st.tuples(st.integers(1, 30 * _S), *[st.integers(0, 5 * _MS)] * 3), min_size=4, max_size=12),
+    where=st.integers(0, 100),
+    size=st.integers(20 * _MS, _HOUR),
+    sign=st.sampled_from((-1, 1)),
+    on_source=st.booleans(),
 )
 def test_a_step_between_exchanges_is_always_found(
     exchanges: list[tuple[int, int, int, int]],
     where: int,
     size: int,
     sign: int,
-    on_source: bool,  # noqa: FBT001 - drawn
+    *,
+    on_source: bool,
 ) -> None:
     """Exact questions and answers, two or more on either side of the step: found, and bracketed in time and size."""
     after = 2 + where % (len(exchanges) - 3)
@@ -395,7 +396,7 @@ def test_a_step_is_bracketed_by_what_coarse_stamps_leave_open() -> None:
     assert found.step.window_ns[0] <= at <= found.step.window_ns[1]
 
 
-def test_a_destination_that_was_set_while_a_pass_was_running() -> None:
+def test_a_destination_that_was_set_while_an_iteration_was_running() -> None:
     """A line of before the step may only be answered long after it: the step lies where the pass was running."""
     at, size, answered = 10 * _S, _HOUR, 32 * _S
     exact = {seconds: exact_offset(seconds * _S, 0 if seconds * _S < at else -size) for seconds in (0, 1, 33, 34)}

@@ -420,7 +420,7 @@ def test_equal_shapes_give_consistent_traces(one: str, other: str) -> None:
     check_traces([trace])
     assert _proof(trace).width_ns >= 0
     text = render_waterfall(trace, width=200, color=False)
-    assert text.startswith("pair       only the caller says that these two are one migration")
+    assert text.startswith("pair       not certain: only the caller says that these two are one migration")
 
 
 _SOME = (

@@ -64,7 +64,7 @@ def test_lost_lines_make_no_claim_false(setup: Setup, tmp_path: Path) -> None:
     for seed in range(_RUNS):
         run = simulate(setup, seed)
         for share in _SHARES:
-            chance = random.Random(f"{seed} {share}")  # noqa: S311 - the same lines on every run
+            chance = random.Random(f"{seed} {share}")
             (tmp_path / "source.log").write_bytes(_lost(run.source_log, share, chance))
             (tmp_path / "destination.log").write_bytes(_lost(run.destination_log, share, chance))
             traces = list(trace_migrations([tmp_path / "source.log", tmp_path / "destination.log"]))
@@ -74,10 +74,10 @@ def test_lost_lines_make_no_claim_false(setup: Setup, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setup", _SETUPS.values(), ids=_SETUPS)
 def test_a_lost_receipt_of_memory_shifts_no_other(setup: Setup, tmp_path: Path) -> None:
-    """The destination does not number its passes: one line less is no other number."""
+    """The destination does not number its iterations: one line less is no other number."""
     for seed in range(_RUNS):
         run = simulate(setup, seed)
-        chance = random.Random(seed)  # noqa: S311 - the same line on every run
+        chance = random.Random(seed)
         (tmp_path / "source.log").write_bytes(run.source_log)
         (tmp_path / "destination.log").write_bytes(_one_of_memory(run.destination_log, chance))
         (trace,) = trace_migrations([tmp_path / "source.log", tmp_path / "destination.log"])

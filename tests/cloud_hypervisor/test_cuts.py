@@ -82,7 +82,7 @@ def test_cut_at_any_byte(name: str, tmp_path: Path) -> None:
     """Also in the middle of a record, of both logs at once."""
     logs = _logs(name)
     sides = _sides(name)
-    chance = random.Random(name)  # noqa: S311 - places to cut, the same on every run
+    chance = random.Random(name)
     for _ in range(max(50 // _STRIDE, 3)):
         cut = {file: data[: chance.randrange(1, len(data))] for file, data in logs.items()}
         _check_cut(tmp_path, cut, sides)

@@ -31,7 +31,7 @@ _ORDERS: Final = 20 if FULL else 2
 
 
 def _random(seed: int) -> Random:
-    return Random(seed)  # noqa: S311 - a disorder that can be had again, no secret
+    return Random(seed)
 
 
 def _interleaved(streams: Sequence[Sequence[Line]], random: Random) -> list[Line]:

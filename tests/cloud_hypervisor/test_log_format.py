@@ -96,7 +96,7 @@ def _rewritten(name: str, text: str, folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("text", _GIVEN + _FOUND)
 def test_same_trace_in_any_format(text: str, tmp_path: Path) -> None:
-    """A recording in another format gives the same downtime, passes and outcome; common ones need no option."""
+    """A recording in another format gives the same downtime, iterations and outcome; common ones need no option."""
     options = LogOptions(log_formats=(text,) if text in _GIVEN else (), year=2026)
     (trace,) = trace_migrations(_rewritten("v53.0-twohosts", text, tmp_path), reading=options)
     check_traces([trace])

@@ -102,7 +102,7 @@ def test_forms_of_panics(panic: str, words: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("beside", [False, True])
-def test_a_destination_that_panics_is_the_cause(beside: bool, tmp_path: Path) -> None:  # noqa: FBT001 - drawn
+def test_a_destination_that_panics_is_the_cause(*, beside: bool, tmp_path: Path) -> None:
     """In the log or in a file beside it: the panic stands on the root, on `receive` and on `restore`."""
     files = {"destination_log": _RESTORING, "destination_stderr": "\n" + _PANIC}
     if not beside:

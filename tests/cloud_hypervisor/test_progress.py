@@ -19,7 +19,7 @@ _BEGIN = 1_780_000_000_000
 _MS = 10**6
 
 
-def _answer(after_ms: int, state: dict[str, Any], passes: int = 0, **more: object) -> dict[str, Any]:
+def _answer(after_ms: int, state: dict[str, Any], iterations: int = 0, **more: object) -> dict[str, Any]:
     return {
         "timestamp_begin_ms": _BEGIN,
         "timestamp_snapshot_ms": _BEGIN + after_ms,
@@ -29,10 +29,10 @@ def _answer(after_ms: int, state: dict[str, Any], passes: int = 0, **more: objec
         "transportation_mode": {"Tcp": {"connections": 4, "tls": True}},
         "state": state,
         "memory_transmission_info": {
-            "memory_iteration": passes,
+            "memory_iteration": iterations,
             "memory_transmission_bps": 10**9,
             "memory_bytes_total": 1 << 30,
-            "memory_bytes_transmitted": passes << 28,
+            "memory_bytes_transmitted": iterations << 28,
             "memory_bytes_remaining_iteration": 0,
             "memory_pages_4k_transmitted": 0,
             "memory_pages_4k_remaining_iteration": 0,
@@ -62,7 +62,7 @@ _RUNNING = (
 
 
 def test_statistics_alone(tmp_path: Path) -> None:
-    """Start, passes with their figures, and the end, each known to within two answers, in absolute time."""
+    """Start, iterations with their figures, and the end, each known to within two answers, in absolute time."""
     (trace,) = trace_migrations([_written(tmp_path / "progress.jsonl", *_RUNNING, _answer(1700, {"Finished": {}}, 2))])
     check_traces([trace])
     root = trace.root.attributes
@@ -71,10 +71,10 @@ def test_statistics_alone(tmp_path: Path) -> None:
     assert root["vm.migration.downtime.target"] == 0.3
     assert root["otelmig.clock.epoch.origin"] == "wallclock"
     assert trace.root.start_ns // 10**6 == _BEGIN
-    passes = trace.named("memory iteration")
-    assert [span.attributes["vm.migration.memory.dirty_rate"] for span in passes] == [4_096_000.0] * 2
-    assert passes[1].attributes["vm.vcpu.throttle_ratio"] == 0.4
-    assert passes[0].attributes["otelmig.clock.uncertainty"] == pytest.approx(0.498, abs=0.001)
+    iterations = trace.named("memory iteration")
+    assert [span.attributes["vm.migration.memory.dirty_rate"] for span in iterations] == [4_096_000.0] * 2
+    assert iterations[1].attributes["vm.vcpu.throttle_ratio"] == 0.4
+    assert iterations[0].attributes["otelmig.clock.uncertainty"] == pytest.approx(0.498, abs=0.001)
     assert trace.first("downtime") is not None
 
 
@@ -244,4 +244,4 @@ def test_any_number_of_iterations_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
     path.write_text("".join(answer.format(1_700_000_000_000 + number) for number in range(200)))
     (migration,) = read_findings([path]).migrations
-    assert migration.reference.sent.memory.iterations == 4096
+    assert migration.reference.sent.memory.iteration_count == 4096

@@ -61,7 +61,7 @@ def test_a_32_bit_stamp_contains_the_instant(ns: int) -> None:
 @pytest.mark.parametrize("power", _BINADES)
 def test_a_32_bit_stamp_is_little_too_wide(power: int) -> None:
     """The stated error is less than a quarter above the largest one that occurs, and never below it."""
-    pick = random.Random(power)  # noqa: S311 - no secret
+    pick = random.Random(power)
     first, last = _binade(power)
     quantum = Fraction(_S) * Fraction(2) ** (power - 23)
     worst = Fraction()

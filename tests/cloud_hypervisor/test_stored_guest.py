@@ -26,7 +26,8 @@ def test_where_the_guest_is_said_to_be(
     recording: str,
     sides: tuple[str, ...],
     location: GuestLocation,
-    running: bool | None,  # noqa: FBT001 - a parameter of the table
+    *,
+    running: bool | None,
 ) -> None:
     """The source's log is the same in both cases, so it proves neither; earlier releases know one of them only."""
     (trace,) = traced(path for path in inputs(recording) if path.name in {f"{side}.log" for side in sides})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from pair_names import pair_names
 from restamp import shifted
 from trace_invariants import CORPUS, inputs
 
@@ -16,18 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from otelmig.migration.side import Side
-    from otelmig.pipeline import Findings
-
-
-def _pairs(findings: Findings) -> set[tuple[str | None, str | None]]:
-    return set(_names(findings))
-
-
-def _names(findings: Findings) -> list[tuple[str | None, str | None]]:
-    return [
-        (found.source.name if found.source else None, found.destination.name if found.destination else None)
-        for found in findings.migrations
-    ]
 
 
 def test_event_stream_joins_its_own_log(tmp_path: Path) -> None:
@@ -58,7 +47,7 @@ def test_a_stream_that_fits_two_logs_is_neither_s(tmp_path: Path) -> None:
     findings = read_findings(sorted(tmp_path.iterdir()))
     notes = {note for trace in findings.traces(TraceOptions()) for note in trace.notes}
     assert "events.json: fits several logs, so it is read by itself" in notes
-    assert _pairs(findings) == {("one.log", None), ("other.log", None), ("events.json", None)}
+    assert set(pair_names(findings)) == {("one.log", None), ("other.log", None), ("events.json", None)}
 
 
 def _copied(recording: str, folder: Path) -> None:
@@ -148,7 +137,7 @@ def test_a_stranger_of_the_same_name(stranger: str, tmp_path: Path) -> None:
     path = tmp_path / "source.events.json"
     path.write_bytes((CORPUS / stranger / "source.events.json").read_bytes())
     findings = read_findings(sorted(tmp_path.iterdir()))
-    assert ("source.log", "destination.log") in _pairs(findings)
+    assert ("source.log", "destination.log") in set(pair_names(findings))
     assert "source.events.json: fits no log, so it is read by itself" in findings.notes
 
 

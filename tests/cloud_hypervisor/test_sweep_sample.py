@@ -73,7 +73,7 @@ def test_a_damaged_line_makes_nothing_false(mode: str) -> None:
     ids=str,
 )
 def test_one_migration_stays_one(damage: Damage) -> None:
-    """What the missing lines said of the mode, of an answer, of the passes or of the state is no reason against it."""
+    """What missing lines said of the mode, of an answer, of iterations or of the state is no reason against it."""
     assert tried(damage).faults == ()
 
 

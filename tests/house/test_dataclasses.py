@@ -106,7 +106,7 @@ def _outcome(work: Callable[[], object]) -> object:
         return type(error), str(error).partition("(")[0].replace("_Standard", "_Own")
 
 
-def _behaviour(cls: Any) -> list[object]:  # noqa: ANN401 - the class is the subject
+def _behaviour(cls: Any) -> list[object]:
     """Return all that a class says and does, in a form that can be compared."""
     one, other, third = cls(name="a"), cls(name="a"), cls(name="b")
     outcomes: list[object] = [

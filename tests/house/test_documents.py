@@ -14,6 +14,7 @@ from document_parts import DOCUMENTS, PICTURE, REPOSITORY, parts_of, rendered, w
 from trace_invariants import CORPUS, traced
 
 from otelmig.cli.main import build_parser
+from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import RULES
 from otelmig.trace.attributes import ATTRIBUTES
 from otelmig.trace.spans import SPANS, EventName
 
@@ -212,6 +213,15 @@ def test_paths_exist(page: Path) -> None:
     assert not [path for path in named if not (REPOSITORY / path).exists()]
 
 
+def test_modules_that_the_architecture_names_exist() -> None:
+    """A module that is named by a short path is below the package, or below that of a hypervisor."""
+    package = REPOSITORY / "otelmig"
+    roots = (REPOSITORY, package, package / "hypervisors", package / "hypervisors" / "cloud_hypervisor")
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", (_DOCS / "architecture.md").read_text()))
+    assert {"live/assembly.py", "line_order.py"} <= named
+    assert not [path for path in named if not any((root / path).exists() for root in roots)]
+
+
 def test_every_page_is_reachable_from_the_readme() -> None:
     """Each page of docs/, and each document at the root, is linked from the README."""
     linked = {link.partition("#")[0] for link in _LINK.findall(_README.read_text())}
@@ -279,8 +289,9 @@ def test_one_word_for_one_thing(page: Path) -> None:
 
 
 def test_one_word_for_one_thing_in_tables_and_help_texts() -> None:
-    """The same holds for the notes of the attributes and spans, and for every help text."""
+    """The same holds for the notes of the attributes and spans, for rules of causality, and for every help text."""
     texts = [row.note for row in ATTRIBUTES] + [row.note for row in SPANS]
+    texts += [f"{rule.id} {rule.why}" for rule in RULES]
     for parser in commands().values():
         texts += [parser.description or "", parser.epilog or "", parser.format_help()]
     shown = re.sub(r"`[^`\n]*`", "", "\n".join(texts))

@@ -54,6 +54,10 @@ _API: Final = frozenset({"context", "metrics", "trace"})
 _DOOR_TO_RECORDS: Final = ("instrument/records.py", "_logs")
 """The API's only door to log records, and the one module that opens it."""
 _SEES_ALL: Final = frozenset({"cli", "__main__", "__init__"})
+_BY_NAME: Final = frozenset({"import_module", "__import__", "exec", "eval"})
+"""Calls that import what no reader of the source sees."""
+_LOADS_BY_NAME: Final = frozenset({"__init__.py", "cli/main.py", "dataclass.py"})
+"""Modules that make such calls: for public names, for the command that is asked for, and for a class's `__init__`."""
 
 
 def _room(module: str) -> str:
@@ -83,6 +87,15 @@ def _imports(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
+def _loads_by_name(path: Path) -> frozenset[str]:
+    """Return which calls of ``path`` import modules that are named by strings, however the calls are reached."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    names |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return frozenset(names & _BY_NAME)
+
+
 def _wrong_imports(path: Path) -> set[str]:
     """Return what a module imports and may not."""
     room, imported = _room(_name(path)), _imports(path)
@@ -106,6 +119,31 @@ def test_arrows() -> None:
     """
     assert len(_MODULES) > 300
     assert {_name(path): wrong for path in _MODULES if (wrong := _wrong_imports(path))} == {}
+
+
+def test_no_module_is_loaded_by_name() -> None:
+    """No import goes round the table of arrows: only the two doors of the package load modules by their names."""
+    assert {str(path.relative_to(_PACKAGE)) for path in _MODULES if _loads_by_name(path)} == _LOADS_BY_NAME
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import otelmig.trace.spans",
+        "from otelmig.trace import spans",
+        "from otelmig.trace.spans import SPANS as rows",
+        "def late():\n    from otelmig.trace.spans import SPANS",
+        "if TYPE_CHECKING:\n    from otelmig.trace.spans import SpanRow",
+        "import importlib\ndef late():\n    importlib.import_module('otelmig.trace.spans')",
+        "from importlib import import_module as load",
+        "__import__('otelmig.trace.spans')",
+    ],
+)
+def test_imports_are_found_in_every_form(source: str, tmp_path: Path) -> None:
+    """What the arrows are checked by sees imports inside functions, for type checkers, and by name."""
+    path = tmp_path / "module.py"
+    path.write_text(f"{source}\n")
+    assert "otelmig.trace" in {name[: len("otelmig.trace")] for name in _imports(path)} or _loads_by_name(path)
 
 
 def test_no_circle() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib
 import inspect
@@ -12,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from command_line import options
+
 import otelmig
-from otelmig.cli.main import build_parser
 from otelmig.cli.options.flags import FLAGS, with_flags
 
 if TYPE_CHECKING:
@@ -21,18 +21,15 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = Path(otelmig.__file__).parent
 _CORE: Final = sorted(path for path in _PACKAGE.rglob("*.py") if path.relative_to(_PACKAGE).parts[0] != "cli")
-_OF_OTHERS: Final = frozenset({"--help", "--version", "--log-format"})
-"""Options that every program has, and the one that the hypervisor has, too."""
+_OF_OTHERS: Final = frozenset({"--log-format"})
+"""The option that the hypervisor has, too."""
 _PARAMETER: Final = re.compile(r"(?<!`)`(\w+(?:\.\w+)?)`(?!`)")
 
 
 @cache
 def _own_options() -> frozenset[str]:
     """The long options that only otelmig has; short ones such as ``-o`` are those of many programs."""
-    (commands,) = (each for each in build_parser()._actions if isinstance(each, argparse._SubParsersAction))  # noqa: SLF001 - there is no public way to list them
-    parsers = commands.choices.values()
-    options = {option for parser in parsers for each in parser._actions for option in each.option_strings}  # noqa: SLF001 - the same
-    return frozenset(option for option in options if option.startswith("--")) - _OF_OTHERS
+    return frozenset(name for _, names in options() for name in names if name.startswith("--")) - _OF_OTHERS
 
 
 @cache
@@ -53,10 +50,10 @@ def test_no_option_outside_the_command_line() -> None:
     """No string of the core, docstrings included, names an option that only otelmig has."""
     assert len(_CORE) > 250
     assert not [
-        (f"{path.relative_to(_PACKAGE)}:{line}", options)
+        (f"{path.relative_to(_PACKAGE)}:{line}", named)
         for path in _CORE
         for line, text in _strings(path)
-        if (options := _named_options(text))
+        if (named := _named_options(text))
     ]
 
 
@@ -97,8 +94,8 @@ def test_every_parameter_that_is_named_has_its_option() -> None:
 def test_the_table_is_true() -> None:
     """Every parameter in the table exists, and so does every option."""
     assert set(FLAGS) - set(_parameters()) == set()
-    options = {word for flag in FLAGS.values() for word in flag.split() if word.startswith("--")}
-    assert options - _own_options() == {"--log-format"}
+    words = {word for flag in FLAGS.values() for word in flag.split() if word.startswith("--")}
+    assert words - _own_options() == {"--log-format"}
 
 
 def test_parameters_become_options() -> None:

@@ -35,7 +35,7 @@ _LATER_NS = 1_790_000_000 * 10**9
 
 
 def _random(seed: str) -> Random:
-    return Random(seed)  # noqa: S311 - no secret
+    return Random(seed)
 
 
 def _copy(folder: Path, requests: Iterable[Request], name: str = "otlp.json") -> Path:

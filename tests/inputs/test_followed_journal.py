@@ -323,5 +323,5 @@ def test_names_of_units(text: str, name: str | None) -> None:
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "a\n", "a;b", "$(a)", "ä", "a\0", "a" * 256, "*" * 256, "a*;b"])
 def test_names_that_no_unit_has(name: str) -> None:
     """They are refused before anything is started."""
-    with pytest.raises(InputError, match="no name of a unit"):
+    with pytest.raises(InputError, match="want the name of a unit"):
         unit_of(f"journald:{name}")

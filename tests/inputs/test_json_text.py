@@ -10,7 +10,7 @@ from otelmig.inputs.framing.json_text import decoded
 
 
 @pytest.mark.parametrize("as_bytes", [False, True])
-def test_halves_of_pairs_are_escaped_and_pairs_are_not(as_bytes: bool) -> None:  # noqa: FBT001 - drawn
+def test_halves_of_pairs_are_escaped_and_pairs_are_not(*, as_bytes: bool) -> None:
     """In texts, keys and lists; everything else is as it was."""
     document = {"a\ud800": ["\udc80x", "\U0001f600", "\\ud800", 1, None, {"k": "\udfff"}], "plain": "é"}
     text = json.dumps(document)

@@ -45,7 +45,20 @@ def test_what_is_no_log_is_a_note(hosts: list[Path]) -> None:
     """Nobody said that every file of a directory is a log: the others are named in one note, and are no error."""
     findings = read_findings(hosts)
     assert not findings.errors
-    assert findings.notes == [f"{hosts[0]}: left out, because otelmig knows no such log: notes.txt"]
+    assert not findings.notes
+    assert findings.left_out == [f"{hosts[0]}: left out (no log that otelmig knows): notes.txt"]
+
+
+def test_a_document_that_speaks_of_migrations_is_no_log(tmp_path: Path) -> None:
+    """What was measured of a recording lies beside it, in JSON over several lines: nobody asks for its line format."""
+    for name in ("source.log", "destination.log", "truth.json"):
+        shutil.copy(CORPUS / "v53.0-timeoutcancel" / name, tmp_path)
+    findings = read_findings([tmp_path])
+    assert not findings.errors
+    assert not [note for note in findings.notes if "truth.json" in note]
+    assert findings.left_out == [f"{tmp_path}: left out (no log that otelmig knows): truth.json"]
+    (error,) = read_findings([tmp_path / "truth.json"]).errors
+    assert str(error) == f"{tmp_path}/truth.json: no log or event stream of a hypervisor that otelmig knows"
 
 
 def test_links_pipes_and_hidden_files_are_left_out(hosts: list[Path]) -> None:

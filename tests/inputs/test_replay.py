@@ -22,7 +22,7 @@ _S = 10**9
 
 def _steps(name: str, folder: Path, **chosen: object) -> list[Step]:
     folders = {role: folder / role for role in ("source", "destination")}
-    return steps_of(CORPUS / name, folders, Playback(**{"begin_ns": _BEGIN_NS} | chosen))  # type: ignore[arg-type]
+    return steps_of(CORPUS / name, folders, Playback(**{"begin_ns": _BEGIN_NS} | chosen))  # type: ignore[arg-type] # of each field its type
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

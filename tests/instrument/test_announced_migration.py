@@ -198,7 +198,7 @@ def test_a_sampler_sees_what_the_caller_tells() -> None:
     """It is given the attributes at the start, with which it can decide."""
 
     class OfOneHost(Sampler):
-        def should_sample(self, *arguments: Any, **named: Any) -> SamplingResult:  # noqa: ANN401 - as the SDK calls it
+        def should_sample(self, *arguments: Any, **named: Any) -> SamplingResult:
             attributes = named["attributes"] if "attributes" in named else arguments[4]
             wanted = attributes[names.SOURCE_HOST] == "node-a"
             return SamplingResult(Decision.RECORD_AND_SAMPLE if wanted else Decision.DROP, attributes)
@@ -250,7 +250,7 @@ def test_without_a_span_there_is_nothing_to_hand_on() -> None:
 
 @pytest.mark.parametrize("has_older_word", [True, False])
 @pytest.mark.parametrize("is_current", [True, False])
-def test_suppressed_instrumentation_is_silent(has_older_word: bool, is_current: bool) -> None:  # noqa: FBT001 - columns
+def test_suppressed_instrumentation_is_silent(*, has_older_word: bool, is_current: bool) -> None:
     """Neither a span nor a record nor a measurement, by the API's key or by the older word for it."""
     telemetry = Telemetry()
     with suppress_instrumentation():
@@ -276,7 +276,7 @@ class _BrokenError(RuntimeError):
 class _Broken:
     """A provider of anything that always raises."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute at all
+    def __getattr__(self, name: str) -> Any:
         raise _BrokenError(name)
 
 

@@ -29,10 +29,10 @@ _PROGRAMS: Final = pytest.mark.parametrize("module", [move_vm, move_vm_async], i
 
 
 @contextmanager
-def _tried(module: Any, pairs: Sequence[HypervisorPair], telemetry: Telemetry) -> Iterator[None]:  # noqa: ANN401 - a module
+def _tried(module: Any, pairs: Sequence[HypervisorPair], telemetry: Telemetry) -> Iterator[None]:
     """An example whose telemetry goes to memory, and that waits for destinations to listen, however long it takes."""
 
-    def announced(**told: str) -> Any:  # noqa: ANN401 - what the examples call
+    def announced(**told: str) -> Any:
         return migration(**told, **telemetry.providers)  # type: ignore[arg-type] # one of each type
 
     def slept(_: float) -> None:
@@ -47,7 +47,7 @@ def _tried(module: Any, pairs: Sequence[HypervisorPair], telemetry: Telemetry) -
         yield
 
 
-def _move(module: Any, pair: HypervisorPair, telemetry: Telemetry, longest_s: float) -> None:  # noqa: ANN401 - a module
+def _move(module: Any, pair: HypervisorPair, telemetry: Telemetry, longest_s: float) -> None:
     """Run an example inside this process."""
     with _tried(module, [pair], telemetry):
         moving = module.move(str(pair.source), str(pair.destination), _URL, longest_s)
@@ -68,7 +68,7 @@ def _errors(error: BaseException) -> list[BaseException]:
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("ending", Ending)
 def test_every_ending_by_the_rules_of_every_release(
-    module: Any,  # noqa: ANN401 - a module
+    module: Any,
     release: str,
     ending: Ending,
     tmp_path: Path,
@@ -96,7 +96,7 @@ def test_every_ending_by_the_rules_of_every_release(
 @_PROGRAMS
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_destination_that_does_not_listen_there(
-    module: Any,  # noqa: ANN401 - a module
+    module: Any,
     release: str,
     tmp_path: Path,
 ) -> None:
@@ -111,7 +111,7 @@ def test_a_destination_that_does_not_listen_there(
 
 
 @_PROGRAMS
-def test_as_a_command(module: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a module
+def test_as_a_command(module: Any, tmp_path: Path) -> None:
     """Without an SDK, as a user runs it: it moves the VM and says nothing."""
     with HypervisorPair(tmp_path, "v53.0", patience_s=60) as pair:
         path = REPOSITORY / "examples" / f"{module.__name__}.py"

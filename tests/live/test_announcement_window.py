@@ -97,7 +97,8 @@ def test_after_the_answer(
     result: str | None,
     after_s: float,
     tmp_path: Path,
-    is_parent: bool,  # noqa: FBT001 - a column
+    *,
+    is_parent: bool,
 ) -> None:
     """Two seconds where the answer is the end or an error; else, and without an answer, as long as it is kept."""
     with LiveRun(directory=tmp_path / "state") as run:

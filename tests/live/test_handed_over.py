@@ -65,7 +65,7 @@ def test_who_takes_over_knows_what_it_lacks(recording: str, shares: Sequence[flo
     What was not committed (the last few requests) comes to both. A sample: each recording with two hand-overs of six,
     in turn; `make fuzz` tries all.
     """
-    random = Random(recording)  # noqa: S311 - the same for each run
+    random = Random(recording)
     requests = _requests(recording)
     whole, lacking = _made(tmp_path / "whole", requests)
     assert lacking == 0

@@ -56,7 +56,7 @@ def _backwards(records: Request) -> Request:
 
 
 def _shuffled(records: Request) -> Request:
-    return Random(5).sample(records, len(records))  # noqa: S311 - no secret
+    return Random(5).sample(records, len(records))
 
 
 def _written(directory: Path, order: Callable[[Request], Request], count: int) -> tuple[int, int, int]:

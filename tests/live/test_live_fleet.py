@@ -29,7 +29,7 @@ _RECORDING = "v53.0-postcopy"
 
 
 def _moves(*, turns: bool, count: int) -> list[Move]:
-    random = Random(7)  # noqa: S311 - no secret
+    random = Random(7)
     lasts = lasts_ns(_RECORDING)
     return in_turn(_HOSTS, count, _S // 5, lasts, random) if turns else at_once(_HOSTS, count, 15 * _S, lasts, random)
 
@@ -55,7 +55,7 @@ def _play(run: LiveRun, requests: Sequence[tuple[int, list[LogRecord]]]) -> None
 
 
 @pytest.mark.parametrize("turns", [True, False])
-def test_addresses_tell_equal_vms_apart(turns: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def test_addresses_tell_equal_vms_apart(*, turns: bool, tmp_path: Path) -> None:
     """Each log is called alike on both of its hosts, and begins with the same lines on all."""
     with LiveRun(directory=tmp_path / "state") as run:
         _play(run, fleet_requests(_RECORDING, _moves(turns=turns, count=_COUNT)))

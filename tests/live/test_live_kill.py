@@ -46,7 +46,7 @@ _S = 10**9
 @pytest.fixture(scope="module")
 def requests() -> list[Request]:
     """The lines of a few migrations that overlap, as requests in the order of time."""
-    chance = random.Random(11)  # noqa: S311 - no secret
+    chance = random.Random(11)
     moves = at_once(40, _MIGRATIONS, 2 * _S, lasts_ns(_RECORDING), chance)
     return [records for _, records in fleet_requests(_RECORDING, moves)]
 
@@ -116,7 +116,7 @@ def test_killed_at_any_instant(
     tmp_path: Path,
 ) -> None:
     """Killed a few times while lines come in and traces go out."""
-    chance = random.Random(number)  # noqa: S311 - no secret
+    chance = random.Random(number)
     port = free_port()
     with http_receiver() as receiver:
         command = ["serve", "-q", "--listen", f"127.0.0.1:{port}", "--state", str(tmp_path / "state")]

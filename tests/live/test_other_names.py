@@ -72,7 +72,7 @@ def test_one_trace_with_the_events_in_it(recording: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("recording", ["v53.0-linux", "v52.0-basic", "v51.1-basic", "v48.0-basicv", "head-postcopy"])
 def test_in_any_order_with_restarts(recording: str, tmp_path: Path) -> None:
     """What was found to stand beside a log is known to the next service, too."""
-    random = Random(recording)  # noqa: S311 - the same for each run
+    random = Random(recording)
     bodies = protobuf_bodies(scattered(_requests(recording, 3, 1, 20, 5), random))
     with LiveRun(directory=tmp_path / "state", options=LiveOptions(settle_s=5.0)) as run:
         for body in bodies:

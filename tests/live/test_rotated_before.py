@@ -87,7 +87,7 @@ def test_the_trace_is_that_of_the_whole(
 
     A sample: each recording in one of the orders, in turn; `make fuzz` tries all.
     """
-    random = Random(recording + order.__name__)  # noqa: S311 - the same for each run
+    random = Random(recording + order.__name__)
     rotated, rest = _parts(recording, random, random.choice([".1", ".0", "-20261101"]))
     with LiveRun(directory=tmp_path / "state", options=LiveOptions(settle_s=5.0)) as run:
         for request in order(rotated, rest, random):

@@ -68,7 +68,7 @@ def test_in_any_order_with_copies_and_restarts(recording: str, tmp_path: Path) -
 
     A sample: every other recording; `make fuzz` takes all of them.
     """
-    random = Random(recording)  # noqa: S311 - the same for each run
+    random = Random(recording)
     bodies = protobuf_bodies(scattered(_requests(recording, 3, 1, 20, _batch(recording)), random))
     with LiveRun(directory=tmp_path / "state", options=LiveOptions(settle_s=5.0)) as run:
         for body in bodies:
@@ -126,7 +126,7 @@ def test_a_copy_of_the_records_gives_the_same_bytes(recording: str, tmp_path: Pa
 
     A sample: every other recording; `make fuzz` takes all of them.
     """
-    random = Random(recording)  # noqa: S311 - the same for each run
+    random = Random(recording)
     requests = scattered(_requests(recording, 5, 30), random)
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(json_lines(requests))

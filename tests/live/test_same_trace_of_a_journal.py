@@ -41,7 +41,7 @@ def _followed(
         monkeypatch.setenv("PATH", host.path)
         with JournalRun(directory=path / "state", host=host, units=targets) as run:
             entries = recorded_entries(CORPUS / recording, units)
-            run.play(entries, Random(recording), kills=kills)  # noqa: S311 - the same for each run
+            run.play(entries, Random(recording), kills=kills)
             run.wait(_LONG_S)
             assert not run.said
         dumps = path / "dumps"

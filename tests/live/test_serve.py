@@ -23,8 +23,8 @@ from output_schemas import validated
 from sent_files import protobuf_bodies, recording_requests
 from trace_invariants import CORPUS
 
-from otelmig.live.fleet.service import Service
 from otelmig.live.outlet import Outlet
+from otelmig.live.receiving.service import Service
 from otelmig.live.work import Work
 
 if TYPE_CHECKING:
@@ -140,13 +140,13 @@ def test_what_it_says_while_it_starts(tmp_path: Path) -> None:
             flushes_first=False,
         )
         service = Service(work=work, on_tick=lambda _: None)
-        before = service.document
+        before = service.status.document
         assert before["ready"] is False
         service.restore()
         service.stop()
         service.run()
-        assert service.document["ready"] is True
-        assert service.document.keys() == before.keys()
+        assert service.status.document["ready"] is True
+        assert service.status.document.keys() == before.keys()
 
 
 @pytest.mark.parametrize("command", [["serve", "--listen", "127.0.0.1:0"], ["watch", "."]])

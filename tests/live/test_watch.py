@@ -64,7 +64,7 @@ def test_killed_at_random_instants(tmp_path: Path) -> None:
     with http_receiver() as receiver:
         watcher = _start(tmp_path, "-q", "--otlp", receiver.url)
         for number in range(_ROUNDS):
-            random = Random(number)  # noqa: S311 - the same for each run
+            random = Random(number)
             steps = _steps(logs, number, random)
             kill_at = random.randrange(len(steps) * 2)  # half of them while it is written, half of them after it
             player = Player()

@@ -81,9 +81,9 @@ def _parents(run: LiveRun) -> dict[int, list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_a_hundred_at_once(program: Program, tmp_path: Path, is_killed: bool) -> None:  # noqa: FBT001 - a column
+def test_a_hundred_at_once(program: Program, tmp_path: Path, *, is_killed: bool) -> None:
     """Each is below the span that asked for it: announced before, during or after its lines, twice, service killed."""
-    random = Random(7)  # noqa: S311 - the same for each run
+    random = Random(7)
     ports = range(_PORT, _PORT + _MANY)
     asked = {port: program.ask(_url(port)) for port in ports}
     early: list[bytes] = []
@@ -160,7 +160,7 @@ def test_one_that_comes_late(program: Program, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("parent_unsampled", [False, True])
-def test_a_span_that_nobody_exports(tmp_path: Path, parent_unsampled: bool) -> None:  # noqa: FBT001 - a column
+def test_a_span_that_nobody_exports(tmp_path: Path, *, parent_unsampled: bool) -> None:
     """The migration's trace does not hang below it, unless that is asked for."""
     with running_program(ALWAYS_OFF) as program:
         asked = program.ask(_url(_PORT))

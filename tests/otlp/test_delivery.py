@@ -50,13 +50,8 @@ def test_kept_before_it_is_sent(tmp_path: Path) -> None:
         check_delivered(traces, receiver, [])
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_power_failure(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what was synced is left, when a request arrives: one batch may go twice, and is counted."""
-    per_batch = 10  # as good as fifty, for a fifth of the requests
-    monkeypatch.setattr("otelmig.otlp.delivery.PER_BATCH", per_batch)
-    traces = payloads(3 * per_batch + 1)
-    synced: dict[str, bytes] = {}
+def _noting(synced: dict[str, bytes], then: Callable[[], None]) -> Callable[[int], None]:
+    """Return an ``fsync`` that notes, by a file's name, what is safe from then on."""
     sync = os.fsync
 
     def noting(descriptor: int) -> None:
@@ -64,8 +59,19 @@ def test_power_failure(protocol: str, tmp_path: Path, monkeypatch: pytest.Monkey
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if path.is_file():
             synced[path.name] = path.read_bytes()
+            then()
 
-    monkeypatch.setattr(os, "fsync", noting)
+    return noting
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_power_failure(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what was synced is left, when a request arrives: one batch may go twice, and is counted."""
+    per_batch = 10  # as good as fifty, for a fifth of the requests
+    monkeypatch.setattr("otelmig.otlp.delivery.PER_BATCH", per_batch)
+    traces = payloads(3 * per_batch + 1)
+    synced: dict[str, bytes] = {}
+    monkeypatch.setattr(os, "fsync", _noting(synced, lambda: None))
     with receiver_of(protocol)() as receiver:
         states: list[dict[str, bytes]] = []
         take: Callable[[bytes, dict[str, str]], Reply] = receiver.take
@@ -157,20 +163,12 @@ def test_power_failure_of_a_resend(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     synced: dict[str, bytes] = {}
     states: list[dict[str, bytes]] = []
     sync = os.fsync
-
-    def noting(descriptor: int) -> None:
-        sync(descriptor)
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if path.is_file():
-            synced[path.name] = path.read_bytes()
-            states.append(dict(synced))
-
     with http_receiver() as receiver:
         receiver.replies = [Reply(status=400, takes=False)]
         delivered(stuck, receiver.url, spool)
         delivered(traces, receiver.url, spool)
         synced |= {path.name: path.read_bytes() for path in spool.iterdir()}
-        monkeypatch.setattr(os, "fsync", noting)
+        monkeypatch.setattr(os, "fsync", _noting(synced, lambda: states.append(dict(synced))))
         receiver.reply = Reply(status=503, takes=False)
         down = delivered(traces, receiver.url, spool, resend=True, timeout_s=0.1)
         assert down.words() == "0 exported, 3 spooled (3 receiver busy)"

@@ -45,7 +45,7 @@ def test_down_then_up(protocol: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_back_in_time(protocol: str, tmp_path: Path) -> None:
+def test_back_in_time(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A receiver that comes up while the sender is patient gets all; nothing needs to be said of copies."""
     traces, port, clock = payloads(_MANY), free_port(), Clock()
     ready = threading.Event()
@@ -67,7 +67,7 @@ def test_back_in_time(protocol: str, tmp_path: Path) -> None:
         stop.wait(0.2)  # a gRPC channel takes its time to look again
         Clock.sleep(clock, seconds)
 
-    clock.sleep = sleep  # type: ignore[method-assign] # the moment at which it comes up
+    monkeypatch.setattr(clock, "sleep", sleep)  # the moment at which it comes up
     try:
         account = delivered(traces, f"http://127.0.0.1:{port}", tmp_path, protocol=protocol, clock=clock, timeout_s=60)
         assert account.words() == f"{_MANY} exported"
@@ -114,7 +114,7 @@ def test_hanging(protocol: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(50 if os.environ.get("OTELMIG_FULL") else 2))
 def test_connections_that_break_anywhere(protocol: str, seed: int, tmp_path: Path) -> None:
     """Resets after any number of bytes, there or back: in the end all is there, and no copy is kept quiet about."""
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)
     traces = payloads(20 if protocol == "http/json" else _MANY)
     cuts = [
         Cut(there=chance.randrange(60_000)) if chance.random() < 0.5 else Cut(back=chance.randrange(400))

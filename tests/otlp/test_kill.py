@@ -49,7 +49,7 @@ def spans(log: Path) -> dict[str, int]:
 @pytest.mark.parametrize("run", range(_RUNS))
 def test_killed_and_run_again(run: int, log: Path, spans: dict[str, int], tmp_path: Path) -> None:
     """Killed once, run again until it says that it is done."""
-    chance = random.Random(run)  # noqa: S311 - no secret
+    chance = random.Random(run)
     protocol = ("http/protobuf", "grpc", "http/json")[run % 3]
     with receiver_of(protocol)() as receiver:
         receiver.reply = Reply(pause_s=chance.choice((0.0, 0.002, 0.05)) / (50 if protocol == "http/json" else 1))

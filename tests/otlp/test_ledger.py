@@ -96,31 +96,33 @@ def test_touched_log(otelmig: Otelmig, tmp_path: Path) -> None:
         assert otelmig("send", "--otlp", receiver.url).stderr == "0 traces found, 0 exported\n"
 
 
-def _received(log: Path, second_time: bool) -> None:  # noqa: FBT001 - of the table
+def _received(log: Path, later_s: int) -> None:
     """A log without a wall clock, as a journal got it."""
     plain = (CORPUS / "v48.0-refused" / "source.log").read_bytes()
-    began_ns = 1_800_000_777 * 10**9 if second_time else 1_800_000_000 * 10**9
+    began_ns = (1_800_000_000 + later_s) * 10**9
     log.write_bytes(journal_json(plain, began_ns=began_ns, host="a", pid=7, machine_id="1" * 32, boot_id="2" * 32))
 
 
-def _undated(log: Path, second_time: bool) -> None:  # noqa: FBT001 - of the table
+def _undated(log: Path, later_s: int) -> None:
     """A log whose wall clock has no date."""
     dated = (CORPUS / "v53.0-wallclock" / "source.log").read_bytes()
     log.write_bytes(re.sub(rb"(?m)^2026-11-23T([\d:.]+)Z \S+ <.*?> (\w+):\S+ --", rb"\1 \2", dated))
-    os.utime(log, (1_800_090_000, 1_800_090_000) if second_time else (1_800_000_000, 1_800_000_000))
+    os.utime(log, (1_800_000_000 + later_s, 1_800_000_000 + later_s))
 
 
-@pytest.mark.parametrize(("kind", "write"), [("receipt", _received), ("partial_wallclock", _undated)])
+@pytest.mark.parametrize(
+    ("kind", "write", "later_s"), [("receipt", _received, 777), ("partial_wallclock", _undated, 90_000)]
+)
 def test_estimated_another_time(
-    kind: str, write: Callable[[Path, bool], None], otelmig: Otelmig, tmp_path: Path
+    kind: str, write: Callable[[Path, int], None], later_s: int, otelmig: Otelmig, tmp_path: Path
 ) -> None:
     """A log that was received again, or whose date is another guess, gives a trace that the receiver has already."""
     log = tmp_path / "source.log"
     command = ("trace", "-q", "--json", log, "--log-format", "{hour}:{minute}:{second}.{micros} {level} {msg}")
     with http_receiver() as receiver:
-        write(log, False)  # noqa: FBT003 - of the table
+        write(log, 0)
         done = otelmig(*command, "--otlp", receiver.url)
-        write(log, True)  # noqa: FBT003 - of the table
+        write(log, later_s)
         again = otelmig(*command, "--otlp", receiver.url)
         first, second = (json.loads(run.stdout)["migrations"][0] for run in (done, again))
         assert (first["epoch_origin"], second["epoch_origin"]) == (kind, kind)

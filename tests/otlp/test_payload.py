@@ -43,7 +43,7 @@ def test_other_lines_are_no_traces(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_large_traces_are_divided(as_json: bool) -> None:  # noqa: FBT001 - drawn
+def test_large_traces_are_divided(*, as_json: bool) -> None:
     """The requests for a trace that is too large are small enough as they are sent; all spans are there, each once."""
     spans = [{**SPAN, "spanId": f"{number + 1:016x}"} for number in range(100)]
     document = {"resourceSpans": [{"resource": RESOURCE, "scopeSpans": [{"scope": SCOPE, "spans": spans}]}] * 2}

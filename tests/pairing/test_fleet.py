@@ -35,16 +35,16 @@ def _all() -> Mapping[str, Hypervisor]:
 
 
 def _kept(seed: int, within_ns: int) -> list[int]:
-    random = Random(seed)  # noqa: S311 - no secret
+    random = Random(seed)
     return [random.randrange(-within_ns, within_ns) for _ in range(_HOSTS)]
 
 
 def _one_after_the_other(recording: str, count: int = 300) -> list[Move]:
-    return in_turn(_HOSTS, count, _S // 5, lasts_ns(recording), Random(7))  # noqa: S311 - no secret
+    return in_turn(_HOSTS, count, _S // 5, lasts_ns(recording), Random(7))
 
 
 def _all_at_once(recording: str, count: int = 300) -> list[Move]:
-    return at_once(_HOSTS, count, 15 * _S, lasts_ns(recording), Random(7))  # noqa: S311 - no secret
+    return at_once(_HOSTS, count, 15 * _S, lasts_ns(recording), Random(7))
 
 
 @pytest.mark.parametrize("moves", [_one_after_the_other, _all_at_once])

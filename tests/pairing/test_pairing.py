@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from clock_states import moved_from
+from pair_names import pair_names
 from restamp import aged, aged_events, from_request, on_port, shifted, until_shutdown
 from scenarios import SCENARIOS
 from trace_invariants import CORPUS, check_traces
@@ -15,23 +16,11 @@ from trace_invariants import CORPUS, check_traces
 from otelmig.errors import UsageError
 from otelmig.pipeline import read_findings
 from otelmig.trace.options import TraceOptions
+from otelmig.views.units import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from otelmig.pipeline import Findings
-
-
-def _pairs(findings: Findings) -> set[tuple[str | None, str | None]]:
-    return set(_names(findings))
-
-
-def _names(findings: Findings) -> list[tuple[str | None, str | None]]:
-    return [
-        (found.source.name if found.source else None, found.destination.name if found.destination else None)
-        for found in findings.migrations
-    ]
 
 
 def _two_equal_vms(folder: Path) -> list[Path]:
@@ -51,13 +40,29 @@ def test_equal_vms_are_not_guessed_at(tmp_path: Path) -> None:
     paths = _two_equal_vms(tmp_path)
     findings = read_findings(paths)
     assert len(findings.migrations) == 4
-    assert all(None in pair for pair in _pairs(findings))
+    assert all(None in pair for pair in set(pair_names(findings)))
     notes = "\n".join(findings.notes)
     assert "a-source.log is not paired: several partners are possible: a-destination.log, b-destination.log" in notes
     assert "name one with `pairs`" in notes
     chosen = read_findings(paths, pairs=[("a-source.log", "a-destination.log")])
-    assert _pairs(chosen) == {("a-source.log", "a-destination.log"), ("b-source.log", "b-destination.log")}
+    assert set(pair_names(chosen)) == {("a-source.log", "a-destination.log"), ("b-source.log", "b-destination.log")}
     check_traces(list(chosen.traces(TraceOptions())))
+
+
+def test_possible_partners_are_named_in_the_trace_as_pair_takes_them(tmp_path: Path) -> None:
+    """A name that looks like a token is a name all the same: whoever reads the trace can give it back."""
+    paths = _two_equal_vms(tmp_path)
+    folder = tmp_path / "rack7-slot12-0f3a9c"
+    folder.mkdir()
+    paths = [path.rename(folder / f"vm-4f2a9c81d7e35b60-{path.name}") for path in paths]
+    findings = read_findings(paths)
+    named = {
+        name
+        for trace in findings.traces(TraceOptions())
+        for reason in texts(trace.root.attributes["otelmig.pairing.reasons"])
+        for name in reason.removeprefix("several partners are possible: ").partition(";")[0].split(", ")
+    }
+    assert named == {path.name for path in paths}
 
 
 def test_ports_tell_equal_vms_apart(tmp_path: Path) -> None:
@@ -65,7 +70,7 @@ def test_ports_tell_equal_vms_apart(tmp_path: Path) -> None:
     paths = _two_equal_vms(tmp_path)
     for path in paths[2:]:
         path.write_bytes(on_port(path.read_bytes(), 5555))
-    assert _pairs(read_findings(paths)) == {
+    assert set(pair_names(read_findings(paths))) == {
         ("a-source.log", "a-destination.log"),
         ("b-source.log", "b-destination.log"),
     }
@@ -78,7 +83,7 @@ def test_ports_tell_equal_vms_apart(tmp_path: Path) -> None:
 def test_unrelated_logs_are_not_paired(one: str, other: str) -> None:
     """The source of one migration and the destination of another: two traces, and the user is told why."""
     findings = read_findings([CORPUS / one / "source.log", CORPUS / other / "destination.log"])
-    assert _pairs(findings) == {("source.log", None), (None, "destination.log")}
+    assert set(pair_names(findings)) == {("source.log", None), (None, "destination.log")}
     assert any(note.startswith("source.log is not paired: destination.log: ") for note in findings.notes)
 
 
@@ -101,7 +106,7 @@ def test_many_sources_and_destinations(tmp_path: Path) -> None:
             path.write_bytes((CORPUS / name / f"{role}.log").read_bytes())
             paths.append(path)
         expected.add((f"x{number}", f"{9 - number}y"))
-    assert _pairs(read_findings(paths)) == expected
+    assert set(pair_names(read_findings(paths))) == expected
 
 
 def test_a_vm_that_came_and_left(tmp_path: Path) -> None:
@@ -116,7 +121,7 @@ def test_a_vm_that_came_and_left(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_bytes(data)
     findings = read_findings(sorted(tmp_path.iterdir()))
-    assert _names(findings) == [("source.log", "middle.log"), ("middle.log", "back.log")]
+    assert pair_names(findings) == [("source.log", "middle.log"), ("middle.log", "back.log")]
     check_traces(list(findings.traces(TraceOptions())))
 
 
@@ -170,7 +175,7 @@ def test_work_that_does_not_fit_into_the_wait(printed: bytes, other: bytes, tmp_
     """The source waited 49 ms for state and restore and 8 ms for the resume, in milliseconds that may be one off."""
     paths = _scenario(tmp_path, "v53.0-tls", destination=lambda log: log.replace(printed, other))
     findings = read_findings(paths)
-    assert (_pairs(findings) == {("source.log", "destination.log")}) == fits
+    assert (set(pair_names(findings)) == {("source.log", "destination.log")}) == fits
     why = "destination.log: the destination's work does not fit into the source's times"
     assert any(why in note for note in findings.notes) != fits
 
@@ -179,15 +184,15 @@ _MEMORY = b"cloud-hypervisor:   1.91%d000s: <vmm> DEBUG:vmm/src/lib.rs:3040 -- C
 
 
 @pytest.mark.parametrize(("more", "fits"), [(0, True), (1, True), (2, False)])
-def test_passes_after_the_running_ones(more: int, tmp_path: Path, *, fits: bool) -> None:
-    """Two passes while the guest runs, the final delta, and one more after the snapshot: not a fifth."""
+def test_iterations_after_the_running_ones(more: int, tmp_path: Path, *, fits: bool) -> None:
+    """Two iterations while the guest runs, the final delta, and one more after the snapshot: not a fifth."""
 
     def sent_more(log: bytes) -> bytes:
         at = log.rindex(b"\n", 0, log.index(b"Command 'State' received")) + 1
         return log[:at] + b"".join(_MEMORY % number for number in range(2, 2 + more)) + log[at:]
 
     findings = read_findings(_scenario(tmp_path, "v53.0-tls", destination=sent_more))
-    assert (_pairs(findings) == {("source.log", "destination.log")}) == fits
+    assert (set(pair_names(findings)) == {("source.log", "destination.log")}) == fits
     assert any("another number of memory iterations" in note for note in findings.notes) != fits
 
 
@@ -226,8 +231,8 @@ def test_wall_clocks_tell_equal_migrations_apart(ahead_s: float, tmp_path: Path,
     """Any offset is possible, but those of synchronised hosts are small: where all are large, nobody guesses."""
     findings = read_findings(_migrated(tmp_path, 2, 3_600 * _SECOND, ahead_s * _SECOND))
     wanted = {(f"0{number}-source.log", f"0{number}-destination.log") for number in range(2)}
-    assert (_pairs(findings) == wanted) == told_apart
-    assert told_apart or all(None in pair for pair in _pairs(findings))
+    assert (set(pair_names(findings)) == wanted) == told_apart
+    assert told_apart or all(None in pair for pair in set(pair_names(findings)))
 
 
 def test_the_nearest_are_compared_first(tmp_path: Path) -> None:
@@ -235,7 +240,7 @@ def test_the_nearest_are_compared_first(tmp_path: Path) -> None:
     paths = _migrated(tmp_path, 34, 3_600 * _SECOND, 0 * _SECOND)
     findings = read_findings(paths[::-1])
     wanted = {(f"{number:02}-source.log", f"{number:02}-destination.log") for number in range(34)}
-    assert _pairs(findings) == wanted
+    assert set(pair_names(findings)) == wanted
 
 
 @pytest.mark.parametrize(("by_ms", "paired"), [(500, True), (5_000, False)])
@@ -259,7 +264,7 @@ def test_a_lost_command_counts_for_no_other(tmp_path: Path) -> None:
         return b"".join(line for number, line in enumerate(lines) if number != receipts[1])
 
     findings = read_findings(_scenario(tmp_path, "v48.0-tcp", destination=second_lost))
-    assert _pairs(findings) == {("source.log", "destination.log")}
+    assert set(pair_names(findings)) == {("source.log", "destination.log")}
     (trace,) = findings.traces(TraceOptions())
     receive = trace.first("receive")
     assert receive is not None

@@ -157,7 +157,9 @@ def test_a_wall_clock_and_a_boot_clock_are_not_bounded_on_that_ground(tmp_path: 
             trace, width=200, color=False
         )
         text = render_waterfall(trace, width=200, color=False)
-        assert text.startswith(f"pair       {_DOUBT} (same port 4444, but others may use it, too)\nmigration  ")
+        assert text.startswith(
+            f"pair       not certain: {_DOUBT} (same port 4444, but others may use it, too)\nmigration  "
+        )
         document = summary(trace)
         assert document["pairing_basis"] == "endpoint"
         assert document["clock"]["status"] == "assumed"  # type: ignore[index] # an object

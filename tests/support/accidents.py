@@ -214,7 +214,7 @@ def damaged(damage: Damage, offset_s: float = 0) -> dict[str, bytes]:
     """The files of a recording after the accident; ``offset_s`` is by how much the destination's clock is ahead."""
     recording, file = damage.recording, damage.file
     files = dict(files_of(recording)) if damage.mode.startswith("events") else logs_of(recording)
-    chance = random.Random(f"{damage}")  # noqa: S311 - the same lines on every run
+    chance = random.Random(f"{damage}")
     match damage.mode:
         case "loss":
             kept = {

@@ -64,12 +64,12 @@ def delivery_to(
     clock: Clock | None = None,
     bounds: Bounds | None = None,
     resend: bool = False,
-    **options: Any,  # noqa: ANN401 - of the settings
+    **options: Any,
 ) -> Iterator[Delivery]:
     """A delivery whose pauses take no time."""
     time = clock or Clock()
     settings = Settings.of({}, url=url, protocol=protocol, timeout_s=timeout_s, **options)
-    sender = Sender(settings, sleep=time.sleep, clock=time, jitter=random.Random(1).random)  # noqa: S311 - no secret
+    sender = Sender(settings, sleep=time.sleep, clock=time, jitter=random.Random(1).random)
     with Delivery(settings, sender, directory=directory, bounds=bounds, resend=resend, say=said.append) as delivery:
         yield delivery
 
@@ -79,7 +79,7 @@ def delivered(
     url: str,
     directory: Path | None,
     said: list[str] | None = None,
-    **options: Any,  # noqa: ANN401 - of delivery_to
+    **options: Any,
 ) -> Account:
     """Deliver as ``otelmig trace`` does; the account of it."""
     with delivery_to(url, directory, said if said is not None else [], **options) as delivery:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from otelmig.otlp.intake.exchange import ReceivedRequest
 
-__all__ = ["LOCAL", "PROTOBUF_HEADERS", "Answer", "Inbox", "WireClient", "ask", "intake", "post"]
+__all__ = ["LOCAL", "PROTOBUF_HEADERS", "Answer", "Held", "Inbox", "WireClient", "ask", "intake", "post"]
 
 LOCAL = Address("127.0.0.1", 0)
 PROTOBUF_HEADERS = {"Content-Type": "application/x-protobuf"}
@@ -47,8 +47,24 @@ class Inbox:
         return self.verdict if isinstance(self.verdict, Verdict) else self.verdict(request)
 
 
+class Held:
+    """A handler that answers once it is told to go on."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        """Set once a request is there."""
+        self.go_on = threading.Event()
+
+    def __call__(self, request: ReceivedRequest) -> Verdict:
+        """Hold a request."""
+        del request
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return Verdict()
+
+
 @contextmanager
-def intake(handler: Any = None, **given: Any) -> Iterator[HttpIntake]:  # noqa: ANN401 - arguments of the server
+def intake(handler: Any = None, **given: Any) -> Iterator[HttpIntake]:
     """Run a server on a free port."""
     server = HttpIntake(LOCAL, handler or Inbox(), **given)
     server.start()

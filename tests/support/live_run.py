@@ -154,7 +154,7 @@ def without_times_and_hosts(line: bytes) -> str:
     return json.dumps(_comparable(document, min(starts)), sort_keys=True)
 
 
-def _comparable(value: Any, begin_ns: int) -> Any:  # noqa: ANN401 - any part of a document
+def _comparable(value: Any, begin_ns: int) -> Any:
     match value:
         case dict():
             return {

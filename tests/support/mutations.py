@@ -386,7 +386,7 @@ class Case:
     @classmethod
     def of(cls, seed: int, kinds: Sequence[str] = KINDS) -> Case:
         """The case of this seed."""
-        pick = random.Random(seed)  # noqa: S311 - no secret
+        pick = random.Random(seed)
         files: Recording = {}
         for number in range(pick.choice((1, 1, 1, 2))):
             for name, data in pick.choice(recordings()).items():

@@ -108,7 +108,7 @@ def _compiled_at_work() -> list[_Spy]:
     spies = []
     compile_pattern = re.compile
 
-    def compiled(pattern: Any, flags: int = 0) -> Any:  # noqa: ANN401 - as it is
+    def compiled(pattern: Any, flags: int = 0) -> Any:
         own = compile_pattern(pattern, flags)
         caller = sys._getframe(1)  # noqa: SLF001 - who compiles is the question
         if not str(caller.f_globals.get("__name__")).startswith("otelmig"):
@@ -144,7 +144,7 @@ def _uses() -> dict[str, set[str]]:
     return used
 
 
-def _inline(module: Any) -> Iterator[tuple[str, re.Pattern[Any]]]:  # noqa: ANN401 - any module
+def _inline(module: Any) -> Iterator[tuple[str, re.Pattern[Any]]]:
     """What is given to ``re.search`` and the like as a constant."""
     for node in _nodes(module):
         match node:
@@ -195,7 +195,7 @@ class _Sampler:
         """A text for this part of the parsed pattern."""
         return "".join(self._item(str(operation), argument) for operation, argument in tree)
 
-    def _item(self, operation: str, argument: Any) -> str:  # noqa: ANN401 - depends on the operation
+    def _item(self, operation: str, argument: Any) -> str:
         match operation:
             case "LITERAL" | "NOT_LITERAL" | "ANY" | "IN":
                 return _character(tuple(argument) if operation == "IN" else ((operation, argument),))
@@ -304,7 +304,7 @@ def _filled(begin: str, part: str, end: str, length: int) -> str:
     return begin + part * (length // len(part)) + end
 
 
-def _stretched(tree: Any, branch: int, stretched: int, last: str, length: int) -> str:  # noqa: ANN401 - a parsed pattern
+def _stretched(tree: Any, branch: int, stretched: int, last: str, length: int) -> str:
     """A match with long variable parts, but for its last character."""
     text = _Sampler(stretched=stretched, length=length, branch=branch).text(tree)
     return text + last if last == "!" else text[:-1] + last

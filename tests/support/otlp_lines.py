@@ -107,7 +107,7 @@ def _check_ancestors(span: dict[str, Any], spans: Mapping[str, dict[str, Any]]) 
 def parsed_line(line: bytes) -> ExportTraceServiceRequest:
     """A line as the message that protobuf's own parser makes of it (whose ids are base64 where OTLP's are hex)."""
 
-    def convert(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    def convert(value: Any) -> Any:
         if isinstance(value, dict):
             return {
                 key: base64.b64encode(bytes.fromhex(item)).decode()

@@ -187,7 +187,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     receiver: Receiver
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's types
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away, or that does not trust us, is what a test wanted."""
 
     def get_request(self) -> tuple[Any, Any]:
@@ -250,7 +250,7 @@ def grpc_receiver(port: int = 0, tls: grpc.ServerCredentials | None = None) -> I
         server.stop(None).wait()
 
 
-def receiver_of(protocol: str) -> Any:  # noqa: ANN401 - one of two context managers
+def receiver_of(protocol: str) -> Any:
     """The kind of receiver for a protocol."""
     return grpc_receiver if protocol == "grpc" else http_receiver
 

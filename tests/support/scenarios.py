@@ -36,7 +36,7 @@ class Attempt:
     guest_location: str = "destination"
     guest_running: bool | None = True
     iterations: int | None = 2
-    """Running passes; None where only the source could say."""
+    """Running iterations; None where only the source could say."""
     spans: frozenset[str] = frozenset()
     """Names that must be there."""
     absent: frozenset[str] = frozenset()
@@ -225,7 +225,7 @@ _LINES: Final = {
     _HEAD: (3290, 3177, 1577, 1793, 2090),
     _NEXT: (3301, 3188, 1580, 1797, 2094),
 }
-"""Where in ``vmm/src/lib.rs``: sending, receiving, the end of a memory pass, completed, failed."""
+"""Where in ``vmm/src/lib.rs``: sending, receiving, the end of a memory iteration, completed, failed."""
 _PAUSE_AFTER_CONFIG: Final = -1104.0
 """A local and a postcopy migration pause at once; the marks below are those of a precopy migration."""
 _NO_FINAL_DELTA: Final = -19.0
@@ -425,7 +425,7 @@ class _Migration:
                 self._s(9.1 + number * 0.2, "INFO", f"{self._transport}:588", message, thread)
 
     def _pass(self, ms: float, index: int, context: str) -> None:
-        """A running pass has been acknowledged."""
+        """A running iteration has been acknowledged."""
         if self.release <= 51:
             self._s(ms, "INFO", self._line(2), f"Dirty memory migration {index} of 5")
             return
@@ -436,7 +436,7 @@ class _Migration:
         if self.connections == 1:
             self._command(ms, "Memory")
 
-    def first_pass(self) -> None:
+    def first_iteration(self) -> None:
         """All memory has been sent once, and acknowledged."""
         self._memory(11)
         context = (
@@ -445,14 +445,14 @@ class _Migration:
         )
         self._pass(1010.2, 0, context)
 
-    def second_pass_begun(self) -> None:
+    def second_iteration_begun(self) -> None:
         """What the guest wrote meanwhile is on its way."""
         self._table(1012, (("1000", 2048), ("5f40000", 24576)))
         self._memory(1013.5)
 
-    def second_pass(self) -> None:
+    def second_iteration(self) -> None:
         """It has been acknowledged too, and the dirty log read again."""
-        self.second_pass_begun()
+        self.second_iteration_begun()
         context = (
             "iter=1 curr=26MiB total=282MiB bw=262.62MiB/s transfer=0.10s overhead=1ms est_downtime=101ms "
             "elapsed=1.10s avg_bw=256.13MiB/s"
@@ -479,7 +479,7 @@ class _Migration:
         self._s(1115.2, "DEBUG", "vmm/src/lib.rs:1222", f"Precopy converged: {context}")
 
     def converged_while_paused(self) -> None:
-        """A guest that stands still already has written nothing: one pass is all."""
+        """A guest that stands still already has written nothing: one iteration is all."""
         self._table(1012, ())
         self._s(1012.5, "DEBUG", "vmm/src/lib.rs:1283", "Precopy: No more memory to transfer")
         context = "total=256MiB bw={} transfer={} overhead=0ms est_downtime=0ms elapsed=1.00s avg_bw=255.49MiB/s"
@@ -712,8 +712,8 @@ class _Migration:
         """Up to the guest's stop."""
         self.until_config()
         if self.mode == "precopy":
-            self.first_pass()
-            self.second_pass()
+            self.first_iteration()
+            self.second_iteration()
             self.converged()
         self.paused()
 
@@ -728,7 +728,7 @@ class _Migration:
         """Up to the source's last word on the downtime."""
         if self.paused_before:
             self.until_config()
-            self.first_pass()
+            self.first_iteration()
             self.converged_while_paused()
             self.snapshot()
         else:
@@ -787,7 +787,7 @@ class _ForkMigration:
         self._d(7, "RAM region mapping at 0x7f3a40000000 (size = 0x10000000)")
 
     def copies(self) -> None:
-        """Two running passes."""
+        """Two running iterations."""
         iteration = "iter={},dur={}ms,overhead=0ms,throttle=0%,size={}MiB,dirtyrate={}pps,bandwidth={}MiBs,"
         first = iteration.format(0, 1000, 256, 0, "256.10") + "downtime(expected)=0ms"
         second = iteration.format(1, 101, 26, 6656, "262.62") + "downtime(expected)=15ms"
@@ -904,7 +904,9 @@ _CONFIG_REJECTED: Final = replace(
 _IN_PRECOPY: Final = replace(
     _BACK_AT_SOURCE, spans=_MEMORY | {"setup", "receive"}, erroring=frozenset({"migration", "precopy"})
 )
-_IN_FIRST_PASS: Final = replace(_IN_PRECOPY, iterations=0, error_type="socket_error", erroring=_MEMORY | {"migration"})
+_IN_FIRST_ITERATION: Final = replace(
+    _IN_PRECOPY, iterations=0, error_type="socket_error", erroring=_MEMORY | {"migration"}
+)
 _ROLLED_BACK: Final = replace(
     _BACK_AT_SOURCE,
     spans=_COPIED | {"setup", "downtime", "pause", "snapshot", "send", "rollback", "receive"},
@@ -1065,8 +1067,8 @@ def _pause_fails(release: int) -> Scenario:
     """Until v51 the pause of a paused guest is an error, and the way back from it lets the guest run."""
     migration = _paused_by_operator(_pair(release))
     migration.until_config()
-    migration.first_pass()
-    migration.second_pass()
+    migration.first_iteration()
+    migration.second_iteration()
     migration.failed(1116.5, "Pause(Invalid transition: InvalidStateTransition(Paused, Paused))", resumes=True)
     error = "InvalidStateTransition(Paused, Paused)"
     return _told(migration, replace(_IN_PRECOPY, error_type="pause_failed", describes=error))
@@ -1131,8 +1133,8 @@ def _timeout_cancels(release: int) -> Scenario:
     """The guest writes faster than the source can send, and the caller wants it back."""
     migration = _pair(release, timeout_s=1, target_ms=1)
     migration.until_config()
-    migration.first_pass()
-    migration.second_pass()
+    migration.first_iteration()
+    migration.second_iteration()
     migration.failed(1115, _worded(release, _TIMEOUT))
     migration.lost(1115.6)
     attempt = replace(
@@ -1150,8 +1152,8 @@ def _aborts_silently() -> Scenario:
     """The destination answers a memory request with an error and fires no event."""
     migration = _pair(53, 2)
     migration.until_config()
-    migration.first_pass()
-    migration.second_pass_begun()
+    migration.first_iteration()
+    migration.second_iteration_begun()
     migration.rejected(1050, "Memory", "Failed to receive migratable component snapshot", announced=False)
     migration.failed(1052, _worded(53, "Error during memory migration"), reported=True)
     erroring = _MEMORY | {"migration", "receive"}
@@ -1159,15 +1161,17 @@ def _aborts_silently() -> Scenario:
 
 
 def _destination_killed_early(release: int) -> Scenario:
-    """The destination dies in the first pass."""
+    """The destination dies in the first iteration."""
     migration = _pair(release, 2)
     migration.until_config()
-    migration.first_pass()
+    migration.first_iteration()
     migration.source.killed(migration.start_ms + 1010)
     migration.destination.killed(migration.start_ms + 600)
     migration.failed(600.8, _worded(release, _RESET_IN_TRANSFER))
     asked = frozenset() if release == 52 else frozenset({"receive memory"})
-    return _told(migration, _with_destination(replace(_IN_FIRST_PASS, describes="Connection reset by peer"), asked))
+    return _told(
+        migration, _with_destination(replace(_IN_FIRST_ITERATION, describes="Connection reset by peer"), asked)
+    )
 
 
 def _with_destination(wanted: Attempt, open_spans: frozenset[str] = frozenset()) -> Attempt:
@@ -1278,7 +1282,7 @@ def _connections_break() -> Scenario:
     migration.source.at(at, "vmm", "WARN", f"{file}:640", message)
     chain = "Error sending memory to receiver side\n\nCaused by:\n    0: Socket error\n    1: {}"
     migration.failed(600.8, _worded(52, chain.format("Connection reset by peer (os error 104)")))
-    wanted = replace(_IN_FIRST_PASS, describes="Error sending memory to receiver side")
+    wanted = replace(_IN_FIRST_ITERATION, describes="Error sending memory to receiver side")
     return _told(migration, _with_destination(wanted))
 
 
@@ -1406,7 +1410,7 @@ def _failures() -> dict[str, Scenario]:
 
 
 def _fork() -> _ForkMigration:
-    """A pair of the fork's processes, up to two running passes."""
+    """A pair of the fork's processes, up to two running iterations."""
     source = _Log(51, born_ms=0, form=_rfc9557)
     source.booted()
     migration = _ForkMigration(source=source, destination=_Log(51, born_ms=1_250, form=_rfc9557))
@@ -1426,7 +1430,7 @@ def _forked() -> dict[str, Scenario]:
     reset = replace(
         _IN_PRECOPY,
         error_type="socket_error",
-        erroring=_MEMORY | {"migration", "receive"},  # the third pass was on its way
+        erroring=_MEMORY | {"migration", "receive"},  # the third iteration was on its way
         describes="Connection reset by peer",
     )
     timeout = replace(_IN_PRECOPY, result="timeout", error_type="convergence_timeout", describes="timed out")
@@ -1453,11 +1457,11 @@ def _paused_guest_stays() -> Scenario:
     """The migration of a guest that the operator had paused fails: it stands at the source as it did before."""
     migration = _paused_by_operator(_pair(53, 2, paused_before=True))
     migration.until_config()
-    migration.first_pass()
+    migration.first_iteration()
     migration.source.killed(migration.start_ms + 1010)
     migration.destination.killed(migration.start_ms + 600)
     migration.failed(600.8, _worded(53, _RESET_IN_TRANSFER))
-    wanted = replace(_IN_FIRST_PASS, guest_running=False, describes="Connection reset by peer")
+    wanted = replace(_IN_FIRST_ITERATION, guest_running=False, describes="Connection reset by peer")
     return _told(migration, _with_destination(wanted, frozenset({"receive memory"})))
 
 

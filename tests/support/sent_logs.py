@@ -20,7 +20,7 @@ __all__ = ["HOST", "any_value", "file_record", "json_of", "log_record", "request
 HOST = {"host.name": "alpha", "host.id": "id-of-alpha"}
 
 
-def any_value(value: Any) -> AnyValue:  # noqa: ANN401 - whatever a value can be
+def any_value(value: Any) -> AnyValue:
     """Return a value as OTLP has it."""
     result = AnyValue()
     match value:
@@ -47,7 +47,7 @@ def _pairs(values: Mapping[str, Any]) -> list[KeyValue]:
     return [KeyValue(key=key, value=any_value(value)) for key, value in values.items()]
 
 
-def log_record(body: Any, attributes: Mapping[str, Any] | None = None, **given: Any) -> LogRecord:  # noqa: ANN401 - fields of the message
+def log_record(body: Any, attributes: Mapping[str, Any] | None = None, **given: Any) -> LogRecord:
     """Return a record; ``given`` are other fields of the message."""
     record = LogRecord(attributes=_pairs(attributes or {}), **given)
     if body is not None:

@@ -140,7 +140,7 @@ _LINES: Final = {
     52: (2567, 2506, 1387, 1538),
     53: (3119, 3007, 1538, 1748),
 }
-"""Where in ``vmm/src/lib.rs``: sending, receiving, the end of a memory pass, completed."""
+"""Where in ``vmm/src/lib.rs``: sending, receiving, the end of a memory iteration, completed."""
 _VM_CONFIG: Final = (
     "Booting VM from config: Mutex { data: VmConfig { cpus: CpusConfig { boot_vcpus: 2, max_vcpus: 2, topology: None, "
     "kvm_hyperv: false }, memory: MemoryConfig { size: 1073741824, mergeable: false, shared: false }, "
@@ -159,7 +159,7 @@ class _Run:
     source: Host
     destination: Host
     now: int = 0
-    running_passes: int = 0
+    running_iterations: int = 0
     hasty: bool = False
     """The source connects before the destination has said that it listens."""
     marks: dict[str, int] = field(default_factory=dict)
@@ -363,14 +363,14 @@ class _Run:
         self.spends(1, 5)
 
     def copies(self) -> None:
-        """The running passes, and the decision to stop."""
-        passes = self.passes()
+        """The running iterations, and the decision to stop."""
+        iterations = self.iterations()
         if self.release <= 51:
-            self.copies_in_rounds(passes)
+            self.copies_in_rounds(iterations)
             return
-        self.transfers(passes[0])
+        self.transfers(iterations[0])
         self.iterated(0)
-        for index, length in enumerate(passes[1:], 1):
+        for index, length in enumerate(iterations[1:], 1):
             self.spends(300, 10_000)
             self.table(empty=False)
             self.spends(*_MERGING_US)
@@ -382,25 +382,25 @@ class _Run:
         decision = f"Precopy: Target downtime can be met: 15ms <= {_TARGET_MS}ms"
         self.s("DEBUG", "vmm/src/lib.rs:1453", decision)
         self.spends(5, 20)
-        self.s("DEBUG", "vmm/src/lib.rs:1373", f"Precopy converged: {self.figures(len(passes))}")
-        self.running_passes = len(passes)
+        self.s("DEBUG", "vmm/src/lib.rs:1373", f"Precopy converged: {self.figures(len(iterations))}")
+        self.running_iterations = len(iterations)
         self.spends(5, 20)
 
-    def copies_in_rounds(self, passes: list[int]) -> None:
+    def copies_in_rounds(self, iterations: list[int]) -> None:
         """The same until v51.0: numbered readings of the dirty log."""
-        self.transfers(passes[0])
+        self.transfers(iterations[0])
         for index in range(_ROUNDS):
             self.s("INFO", self.line(2), f"Dirty memory migration {index} of 5")
             self.spends(300, 10_000)
-            last = index + 1 >= len(passes)
+            last = index + 1 >= len(iterations)
             self.table(empty=last)
             self.spends(*_MERGING_US)
             if last:
                 return
-            self.transfers(passes[index + 1])
+            self.transfers(iterations[index + 1])
 
-    def passes(self) -> list[int]:
-        """How long each running pass takes; each leaves a smaller share to the next."""
+    def iterations(self) -> list[int]:
+        """How long each running iteration takes; each leaves a smaller share to the next."""
         share = self.pick.uniform(0.05, 0.2)
         lengths, left = [], round(self.setup.copying_s * _S * (1 - share))
         while left > _LONGEST_LAST_PASS_NS:
@@ -409,13 +409,13 @@ class _Run:
         return lengths
 
     def iterated(self, index: int) -> None:
-        """A running pass was acknowledged."""
+        """A running iteration was acknowledged."""
         self.s("DEBUG", "vmm/src/lib.rs:1384", f"Precopy: {self.figures(index)}")
         self.spends(5, 30)
         self.s_event("migration-memory-iteration", said=f"id = {index}")
 
     def figures(self, index: int) -> str:
-        """What is printed of a pass."""
+        """What is printed of an iteration."""
         elapsed = (self.now - self.marks["copying"]) / _S
         seconds = (self.now - self.marks["transfer"]) / _S
         size = _MEMORY_MIB if index == 0 else 6
@@ -444,7 +444,7 @@ class _Run:
         self.transfers(self.pick.randint(5 * _MS, 60 * _MS))
         self.mark("final sent")
         if self.release >= 52:
-            self.s("INFO", self.line(2), f"Precopy complete: {self.figures(self.running_passes + 1)}")
+            self.s("INFO", self.line(2), f"Precopy complete: {self.figures(self.running_iterations + 1)}")
         self.spends(50, 400)
 
     def takes_the_snapshot(self) -> None:
@@ -595,7 +595,7 @@ def _exchanges(run: _Run, zero_ns: int, begin: int) -> Iterator[str]:
 
 def simulate(setup: Setup, seed: int) -> Simulated:
     """One migration; the same seed gives the same."""
-    pick = random.Random(seed)  # noqa: S311 - no secret
+    pick = random.Random(seed)
     wall = _on_wall_clocks(setup)
     source, destination = (
         Host(

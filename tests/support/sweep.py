@@ -185,7 +185,7 @@ def _growth(one: tuple[float, float] | None, other: tuple[float, float] | None) 
 def sample(recording: str, mode: str, count: int) -> list[Damage]:
     """Some of the accidents of one mode, the same ones every time."""
     possible = list(damages(recording, mode))
-    chance = random.Random(f"{recording} {mode}")  # noqa: S311 - a sample, the same on every run
+    chance = random.Random(f"{recording} {mode}")
     return chance.sample(possible, min(count, len(possible)))
 
 

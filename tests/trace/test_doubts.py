@@ -106,7 +106,7 @@ def test_absurd_numbers(number: bytes, pattern: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["v53.0-basicv", "v48.0-basicv"])
-def test_a_pass_number_that_nobody_can_count_to(name: str, tmp_path: Path) -> None:
+def test_an_iteration_number_that_nobody_can_count_to(name: str, tmp_path: Path) -> None:
     """No loop runs to a number that a log prints."""
     for role in ("source", "destination"):
         data = (CORPUS / name / f"{role}.log").read_bytes()

@@ -121,7 +121,7 @@ def test_the_fork_prints_pages(tmp_path: Path) -> None:
     assert _rates(_of_scenario(tmp_path, "cyberus-success")) == [(0.0, "printed"), (6656.0 * _PAGE, "printed")]
 
 
-# --- the passes -----------------------------------------------------------------------------------------------------
+# --- the iterations -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["v53.0-dirty", "v53.0-linux", "v52.0-noisy"])
@@ -243,7 +243,7 @@ _GOAL = re.compile(rb"of 103ms \(goal was \d+ms\)")
 
 
 @pytest.mark.parametrize(("goal_ms", "missed"), [(104, False), (103, False), (102, True)])
-def test_whether_the_target_is_missed(goal_ms: int, missed: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+def test_whether_the_target_is_missed(goal_ms: int, *, missed: bool, tmp_path: Path) -> None:
     """The printed downtime over its own target, on the root and on `downtime`; not the length of a span."""
     trace = _of_scenario(tmp_path, "v53.0-tcp", lambda log: _GOAL.sub(b"of 103ms (goal was %dms)" % goal_ms, log))
     for span in (trace.root, _named(trace, "downtime")):

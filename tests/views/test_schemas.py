@@ -30,7 +30,7 @@ def _printed(*arguments: str | Path) -> dict[str, Any]:
     return validated(run.stdout)
 
 
-def _objects(document: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON
+def _objects(document: Any) -> Iterator[dict[str, Any]]:
     """Every object in a document, from the outside in."""
     if isinstance(document, dict):
         yield document
@@ -107,7 +107,7 @@ def test_a_field_that_no_schema_names_is_refused(command: str) -> None:
     assert validator.is_valid(document)
 
 
-def _parts(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
     """Every schema of an object inside a schema, itself included."""
     yield from (part for part in _objects(schema) if isinstance(part.get("properties"), dict) and "type" in part)
 

@@ -33,9 +33,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Trace the recording."""
-    from importlib.resources import as_file, files  # noqa: PLC0415 - `--help` needs none of it
+    from importlib.resources import as_file, files
 
-    from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - the same
+    from otelmig.trace.options import TraceOptions
 
     with as_file(files("otelmig") / "recordings") as folder:
         logs = [folder / "source.log", folder / "destination.log"]

@@ -55,7 +55,7 @@ class _Report(RunReport):
 
     def document(self) -> Mapping[str, object]:
         """Return the diagnosis of each input."""
-        from otelmig.views.doctor_text import diagnosis_document  # noqa: PLC0415 - `--help` needs none of it
+        from otelmig.views.doctor_text import diagnosis_document
 
         return {"inputs": [diagnosis_document(diagnosis) for diagnosis in self.diagnoses]}
 
@@ -76,8 +76,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Examine the files that were named."""
-    from otelmig.pipeline import diagnoses, read_findings  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.views.doctor_text import render_advice, render_doctor  # noqa: PLC0415 - the same
+    from otelmig.pipeline import diagnoses, read_findings
+    from otelmig.views.doctor_text import render_advice, render_doctor
 
     report = envelope.report = _Report(envelope)
     reading = log_options(arguments)
@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     findings = read_findings(paths, reading=reading, progress=envelope.progress.on_read, on_wait=say)
     envelope.error(findings.errors)
     envelope.note(findings.notes)
+    envelope.note_last(findings.left_out)
     for diagnosis in diagnoses(findings, reading):
         report.found += 1
         report.diagnoses.append(diagnosis)

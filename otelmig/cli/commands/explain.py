@@ -77,10 +77,11 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Explain every migration in the files that were named."""
-    from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.trace import attributes as names  # noqa: PLC0415 - the same
-    from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - the same
-    from otelmig.views.explain_text import explanation_document, render_explanation  # noqa: PLC0415 - the same
+    from otelmig.clock.proof import ClockStatus
+    from otelmig.pipeline import read_findings
+    from otelmig.trace import attributes as names
+    from otelmig.trace.options import TraceOptions
+    from otelmig.views.explain_text import explanation_document, render_explanation
 
     report = envelope.report = _Report(envelope)
     envelope.progress.expect(arguments.files)
@@ -95,11 +96,12 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     )
     envelope.error(findings.errors)
     envelope.note(findings.notes)
+    envelope.note_last(findings.left_out)
     for migration, trace in findings.traced(TraceOptions(hosts=hosts(arguments))):
         report.found += 1
         total = len(findings.migrations)
         envelope.progress.count(f"{report.found} of {plural(total, 'migration')}", share=report.found / total)
-        report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == "conflict"
+        report.conflicts += trace.root.attributes.get(names.OTELMIG_CLOCK_STATUS) == ClockStatus.CONFLICT
         explanation = _explanation(migration)
         if envelope.as_json:
             report.documents.append(explanation_document(trace, explanation))
@@ -110,8 +112,8 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
 
 
 def _explanation(migration: Migration) -> Explanation | None:
-    from otelmig.hypervisors import hypervisors  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.pairing.explanation import explain  # noqa: PLC0415 - the same
+    from otelmig.hypervisors import hypervisors
+    from otelmig.pairing.explanation import explain
 
     system = migration.sides[0].vmm.system
     return explain(migration, next(hypervisor for hypervisor in hypervisors() if hypervisor.system == system))

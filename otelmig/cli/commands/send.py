@@ -129,8 +129,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Send what was named."""
-    from otelmig.otlp.background import BackgroundDelivery  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.otlp.delivery import Origin  # noqa: PLC0415 - the same
+    from otelmig.otlp.background import BackgroundDelivery
+    from otelmig.otlp.delivery import Origin
 
     files = [Path(file) for file in files_to_read(arguments)]
     spools = [path for path in files if path.is_dir()]
@@ -167,9 +167,9 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
 
 def _payloads(paths: Sequence[Path], report: _Report, count_broken: Callable[[], None]) -> Iterator[Payload]:
     """Yield the requests in archives that can be sent; count those that cannot, and name the first of them."""
-    from otelmig.inputs import open_input  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.otlp.archive import documents  # noqa: PLC0415 - the same
-    from otelmig.otlp.payload import NotJsonError, OtherSignalError, Payload  # noqa: PLC0415 - the same
+    from otelmig.inputs import open_input
+    from otelmig.otlp.archive import documents
+    from otelmig.otlp.payload import NotJsonError, OtherSignalError, Payload
 
     broken = 0
     envelope = report.envelope

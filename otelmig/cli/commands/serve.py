@@ -64,7 +64,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=60.0,
         metavar="SECONDS",
-        help="say on stderr how the service is every so many seconds (default: 60)",
+        help="say on stderr every so many seconds how the service is (default: 60)",
     )
     privacy = parser.add_argument_group("privacy")
     privacy.add_argument(
@@ -74,6 +74,6 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Serve until a signal says that it is enough."""
-    from otelmig.cli.live.serving import serve  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.cli.live.serving import serve
 
     serve(arguments, envelope)

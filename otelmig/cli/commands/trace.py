@@ -111,7 +111,7 @@ def trace_files(
     environ: Mapping[str, str],
 ) -> None:
     """Read ``files`` and give each trace to the outputs that ``arguments`` ask for."""
-    from otelmig.pipeline import read_findings  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.pipeline import read_findings
 
     paths = [Path(file) for file in files]
     if arguments.output is not None and any(_same(Path(arguments.output), path) for path in paths):
@@ -132,6 +132,7 @@ def trace_files(
         report.findings = findings
         envelope.error(findings.errors)
         envelope.note(findings.notes)
+        envelope.note_last(findings.left_out)
         for trace in findings.traces(options):
             outputs.put(trace)
         outputs.finish()
@@ -151,8 +152,8 @@ def _options(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Trace
     Raises:
         CommandLineError: a value is malformed.
     """
-    from otelmig.trace.identity import TraceParent  # noqa: PLC0415 - the same
-    from otelmig.trace.options import TraceOptions  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.trace.identity import TraceParent
+    from otelmig.trace.options import TraceOptions
 
     text, parent = arguments.trace_parent or environ.get("TRACEPARENT"), None
     if text:

@@ -68,6 +68,6 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
     """Watch until a signal says that it is enough."""
-    from otelmig.cli.live.watching import watch  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.cli.live.watching import watch
 
     watch(arguments, envelope)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from otelmig.cli.console import say
 from otelmig.cli.options.intake import tls_of, token_of
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import TypeAlias
 
-    from otelmig.live.receiving.requests import RequestQueue
+    from otelmig.live.receiving.status import Status
     from otelmig.otlp.intake.grpc import GrpcIntake
 
     Server: TypeAlias = HttpIntake | GrpcIntake
@@ -26,16 +26,8 @@ _GRACE_S = 1.0
 """Seconds that requests under way have when the service ends."""
 
 
-class Served(Protocol):
-    """What requests are for."""
-
-    requests: RequestQueue
-    ready: bool
-    document: Mapping[str, object]
-
-
-def bound_servers(arguments: argparse.Namespace, served: Served) -> list[Server]:
-    """Return the servers, which are bound and do not answer yet.
+def bound_servers(arguments: argparse.Namespace, status: Status) -> list[Server]:
+    """Return the servers for the requests that ``status`` counts; they are bound and do not answer yet.
 
     Raises:
         UsageError: an address cannot be used, or a certificate, or the token.
@@ -43,17 +35,17 @@ def bound_servers(arguments: argparse.Namespace, served: Served) -> list[Server]
     token, tls = token_of(arguments), tls_of(arguments)
 
     def answer() -> tuple[int, Mapping[str, object]]:
-        return (HTTPStatus.OK if served.ready else HTTPStatus.SERVICE_UNAVAILABLE), served.document
+        return (HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE), status.document
 
     address = Address.parse(arguments.listen, "HttpIntake.address")
-    accept = served.requests.accept
+    accept = status.requests.accept
     servers: list[Server] = [HttpIntake(address, accept, tls=tls, token=token, status=answer)]
     if arguments.grpc is not None:
-        from otelmig.otlp.intake.grpc import GrpcIntake  # noqa: PLC0415 - loading gRPC takes long
+        from otelmig.otlp.intake.grpc import GrpcIntake
 
         address = Address.parse(arguments.grpc, "GrpcIntake.address")
         servers.append(GrpcIntake(address, accept, tls=tls, token=token))
-    served.requests.refused_by_servers += [server.refusals for server in servers]
+    status.requests.refused_by_servers += [server.refusals for server in servers]
     return servers
 
 

@@ -14,7 +14,7 @@ from otelmig.cli.live.servers import bound_servers, start_servers, stop_servers
 from otelmig.cli.live.telemetry import LiveTelemetry
 from otelmig.cli.live.work import finish, live_work, notify, on_signals, print_json, show_waterfall
 from otelmig.cli.options.export import export_settings
-from otelmig.live.fleet.service import Service
+from otelmig.live.receiving.service import Service
 from otelmig.otlp.receiver.settings import environment_exports
 from otelmig.views.summary import summary
 from otelmig.views.units import plural
@@ -79,7 +79,7 @@ def serve(arguments: argparse.Namespace, envelope: Envelope) -> None:
         )
         service = report.service = Service(work=work, on_tick=on_tick)
         work.outlet.wake = service.wake
-        servers = bound_servers(arguments, service)
+        servers = bound_servers(arguments, service.status)
         if is_stopped():
             service.stop()
         start_servers(servers)
@@ -113,7 +113,7 @@ def _write_status(arguments: argparse.Namespace, service: Service) -> None:
     path = Path(arguments.status_file)
     partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_text(json.dumps(service.document) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(service.status.document) + "\n", encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         say(f"cannot write {path.name}: {os.strerror(error.errno or 0)}")

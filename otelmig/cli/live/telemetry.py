@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from otelmig.cli.console import say
-from otelmig.live.receiving.status import heartbeat
 from otelmig.live.sides import phase_of
 from otelmig.migration.side import Role, SideState
 from otelmig.otlp.telemetry.log_records import LogRecords
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otelmig.live.drawing import Finished
-    from otelmig.live.fleet.service import Service
     from otelmig.live.past import LateFate
+    from otelmig.live.receiving.service import Service
     from otelmig.migration.side import Side
     from otelmig.otlp.receiver.settings import Settings
     from otelmig.trace.span import AttributeValue
@@ -49,7 +48,7 @@ class LiveTelemetry:
         self._observed: dict[ServiceMetric, int] = {}
         self._metrics = None
         if metrics is not None:
-            from otelmig.otlp.telemetry.metrics import Metrics  # noqa: PLC0415 - loading the SDK takes long
+            from otelmig.otlp.telemetry.metrics import Metrics
 
             self._metrics = Metrics(metrics, _RESOURCE, lambda: self._observed)
 
@@ -109,7 +108,7 @@ class LiveTelemetry:
         if self._heartbeat_s is not None and now_s - self._said_s >= self._heartbeat_s:
             self._said_s = now_s
             given_up = 0 if self._records is None else self._records.given_up
-            say(heartbeat(service, now_s) + (f", {plural(given_up, 'log record')} given up" if given_up else ""))
+            say(service.status.heartbeat(now_s) + (f", {plural(given_up, 'log record')} given up" if given_up else ""))
         if self._progress_s is None or self._records is None:
             return
         told, self._told_s = self._told_s, {}
@@ -120,9 +119,9 @@ class LiveTelemetry:
             self._told_s[side.vmm.key] = last_s
             if now_s - last_s >= self._progress_s and age_s >= self._progress_s:
                 self._told_s[side.vmm.key] = now_s
-                side = service.work.assembly.logs.again(side)  # noqa: PLW2901 - as it stands now
-                text = f"{phase_of(side)} for {age_s:.0f} s ({side.name})"
-                self._records.put(ServiceRecord.PROGRESS, _progress(side), text, at_ns=time.time_ns())
+                now = service.work.assembly.logs.again(side)
+                text = f"{phase_of(now)} for {age_s:.0f} s ({now.name})"
+                self._records.put(ServiceRecord.PROGRESS, _progress(now), text, at_ns=time.time_ns())
 
 
 def _progress(side: Side) -> Mapping[str, AttributeValue]:
@@ -130,8 +129,8 @@ def _progress(side: Side) -> Mapping[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {names.VM_MIGRATION_PHASE: phase_of(side)}
     if side.vm is not None and side.vm.id is not None:
         attributes[names.VM_ID] = side.vm.id
-    passes = side.sent.memory.passes
-    attributes[names.VM_MIGRATION_MEMORY_ITERATION_COUNT] = len(passes)
+    iterations = side.sent.memory.iterations
+    attributes[names.VM_MIGRATION_MEMORY_ITERATION_COUNT] = len(iterations)
     host = None if side.vmm.host is None else side.vmm.host.name
     if host is not None:
         attributes[names.VM_MIGRATION_SOURCE_HOST_NAME] = host

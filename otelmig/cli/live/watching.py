@@ -18,9 +18,12 @@ from otelmig.inputs import Host
 from otelmig.inputs.tailing import Journal, Tailer, Target, Unit, check_journal, target_of, unit_of
 from otelmig.live.local.listening import Listening
 from otelmig.live.local.watcher import Watcher
-from otelmig.migration.side import Result
+from otelmig.live.sides import OVER
+from otelmig.migration.side import Result, Role
 from otelmig.printable import shown_name
 from otelmig.trace import attributes as names
+from otelmig.units import SECOND_NS
+from otelmig.views.headline import FATE_WORDS
 from otelmig.views.summary import summary
 from otelmig.views.units import duration, plural, size
 
@@ -101,7 +104,7 @@ class _Teller:
         if self._as_json:
             self._event("fate", trace_id=fate.trace_id, fate=fate.fate, evidence=fate.evidence)
         else:
-            say(f"trace {fate.trace_id}: its guest was {fate.fate} since ({fate.evidence})")
+            say(f"trace {fate.trace_id}: afterwards its guest {FATE_WORDS[fate.fate]} ({fate.evidence})")
 
     def announced(self, counts: AnnouncedCounts) -> None:
         """Tell how many migrations were announced, and what came of it."""
@@ -121,7 +124,7 @@ class _Teller:
         for each in migrations:
             logs = _logs(each)
             key = (logs["source"] or "", logs["destination"] or "")
-            state = (each.phase, each.memory_pass)
+            state = (each.phase, each.iteration)
             self._told[key] = state
             if before.get(key) != state:
                 self._event(
@@ -129,9 +132,11 @@ class _Teller:
                     logs=logs,
                     phase=each.phase,
                     age_s=round(each.age_s, 3),
-                    iteration=each.memory_pass,
+                    iteration=each.iteration,
                     sent_bytes=each.sent_bytes,
-                    downtime_estimate_s=None if each.downtime_estimate_ns is None else each.downtime_estimate_ns / 1e9,
+                    downtime_estimate_s=None
+                    if each.downtime_estimate_ns is None
+                    else each.downtime_estimate_ns / SECOND_NS,
                 )
 
     def _show(self) -> None:
@@ -149,16 +154,18 @@ class _Teller:
 
 
 def _logs(migration: UnderWay) -> dict[str, str | None]:
-    sides = {"source": migration.source, "destination": migration.destination}
+    sides = {Role.SOURCE: migration.source, Role.DESTINATION: migration.destination}
     return {role: None if side is None else side.name for role, side in sides.items()}
 
 
 def _fields(migration: UnderWay) -> list[str]:
     """Return what the terminal shows of a migration, the most important first."""
-    names_ = [name for name in _logs(migration).values() if name]
-    fields = [" -> ".join(names_), migration.phase]
-    if migration.memory_pass is not None:
-        fields.append(f"iteration {migration.memory_pass}")
+    logs = _logs(migration)
+    missing = [role for role, name in logs.items() if name is None]
+    waits = f", waits for a {missing[0]}" if missing and migration.phase == OVER else ""
+    fields = [" -> ".join(name for name in logs.values() if name), f"{migration.phase}{waits}"]
+    if migration.iteration is not None:
+        fields.append(f"iteration {migration.iteration}")
     if migration.sent_bytes is not None:
         fields.append(size(migration.sent_bytes))
     if migration.downtime_estimate_ns is not None:
@@ -190,7 +197,7 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
             on_fate=teller.fate,
         )
         listening = None if arguments.listen is None else Listening(work=work, on_change=teller.announced)
-        servers = [] if listening is None else bound_servers(arguments, listening)
+        servers = [] if listening is None else bound_servers(arguments, listening.status)
         watcher = report.watcher = Watcher(
             work=work,
             listening=listening,

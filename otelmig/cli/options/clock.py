@@ -65,9 +65,9 @@ def clock_options(arguments: argparse.Namespace) -> ClockOptions:
         CommandLineError: a value is malformed.
         InputError: a measurement cannot be read.
     """
-    from otelmig.clock.drift import DEFAULT_DRIFT_PPB, TIERS, drift_ppb  # noqa: PLC0415 - `--help` needs none of it
-    from otelmig.clock.options import ClockOptions  # noqa: PLC0415 - the same
-    from otelmig.clock.placement import ClockMode  # noqa: PLC0415 - the same
+    from otelmig.clock.drift import DEFAULT_DRIFT_PPB, TIERS, drift_ppb
+    from otelmig.clock.options import ClockOptions
+    from otelmig.clock.placement import ClockMode
 
     drift: int | None = DEFAULT_DRIFT_PPB
     if arguments.max_drift is not None:
@@ -81,7 +81,7 @@ def clock_options(arguments: argparse.Namespace) -> ClockOptions:
 
 def _measured(arguments: argparse.Namespace, drift_ppb: int) -> tuple[Constraint, ...]:
     """Read what was measured between the two hosts' clocks."""
-    from otelmig.clock.measurement import measured_constraints  # noqa: PLC0415 - only where something was
+    from otelmig.clock.measurement import measured_constraints
 
     statuses = _statuses(arguments.clock_status)
     exchanges = [_measurement(file) for file in arguments.probes]
@@ -93,7 +93,7 @@ def _measured(arguments: argparse.Namespace, drift_ppb: int) -> tuple[Constraint
 
 def _statuses(texts: list[str]) -> dict[Role, Measurement]:
     """Read what chrony says on each host, from arguments ``SIDE=FILE``."""
-    from otelmig.migration.side import Role  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.migration.side import Role
 
     statuses: dict[Role, Measurement] = {}
     for text in texts:
@@ -106,7 +106,7 @@ def _statuses(texts: list[str]) -> dict[Role, Measurement]:
 
 
 def _measurement(file: str) -> Measurement:
-    from otelmig.clock.measurement import Measurement  # noqa: PLC0415 - only where there is one
+    from otelmig.clock.measurement import Measurement
 
     try:
         with Path(file).open("rb") as stream:

@@ -70,7 +70,7 @@ def hosts(arguments: argparse.Namespace) -> dict[Role, str]:
     Raises:
         CommandLineError: one is malformed, or is for no side.
     """
-    from otelmig.migration.side import Role  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.migration.side import Role
 
     names: dict[Role, str] = {}
     for text in arguments.host:
@@ -89,9 +89,9 @@ def _split(text: str, option: str, form: str) -> tuple[str, str]:
 
 
 def _anchor(text: str) -> tuple[str, Anchor]:
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only where it is asked for
+    from datetime import UTC, datetime, timedelta
 
-    from otelmig.clock.epoch import Anchor  # noqa: PLC0415 - the same
+    from otelmig.clock.epoch import Anchor
 
     side, value = _split(text, "--anchor", "SIDE=TIME")
     try:

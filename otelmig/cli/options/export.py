@@ -106,11 +106,11 @@ def open_delivery(arguments: argparse.Namespace, environ: Mapping[str, str]) -> 
             used.
     """
     # loading HTTP and protobuf costs more than making a trace
-    from otelmig.otlp.delivery import Delivery  # noqa: PLC0415 - see above
-    from otelmig.otlp.receiver.sender import Sender  # noqa: PLC0415 - see above
-    from otelmig.otlp.receiver.settings import GRPC  # noqa: PLC0415 - see above
-    from otelmig.otlp.spool.directory import default_spool  # noqa: PLC0415 - see above
-    from otelmig.otlp.spool.spool import Bounds  # noqa: PLC0415 - see above
+    from otelmig.otlp.delivery import Delivery
+    from otelmig.otlp.receiver.sender import Sender
+    from otelmig.otlp.receiver.settings import GRPC
+    from otelmig.otlp.spool.directory import default_spool
+    from otelmig.otlp.spool.spool import Bounds
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before gRPC is loaded, which would write to stderr
     settings = export_settings(arguments, environ)
@@ -148,7 +148,7 @@ def check_export_arguments(arguments: argparse.Namespace) -> None:
         UsageError: one is malformed, or a certificate cannot be used.
     """
     if any(getattr(arguments, name) for name in _OF_EXPORT):
-        from otelmig.otlp.receiver.certificates import check_certificates  # noqa: PLC0415 - `--help` needs none of it
+        from otelmig.otlp.receiver.certificates import check_certificates
 
         check_certificates(export_settings(arguments, {}))
 
@@ -159,7 +159,7 @@ def export_settings(arguments: argparse.Namespace, environ: Mapping[str, str], *
     Raises:
         UsageError: one of them is malformed.
     """
-    from otelmig.otlp.receiver.settings import Settings  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.otlp.receiver.settings import Settings
 
     return Settings.of(
         environ,

@@ -78,7 +78,7 @@ def token_of(arguments: argparse.Namespace) -> TokenFile | None:
     Raises:
         UsageError: the file cannot be read.
     """
-    from otelmig.otlp.intake.access import TokenFile  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.otlp.intake.access import TokenFile
 
     return None if arguments.token_file is None else TokenFile(arguments.token_file)
 
@@ -89,7 +89,7 @@ def tls_of(arguments: argparse.Namespace) -> Tls | None:
     Raises:
         CommandLineError: there is a key, or an authority of clients, without a certificate.
     """
-    from otelmig.otlp.intake.access import Tls  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.otlp.intake.access import Tls
 
     if arguments.tls_certificate is not None:
         return Tls(

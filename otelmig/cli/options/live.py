@@ -54,7 +54,7 @@ def add_live_arguments(parser: argparse.ArgumentParser, command: str) -> None:
 
 def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: TraceOptions) -> LiveOptions:
     """Return what the command line says of a live service."""
-    from otelmig.live.options import LiveOptions  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.live.options import LiveOptions
 
     given = {
         "settle_s": arguments.settle,

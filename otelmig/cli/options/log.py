@@ -49,7 +49,7 @@ def log_options(arguments: argparse.Namespace) -> LogOptions:
     Raises:
         CommandLineError: the time zone is unknown.
     """
-    from otelmig.hypervisors.log_options import LogOptions  # noqa: PLC0415 - `--help` needs none of it
+    from otelmig.hypervisors.log_options import LogOptions
 
     return LogOptions(
         log_formats=tuple(arguments.log_format),
@@ -65,8 +65,8 @@ def _year(text: str) -> int:
 
 
 def _zone(text: str) -> tzinfo:
-    from datetime import datetime  # noqa: PLC0415 - only where it is asked for
-    from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415 - the same
+    from datetime import datetime
+    from zoneinfo import ZoneInfo, available_timezones
 
     try:
         offset = datetime.fromisoformat(f"2000-01-01T00:00:00{text}").tzinfo

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.known_lines import Known, KnownLines, digest_of
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from otelmig.inputs.record import FileKey, LogRecord
 
 __all__ = ["Gap", "Placed", "RebuiltFile", "adjoins"]
+
+_LINE_END: Final = 2
+"""Bytes of a line end at most: CR LF."""
 
 
 class Placed(NamedTuple):
@@ -127,7 +130,7 @@ class RebuiltFile:
         else:
             line = tail.line + _step(tail, record, lost)
             gap = offset - tail.end
-            if adjoins and line == tail.line + 1 and not tail.slack and gap <= 2:  # noqa: PLR2004 - CR LF
+            if adjoins and line == tail.line + 1 and not tail.slack and gap <= _LINE_END:
                 self.line_end = gap
         mark = mark_of(record, offset, line)
         self.known.add(mark, digest, lost, adjoins=adjoins and not lost)
@@ -190,7 +193,7 @@ def adjoins(mark: Mark, stretch: Stretch) -> bool:
     if mark.number is not None and stretch.number is not None and mark.number + 1 != stretch.number:
         return False
     gap = stretch.begin - mark.end
-    return gap <= 2 and gap + mark.slack >= 1  # noqa: PLR2004 - CR LF
+    return gap <= _LINE_END and gap + mark.slack >= 1
 
 
 def _step(before: Mark, record: LogRecord, lost: int) -> int:

@@ -220,14 +220,14 @@ class FollowedFile:
         for line in lines:
             self.number += 1
             begun, self.torn = self.torn, None
-            record = self._record(line if begun is None else begun.begin + line, self.number, bool(records))
+            record = self._record(line if begun is None else begun.begin + line, self.number, is_sequel=bool(records))
             if record.text:
                 records.append(record._replace(size=len(line) - line.endswith(b"\r")))
             self.offset += len(line) + 1
         if not block.endswith(b"\n"):
             self.offset -= 1
 
-    def _record(self, line: bytes, number: int, is_sequel: bool = False) -> LogRecord:  # noqa: FBT001, FBT002 - see LogRecord
+    def _record(self, line: bytes, number: int, *, is_sequel: bool = False) -> LogRecord:
         raw = line.removesuffix(b"\r").lstrip(b"\0")
         return LogRecord(
             text=raw[:_GIVEN].decode("utf-8", "backslashreplace"),

@@ -53,6 +53,6 @@ def unit_of(text: str) -> Unit | None:
     is_pattern = any(character in name for character in "*?[")
     if (_PATTERN if is_pattern else _NAME).fullmatch(name) is None or len(name) > _LONGEST:
         raise InputError(
-            f"{printable(text)}: no name of a unit (letters, digits and :_.\\@- make one, and *?[] a pattern)"
+            f"{printable(text)}: want the name of a unit (letters, digits and :_.\\@-), or a pattern (*?[] too)"
         )
     return Unit(name=name if is_pattern or name.endswith(_TYPES) else f"{name}.service", is_pattern=is_pattern)

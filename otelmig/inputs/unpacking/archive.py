@@ -32,6 +32,10 @@ _OTHERS: Final = ((b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"Rar!\x1a\x07", "RAR"))
 _SECOND_NS: Final = 10**9
 _TIMESTAMP: Final = 0x5455
 """The extra field of a zip's member that tells its time in UTC; the time that each has is of an unknown zone."""
+_FIELD_HEAD: Final = 4
+"""Bytes of what an extra field is, and of its length."""
+_DATED: Final = 5
+"""Bytes of such a field's flags and of its first time, that of the last change."""
 
 
 class _Member(NamedTuple):
@@ -91,7 +95,7 @@ def members_of(file: InputFile, notes: list[str], depth: int = 1) -> list[InputF
 
 
 def _of_tar(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
-    import tarfile  # noqa: PLC0415 - only where there is one
+    import tarfile
 
     whole = file
     if file.compression is not None:
@@ -118,8 +122,8 @@ def _of_tar(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
 
 
 def _of_zip(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
-    import zipfile  # noqa: PLC0415 - only where there is one
-    import zlib  # noqa: PLC0415 - as above
+    import zipfile
+    import zlib
 
     found: list[_Member] = []
     damage = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error)
@@ -143,9 +147,9 @@ def _of_zip(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
 
 def _zip_time_ns(extra: bytes) -> int | None:
     """Return the end of the second in which a member of a zip was last written, if it says so in UTC."""
-    while len(extra) >= 4:  # noqa: PLR2004 - two numbers of 16 bits: what it is, and its length
+    while len(extra) >= _FIELD_HEAD:
         kind, length = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
-        if kind == _TIMESTAMP and length >= 5 and extra[4] & 1:  # noqa: PLR2004 - flags, and 32 bits
+        if kind == _TIMESTAMP and length >= _DATED and extra[4] & 1:
             return int.from_bytes(extra[5:9], "little", signed=True) * _SECOND_NS + _SECOND_NS - 1
         extra = extra[4 + length :]
     return None

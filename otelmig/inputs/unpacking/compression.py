@@ -28,29 +28,29 @@ _Opened = tuple[_Reader, tuple[type[Exception], ...]]
 
 
 def _gzip(file: BinaryIO) -> _Opened:
-    import gzip  # noqa: PLC0415 - see above
-    import zlib  # noqa: PLC0415 - see above
+    import gzip
+    import zlib
 
     return gzip.GzipFile(fileobj=file), (zlib.error,)
 
 
 def _xz(file: BinaryIO) -> _Opened:
-    import lzma  # noqa: PLC0415 - see above
+    import lzma
 
     return lzma.LZMAFile(file), (lzma.LZMAError,)
 
 
 def _bzip2(file: BinaryIO) -> _Opened:
-    import bz2  # noqa: PLC0415 - see above
+    import bz2
 
     return bz2.BZ2File(file), ()
 
 
 def _zstandard(file: BinaryIO) -> _Opened:
     if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415 - see above
+        from compression import zstd
     else:
-        from backports import zstd  # noqa: PLC0415 - see above
+        from backports import zstd
     return zstd.ZstdFile(file), (zstd.ZstdError,)
 
 

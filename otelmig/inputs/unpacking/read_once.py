@@ -30,7 +30,7 @@ class TemporaryFile:
 
     def __init__(self) -> None:
         """Create it, empty."""
-        import tempfile  # noqa: PLC0415 - most inputs are files already
+        import tempfile
 
         handle, name = tempfile.mkstemp(prefix="otelmig-")
         self._file = os.fdopen(handle, "wb")

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
 from otelmig.live.receiving.requests import RequestQueue
-from otelmig.live.receiving.status import status
+from otelmig.live.receiving.status import Status
 from otelmig.otlp.intake.request import ReceivedLogs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from otelmig.live.receiving.requests import Waiting
     from otelmig.live.work import Work
 
 __all__ = ["AnnouncedCounts", "Listening"]
 
-_TICK_S: Final = 1.0
 _LINE: Final = "a line of a log"
 """Why a record is passed over that a service for a fleet would take."""
 
@@ -45,16 +44,11 @@ class Listening:
     on_change: Callable[[AnnouncedCounts], None]
     """Told when something was announced, or something came of it."""
     requests: RequestQueue = field(default_factory=RequestQueue)
-    replayed: int = 0
-    last_delay_s: float | None = None
-    document: Mapping[str, object] = field(init=False)
-    """What is said of the watcher to whoever asks: about a second old."""
-    ready: bool = False
+    status: Status = field(init=False)
     _told: AnnouncedCounts = AnnouncedCounts(0, 0, 0, 0, 0, 0)
-    _ticked_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.document = status(self, time.monotonic())
+        self.status = Status(work=self.work, requests=self.requests)
 
     @property
     def counts(self) -> AnnouncedCounts:
@@ -65,17 +59,13 @@ class Listening:
 
     def start(self) -> None:
         """Take requests from now on: what was read before is read again."""
-        self.ready = True
+        self.status.ready = True
         self.requests.open()
 
     def take(self) -> None:
         """Take what was sent; tell how it stands, if that changed."""
         self._keep(self.requests.next_group())
-        now_s = time.monotonic()
-        if now_s - self._ticked_s >= _TICK_S:
-            self._ticked_s = now_s
-            with self.work.guarded("the status"):
-                self.document = status(self, now_s)
+        self.status.renew(time.monotonic())
         counts = self.counts
         if counts != self._told:
             self._told = counts
@@ -108,7 +98,9 @@ class Listening:
     def _pass_over(self, logs: ReceivedLogs) -> None:
         passed_over = self.requests.passed_over
         if logs.records and _LINE not in passed_over:
-            self.work.say("lines of logs came in: they are counted and not read, since this machine's own files are")
+            self.work.say(
+                "lines of logs came in: they are counted and not read, since only files of this machine are followed"
+            )
         passed_over.update(logs.passed_over)
         if logs.records:
             passed_over[_LINE] += len(logs.records)

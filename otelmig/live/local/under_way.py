@@ -30,8 +30,8 @@ class UnderWay:
     """Seconds since its first line was read."""
     phase: str
     """The name of the span that it is in; ``over`` if its sides have said their last word."""
-    memory_pass: int | None
-    """The pass over the guest's memory that was counted last."""
+    iteration: int | None
+    """The number of the memory iteration that was acknowledged last."""
     sent_bytes: int | None
     """What was sent so far, as the source says."""
     downtime_estimate_ns: int | None
@@ -52,8 +52,8 @@ def under_way(assembly: Assembly, now_s: float) -> list[UnderWay]:
 def _under_way(source: Side | None, destination: Side | None, ages: dict[SideKey, float]) -> UnderWay:
     shown = source or destination
     memory = None if source is None else source.sent.memory
-    passes = () if memory is None else memory.passes
-    figures = [each.figures for each in passes if each.figures is not None]
+    iterations = () if memory is None else memory.iterations
+    figures = [each.figures for each in iterations if each.figures is not None]
     sizes = [each.total_bytes for each in figures if each.total_bytes is not None]
     estimates = [each.downtime_estimate_ns for each in figures if each.downtime_estimate_ns is not None]
     if memory is not None and memory.convergence is not None and memory.convergence.downtime_estimate_ns is not None:
@@ -63,7 +63,7 @@ def _under_way(source: Side | None, destination: Side | None, ages: dict[SideKey
         destination=destination,
         age_s=max(ages.get(side_key(side), 0.0) for side in (source, destination) if side is not None),
         phase="" if shown is None else phase_of(shown),
-        memory_pass=passes[-1].number if passes else None,
+        iteration=iterations[-1].number if iterations else None,
         sent_bytes=sizes[-1] if sizes else None,
         downtime_estimate_ns=estimates[-1] if estimates else None,
     )

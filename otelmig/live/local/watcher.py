@@ -162,7 +162,7 @@ class Watcher:
         """Do what is due, and show what is under way."""
         for finished in self.work.look_around():
             if self.listening is not None:
-                self.listening.last_delay_s = time.monotonic() - finished.last_word_s
+                self.listening.status.last_delay_s = time.monotonic() - finished.last_word_s
         with self.work.guarded("what is under way"):
             self._show(time.monotonic())
 

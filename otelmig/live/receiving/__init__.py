@@ -1,1 +1,1 @@
-"""What live commands take over the network, and what they say of themselves to whoever asks there."""
+"""What live commands take over the network: requests, the service for a fleet, and what is said to whoever asks."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import field
+from typing import TYPE_CHECKING, Final
 
+from otelmig.dataclass import dataclass
 from otelmig.live.sides import phase_of
 from otelmig.printable import printable
 from otelmig.version import __version__
@@ -19,26 +21,54 @@ if TYPE_CHECKING:
     from otelmig.migration.side import Side
     from otelmig.otlp.intake.exchange import Refusal
 
-__all__ = ["Described", "heartbeat", "status"]
+__all__ = ["AGE_S", "Status"]
 
 _SCHEMA: Final = "otelmig.status/1"
+AGE_S: Final = 1.0
+"""Seconds after which the document is made anew."""
 _MOST_NAMED: Final = 200
 """At most so many sides are listed, those that began first; and so many refusals, the most frequent."""
 
 
-class Described(Protocol):
-    """What is asked how it is."""
+@dataclass(slots=True, kw_only=True)
+class Status:
+    """How a live service is."""
 
     work: Work
     requests: RequestQueue
-    replayed: int
+    replayed: int = 0
     """Requests that the last run had taken, and left to this one."""
-    last_delay_s: float | None
+    last_delay_s: float | None = None
     """Seconds from the last line of the latest migration to its trace being made."""
-    ready: bool
+    ready: bool = False
+    """Whether everything that was on the disk at the start is worked off."""
+    document: Mapping[str, object] = field(init=False)
+    """What is said to whoever asks."""
+    made_s: float = 0.0
+    """When the document was made, once the service works (monotonic clock)."""
+
+    def __post_init__(self) -> None:
+        self.document = _document(self, time.monotonic())
+
+    def renew(self, now_s: float) -> bool:
+        """Make the document anew if it is a second old; return whether it was."""
+        if now_s - self.made_s < AGE_S:
+            return False
+        self.made_s = now_s
+        with self.work.guarded("the status"):
+            self.document = _document(self, now_s)
+        return True
+
+    def heartbeat(self, now_s: float) -> str:
+        """Return how the service is, as one line for a log."""
+        assembly, outlet = self.work.assembly, self.work.outlet
+        return (
+            f"{assembly.tally.traces} migrations traced, {len(assembly.waiting.reasons(now_s))} sides under way, "
+            f"{self.requests.taken} requests taken, {outlet.backlog} traces not safe yet"
+        )
 
 
-def status(service: Described, now_s: float) -> dict[str, object]:
+def _document(service: Status, now_s: float) -> dict[str, object]:
     """Return what the service does at the moment, as a JSON object; see ``otelmig/schemas``."""
     assembly, outlet = service.work.assembly, service.work.outlet
     reasons = sorted(assembly.waiting.reasons(now_s), key=lambda each: -each[1])
@@ -101,16 +131,6 @@ def status(service: Described, now_s: float) -> dict[str, object]:
         "faults": service.work.faults,
         "state": {"bytes": service.work.state_bytes, "last_delay_s": service.last_delay_s},
     }
-
-
-def heartbeat(service: Described, now_s: float) -> str:
-    """Return one line for a log."""
-    tally = service.work.assembly.tally
-    waiting = service.work.assembly.waiting.reasons(now_s)
-    return (
-        f"{tally.traces} migrations traced, {len(waiting)} sides under way, {service.requests.taken} requests taken, "
-        f"{service.work.outlet.backlog} traces not safe yet"
-    )
 
 
 def _not_understood(logs: LiveLogs) -> Mapping[str, int]:

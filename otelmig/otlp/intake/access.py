@@ -43,7 +43,7 @@ class Address(NamedTuple):
             host = host[1:-1]
         sound = colon and port.isascii() and port.isdecimal() and int(port) <= _LARGEST_PORT
         if not sound or (":" in host) != is_bracketed or any(each in host for each in "[]/@ "):
-            raise UsageError(f"`{parameter}`: want HOST:PORT or [IPV6]:PORT, not {text!r}")
+            raise UsageError(f"`{parameter}` {text}: want HOST:PORT or [IPV6]:PORT", malformed=True)
         return cls(host, int(port))
 
     def __str__(self) -> str:

@@ -11,8 +11,8 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from google.rpc.code_pb2 import Code  # type: ignore[import-untyped] # generated code has no types
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsPartialSuccess,
     ExportLogsServiceResponse,

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -145,11 +146,11 @@ class HttpTransport:
     def _answer(self, response: requests.Response, content: bytes) -> Answer:
         """Return what a response with the body ``content`` means."""
         status = response.status_code
-        if status < 200:  # noqa: PLR2004 - an interim answer that no final one follows
+        if status < HTTPStatus.OK:  # an interim answer that no final one follows
             return self._no_receiver(str(status))
-        if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             return self._redirected(response)
-        if not 200 <= status < 300:  # noqa: PLR2004 - the class of success
+        if status >= HTTPStatus.BAD_REQUEST:
             return self._refused(response)
         content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type != self._content_type:
@@ -181,7 +182,7 @@ class HttpTransport:
             retryable=status in _RETRYABLE,
             retry_after_s=_retry_after_s(response.headers.get("Retry-After")) if status in _NOT_ACCEPTED else None,
             concerns_request=reason not in _ABOUT_RECEIVER,
-            maybe_accepted=status >= 500 and status not in _NOT_ACCEPTED,  # noqa: PLR2004 - the class of server errors
+            maybe_accepted=status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_ACCEPTED,
         )
 
     def _proof(self, content: bytes, status: int) -> Answer:
@@ -247,7 +248,7 @@ def _status_reason(status: int) -> Reason:
     """Return the reason for a status that is no success."""
     if status in _RETRYABLE:
         return Reason.RECEIVER_BUSY
-    fallback = Reason.REJECTED if status < 500 else Reason.RECEIVER_ERROR  # noqa: PLR2004 - client or server error
+    fallback = Reason.REJECTED if status < HTTPStatus.INTERNAL_SERVER_ERROR else Reason.RECEIVER_ERROR
     return _REASONS.get(status, fallback)
 
 

@@ -35,6 +35,8 @@ _TRACES_PATH: Final = "/v1/traces"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """Variables with an endpoint: one for traces, which is used as it is, and one for all signals, a base URL."""
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HALF_A_SCHEME: Final = re.compile(r"https?:(?![0-9])")
+"""How a URL begins whose slashes are wrong; before a port, it is a host's name."""
 _METADATA_NAME: Final = re.compile(r"[a-z0-9_.-]+")
 """Names that a gRPC header may have; HTTP allows more."""
 _SHORTEST_SECRET: Final = 4
@@ -227,7 +229,7 @@ def _timeout_s(option_s: float) -> float:
         UsageError: it is not positive, or not finite.
     """
     if not 0 < option_s < float("inf"):
-        raise UsageError(f"`Settings.timeout_s` {option_s}: want a positive number of seconds")
+        raise UsageError(f"`Settings.timeout_s` {option_s}: want a positive number of seconds", malformed=True)
     return min(option_s, _LONGEST_TIMEOUT_S)
 
 
@@ -239,7 +241,7 @@ def _url(option: str | None, protocol: str, environ: Mapping[str, str], *, insec
     """
     exact, base = (environ.get(name) for name in _ENDPOINTS)
     url = option or exact or base or _DEFAULT_ENDPOINTS[protocol]
-    if "://" not in url:
+    if "://" not in url and not _HALF_A_SCHEME.match(url):
         url = f"https://{url}" if protocol == GRPC and not insecure else f"http://{url}"
     try:
         parts = urlsplit(url)
@@ -249,7 +251,8 @@ def _url(option: str | None, protocol: str, environ: Mapping[str, str], *, insec
     except ValueError:
         complete = False
     if not complete:
-        raise UsageError(f"not an OTLP endpoint: {without_credentials(url)!r} (such as {_DEFAULT_ENDPOINTS[protocol]})")
+        shown, example = without_credentials(url), _DEFAULT_ENDPOINTS[protocol]
+        raise UsageError(f"not an OTLP endpoint: {shown!r}; want a URL such as {example}", malformed=option is not None)
     if protocol == GRPC:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     if option is not None:
@@ -286,5 +289,5 @@ def _header(text: str, origin: str, decode: Callable[[str], str] = str) -> tuple
     key, equals, value = text.partition("=")
     key, value = decode(key.strip()), decode(value.strip())
     if not equals or not _HEADER_NAME.fullmatch(key) or not (value.isascii() and value.isprintable()):
-        raise UsageError(f"{origin}: want key=value in printable ASCII")
+        raise UsageError(f"{origin}: want key=value in printable ASCII", malformed=decode is str)
     return key.lower(), value

@@ -77,11 +77,11 @@ def _acknowledgements(aligned: AlignedSides) -> list[Moment]:
     if side is None or side.sent.terms.connections > 1 or side.mode is not Mode.PRECOPY:
         return []
     moments: list[Moment] = []
-    acknowledged = [memory_pass for memory_pass in memory.passes if memory_pass.acknowledged]
-    for index, memory_pass in enumerate(acknowledged):
-        if memory_pass.number != index:
+    acknowledged = [iteration for iteration in memory.iterations if iteration.acknowledged]
+    for index, iteration in enumerate(acknowledged):
+        if iteration.number != index:
             return moments
-        moments.append(aligned.timeline.at(Role.SOURCE, memory_pass.at))
+        moments.append(aligned.timeline.at(Role.SOURCE, iteration.at))
     final = memory.final_delta
     if final is not None and final.figures is not None and final.figures.size_bytes:
         moments.append(aligned.timeline.at(Role.SOURCE, final.at))

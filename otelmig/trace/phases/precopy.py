@@ -12,7 +12,7 @@ from otelmig.trace.drafting.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.spans import EventName, SpanName
 
 if TYPE_CHECKING:
-    from otelmig.migration.facts import MemoryFigures, MemoryPass
+    from otelmig.migration.facts import MemoryFigures, MemoryIteration
     from otelmig.migration.side import Side
     from otelmig.trace.drafting.aligned_sides import AlignedSides
     from otelmig.trace.drafting.timeline import Moment
@@ -34,14 +34,14 @@ def precopy(aligned: AlignedSides, end: Moment) -> SpanDraft | None:
         return None
     span = SpanDraft(SpanName.PRECOPY, start, end)
     cursor = start
-    for index, memory_pass in enumerate(side.sent.memory.passes):
-        finish = aligned.timeline.at(Role.SOURCE, memory_pass.at)
-        iteration = SpanDraft(SpanName.MEMORY_ITERATION, cursor, finish.not_after(end))
-        iteration.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = index
-        if memory_pass.figures is not None:
-            iteration.attributes |= memory_figures(memory_pass.figures)
-        iteration.attributes |= _dirty_rate(memory_pass, finish.ns - cursor.ns)
-        span.children.append(iteration)
+    for index, iteration in enumerate(side.sent.memory.iterations):
+        finish = aligned.timeline.at(Role.SOURCE, iteration.at)
+        draft = SpanDraft(SpanName.MEMORY_ITERATION, cursor, finish.not_after(end))
+        draft.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = index
+        if iteration.figures is not None:
+            draft.attributes |= memory_figures(iteration.figures)
+        draft.attributes |= _dirty_rate(iteration, finish.ns - cursor.ns)
+        span.children.append(draft)
         cursor = finish
     _add_unfinished(aligned, side, span, cursor)
     _add_convergence(aligned, span)
@@ -88,16 +88,16 @@ def _start(aligned: AlignedSides, side: Side) -> Moment:
     return start.not_before(handshake)
 
 
-def _dirty_rate(memory_pass: MemoryPass, duration_ns: int) -> dict[str, AttributeValue]:
+def _dirty_rate(iteration: MemoryIteration, duration_ns: int) -> dict[str, AttributeValue]:
     """Return how fast the guest wrote memory during an iteration, and how that is known."""
-    rate = memory_pass.dirty_rate
-    if rate is None and memory_pass.dirtied_bytes is not None and duration_ns > 0:
-        rate = memory_pass.dirtied_bytes / seconds(duration_ns)
+    rate = iteration.dirty_rate
+    if rate is None and iteration.dirtied_bytes is not None and duration_ns > 0:
+        rate = iteration.dirtied_bytes / seconds(duration_ns)
     if rate is None:
         return {}
     return {
         names.VM_MIGRATION_MEMORY_DIRTY_RATE: rate,
-        names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: str(memory_pass.dirty_method),
+        names.VM_MIGRATION_MEMORY_DIRTY_RATE_METHOD: str(iteration.dirty_method),
     }
 
 
@@ -105,7 +105,7 @@ def _add_unfinished(aligned: AlignedSides, side: Side, span: SpanDraft, cursor: 
     """Add the iteration that was under way when the migration failed or its evidence stops: marked, not counted."""
     if side.result in (Result.SUCCESS, Result.TIMEOUT) or aligned.paused or cursor.ns >= span.end.ns:
         return
-    if not side.sent.memory.pass_under_way:
+    if not side.sent.memory.iteration_under_way:
         return
     unfinished = SpanDraft(SpanName.MEMORY_ITERATION, cursor, span.end)
     unfinished.attributes[names.VM_MIGRATION_MEMORY_ITERATION_INDEX] = len(span.children)

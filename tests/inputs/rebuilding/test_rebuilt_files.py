@@ -116,7 +116,7 @@ def _files(draw: st.DrawFn) -> SentFile:
 @given(_files(), st.integers(0, 1 << 32), st.lists(st.integers(1, 5), min_size=1, max_size=8))
 def test_any_order_gives_the_lines_of_the_file(file: SentFile, seed: int, sizes: list[int]) -> None:
     """Each line is given out once, under its number, whatever the order of the requests, with copies and restarts."""
-    random = Random(seed)  # noqa: S311 - no secret
+    random = Random(seed)
     requests = scattered(file.batches(*sizes), random)
     lines = rebuilt(requests, [random.random() < 0.3 for _ in requests])
     assert [told(each) for each in lines.values()] == ([written(file)] if file.records else [])
@@ -129,7 +129,7 @@ def test_recordings_are_rebuilt(name: str) -> None:
 
     Of very many requests a smaller part is behind a restart: each one saves and loads everything that waits.
     """
-    random = Random(name)  # noqa: S311 - no secret
+    random = Random(name)
     requests = scattered(recording_requests(CORPUS / name, _HOSTS, 1, 7, 20), random)
     chance = min(0.1, 10 / len(requests))
     lines = rebuilt(requests, [random.random() < chance for _ in requests])
@@ -158,7 +158,7 @@ def test_two_files_that_begin_alike_are_told_apart(
     alike: list[str], one: list[str], other: list[str], seed: int, number: int
 ) -> None:
     """Two files of one name with equal first lines are two, each with its own lines, in any order of requests."""
-    random = Random(seed)  # noqa: S311 - no secret
+    random = Random(seed)
     first = "".join(f"{text}\n" for text in alike)
     files = [
         SentFile(data=(first + "".join(f"{text}\n" for text in one)).encode()),
@@ -177,7 +177,7 @@ def test_two_files_that_begin_alike_are_told_apart(
 @given(_files(), st.integers(0, 1 << 32), st.sets(st.integers(2, 29)))
 def test_holes_are_counted(file: SentFile, seed: int, missing: set[int]) -> None:
     """What is missing is said before the line behind it; the rest is in order, under its own numbers."""
-    random = Random(seed)  # noqa: S311 - no secret
+    random = Random(seed)
     kept = [record for at, record in enumerate(file.records) if at not in missing]
     requests = scattered([in_one_batch([record]) for record in kept], random)
     lines = rebuilt(requests, [random.random() < 0.3 for _ in requests])

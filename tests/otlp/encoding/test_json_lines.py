@@ -28,8 +28,8 @@ _ATTRIBUTE = st.one_of(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.dictionaries(_TEXT, _ATTRIBUTE, max_size=6), _TEXT, st.booleans())
-def test_any_attributes_come_back_from_the_line(attributes: dict[str, Any], words: str, remote: bool) -> None:  # noqa: FBT001 - drawn
+@given(attributes=st.dictionaries(_TEXT, _ATTRIBUTE, max_size=6), words=_TEXT, remote=st.booleans())
+def test_any_attributes_come_back_from_the_line(attributes: dict[str, Any], words: str, *, remote: bool) -> None:
     """The protobuf that is sent at once is the one that the stored line gives, whatever is in the trace."""
     event = SpanEvent(name=words, time_ns=1_000, attributes=attributes)
     link = Link(span_id="1" * 16, attributes=attributes, remote=remote)

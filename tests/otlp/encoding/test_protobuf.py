@@ -71,8 +71,8 @@ def test_wrong_values_are_errors(field: str, value: object) -> None:
 
 
 @settings(deadline=None)
-@given(st.binary(), st.booleans(), st.booleans())
-def test_bytes_in_either_alphabet(value: bytes, safe: bool, padded: bool) -> None:  # noqa: FBT001 - drawn
+@given(value=st.binary(), safe=st.booleans(), padded=st.booleans())
+def test_bytes_in_either_alphabet(value: bytes, *, safe: bool, padded: bool) -> None:
     """Base64 with the letters of URLs, or without padding, is what protobuf's parser takes for the same bytes."""
     text = (urlsafe_b64encode if safe else b64encode)(value).decode()
     attribute = {"key": "x", "value": {"bytesValue": text if padded else text.rstrip("=")}}

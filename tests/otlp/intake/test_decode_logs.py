@@ -35,7 +35,7 @@ def decoded(
     return decode_logs(body, is_json=body.startswith(b"{"))
 
 
-def one(body: Any, attributes: dict[str, Any] | None = None, encode: Encode = json_of, **given: Any) -> LogRecord:  # noqa: ANN401 - fields of messages
+def one(body: Any, attributes: dict[str, Any] | None = None, encode: Encode = json_of, **given: Any) -> LogRecord:
     """Decode a request with one record, which is a line."""
     received = decoded(request([log_record(body, attributes, **given)]), encode)
     assert not received.passed_over
@@ -43,7 +43,7 @@ def one(body: Any, attributes: dict[str, Any] | None = None, encode: Encode = js
     return record
 
 
-def why(body: Any, attributes: dict[str, Any] | None = None, **given: Any) -> dict[str, int]:  # noqa: ANN401 - fields of messages
+def why(body: Any, attributes: dict[str, Any] | None = None, **given: Any) -> dict[str, int]:
     """Decode a request with one record, which is no line; what was counted."""
     received = decoded(request([log_record(body, attributes, **given)]))
     assert not received.records
@@ -183,7 +183,7 @@ def test_names_of_the_file_may_be_the_resource_s(encode: Encode) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", -1, True, 2.5, [1], {"a": 1}, "9" * 30, None, b"1"])
-def test_offsets_that_are_none(value: Any) -> None:  # noqa: ANN401 - whatever a sender may say
+def test_offsets_that_are_none(value: Any) -> None:
     """An offset that is no number is not known; the line is."""
     attributes = {"log.file.path": "/a", "log.file.record_offset": value, "log.file.record_number": value}
     record = one("a", attributes)
@@ -275,7 +275,7 @@ def test_other_maps_are_read_as_stores_are(encode: Encode) -> None:
         ("text", {"log.file.path": "/a", "event.name": "vm.migration.guest.fate"}, PassedOver.ANOTHER_EVENT),
     ],
 )
-def test_what_is_no_line_is_counted(body: Any, attributes: dict[str, Any], reason: PassedOver) -> None:  # noqa: ANN401 - any body
+def test_what_is_no_line_is_counted(body: Any, attributes: dict[str, Any], reason: PassedOver) -> None:
     """A record that is no line of a file is accepted, and counted by the reason."""
     assert why(body, attributes) == {reason: 1}
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # generated code has no types
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
-from intake_client import LOCAL, Inbox
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from intake_client import LOCAL, Held, Inbox
 from opentelemetry._logs import LogRecord
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -37,7 +37,7 @@ MIB = 1 << 20
 
 
 @contextmanager
-def grpc_intake(handler: Any = None, **given: Any) -> Iterator[GrpcIntake]:  # noqa: ANN401 - arguments of the server
+def grpc_intake(handler: Any = None, **given: Any) -> Iterator[GrpcIntake]:
     """Run a server on a free port."""
     server = GrpcIntake(LOCAL, handler or Inbox(), **given)
     server.start()
@@ -57,7 +57,7 @@ def export(
     method: str = EXPORT,
     *,
     metadata: tuple[tuple[str, str], ...] = (),
-    **given: Any,  # noqa: ANN401 - of the call
+    **given: Any,
 ) -> bytes:
     """Send a request as it is and return the answer as it is."""
     with grpc.insecure_channel(str(server.address)) as channel:
@@ -188,21 +188,15 @@ def test_messages_that_do_not_come() -> None:
 
 def test_stop_answers_what_is_under_way() -> None:
     """A request that is handled is answered before the server ends."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def handle(_: ReceivedRequest) -> Verdict:
-        begun.set()
-        assert go_on.wait(30)
-        return Verdict()
-
-    server = GrpcIntake(LOCAL, handle)
+    held = Held()
+    server = GrpcIntake(LOCAL, held)
     server.start()
     with grpc.insecure_channel(str(server.address)) as channel:
         call = _unary(channel).future(BODY, timeout=30)
-        assert begun.wait(30)
+        assert held.begun.wait(30)
         stopping = threading.Thread(target=server.stop, args=(30.0,))
         stopping.start()
-        go_on.set()
+        held.go_on.set()
         assert call.result() == b""
         stopping.join(30)
         assert not stopping.is_alive()

@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # generated code has no types
-from intake_client import LOCAL, PROTOBUF_HEADERS, Inbox, WireClient, intake, post
+from google.rpc.status_pb2 import Status
+from intake_client import LOCAL, PROTOBUF_HEADERS, Held, Inbox, WireClient, intake, post
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -271,7 +271,7 @@ def test_status() -> None:
 
 
 @pytest.mark.parametrize("state", [(99, {}), (200, {"a": object()}), None])
-def test_a_status_that_fails(state: Any) -> None:  # noqa: ANN401 - what it should not be
+def test_a_status_that_fails(state: Any) -> None:
     """Whoever asks is told that there is a fault, and may ask again; nothing of it ends the server."""
     with intake(status=lambda: state) as server:
         for _ in range(2):
@@ -304,24 +304,18 @@ def test_an_address_that_is_in_use() -> None:
 
 def test_stop_answers_what_is_under_way() -> None:
     """A request that is handled is answered, with the last word; connections without one are closed at once."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def handle(_: ReceivedRequest) -> Verdict:
-        begun.set()
-        assert go_on.wait(30)
-        return Verdict()
-
-    server = HttpIntake(LOCAL, handle)
+    held = Held()
+    server = HttpIntake(LOCAL, held)
     server.start()
     with WireClient(server.address) as idle, WireClient(server.address) as busy:
         busy.send(post(BODY))
-        assert begun.wait(30)
+        assert held.begun.wait(30)
         stopping = threading.Thread(target=server.stop, args=(30.0,))
         stopping.start()
         assert idle.is_closed()
         with pytest.raises(ConnectionError), WireClient(server.address) as late:
             late.answer()
-        go_on.set()
+        held.go_on.set()
         answer = busy.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert busy.is_closed()

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # generated code has no types
+from google.rpc.status_pb2 import Status
 from intake_client import PROTOBUF_HEADERS, Inbox, WireClient, intake, post
 from sent_logs import file_record, request
 

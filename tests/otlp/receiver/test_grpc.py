@@ -13,8 +13,8 @@ import grpc
 import pytest
 from delivery_cases import Clock, delivered, delivery_to, payloads
 from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # generated code has no types
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # the same
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from listener import listening
 from otlp_receiver import Reply, grpc_receiver, rejection
 from tls_receiver import TRUSTED, server_context

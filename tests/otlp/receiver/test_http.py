@@ -115,7 +115,7 @@ def test_wrong_answers(reply: Reply, words: str, protocol: str, tmp_path: Path) 
         (Reply(status=500), False),
     ],
 )
-def test_base_url_with_the_path_already(reply: Reply, named: bool) -> None:  # noqa: FBT001 - a parameter of the table
+def test_base_url_with_the_path_already(reply: Reply, *, named: bool) -> None:
     """Where nothing answers at a path that stands twice, the mistake is named, and no other guess is made."""
     with http_receiver() as receiver:
         receiver.reply = replace(reply, takes=False)

@@ -47,7 +47,7 @@ def test_pauses_grow_and_differ() -> None:
     pauses = []
     for seed in (1, 1, 2):
         clock = Clock()
-        jitter = random.Random(seed).random  # noqa: S311 - no secret
+        jitter = random.Random(seed).random
         sender = Sender(settings, sleep=clock.sleep, clock=clock, jitter=jitter)
         assert sender.send(b"").answer.failure is not None
         sender.close()

@@ -41,7 +41,7 @@ def test_settings_follow_the_specification() -> None:
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/v1/traces/v1/traces", "/v1/traces/v1/traces", False),
     ],
 )
-def test_base_url_that_is_a_whole_one(variable: str, url: str, path: str, repeats: bool) -> None:  # noqa: FBT001 - a parameter of the table
+def test_base_url_that_is_a_whole_one(variable: str, url: str, path: str, *, repeats: bool) -> None:
     """The specification adds the path to the base URL in any case; that it stands there twice is known."""
     settings = Settings.of({variable: url})
     assert (settings.url, settings.repeats_path) == (f"http://c:4318{path}", repeats)
@@ -81,7 +81,7 @@ def test_settings_of_every_variable() -> None:
         ({}, "http://f:4317/path", False, "http://f:4317"),
     ],
 )
-def test_grpc_endpoints(environ: dict[str, str], url: str | None, insecure: bool, expected: str) -> None:  # noqa: FBT001 - a parameter of the table
+def test_grpc_endpoints(environ: dict[str, str], url: str | None, *, insecure: bool, expected: str) -> None:
     """Without a scheme gRPC is secure unless somebody says that it is not; a scheme decides by itself."""
     assert Settings.of(environ, url=url, protocol="grpc", insecure=insecure).url == expected
 
@@ -98,6 +98,7 @@ def test_grpc_endpoints(environ: dict[str, str], url: str | None, insecure: bool
         ({}, {"headers": ["=hunter2"]}, "`Settings.headers`: want key=value"),
         ({}, {"url": "ftp://user:hunter2@x"}, "not an OTLP endpoint: 'x'"),
         ({}, {"url": "http://:80"}, "not an OTLP endpoint"),
+        ({}, {"url": "http:/collector"}, "not an OTLP endpoint: 'http:/collector'"),
         ({}, {"url": "http://x:99999"}, "not an OTLP endpoint"),
     ],
 )
@@ -193,7 +194,7 @@ def test_environment_that_wants_no_export() -> None:
 )
 def test_malformed_url_keeps_its_secrets(url: str, shown: str) -> None:
     """What is wrong is said without user, password and query."""
-    with pytest.raises(UsageError, match=re.escape(f"not an OTLP endpoint: {shown} ")):
+    with pytest.raises(UsageError, match=re.escape(f"not an OTLP endpoint: {shown}; ")):
         Settings.of({}, url=url)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     ],
     ids=["trusted", "mutual", "unknown authority", "other authority", "no client certificate"],
 )
-def test_tls(protocol: str, mutual: bool, options: dict[str, str], good: bool, tmp_path: Path) -> None:  # noqa: FBT001 - parameters of the table
+def test_tls(protocol: str, *, mutual: bool, options: dict[str, str], good: bool, tmp_path: Path) -> None:
     """Delivered over a connection that is proved to be the right one, or kept with one line about TLS."""
     traces = payloads(2)
     said: list[str] = []

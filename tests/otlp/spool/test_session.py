@@ -101,7 +101,7 @@ def _after(first: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", f"{first}; {run}", *arguments]
 
 
-def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
+def test_directory_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its files can be written, but none can be added or removed: one line in the next runs, and all is sent."""
     directory = tmp_path / "spool"
     with http_receiver() as receiver:
@@ -127,7 +127,7 @@ def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
 
         delivered(payloads(1), receiver.url, directory)  # there are receipts
 
-        receiver.take = taking  # type: ignore[method-assign] # this receiver alone
+        monkeypatch.setattr(receiver, "take", taking)
         last = "2 migrations found, 2 exported; 0 lines not understood\n"
         assert run() == last
         assert len(list(directory.glob("segment-*"))) == 1
@@ -135,14 +135,14 @@ def test_directory_that_may_not_be_written(tmp_path: Path) -> None:
         known = "2 migrations found, 0 exported, 2 already delivered; 0 lines not understood\n"
         assert run() == f"otelmig: {said}\n{known}", "what was recorded before can be read"
         directory.chmod(0o700)
-        receiver.take = take  # type: ignore[method-assign] # this receiver alone
+        monkeypatch.setattr(receiver, "take", take)
         assert run() == known
         assert not list(directory.glob("segment-*"))
 
 
 @pytest.mark.parametrize("at", [0, 55])
 @pytest.mark.parametrize("replaced", [False, True])
-def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:  # noqa: FBT001 - drawn
+def test_spool_that_is_removed(at: int, *, replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever removes the spool of a run, or puts another in its place, is told that nothing is kept there."""
     directory, away = tmp_path / "spool", tmp_path / "away"
     said: list[str] = []
@@ -156,7 +156,7 @@ def test_spool_that_is_removed(at: int, replaced: bool, tmp_path: Path) -> None:
                     shutil.copytree(away, directory)
             return take(body, headers)
 
-        receiver.take = taking  # type: ignore[method-assign] # this receiver alone
+        monkeypatch.setattr(receiver, "take", taking)
         receiver.reply = Reply(status=400, takes=False)
         account = delivered(payloads(60), receiver.url, directory, said)
     assert away.exists()

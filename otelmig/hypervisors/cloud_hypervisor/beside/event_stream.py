@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject, JsonObjects
 from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,9 +81,9 @@ def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | Non
     if not (isinstance(time, dict) and isinstance(source, str) and isinstance(name, str)):
         return None
     seconds, nanos = time.get("secs"), time.get("nanos")
-    if not (isinstance(seconds, int) and isinstance(nanos, int) and 0 <= seconds < 2**32 and 0 <= nanos < 10**9):
+    if not (isinstance(seconds, int) and isinstance(nanos, int) and 0 <= seconds < 2**32 and 0 <= nanos < SECOND_NS):
         return None
     given = value.get("properties")
     properties = {key: item for key, item in given.items() if isinstance(item, str)} if isinstance(given, dict) else {}
-    stamp = Stamp(seconds * 10**9 + nanos, 0, f"{seconds}.{nanos:09d}s", _BOOTTIME)
+    stamp = Stamp(seconds * SECOND_NS + nanos, 0, f"{seconds}.{nanos:09d}s", _BOOTTIME)
     return MonitorEvent(source, name, properties, stamp, where, text)

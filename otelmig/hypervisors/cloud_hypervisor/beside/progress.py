@@ -50,7 +50,7 @@ class Progress:
     begin_ms: int
     observations: list[Observation] = field(default_factory=list)
     last_ms: int = 0
-    passes: int = 0
+    iterations: int = 0
     acknowledged: bool = False
     """Whether the receiver was said to have taken the migration on."""
     completing: bool = False
@@ -173,12 +173,12 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
     state = answer.get("state")
     name, detail = next(iter(state.items()), ("", {})) if isinstance(state, dict) else ("", {})
     detail = detail if isinstance(detail, dict) else {}
-    passes = min(_number(info.get("memory_iteration")) or 0, progress.passes + _MOST_AT_ONCE, _MOST_ITERATIONS)
+    iterations = min(_number(info.get("memory_iteration")) or 0, progress.iterations + _MOST_AT_ONCE, _MOST_ITERATIONS)
     if detail.get("phase") == "Started" and not progress.acknowledged:
         progress.acknowledged = True
         yield _seen(Kind.START_ACKNOWLEDGED, stamp, where)
     dirty, estimate = _number(info.get("memory_dirty_rate_pps")), _estimate_ms(answer)
-    for index in range(progress.passes, passes):
+    for index in range(progress.iterations, iterations):
         yield _seen(
             Kind.ITERATION_SENT,
             stamp,
@@ -189,7 +189,7 @@ def _since(progress: Progress, answer: Mapping[str, Any], where: Where) -> Itera
             estimate_ns=None if estimate is None else estimate * MILLISECOND_NS,
             throttle=_number(detail.get("vcpu_throttle_percent")),
         )
-    progress.passes = max(progress.passes, passes)
+    progress.iterations = max(progress.iterations, iterations)
     if detail.get("phase") == "Completing" and not progress.completing:
         progress.completing = True
         yield _seen(Kind.VM_PAUSING, stamp, where)

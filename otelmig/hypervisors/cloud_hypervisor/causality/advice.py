@@ -9,6 +9,7 @@ from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import RULES
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,7 +43,7 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
         if side.vmm.domain is ClockDomain.REALTIME:
             continue
         coarsest = max(seen.stamp.error_ns for seen in side.observations)
-        coarse = f"its timestamps are {2 * coarsest / 1e6:.3g} ms wide, because the process is old"
+        coarse = f"its timestamps are {2 * coarsest / MILLISECOND_NS:.3g} ms wide, because the process is old"
         if release >= RELEASES.index("v52.0"):
             what = (
                 coarse

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.causality.handshake import snapshot_cpuid
+from otelmig.hypervisors.cloud_hypervisor.causality.handshake import AFTER_CONFIG, snapshot_cpuid
 from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import counted_commands
-from otelmig.hypervisors.cloud_hypervisor.causality.passes import final_acknowledged, final_written, requests_of
+from otelmig.hypervisors.cloud_hypervisor.causality.memory_requests import (
+    final_acknowledged,
+    final_written,
+    requests_of,
+)
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.constraint import Basis, Endpoint
 from otelmig.migration.facts import ErrorType
@@ -194,17 +198,7 @@ _WHILE_CONNECTED: Final = frozenset(
         Kind.START_ACKNOWLEDGED,
         Kind.PROTOCOL_AGREED,
         Kind.CPUID_GENERATED,
-        Kind.ITERATION_SENT,
-        Kind.ITERATION_ANNOUNCED,
-        Kind.DIRTY_ROUND,
-        Kind.DIRTY_TABLE,
-        Kind.CONVERGENCE_DECIDED,
-        Kind.PRECOPY_CONVERGED,
-        Kind.VM_PAUSING,
-        Kind.DEVICE_PAUSING,
-        Kind.VM_PAUSED,
-        Kind.FINAL_DELTA_SENT,
-        Kind.SNAPSHOTTING,
+        *AFTER_CONFIG,
         Kind.SNAPSHOTTED,
     }
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from otelmig.migration.observation import Observation
 
 __all__ = [
+    "AFTER_CONFIG",
     "acknowledged_config",
     "acknowledged_start",
     "first_tls",
@@ -42,7 +43,7 @@ _STOPPING: Final = (
     Kind.FINAL_DELTA_SENT,
     Kind.SNAPSHOTTING,
 )
-_AFTER_CONFIG: Final = (*_COPYING, Kind.DIRTY_TABLE, *_STOPPING)
+AFTER_CONFIG: Final = (*_COPYING, Kind.DIRTY_TABLE, *_STOPPING)
 """Lines that are printed once Config was acknowledged; all but a dirty table also before the snapshot's CPUID line."""
 _AFTER_ACCEPT: Final = (
     Kind.ACCEPTED,
@@ -76,7 +77,7 @@ def _first_cpuid(source: AttemptLines) -> Observation | None:
     later = _latest(source.last(kind) for kind in (*_COPYING, *_STOPPING, Kind.CONNECTING))
     if len(lines) > 1 or source.precedes(lines[0], later):
         return lines[0]
-    begun = source.first(*_AFTER_CONFIG, Kind.SNAPSHOTTED)
+    begun = source.first(*AFTER_CONFIG, Kind.SNAPSHOTTED)
     return lines[0] if begun is None and source.result is not Result.SUCCESS else None
 
 
@@ -99,7 +100,7 @@ def acknowledged_start(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoi
     """Return the source's first line after Start was acknowledged."""
     found = _earliest(source.first(kind) for kind in _AFTER_START)
     if found is None:  # no CPUID is generated on other architectures, and events carry none
-        found = _earliest(source.first(kind) for kind in _AFTER_CONFIG)
+        found = _earliest(source.first(kind) for kind in AFTER_CONFIG)
     return (_endpoint(found),)
 
 
@@ -107,7 +108,7 @@ def acknowledged_config(source: AttemptLines, _: AttemptLines) -> Sequence[Endpo
     """Return the source's first line after Config was acknowledged: a further connect, an iteration, or the pause."""
     connects = source.all(Kind.CONNECTING)
     further = connects[1] if source.mode is Mode.PRECOPY and source.connections > 1 and len(connects) > 1 else None
-    return (_endpoint(_earliest((further, *(source.first(kind) for kind in _AFTER_CONFIG)))),)
+    return (_endpoint(_earliest((further, *(source.first(kind) for kind in AFTER_CONFIG)))),)
 
 
 def has_one_connection(source: AttemptLines) -> bool:

@@ -49,10 +49,10 @@ __all__ = [
 
 _OF_MEMORY: Final = frozenset(
     {
-        "pass-written",
-        "pass-acknowledged",
-        "final-pass-written",
-        "final-pass-acknowledged",
+        "iteration-written",
+        "iteration-acknowledged",
+        "final-delta-written",
+        "final-delta-acknowledged",
         "memory-received",
         "final-memory-received",
     }
@@ -168,11 +168,11 @@ RULES: Final[tuple[Rule, ...]] = (
         "printed after Start was acknowledged, before Config (local: MemoryFd) is sent",
     ),
     *_forward(
-        "pass-written",
+        "iteration-written",
         ("memory-received",),
         "memory is written after its dirty table was read and after the iteration before it was acknowledged",
     ),
-    *_forward("final-pass-written", ("final-memory-received",), "the final delta is read once the guest is paused"),
+    *_forward("final-delta-written", ("final-memory-received",), "the final delta is read once the guest is paused"),
     *_forward(
         "snapshotted", ("state-received", "accept-stopped", "vm-config", "restoring"), "State carries the snapshot"
     ),
@@ -203,8 +203,8 @@ RULES: Final[tuple[Rule, ...]] = (
         "config-acknowledged",
         "printed before Config is acknowledged",
     ),
-    *_backward(("memory-received",), "pass-acknowledged", "printed before the iteration is acknowledged"),
-    *_backward(("final-memory-received",), "final-pass-acknowledged", "printed before the delta is acknowledged"),
+    *_backward(("memory-received",), "iteration-acknowledged", "printed before the iteration is acknowledged"),
+    *_backward(("final-memory-received",), "final-delta-acknowledged", "printed before the delta is acknowledged"),
     *_backward(
         ("state-received", "accept-stopped", "vm-config", "restored", "restore-timed"),
         "state-acknowledged",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelmig.hypervisors.cloud_hypervisor.causality.handshake import has_one_connection
-from otelmig.hypervisors.cloud_hypervisor.causality.passes import requests_of
+from otelmig.hypervisors.cloud_hypervisor.causality.memory_requests import requests_of
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.constraint import Endpoint, destination_first, source_first
 from otelmig.migration.side import Mode
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempt_lines import AttemptLines
-    from otelmig.hypervisors.cloud_hypervisor.causality.passes import MemoryRequest, MemoryRequests
+    from otelmig.hypervisors.cloud_hypervisor.causality.memory_requests import MemoryRequest, MemoryRequests
     from otelmig.migration.constraint import Constraint
     from otelmig.migration.observation import Observation
 
@@ -143,12 +143,14 @@ def _constraints(
     for seen, (first, last) in zip(received, choice, strict=True):
         one, other = requests[first], requests[last]
         if one.written_after is not None and one.written_after.kind is not Kind.SNAPSHOTTED:
-            rule = "final-pass-written->final-memory-received" if one.is_final else "pass-written->memory-received"
+            rule = (
+                "final-delta-written->final-memory-received" if one.is_final else "iteration-written->memory-received"
+            )
             yield source_first(rule, Endpoint.of(one.written_after), Endpoint.of(seen))
         if other.acknowledged_before is not None:
             rule = (
-                "final-memory-received->final-pass-acknowledged"
+                "final-memory-received->final-delta-acknowledged"
                 if other.is_final
-                else "memory-received->pass-acknowledged"
+                else "memory-received->iteration-acknowledged"
             )
             yield destination_first(rule, Endpoint.of(seen), Endpoint.of(other.acknowledged_before))

@@ -35,7 +35,7 @@ _MOST_OF_REPORT: Final = 3
 
 @dataclass(slots=True)
 class Reading:
-    """What a pass over every line finds besides the account."""
+    """What looking at every line finds besides the account."""
 
     account: LineAccount = field(default_factory=LineAccount)
     levels: Counter[str] = field(default_factory=Counter)

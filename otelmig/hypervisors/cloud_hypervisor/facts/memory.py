@@ -13,7 +13,7 @@ from otelmig.migration.facts import (
     Instant,
     MemoryCopy,
     MemoryFigures,
-    MemoryPass,
+    MemoryIteration,
 )
 from otelmig.migration.side import Result
 from otelmig.units import MILLISECOND_NS
@@ -47,10 +47,10 @@ def memory_copy(attempt: AttemptLines) -> MemoryCopy:
     return MemoryCopy(
         seen=attempt.first(*_MEMORY) is not None,
         since=_since(attempt),
-        passes=tuple(_passes(attempt)),
-        iterations=attempt.iterations,
+        iterations=tuple(_iterations(attempt)),
+        iteration_count=attempt.iterations,
         is_counted=not attempt.last_round_is_unknown,
-        pass_under_way=_pass_under_way(attempt),
+        iteration_under_way=_iteration_under_way(attempt),
         final_delta=None if final is None else _final_delta(final),
         total_bytes=None if latest is None else latest.number("total_bytes"),
         convergence=_convergence(attempt),
@@ -71,7 +71,7 @@ def _since(attempt: AttemptLines) -> Instant | None:
     return Instant(seen.stamp, seen.where, -elapsed, _ELAPSED_ERROR_NS)
 
 
-def _lines_of_passes(attempt: AttemptLines) -> list[Observation]:
+def _lines_of_iterations(attempt: AttemptLines) -> list[Observation]:
     """Return the line of each acknowledged iteration: its own, else (until v51) the first after its round."""
     by_number: dict[int, Observation] = {}
     for kind in _ITERATION:  # the line is stamped before the event: it wins
@@ -86,14 +86,14 @@ def _lines_of_passes(attempt: AttemptLines) -> list[Observation]:
     return lines
 
 
-def _passes(attempt: AttemptLines) -> list[MemoryPass]:
-    lines = _lines_of_passes(attempt)
-    passes = []
+def _iterations(attempt: AttemptLines) -> list[MemoryIteration]:
+    lines = _lines_of_iterations(attempt)
+    iterations = []
     for index, seen in enumerate(lines):
         number = seen.number("iteration") if seen.kind in _ITERATION else None
         rate, dirtied, method = _dirty(attempt, lines, index)
-        passes.append(
-            MemoryPass(
+        iterations.append(
+            MemoryIteration(
                 number=index if number is None else number,
                 at=seen.instant,
                 acknowledged=number is not None,
@@ -103,11 +103,11 @@ def _passes(attempt: AttemptLines) -> list[MemoryPass]:
                 dirty_method=method,
             )
         )
-    return passes
+    return iterations
 
 
-def _final_delta(seen: Observation) -> MemoryPass:
-    return MemoryPass(
+def _final_delta(seen: Observation) -> MemoryIteration:
+    return MemoryIteration(
         number=seen.number("iteration") or 0, at=seen.instant, acknowledged=True, figures=_figures(seen, first=True)
     )
 
@@ -148,7 +148,7 @@ def _dirty(
     return (None, None, None) if size is None else (None, size, DirtyRateMethod.NEXT_ITERATION_SIZE)
 
 
-def _pass_under_way(attempt: AttemptLines) -> bool:
+def _iteration_under_way(attempt: AttemptLines) -> bool:
     """Return whether nothing says that iterating was over, such as (until v51) an empty dirty table."""
     if attempt.first(Kind.CONVERGENCE_DECIDED, Kind.PRECOPY_CONVERGED) is not None:
         return False

@@ -10,15 +10,16 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
+from otelmig.units import MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = ["Alignment", "Pair", "alignment"]
 
-_NEAR_NS: Final = 100 * 10**6
+_NEAR_NS: Final = 100 * MILLISECOND_NS
 """Shifts that lie within this are the same one; pairs within this of a shift are not told apart by it."""
-_USUAL_NS: Final = 10**9
+_USUAL_NS: Final = SECOND_NS
 """Of several shifts that are agreed on equally, one from zero to this is believed, if it is the only one."""
 
 

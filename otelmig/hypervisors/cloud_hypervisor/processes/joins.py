@@ -210,9 +210,12 @@ def _elapsed_ns(stamp: Stamp) -> int:
 def _out_of_order(log: LogProcess) -> Iterator[str]:
     late_ns, seen = log.order.most_late
     if seen is not None:
-        number = f"{log.order.moved} lines stand" if log.order.moved > 1 else "a line stands"
         by = f"by {late_ns / MILLISECOND_NS:.3f} ms ({seen.where})"
-        yield f"{number} out of order, {by}: it is taken where its stamp places it, unless the stamp is wrong"
+        if log.order.moved > 1:
+            text = f"{log.order.moved} lines stand out of order, the most late {by}"
+            yield f"{text}: they are read where their timestamps place them, unless these are wrong"
+        else:
+            yield f"a line stands out of order, {by}: it is read where its timestamp places it, unless that is wrong"
 
 
 def _releases(log: LogProcess) -> Releases:

@@ -11,7 +11,7 @@ from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
 from otelmig.hypervisors.cloud_hypervisor.releases import FORK, SYSTEM, since
 from otelmig.migration.stamp import ClockDomain
 from otelmig.migration.vmm import Vmm
-from otelmig.units import MILLISECOND_NS
+from otelmig.units import MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["with_statistics"]
 
-_SAME_START_NS: Final = 5 * 10**9
+_SAME_START_NS: Final = 5 * SECOND_NS
 """The log's first line of a migration and ``timestamp_begin_ms`` lie within this."""
 
 

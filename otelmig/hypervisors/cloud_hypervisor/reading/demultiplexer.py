@@ -16,6 +16,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import observation_of
 from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +36,11 @@ _STARTED: Final = Kind.PROCESS_STARTED
 _EXITED: Final = Kind.PROCESS_EXITED
 _TABLE: Final = Kind.DIRTY_TABLE
 _BOOTTIME: Final = ClockDomain.BOOTTIME
-_RESTART_NS: Final = 10**9
+_RESTART_NS: Final = SECOND_NS
 """A time since start that falls back by more than this belongs to another process that writes to the same log."""
-_NEAR_NS: Final = 5 * 10**9
+_NEAR_NS: Final = 5 * SECOND_NS
 """Two processes write in turns if the times go on where the other one left off, within this."""
-_FAR_NS: Final = 300 * 10**9
+_FAR_NS: Final = 300 * SECOND_NS
 """The same, once they are known to, or where the alternative is a third process."""
 _AT_ONCE: Final = 4
 """At most this many processes are assumed to write to one log in turns."""

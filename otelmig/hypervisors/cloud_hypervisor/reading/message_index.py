@@ -228,7 +228,7 @@ _SPECIAL: Final = {
 
 @cache
 def _table_rows(column: int) -> re.Pattern[bytes]:
-    """A pattern for a row of a dirty table whose message stands at ``column``; it captures the size in KiB."""
+    """Return a pattern for a row of a dirty table whose message stands at ``column``; it captures the size in KiB."""
     return re.compile(rb"(?s:.{%d}+)GPA: [0-9a-f]{1,16}+ size: ([0-9]{1,12}+) \(KiB\)\r?+\n|(?s:.+)" % column)
 
 

@@ -201,13 +201,18 @@ def reader_for(head: Head, options: LogOptions, mtime_ns: int | None) -> RecordR
         why = "lines of Cloud Hypervisor before v36.0 (nine digits of a second): not supported"
         raise InputError(f"{head.name}: {why}")
     if not known:
-        if any(text.encode() in head.data for text in FAMILIES):
+        if any(text.encode() in head.data for text in FAMILIES) and not _is_document(head.lines):
             why = "speaks of migrations in lines of no known form; give theirs with `LogOptions.log_formats`"
             raise InputError(f"{head.name}: {why}{first_of_no_form(head.lines)}")
         return None
     if all(form.clock is None for form in known):
         raise InputError(f"{head.name}: the lines of {known[0].text!r} do not say when they were written")
     return RecordReader(forms=_tried(known), options=options, latest_ns=mtime_ns)
+
+
+def _is_document(lines: Iterable[str]) -> bool:
+    """Return whether a file that begins like this is one JSON document over several lines, and no log."""
+    return next((text for line in lines if (text := line.strip())), "") in ("{", "[")
 
 
 def reader_of_any_form(head: Head, options: LogOptions, mtime_ns: int | None, notes: list[str]) -> RecordReader:

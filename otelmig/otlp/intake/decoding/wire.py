@@ -45,6 +45,8 @@ _MOST_FIELDS: Final = 1 << 10
 """Fields of a map that are read; a record with more, or with more attributes, is no line."""
 _MOST_ITEMS: Final = 1 << 16
 """Values of a list that are read."""
+_ORDINARY_NAME: Final = 64
+"""Bytes of an attribute's key that is kept."""
 _OPAQUE: Final = frozenset({"array_value", "kvlist_value"})
 _STRING: Final = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
 _RAW: Final = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
@@ -113,7 +115,7 @@ def _varint(data: bytes, begin: int, end: int) -> tuple[int, int]:
     raise DamagedError
 
 
-def record_message(data: bytes) -> Any:  # noqa: ANN401 - a class that is made at run time
+def record_message(data: bytes) -> Any:
     """Return the log record that ``data`` is.
 
     Raises:
@@ -122,7 +124,7 @@ def record_message(data: bytes) -> Any:  # noqa: ANN401 - a class that is made a
     return _parsed(_RECORD, data)
 
 
-def has_many_attributes(message: Any) -> bool:  # noqa: ANN401 - as above
+def has_many_attributes(message: Any) -> bool:
     """Return whether a record has more attributes than any of a line."""
     return len(message.attributes) > _MOST_FIELDS
 
@@ -170,7 +172,7 @@ def _pairs(data: bytes, number: int, depth: int) -> Iterator[tuple[str, Value]]:
                 return
 
 
-def value_of(message: Any, depth: int = 1) -> Value:  # noqa: ANN401 - as above
+def value_of(message: Any, depth: int = 1) -> Value:
     """Return a value; None if it is none, lies too deep or cannot be read."""
     name = message.WhichOneof("value")
     if name == "string_value":
@@ -198,7 +200,7 @@ def _items(data: bytes, depth: int) -> Iterator[Value]:
                 return
 
 
-def _parsed(message: type[Any], data: bytes) -> Any:  # noqa: ANN401 - as above
+def _parsed(message: type[Any], data: bytes) -> Any:
     try:
         return message.FromString(data)
     except DecodeError as error:
@@ -212,4 +214,4 @@ def _short_name(raw: bytes) -> str:
 
 def _name(raw: bytes) -> str:
     """Return the key of an attribute; those of ordinary length are kept: most records have the same few."""
-    return _short_name(raw) if len(raw) <= 64 else text_of(raw)  # noqa: PLR2004 - bytes of an ordinary name
+    return _short_name(raw) if len(raw) <= _ORDINARY_NAME else text_of(raw)

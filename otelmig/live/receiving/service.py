@@ -9,23 +9,21 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from otelmig.dataclass import dataclass
 from otelmig.live.receiving.requests import RequestQueue
-from otelmig.live.receiving.status import status
+from otelmig.live.receiving.status import AGE_S, Status
 from otelmig.otlp.intake.request import MalformedRequestError, decode_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from otelmig.live.receiving.requests import Waiting
     from otelmig.live.work import Work
     from otelmig.otlp.intake.request import ReceivedLogs
 
 __all__ = ["Service"]
-
-_TICK_S: Final = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,24 +34,16 @@ class Service:
     on_tick: Callable[[Service], None]
     """Called about once a second, by the working thread."""
     requests: RequestQueue = field(default_factory=RequestQueue)
-    replayed: int = 0
-    """Requests that the last run had taken, and left to this one."""
-    last_delay_s: float | None = None
-    """Seconds from the last line of the latest migration to its trace being made."""
-    document: Mapping[str, object] = field(init=False)
-    """What is said of the service to whoever asks: about a second old."""
-    ready: bool = False
-    """Whether everything that was on the disk at the start is worked off."""
+    status: Status = field(init=False)
     _arrived: threading.Condition = field(default_factory=threading.Condition)
     _stopping: bool = False
     _woken: bool = False
     _worked_off: list[int] = field(default_factory=list)
-    _ticked_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.work.before_flush = self._take_worked_off
         self.requests.wake = self.wake
-        self.document = status(self, time.monotonic())
+        self.status = Status(work=self.work, requests=self.requests)
 
     def wake(self) -> None:
         """Have the working thread look around; may be called from any thread."""
@@ -75,7 +65,7 @@ class Service:
         now_s = time.monotonic()
         self.work.assembly.restore(now_s)
         for stored in self.work.state.requests():
-            self.replayed += 1
+            self.status.replayed += 1
             try:
                 logs = decode_logs(stored.body, is_json=stored.is_json)
             except MalformedRequestError:  # an earlier release took it
@@ -84,7 +74,7 @@ class Service:
                 self._work_off(logs, stored.at_ns)
             self._worked_off.append(stored.ident)
         self.work.flush()
-        self.ready = True
+        self.status.ready = True
         if not self._stopping:
             self.requests.open()
 
@@ -102,8 +92,8 @@ class Service:
         with self._arrived:
             if not self.requests and not self._woken and not self._stopping:
                 now_s = time.monotonic()
-                due_s = min(self.work.assembly.next_due_s or now_s + _TICK_S, self._ticked_s + _TICK_S)
-                self._arrived.wait(min(max(due_s - now_s, 0.0), _TICK_S))
+                due_s = min(self.work.assembly.next_due_s or now_s + AGE_S, self.status.made_s + AGE_S)
+                self._arrived.wait(min(max(due_s - now_s, 0.0), AGE_S))
             self._woken = False
 
     def _keep(self, group: Sequence[Waiting]) -> None:
@@ -132,11 +122,9 @@ class Service:
         """Do what is due, and once a second what is due then."""
         now_s = time.monotonic()
         for finished in self.work.look_around():
-            self.last_delay_s = now_s - finished.last_word_s
-        if now_s - self._ticked_s >= _TICK_S:
-            self._ticked_s = now_s
+            self.status.last_delay_s = now_s - finished.last_word_s
+        if self.status.renew(now_s):
             with self.work.guarded("the status"):
-                self.document = status(self, now_s)
                 self.on_tick(self)
 
     def _take_worked_off(self) -> list[int]:

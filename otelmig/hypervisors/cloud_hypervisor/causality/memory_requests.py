@@ -1,7 +1,7 @@
 """The requests for memory that a source wrote: in which order, and between which of its lines each lies.
 
-The source numbers its passes, so a line that is missing leaves the others where they are. What is known of a request is
-the last line that must lie before it was written, and the first one that must lie after it was acknowledged.
+The source numbers its iterations, so a line that is missing leaves the others where they are. What is known of a
+request is the last line that must lie before it was written, and the first one that must lie after it was acknowledged.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryRequest", "MemoryRequests", "final_acknowledged", "final_written", "requests_of", "table_after_pause"]
 
-_SECOND_SNAPSHOT_PASS: Final = since("v53.0")
+_SECOND_SNAPSHOT_DELTA: Final = since("v53.0")
 """Releases that read the dirty log once more after the snapshot, and send what it lists."""
 _NUMBERED: Final = (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED, Kind.DIRTY_ROUND)
-"""Lines after a pass was acknowledged, with its number: a round's is that of the pass before it."""
-_MOST_PASSES: Final = 1 << 12
+"""Lines after an iteration was acknowledged, with its number: a round's is that of the iteration before it."""
+_MOST_ITERATIONS: Final = 1 << 12
 """A source that counts further is not followed: its number may be damaged."""
 _AFTER_FINAL: Final = (Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING)
 
@@ -63,9 +63,9 @@ def _requests(source: AttemptLines) -> MemoryRequests:
     stopping = source.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING, Kind.VM_PAUSED)
     table = _last_table(source, after, stopping)
     running, most = _running(source, after, table)
-    if table is not None:  # until v51 the last pass has no line of its own
+    if table is not None:  # until v51 the last iteration has no line of its own
         before.setdefault(running - 1, table)
-    if running > _MOST_PASSES:
+    if running > _MOST_ITERATIONS:
         return MemoryRequests(requests=(), most=0)
     requests = list(_while_running(running, before, after, stopping))
     if most is None:
@@ -84,7 +84,7 @@ def _while_running(
     after: Mapping[int, Observation],
     stopping: Observation | None,
 ) -> Iterator[MemoryRequest]:
-    """Yield the passes that were acknowledged with the guest running; ``before`` and ``after`` are their lines."""
+    """Yield the iterations that were acknowledged with the guest running; ``before`` and ``after`` are their lines."""
     acknowledged = [stopping] * running
     for number in reversed(range(running)):
         later = acknowledged[number + 1] if number + 1 < running else stopping
@@ -96,9 +96,9 @@ def _while_running(
 
 
 def _numbered(source: AttemptLines) -> dict[int, Observation]:
-    """Return, by its number, the first line after each pass was acknowledged."""
+    """Return, by its number, the first line after each iteration was acknowledged."""
     lines: dict[int, Observation] = {}
-    for kind in _NUMBERED:  # the line of a pass is stamped before its event
+    for kind in _NUMBERED:  # the line of an iteration is stamped before its event
         for seen in source.all(kind):
             number = seen.number("round" if kind is Kind.DIRTY_ROUND else "iteration")
             if number is not None:
@@ -107,11 +107,11 @@ def _numbered(source: AttemptLines) -> dict[int, Observation]:
 
 
 def _written_after(source: AttemptLines, after: Mapping[int, Observation]) -> dict[int, Observation | None]:
-    """Return, for each pass with a line of its own, the last line that lies before it was written.
+    """Return, for each iteration with a line of its own, the last line that lies before it was written.
 
-    All numbered lines and dirty tables before that line were printed before the pass was written. Those with its own
-    stamp may have been printed after it, and so may be of the next pass: they have not been told apart by what reads
-    or ships lines.
+    All numbered lines and dirty tables before that line were printed before the iteration was written. Those with its
+    own stamp may have been printed after it, and so may be of the next iteration: they have not been told apart by what
+    reads or ships lines.
     """
     before: dict[int, Observation | None] = {}
     own = {id(seen): number for number, seen in after.items()}
@@ -144,7 +144,7 @@ def _last_table(
 def _running(
     source: AttemptLines, after: Mapping[int, Observation], table: Observation | None
 ) -> tuple[int, int | None]:
-    """Return how many passes were acknowledged with the guest running, at least, and at most (None: not known)."""
+    """Return how many iterations were acknowledged with the guest running, at least, and at most (None: not known)."""
     known = max(after, default=-1) + 1
     final, converged = source.first(Kind.FINAL_DELTA_SENT), source.first(Kind.PRECOPY_CONVERGED)
     if final is not None and (number := final.number("iteration")) is not None:
@@ -171,7 +171,7 @@ def _after_pause(source: AttemptLines) -> Iterator[MemoryRequest]:
         yield MemoryRequest(
             written_after=final_written(source), acknowledged_before=final_acknowledged(source), is_final=True
         )
-    if source.releases.meet(_SECOND_SNAPSHOT_PASS):
+    if source.releases.meet(_SECOND_SNAPSHOT_DELTA):
         done = source.first(Kind.SNAPSHOTTED)
         table = None if done is None else next(source.following(done), None)
         if table is None or table.kind is not Kind.DIRTY_TABLE or table.number("ranges") != 0:
@@ -182,7 +182,7 @@ def table_after_pause(source: AttemptLines) -> Observation | None:
     """Return the dirty table that was read once the guest was paused, before the snapshot."""
     paused = source.first(Kind.VM_PAUSED, Kind.DEVICE_PAUSING)
     later = source.first(*_AFTER_FINAL, Kind.SNAPSHOTTED) or snapshot_cpuid(source)
-    if paused is None or (later is None and source.releases.meet(_SECOND_SNAPSHOT_PASS)):
+    if paused is None or (later is None and source.releases.meet(_SECOND_SNAPSHOT_DELTA)):
         return None
     for seen in source.all(Kind.DIRTY_TABLE):
         if source.precedes(paused, seen):
