@@ -32,8 +32,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Have one process more than there are processors: tests wait for a third of their time."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Have two processes more than there are processors: tests wait for a third of their time."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.fixture(autouse=True, scope="session")
