@@ -9,10 +9,11 @@ from near_misses import named_pattern, slow_methods
 from trace_invariants import CORPUS
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
+from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.log_format import KNOWN_FORMS
 from otelmig.hypervisors.cloud_hypervisor.messages import TABLE
 from otelmig.hypervisors.cloud_hypervisor.reading.message_form import _matcher
-from otelmig.hypervisors.cloud_hypervisor.reading.message_index import is_family, meaning_of
+from otelmig.hypervisors.cloud_hypervisor.reading.message_index import is_family, meaning_of, wanted
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES
 
 _RENDERED = Path(__file__).parent / "rendered_lines.txt"
@@ -90,6 +91,31 @@ def test_every_row_takes_linear_time() -> None:
         if (verdicts := list(slow_methods(named_pattern(pattern, form, {"fullmatch"}))))
     }
     assert slow == {}
+
+
+def test_a_scan_stops_at_every_line_that_says_something() -> None:
+    """Each message of the catalogue and of the recordings that has a meaning passes the filter, whatever precedes it.
+
+    What tells of nothing is let by now and then, since the filter does not tell which two letters begin a message.
+    """
+    messages = {message for _, message, _ in _rendered()} | _recorded()
+    telling = {text for text in messages if (meaning := meaning_of(text)) and meaning.kind is not Kind.IRRELEVANT}
+    for literals in (("-- ",), ("-- ", "] ")):
+        matches = wanted(literals).matches
+        passing = {text for text in messages if matches(f"stamp {literals[-1]}{text}".encode())}
+        assert telling <= passing
+        assert len(passing - telling) < len(messages - telling) // 20
+
+
+def test_the_first_row_of_a_dirty_table_begins_a_run() -> None:
+    """The group that says so stands at the beginning of the message, and takes part for no other line."""
+    search = wanted(("-- ",)).pattern.search
+    match = search(b"stamp -- GPA: 1000 size: 4 (KiB)")
+    assert match is not None
+    assert (match.lastgroup, match["many"], match.start("many")) == ("many", b"GPA: ", len("stamp -- "))
+    other = search(b"stamp -- GPU: -- API request event: VmPause")
+    assert other is not None
+    assert other.lastgroup is None
 
 
 def test_values_end_where_the_text_after_them_begins() -> None:

@@ -161,24 +161,23 @@ def wanted(literals: tuple[str, ...], kinds: frozenset[Kind] | None = None) -> L
 
     ``kinds`` restricts the table to rows that mark these moments.
 
-    The literal head lets the regular expression engine skip to it with a plain search; behind it the beginnings
-    branch like a tree, so that most lines are left after a character or two.
+    The literal head lets the regular expression engine skip to it with a plain search. Behind it stand two letters that
+    any of the beginnings has in these places, whatever goes with which; from the third one on they branch like a tree.
+    So a few lines too many are let by, and most are left after a character or two.
     """
     of = frozenset(Kind) - {Kind.IRRELEVANT} if kinds is None else kinds
     heads = {head for row in TABLE if row.kind in of for head in _heads(row)}
     heads |= {f"Event: source = {source} event = {name}" for (source, name), form in EVENTS.items() if form.kind in of}
-    special = set(_SPECIAL) if kinds is None else set()
     if kinds is None:
-        heads |= set(FAMILIES)
-    shortest: list[str] = []
-    for text in sorted(heads):  # what begins with another one comes right after it
-        if not shortest or not text.startswith(shortest[-1]):
-            shortest.append(text)
-    tree = _tree({head.encode() for head in shortest} | special)
+        heads |= set(FAMILIES) | set(_SPECIAL)
+    rests: list[str] = []
+    for rest in sorted(text[_FIRST:] for text in heads):  # what begins with another one comes right after it
+        if not rests or not rest.startswith(rests[-1]):
+            rests.append(rest)
     before = b"|".join(sorted(re.escape(text.encode()) for text in literals))
     head = before if len(literals) == 1 else b"(?:%b)" % before
-    begins = b"(?=%b%b)" % (_any_of(shortest, 0, b"v"), _any_of(shortest, 1, b"0-9"))
-    pattern = re.compile(head + begins + tree)
+    first = b"".join(_any_of({text[at] for text in heads}) for at in range(_FIRST))
+    pattern = re.compile(head + first + _tree(rests))
     return LineFilter(pattern=pattern, markers=(SECCOMP.encode(), PANICKED.encode()), run_pattern=_table_rows)
 
 
@@ -212,18 +211,20 @@ _OF_DESTINATION: Final = frozenset(
 )
 
 
-def _any_of(texts: Iterable[str], at: int, also: bytes) -> bytes:
-    """Return a class of the characters that ``texts`` have at a place: it turns most lines away before the tree."""
-    characters = sorted({text[at] for text in texts})
-    return b"[%b%b]" % (b"".join(re.escape(character.encode()) for character in characters), also)
+def _any_of(characters: Iterable[str]) -> bytes:
+    """Return a class of ``characters``; it turns lines away faster than a branch."""
+    return b"[%b]" % b"".join(re.escape(character).encode() for character in sorted(characters))
 
 
+_FIRST: Final = 2
+"""Letters of a message that classes look for."""
 _SPECIAL: Final = {
-    b"v\x00": rb"v\d[\w.+-]{0,63} starting",
     # one line per run of dirty pages, thousands of them: the group says that the lines after it may be of its kind
-    b"GPA: ": rb"(?P<many>GPA: )",
+    "GPA: ": rb"A: (?<=(?P<many>GPA: ))",
+    **{f"v{digit}\0": rb"[\d.+-][\w.+-]{0,62} starting" for digit in range(10)},
 }
-"""Beginnings that stand for themselves in the pattern."""
+"""Beginnings (``v5`` of a version) whose rest, from the third letter on, stands for itself in the pattern."""
+_REST: Final = {text[_FIRST:]: pattern for text, pattern in _SPECIAL.items()}
 
 
 @cache
@@ -232,21 +233,21 @@ def _table_rows(column: int) -> re.Pattern[bytes]:
     return re.compile(rb"(?s:.{%d}+)GPA: [0-9a-f]{1,16}+ size: ([0-9]{1,12}+) \(KiB\)\r?+\n|(?s:.+)" % column)
 
 
-def _tree(texts: Iterable[bytes]) -> bytes:
+def _tree(texts: Iterable[str]) -> bytes:
     """Return a pattern for any of ``texts`` that decides character by character."""
-    groups: dict[bytes, list[bytes]] = {}
+    groups: dict[str, list[str]] = {}
     for text in texts:
-        groups.setdefault(text if text in _SPECIAL else text[:1], []).append(text)
-    branches = [_SPECIAL.get(first) or _branch(group) for first, group in sorted(groups.items())]
+        groups.setdefault(text if text in _REST else text[:1], []).append(text)
+    branches = [_REST.get(first) or _branch(group) for first, group in sorted(groups.items())]
     return branches[0] if len(branches) == 1 else b"(?:%b)" % b"|".join(branches)
 
 
-def _branch(group: Sequence[bytes]) -> bytes:
+def _branch(group: Sequence[str]) -> bytes:
     """Return a pattern for texts that begin with the same character."""
     if len(group) == 1:
-        return re.escape(group[0])
+        return re.escape(group[0]).encode()
     first, last = min(group), max(group)
     common = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
     if common == len(first):
-        return re.escape(first)
-    return re.escape(first[:common]) + _tree(text[common:] for text in group)
+        return re.escape(first).encode()
+    return re.escape(first[:common]).encode() + _tree(text[common:] for text in group)
