@@ -54,13 +54,13 @@ def _count(data: bytes) -> None:
 
 def _find(data: bytes) -> None:
     pattern = wanted(("-- ",)).pattern
-    head, classes, tree = re.split(rb"(\(\?=.*?\]\))", pattern.pattern, maxsplit=1)
-    first, second = re.findall(rb"\[.*?\]", classes)
+    head, first, second, tree = re.fullmatch(rb"(.*?)(\[.*?\])(\[.*?\])(.*)", pattern.pattern, re.DOTALL).groups()  # type: ignore[union-attr] # it is made so
     for what, text in {
         "literal, two classes, tree": pattern.pattern,
-        "literal, one class, tree": head + b"(?=%b)" % first + tree,
-        "literal, tree": head + tree,
-        "literal, two classes alone": head + b"(?=%b%b)\xff" % (first, second),
+        "literal, two classes looked ahead at, tree": head + b"(?=%b%b)(?s:..)" % (first, second) + tree,
+        "literal, one class, tree": head + first + b"(?s:.)" + tree,
+        "literal, tree": head + b"(?s:..)" + tree,
+        "literal, two classes alone": head + first + second + b"\xff",
         "literal alone": head + b"\xff",
     }.items():
         _print("regular expression", what, data, re.compile(text).search)
