@@ -94,7 +94,7 @@ fuzz: $(VENV)/.test
 	$(BIN)/python tests/support/fuzz.py --seconds 600
 	$(BIN)/python tests/support/fuzz_intake.py --requests 1000000
 
-# every line of every recording and scenario lost, cut short, doubled or out of place, and many lost at once: an hour
+# every line of every recording and scenario lost, cut short, doubled or out of place, and many lost at once: ten minutes
 sweep: $(VENV)/.test
 	$(BIN)/python tests/support/sweep.py --jobs $$(nproc)
 

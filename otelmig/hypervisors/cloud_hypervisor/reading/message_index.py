@@ -221,9 +221,10 @@ _FIRST: Final = 2
 _SPECIAL: Final = {
     # one line per run of dirty pages, thousands of them: the group says that the lines after it may be of its kind
     "GPA: ": rb"A: (?<=(?P<many>GPA: ))",
+    # a version, by its first digit: no other message has the NUL that stands for the rest
     **{f"v{digit}\0": rb"[\d.+-][\w.+-]{0,62} starting" for digit in range(10)},
 }
-"""Beginnings (``v5`` of a version) whose rest, from the third letter on, stands for itself in the pattern."""
+"""Beginnings whose rest, from the third letter on, is a pattern of its own."""
 _REST: Final = {text[_FIRST:]: pattern for text, pattern in _SPECIAL.items()}
 
 
