@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CORPUS", "Source", "write_dirty_tables", "write_few", "write_many"]
+__all__ = ["CORPUS", "Source", "write_dirty_tables", "write_few", "write_journal", "write_many"]
 
 CORPUS = Path(__file__).parent.parent / "tests" / "corpus"
 _STAMP = re.compile(rb"(?m)^cloud-hypervisor: +(\d+)\.(\d{6})s: ")
@@ -32,6 +33,19 @@ _WITH_TABLES = "v53.0-linux"
 _TABLE = b"Dirty Memory Range Table:"
 _ROW = re.compile(rb"<[^>\r\n]+> DEBUG:\S+ -- GPA: [0-9a-f]+ size: (\d+) \(KiB\)\r\n")
 _BETWEEN_ROWS_US = 20
+_MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
+_AT_ONCE = 1_000
+_MOST_BETWEEN_ENTRIES_US = 10_000
+_OF_OTHERS = (
+    (b"systemd[1]", b"Started session-%d.scope - Session of user operator."),
+    (b"sshd[8112]", b"Accepted publickey for operator from 10.0.0.5 port %d ssh2: ED25519 SHA256:3m1H7bJ2"),
+    (b"kernel", b"br0: port 3(tap%d) entered forwarding state"),
+    (b"containerd[711]", b'level=info msg="shim disconnected" id=4f%x namespace=default'),
+    (b"CRON[4021]", b"(root) CMD (test -x /usr/sbin/anacron || run-parts --report /etc/cron.hourly # %d)"),
+    (b"chronyd[655]", b"System clock wrong by -0.%05d seconds"),
+    (b"dhclient[733]", b"DHCPACK of 10.0.0.7 from 10.0.0.1 (xid=0x%x)"),
+)
+"""Who else writes to a journal, and what, with a place for a number."""
 
 
 class Source:
@@ -96,6 +110,33 @@ def _padding() -> list[list[tuple[int, bytes]]]:
         shuffle.shuffle(lines)
         orders.append([(shuffle.randint(*_BETWEEN_LINES_US), line) for line in lines])
     return orders
+
+
+def write_journal(path: Path, size: int) -> None:
+    """Write the journal of a host, as ``journalctl -o short-iso-precise`` prints it, in which three VMs migrate.
+
+    Most lines are of other programs.
+    """
+    source, pick = Source(), random.Random(1)
+    now_us = 0
+    with path.open("wb") as file:
+        for number in range(3):
+            begun_us = now_us
+            for stamp_us, rest in source.records():
+                now_us = begun_us + stamp_us
+                file.writelines(
+                    _entry(now_us, b"cloud-hypervisor[%d]" % (900 + number), line)
+                    for line in _line(stamp_us + number, rest).splitlines()
+                )
+            while file.tell() < size * (number + 1) // 3:
+                for program, text in pick.choices(_OF_OTHERS, k=_AT_ONCE):
+                    now_us += pick.randrange(_MOST_BETWEEN_ENTRIES_US)
+                    file.write(_entry(now_us, program, text % pick.randrange(1 << 16)))
+
+
+def _entry(now_us: int, program: bytes, text: bytes) -> bytes:
+    moment = _MIDNIGHT + timedelta(microseconds=now_us)
+    return b"%b host-a %b: %b\n" % (moment.isoformat(timespec="microseconds").encode(), program, text)
 
 
 def write_many(path: Path, migrations: int, recording: str = "v53.0-basicv") -> None:

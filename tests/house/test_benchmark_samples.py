@@ -32,6 +32,14 @@ def test_a_few_migrations_among_other_things(tmp_path: Path, samples: dict[str, 
     assert log.stat().st_size > 10 * sum(len(samples["Source"]().migration(number)) for number in range(3))
 
 
+def test_a_few_migrations_in_the_journal_of_a_host(tmp_path: Path, samples: dict[str, Any]) -> None:
+    """Three processes write to it, and most lines are of other programs."""
+    log = tmp_path / "journal.txt"
+    samples["write_journal"](log, 300_000)
+    assert _said_of(log) == ["3 migrations found; 0 lines not understood"]
+    assert log.read_bytes().count(b" cloud-hypervisor[") < 0.4 * log.read_bytes().count(b"\n")
+
+
 def test_nothing_but_migrations(tmp_path: Path, samples: dict[str, Any]) -> None:
     """Each process has its migration."""
     samples["write_many"](tmp_path / "vm.log", 5)
