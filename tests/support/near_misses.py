@@ -360,8 +360,8 @@ def _is_suspicious(method: Callable[[Any], Any], length: int, subject: Callable[
 
 def _grows_too_fast(method: Callable[[Any], Any], length: int, subject: Callable[[int], str | bytes]) -> str | None:
     """Compare a text with one four times as long; None if the time grows with the length."""
-    # bounded repetitions look quadratic up to their bound, and a busy machine is no fault: only what stays is one, in the
-    # fastest of several looks in turns, since a spell in which the machine is slow outlasts one
+    # bounded repetitions look quadratic up to their bound, and a busy machine is no fault: only what stays is one,
+    # in the fastest of several looks in turns, since a spell in which the machine is slow outlasts one
     for size, looks in ((length // 4, 1), (length, 1), (length, _LAST_LOOKS)):
         shorter = longer = float("inf")
         for _ in range(looks):
