@@ -24,7 +24,7 @@ from otelmig.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Command", "build_parser", "main"]
+__all__ = ["GARBAGE_THRESHOLDS", "Command", "build_parser", "main"]
 
 _USAGE: Final = "otelmig COMMAND [OPTION]... [FILE]..."
 _DESCRIPTION: Final = """\
