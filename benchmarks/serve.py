@@ -15,6 +15,7 @@ import resource
 import sys
 import tempfile
 import time
+from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from fleet import at_once, in_turn, lasts_ns
 from fleet_lines import fleet_requests
 from live_run import LiveRun
-from sent_files import protobuf_bodies
+from sent_files import SentFile, protobuf_bodies
+from trace_invariants import CORPUS
 
 if TYPE_CHECKING:
     from otelmig.inputs.record import FileKey, LogRecord
@@ -42,10 +44,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--open", type=int, default=10_000, help="attempts under way")
+    parser.add_argument("--late", type=int, default=8_000, help="lines that had been rotated before")
     parser.add_argument("--day", type=int, default=8_800, help="migrations of the day")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}")
     _rate()
+    _late(arguments.late)
     _open(arguments.open)
     _day(arguments.day)
 
@@ -75,6 +79,19 @@ def _rate() -> None:
     print(
         f"300 within 15 s: {300 / took:.0f} migrations/s of CPU (bar 40), {len(bodies)} requests, {right} paired right"
     )
+
+
+def _late(count: int) -> None:
+    """Lines of attempts of one VM that had been rotated, in requests of 20 that come after the log's newest lines."""
+    log = (CORPUS / "v53.0-retry" / "source.log").read_bytes().splitlines(keepends=True)
+    for lines in (count // 4, count):
+        rotated = SentFile(data=b"".join(islice(cycle(log), lines)), path="/var/log/ch/vm.log.1")
+        newest = SentFile(data=(CORPUS / _RECORDING / "source.log").read_bytes(), path="/var/log/ch/vm.log")
+        with tempfile.TemporaryDirectory() as folder, LiveRun(directory=Path(folder) / "state") as run:
+            began = time.process_time()
+            run.feed([*newest.batches(20), *rotated.batches(20)])
+            took, read_again = time.process_time() - began, run.assembly.logs.counts.read_again
+        print(f"{lines} lines that come late: {took:.2f} s, the log is read again {read_again} times")
 
 
 def _open(count: int) -> None:

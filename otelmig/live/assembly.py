@@ -16,6 +16,7 @@ from otelmig.live.announced.announced import Announced
 from otelmig.live.announced.announcements import Announcements
 from otelmig.live.departed import Departed
 from otelmig.live.drawing import Drawing, Finished
+from otelmig.live.late_lines import LateLines
 from otelmig.live.logs.live_logs import LiveLogs, log_key
 from otelmig.live.logs.log_store import LogStore
 from otelmig.live.past import LateFate, Past, TraceCounts, late_fate
@@ -59,6 +60,7 @@ class Assembly:
     files: RebuiltFiles = field(init=False)
     logs: LiveLogs = field(init=False)
     store: LogStore = field(init=False)
+    late: LateLines = field(init=False)
     sides: Sides = field(init=False)
     waiting: Waiting = field(init=False)
     retention: Retention = field(init=False)
@@ -73,15 +75,19 @@ class Assembly:
         self.files = RebuiltFiles(patience_s=self.options.partner_timeout_s)
         self.logs = LiveLogs(hypervisors=self.hypervisors, options=self.options.reading, changes=self.changes)
         self.store = LogStore(state=self.state, changes=self.changes, logs=self.logs, files=self.files)
+        self.late = LateLines(self.state.count_lines)
         self.sides = Sides(hypervisors=self.hypervisors, again=self.again, change_of=self.logs.change_of)
         self.waiting = Waiting(
             options=self.options,
             sides=self.sides,
             touched_s=self.logs.touched_s,
             may_come=self._may_come,
+            reads_again_s=self._reads_again_s,
             put_beside=self._put_beside,
         )
-        self.retention = Retention(logs=self.logs, store=self.store, sides=self.sides, waiting=self.waiting)
+        self.retention = Retention(
+            logs=self.logs, store=self.store, sides=self.sides, waiting=self.waiting, read_late=self.read_late
+        )
         self.past = Past(state=self.state, changes=self.changes)
         self._drawing = Drawing(
             options=self.options,
@@ -109,24 +115,35 @@ class Assembly:
                 self.changes.announce(known)
         for evicted in self.announcements.evict():
             self.changes.forget_announced(evicted.key)
-        late: dict[str, None] = {}
         for record in logs.records:
             self.tally.records += 1
-            self._feed(self.store.take(record, now_s), late)
-        self._feed(self.files.overdue(now_s), late)
-        self._reread(late)
+            self._feed(self.store.take(record, now_s))
+        self._feed(self.files.overdue(now_s))
+        self.read_late(self.late.due(now_s))
 
     def tick(self, now_s: float) -> None:
         """Give up lines that were waited for long enough; put aside what was not used for long."""
         self._now_s = now_s
-        late: dict[str, None] = {}
-        self._feed(self.files.overdue(now_s), late)
-        self._reread(late)
+        self._feed(self.files.overdue(now_s))
+        self.read_late(self.late.due(now_s))
         self.retention.forget_alone(now_s)
         self.retention.put_aside_idle(now_s)
         for reader in self.logs.readers.values():
             reader.report.processes.clear()  # of what is live, sides tell everything
             reader.report.notes.clear()
+
+    def read_late(self, keys: Iterable[str]) -> None:
+        """Read those of these logs anew of which lines came that belong before lines that were read."""
+        for key in keys:
+            if self.late.forget(key):
+                sides = self.store.read(key, self._now_s)
+                self.sides.drop_log(key)
+                self._take(sides)
+
+    def _read_again(self, key: str) -> None:
+        """Read a log that is called by another name now."""
+        self.read_late([key])
+        self._refresh(self.store.read(key, self._now_s))
 
     def _bring_back(self, key: str) -> set[SideKey]:
         """Read a log that was put aside, and what is named like it, from the state; return the sides that there are."""
@@ -160,8 +177,8 @@ class Assembly:
     @property
     def next_due_s(self) -> float | None:
         """When something is to be done next; None for never."""
-        times = [each for each in (self.files.next_due_s(), self.waiting.next_due_s) if each is not None]
-        return min(times, default=None)
+        times = (self.files.next_due_s(), self.waiting.next_due_s, self.late.next_due_s)
+        return min((each for each in times if each is not None), default=None)
 
     def finished(self, now_s: float, now_ns: int) -> Iterator[Finished]:
         """Yield the traces that are ready; :meth:`safe` is to be called of each once it cannot be lost."""
@@ -196,22 +213,15 @@ class Assembly:
         for source in (*waiting, *self.retention.unsafe_sources):
             yield source, self.logs.arrived_ns(source)
 
-    def _feed(self, placed: Iterable[Placed], late: dict[str, None]) -> None:
+    def _feed(self, placed: Iterable[Placed]) -> None:
         for each in placed:
             key = log_key(each.file.file)
             if self.store.is_aside(key):
                 self._bring_back(key)
             self.store.use(each, self._now_s)
             if self.logs.is_late(each):
-                late[key] = None
+                self.late.note(key, self._now_s)
             self._take(self.logs.take(each, self._now_s, self._at_ns))
-
-    def _reread(self, late: Iterable[str]) -> None:
-        """Read logs anew, because something came in that belongs before lines that were read."""
-        for key in late:
-            sides = self.store.read(key, self._now_s)
-            self.sides.drop_log(key)
-            self._take(sides)
 
     def _take(self, sides: Iterable[Side]) -> None:
         for side in sides:
@@ -245,11 +255,15 @@ class Assembly:
         """Return whether lines of a side are missing that may still come."""
         return self.store.may_come(side.vmm.inputs[0])
 
+    def _reads_again_s(self, sides: Iterable[Side]) -> float | None:
+        """Return when the logs of sides, and what is named like them, will have been read again, if they have to be."""
+        return self.late.due_s(key for side in sides for key in self.logs.named_alike(side.vmm.inputs[0]))
+
     def _read_if_renamed(self, side: Side) -> bool:
         """Read a log again if its host has to be named with it now; return whether it was."""
         is_renamed = self.logs.is_renamed(side)
         if is_renamed:
-            self._refresh(self.store.read(side.vmm.inputs[0], self._now_s))
+            self._read_again(side.vmm.inputs[0])
         return is_renamed
 
     def _put_beside(self, side: Side) -> bool:
@@ -258,7 +272,7 @@ class Assembly:
         for stream, log in fitting.items():
             self.sides.drop_log(stream)
             self.logs.put_beside(stream, log)
-            self._refresh(self.store.read(stream, self._now_s))
+            self._read_again(stream)
         return bool(fitting)
 
     def _finish(self, ready: Ready, now_ns: int) -> Finished | None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from otelmig.live.announced.announced import Announced
     from otelmig.live.announced.announcements import Announcements
-    from otelmig.live.logs.live_logs import LiveLogs, Parting
+    from otelmig.live.logs.live_logs import LiveLogs
+    from otelmig.live.logs.parting import Parting
     from otelmig.live.options import LiveOptions
     from otelmig.live.past import Past
     from otelmig.live.state.changes import Changes

@@ -10,11 +10,12 @@ from otelmig.dataclass import dataclass
 from otelmig.live.drawing import is_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from otelmig.live.drawing import Finished
-    from otelmig.live.logs.live_logs import LiveLogs, Parting
+    from otelmig.live.logs.live_logs import LiveLogs
     from otelmig.live.logs.log_store import LogStore
+    from otelmig.live.logs.parting import Parting
     from otelmig.live.sides import Sides
     from otelmig.live.waiting import Waiting
     from otelmig.migration.side import Side
@@ -33,6 +34,8 @@ class Retention:
     store: LogStore
     sides: Sides
     waiting: Waiting
+    read_late: Callable[[Iterable[str]], None]
+    """Reads what came late of logs: it may be needed."""
     _unsafe: Counter[str] = field(default_factory=Counter)
     """Traces that are not safe yet, by the keys of the logs that they were made of."""
     _sources: dict[str, Side] = field(default_factory=dict)
@@ -61,7 +64,9 @@ class Retention:
     def put_aside_idle(self, now_s: float) -> None:
         """Keep in the state only what was not used for long."""
         for key in self.store.idle(now_s):
-            for each in self.logs.named_alike(key):
+            alike = self.logs.named_alike(key)
+            self.read_late(alike)
+            for each in alike:
                 self.sides.slim(each)
             self.store.put_aside(key, is_needed=self._is_needed(key))
 
@@ -92,6 +97,7 @@ class Retention:
 
     def _leave(self, partings: Mapping[str, Parting]) -> None:
         """Forget the lines of logs whose process is gone, unless another side needs them."""
+        self.read_late(partings)
         for key, parting in partings.items():
             if not any(map(self.sides.needs, self.logs.named_alike(key))):
                 self.store.leave(key, parting)

@@ -13,7 +13,7 @@ from otelmig.pairing.agreement import was_answered
 from otelmig.pairing.migration import unpaired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from otelmig.live.options import LiveOptions
     from otelmig.live.sides import Waiter
@@ -47,6 +47,8 @@ class Waiting:
     """Returns when a line of its process was read last."""
     may_come: Callable[[Side], bool]
     """Returns whether lines of it are missing that may still come."""
+    reads_again_s: Callable[[Sequence[Side]], float | None]
+    """Returns when what came late of the logs of sides will have been read; None if nothing did."""
     put_beside: Callable[[Side], bool]
     """Finds what else was read of the processes of its host, and returns whether there was any: it is in them now."""
     late: int = 0
@@ -135,6 +137,11 @@ class Waiting:
                 self._look_at(key, waiter, due_s)
                 return None
         compared = self.sides.compared(side)
+        read_s = self.reads_again_s(compared)
+        if read_s is not None:
+            waiter.why = "lines that came late"
+            self._look_at(key, waiter, max(read_s, now_s))
+            return None
         if any(each.vmm.is_event_stream and self.put_beside(each) for each in compared):
             self._look_at(key, waiter, now_s)  # if it was part of another, it is no side any more
             return None

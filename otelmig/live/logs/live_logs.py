@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.inputs.growing_log import GrowingLog, Recognized
 from otelmig.inputs.line import Line, Where
 from otelmig.inputs.rotation import log_of
 from otelmig.live.logs.log_names import LogNames, is_file
+from otelmig.live.logs.parting import Parting
 from otelmig.live.state.changes import StoredLine
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from otelmig.live.state.changes import Changes
     from otelmig.migration.side import Side
 
-__all__ = ["LiveLogs", "LogCounts", "Parting", "log_key"]
+__all__ = ["LiveLogs", "LogCounts", "log_key"]
 
 _GENERATION: Final = 44
 """Bits of a place within one generation of a file."""
@@ -51,15 +52,6 @@ class LogCounts:
     """Lines of files that no hypervisor is known to have written."""
     unreadable: int = 0
     """Logs of a hypervisor in a form that is not known."""
-
-
-class Parting(NamedTuple):
-    """How far a log had been read when a process of it was gone."""
-
-    place: int
-    """Of its last line."""
-    processes: frozenset[str]
-    """The keys of those that wrote to it until then."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,7 +115,7 @@ class LiveLogs:
             self.changes.lines[key, place] = stored
             return ()
         log.newest = place
-        return self._read(log, stored, now_s, keep=True)
+        return self._read(log, stored, now_s, is_new=True)
 
     def is_late(self, placed: Placed) -> bool:
         """Return whether a line belongs before lines of its log that were read."""
@@ -142,7 +134,7 @@ class LiveLogs:
         sides: dict[tuple[str, str, int], Side] = {}
         for each in stored:
             log.newest = max(log.newest, each.position)
-            for side in self._read(log, each, now_s, keep=False):
+            for side in self._read(log, each, now_s, is_new=False):
                 sides[side.vmm.key, side.role, side.attempt] = side
         log.touched_s = now_s if before is None else before.touched_s  # what is read again is no news
         return list(sides.values())
@@ -251,7 +243,23 @@ class LiveLogs:
                 return Recognized(system=name, line_filter=hypervisor.line_filter(head, self.options))
         return None
 
-    def _read(self, log: _Log, stored: StoredLine, now_s: float, *, keep: bool) -> list[Side]:
+    def _keep(self, log: _Log, stored: StoredLine, passed_over: int, *, is_wanted: bool, is_new: bool) -> None:
+        """Have a line kept that is, or may be, wanted; none that was passed over with it."""
+        growing = log.growing
+        if not is_wanted and not growing.holds:
+            if not is_new:
+                self._drop(log, stored.position)  # it was kept because it came late
+        elif is_new:
+            self.changes.lines[stored.file, stored.position] = stored
+        if growing.known is None:
+            log.held.append(stored.position)
+            for _ in range(passed_over):
+                self.counts.passed_over += 1
+                self._drop(log, log.held.popleft())
+        elif log.held:
+            log.held.clear()
+
+    def _read(self, log: _Log, stored: StoredLine, now_s: float, *, is_new: bool) -> list[Side]:
         """Read one line; return the sides whose state changed."""
         growing = log.growing
         passed_over = growing.passed_over
@@ -268,15 +276,7 @@ class LiveLogs:
         if growing.refused is not None and refused is None:
             self.counts.unreadable += 1
             self.refusals.append(growing.refused)
-        if keep and (wanted or growing.holds):
-            self.changes.lines[stored.file, stored.position] = stored
-        if growing.known is None:
-            log.held.append(stored.position)
-            for _ in range(growing.passed_over - passed_over):
-                self.counts.passed_over += 1
-                self._drop(log, log.held.popleft())
-        elif log.held:
-            log.held.clear()
+        self._keep(log, stored, growing.passed_over - passed_over, is_wanted=bool(wanted), is_new=is_new)
         if not wanted or growing.known is None:
             return []
         self._note_change(log)

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
-from otelmig.live.logs.live_logs import LiveLogs, Parting, log_key
+from otelmig.live.logs.live_logs import LiveLogs, log_key
 from otelmig.live.logs.log_names import is_file
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.rebuilding import Placed, RebuiltFile, RebuiltFiles
     from otelmig.inputs.record import LogRecord
+    from otelmig.live.logs.parting import Parting
     from otelmig.live.state.changes import Changes
     from otelmig.live.state.database import State
     from otelmig.migration.side import Side

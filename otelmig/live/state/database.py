@@ -193,6 +193,11 @@ class State:
         """Return the lines of a file that are still needed, in order."""
         return [StoredLine(*row) for row in self._all("SELECT * FROM line WHERE file = ? ORDER BY position", file)]
 
+    def count_lines(self, file: str) -> int:
+        """Return how many lines of a file are still needed."""
+        (count,) = self._one("SELECT count(*) FROM line WHERE file = ?", file) or (0,)
+        return int(count)
+
     def logs(self) -> list[str]:
         """Return the keys of all logs."""
         keys = (key for (key,) in self._all("SELECT key FROM file ORDER BY key"))
