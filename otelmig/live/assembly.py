@@ -137,7 +137,7 @@ class Assembly:
         for key in keys:
             if self.late.forget(key):
                 sides = self.store.read(key, self._now_s)
-                self.sides.drop_log(key)
+                self.sides.drop_log(key, sides)
                 self._take(sides)
 
     def _read_again(self, key: str) -> None:

@@ -13,7 +13,7 @@ from otelmig.pairing.pairing import pair_sides
 from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from otelmig.hypervisors import Hypervisor
     from otelmig.migration.side import Side
@@ -165,10 +165,16 @@ class Sides:
             spare -= 1
             yield side
 
-    def drop_log(self, key: str) -> None:
-        """Forget the sides of a log that no trace was made of: it is read again, or proved to be part of another's."""
+    def drop_log(self, key: str, read_again: Iterable[Side] = ()) -> None:
+        """Forget the sides of a log that no trace was made of: it was read again, or proved to be part of another's.
+
+        So are those forgotten that were traced alone and are others by their place in the log now, as an earlier
+        process came to be known: whoever takes what was read again takes them anew.
+        """
+        now = {(side.role, side.identity): side_key(side) for side in read_again}
         for each in list(self._by_log.get(key, ())):
-            if self._waiters[each].alone is None:
+            waiter = self._waiters[each]
+            if waiter.alone is None or now.get((each.role, waiter.side.identity), each) != each:
                 self.remove(each)
 
     def slim(self, log: str) -> None:

@@ -156,6 +156,16 @@ def test_what_came_late_is_read_once_nobody_writes_the_log(tmp_path: Path, monke
         assert sorted(map(_comparable, run.lines)) == _afterwards(recording)
 
 
+def test_a_migration_of_which_all_came_late_has_a_trace(tmp_path: Path) -> None:
+    """One of the same log that was known by its place, as the first of its process, was traced alone before."""
+    with LiveRun(directory=tmp_path / "state") as run:
+        run.feed(_source_log("v53.0-basicv").batches(20))
+        run.wait(100.0)
+        run.feed(_source_log("v53.0-tls", ".1").batches(20))
+        run.wait(100.0)
+        assert len(run.finished) == 2
+
+
 def test_what_came_late_is_read_before_the_lines_of_a_safe_trace_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
