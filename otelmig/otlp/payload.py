@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
-from otelmig.otlp.encoding.json_lines import encode_trace, json_text
+from otelmig.otlp.encoding.json_lines import json_line, json_text
 from otelmig.otlp.encoding.protobuf import request_bytes
+from otelmig.otlp.encoding.trace_bytes import trace_bytes
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import ESTIMATED_ORIGINS
 
@@ -74,7 +75,7 @@ class Payload:
         Raises:
             ValueError: an attribute is an infinity or not a number.
         """
-        line, body = encode_trace(trace)
+        line, body = json_line(trace)[:-1], trace_bytes(trace)
         return cls(
             ident=f"{trace.trace_id}{_first_span(trace).span_id}",
             digest=_digest(body),
