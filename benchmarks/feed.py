@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.log_options import LogOptions

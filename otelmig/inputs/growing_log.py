@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.errors import InputError
 from otelmig.inputs.framing.dates import Dating
 from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.prefixes import framings_of
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import Head, Line, Stream, Where
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     import re
@@ -35,16 +36,14 @@ _LONGEST: Final = 1 << 20
 """Bytes of a line; what is longer is cut."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recognized:
+class Recognized(Struct, frozen=True, kw_only=True):
     """Who writes a log, and which of its lines its reader must be given; None for every line."""
 
     system: str
     line_filter: LineFilter | None
 
 
-@dataclass(slots=True, kw_only=True)
-class GrowingLog:
+class GrowingLog(Struct, kw_only=True):
     """One log while it grows: raw lines in, unwrapped lines that a reader must be given out.
 
     Lines that came before it was known who writes the log are given out as soon as that is known.

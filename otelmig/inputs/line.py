@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,8 +24,7 @@ class Where(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(Struct, frozen=True, kw_only=True):
     """The machine on which a line was written, as far as the framing names it."""
 
     name: str | None = None
@@ -35,8 +34,7 @@ class Host:
     """Its own addresses as printed, without those of loopback; empty where nobody lists them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True):
     """The beginning of a stream: what a hypervisor recognises its own streams by."""
 
     name: str
@@ -49,8 +47,7 @@ class Head:
     """The lines of the whole input that pass a filter; None where an input cannot be searched, because it grows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class Stream(Struct, frozen=True, kw_only=True):
     """One log (with its rotations) or event stream: what a line is a line of."""
 
     key: str

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import field
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.line import Where
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["LinePlaces"]
 
 
-@dataclass(slots=True, kw_only=True)
-class LinePlaces:
+class LinePlaces(Struct, kw_only=True):
     """What is known of the lines of a file that was rebuilt from records, in their order."""
 
     host: Host | None

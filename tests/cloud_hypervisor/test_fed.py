@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ import pytest
 from feeding import RECORDINGS, feed, filtered, finished_sides, growing, inputs_of, new_reader, unfiltered
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sample import FULL
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
-from dataclasses import replace
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING
 
 from feeding import growing, inputs_of, new_reader, unfiltered
+from msgspec.structs import replace
 from sample import FULL
 
 from otelmig.inputs.line import Line, Where

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from feeding import feed, growing, inputs_of, new_reader, unfiltered
+from msgspec.structs import replace
 
 from otelmig.inputs import Host
 from otelmig.migration.side import Role

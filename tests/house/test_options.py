@@ -72,7 +72,8 @@ def _parameters() -> Iterator[str]:
             continue
         for name, thing in inspect.getmembers(importlib.import_module(module.name)):
             if inspect.isclass(thing) and (thing.__module__ or "").startswith("otelmig."):
-                for maker in (thing.__init__, getattr(thing, "of", None)):
+                own = thing if hasattr(thing, "__struct_fields__") else thing.__init__
+                for maker in (own, getattr(thing, "of", None)):
                     parameters = () if maker is None else inspect.signature(maker).parameters
                     yield from (f"{name}.{parameter}" for parameter in parameters)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from delivery_cases import PROTOCOLS, check_delivered, delivered, payloads
+from msgspec.structs import replace
 from otlp_lines import parsed_line
 from otlp_receiver import Reply, free_port, http_receiver, receiver_of
 from trace_invariants import inputs, traced

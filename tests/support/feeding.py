@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from trace_invariants import CORPUS
 
 from otelmig.hypervisors.cloud_hypervisor import CloudHypervisor

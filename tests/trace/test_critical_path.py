@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from critical_path import critical_path
+from msgspec.structs import replace
 from scenarios import SCENARIOS
 from trace_invariants import RECORDINGS, recorded, traced
 

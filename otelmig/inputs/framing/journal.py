@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
 from otelmig.inputs.framing.entries import one_a_line, windowed
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host, Line, Where
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -111,8 +111,7 @@ def _export_entries(chunks: Iterable[bytes]) -> Iterator[tuple[dict[str, str] | 
         yield fields, begin
 
 
-@dataclass(slots=True, kw_only=True)
-class _Bytes:
+class _Bytes(Struct, kw_only=True):
     """Takes lines and counted bytes off a stream of chunks."""
 
     source: Iterator[bytes]

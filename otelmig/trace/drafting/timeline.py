@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.clock.placement import Placement
@@ -58,8 +58,7 @@ class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there 
         return self if self.ns <= other.ns else other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(Struct, frozen=True, kw_only=True):
     """Both sides' instants on one timeline.
 
     The destination is moved as a whole, by the estimated offset, so its own durations stay exact.

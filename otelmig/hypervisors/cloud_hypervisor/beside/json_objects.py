@@ -6,11 +6,12 @@ Whoever prints them may indent them, put them into an array, or print lines of t
 from __future__ import annotations
 
 import json
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.framing.json_text import sound
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +34,7 @@ class JsonObject(NamedTuple):
     text: str
 
 
-@dataclass(slots=True)
-class JsonObjects:
+class JsonObjects(Struct):
     """Finds the objects of one stream, whose lines come in one by one; holds at most one object and one line.
 
     All lines of an object may also come in as one, with line feeds between them.

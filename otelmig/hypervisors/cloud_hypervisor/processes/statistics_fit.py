@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ENDED
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind

@@ -6,12 +6,13 @@ Both go to standard error, which may be where the log goes, too. Neither prints 
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import PANICKED, SECCOMP
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,8 +33,7 @@ _MOST_LINES: Final = 8
 """At most this many lines of a panic's message are kept."""
 
 
-@dataclass(slots=True, kw_only=True)
-class CrashReport:
+class CrashReport(Struct, kw_only=True):
     """One report, as its lines come in.
 
     >>> report = CrashReport.beginning("thread 'vmm' panicked at vmm/src/vm.rs:14:5:")

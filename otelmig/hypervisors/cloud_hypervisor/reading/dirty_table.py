@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,8 +54,7 @@ _MOST_NUMBERS: Final = 1 << 14
 _KIB: Final = _Numbers()
 
 
-@dataclass(slots=True)
-class DirtyTables:
+class DirtyTables(Struct):
     """Gathers the lines of a dirty table (one per run of dirty pages, thousands of them) into one observation.
 
     The table of each memory slot begins anew; tables that follow each other on one thread are one reading.
@@ -95,8 +95,7 @@ class DirtyTables:
         return tables
 
 
-@dataclass(slots=True, kw_only=True)
-class _Reading:
+class _Reading(Struct, kw_only=True):
     """One reading of the dirty log, line by line."""
 
     first: Observation

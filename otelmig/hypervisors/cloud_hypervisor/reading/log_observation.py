@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import dirty_bytes
@@ -15,6 +15,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_o
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
 from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +73,7 @@ def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -
     return texts.values()
 
 
-@dataclass(slots=True, kw_only=True)
-class RecordTexts:
+class RecordTexts(Struct, kw_only=True):
     """A record of several lines: the causes of an error, which follow it."""
 
     record: Record
