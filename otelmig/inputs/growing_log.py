@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.errors import InputError
 from otelmig.inputs.framing.dates import Dating
@@ -82,7 +83,7 @@ class GrowingLog(Struct, kw_only=True):
     def take(self, line: Line) -> Sequence[Line]:
         """Take the next line as it stands in the file; return the lines that a reader must be given now."""
         if len(line.text) > _LONGEST:
-            line = line._replace(text=line.text[:_LONGEST])
+            line = replace(line, text=line.text[:_LONGEST])
         if self.known is not None:
             return list(self._wanted(line))
         self._hold(line)
@@ -148,7 +149,7 @@ class GrowingLog(Struct, kw_only=True):
                 return
             dating = Dating(latest_ns=whole.received_ns or 0, year=self.year, zone=self.zone)
             line = unwrapped(whole, self._framings, dating)
-        line = line._replace(stream=stream, lookahead=None)
+        line = replace(line, stream=stream, lookahead=None)
         wanted = known.line_filter
         if wanted is None:
             yield line
@@ -172,7 +173,7 @@ class GrowingLog(Struct, kw_only=True):
         first, *rest = (*self._pieces, line)
         self._pieces = []
         texts = [each.text for each in rest]
-        return first._replace(lookahead=lambda: texts)
+        return replace(first, lookahead=lambda: texts)
 
 
 _NOWHERE: Final = Where(file="", line=0)

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.inputs.line import Where
 from otelmig.structs import Struct
@@ -47,7 +48,8 @@ class LinePlaces(Struct, kw_only=True):
             while place <= at:
                 missing += lost
                 place, lost = next(losses)
-            yield line._replace(
+            yield replace(
+                line,
                 where=Where(line.where.file, self.numbers[at]),
                 received_ns=self.received_ns[at] or None,
                 host=self.host,

@@ -165,7 +165,7 @@ class InputLog(Struct, frozen=True, kw_only=True, dict=True):
         lines, count = self._part_lines(self.parts[0], wanted, stream), self.turned
         if count is None:
             return lines
-        return (line._replace(where=line.where._replace(line=count + 1 - line.where.line)) for line in lines)
+        return (replace(line, where=replace(line.where, line=count + 1 - line.where.line)) for line in lines)
 
     def _rotated_lines(self, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
         begun = b""

@@ -128,7 +128,7 @@ class Fate(StrEnum):
     """Its VMM died, and the guest with it."""
 
 
-class Instant(NamedTuple):
+class Instant(Struct, frozen=True):
     """When something happened, by the clock of its side, and the line that says so.
 
     ``shift_ns`` is what was added to the stamp to get there (a printed duration), ``error_ns`` how much less well than

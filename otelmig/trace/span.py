@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import field
 
@@ -46,7 +46,7 @@ class Link(Struct, frozen=True, kw_only=True):
     """The trace of the other span; None for the same one."""
 
 
-class Span(NamedTuple):  # cheaper to make than a frozen dataclass, and there are many
+class Span(Struct, frozen=True):
     """One span; times are nanoseconds since the Unix epoch, ids are lower-case hex."""
 
     name: str

@@ -211,7 +211,7 @@ def test_holes_are_counted(recording: str, seed: int) -> None:
             if random.random() < 0.2:
                 missing += 1
             else:
-                kept.append(line._replace(lost_before=missing))
+                kept.append(replace(line, lost_before=missing))
                 lost, missing = lost + missing, 0
         streams.append(kept)
     order = _interleaved(streams, random)
@@ -228,5 +228,5 @@ def test_a_hole_marks_the_attempt_that_it_is_in() -> None:
     lines = unfiltered(log, growing(log))
     begins = [at for at, line in enumerate(lines) if "API request event: VmSendMigration" in line.text]
     holes = {begins[0] + 1: 1, begins[1]: 3, begins[1] + 9: 2}
-    sides = feed(new_reader(), [line._replace(lost_before=holes.get(at, 0)) for at, line in enumerate(lines)])
+    sides = feed(new_reader(), [replace(line, lost_before=holes.get(at, 0)) for at, line in enumerate(lines)])
     assert {side.attempt: side.lines_lost for side in sides.values()} == {1: 1 + 3, 2: 3 + 2}

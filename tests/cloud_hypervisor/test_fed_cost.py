@@ -122,7 +122,7 @@ def test_one_more_line_costs_the_same_among_ten_thousand_streams() -> None:
         log, lines = beginnings[number % len(inputs)]
         stream = replace(growing(log), key=f"idle-{number}", stem=f"idle-{number}")
         for line in lines:
-            reader.take(line._replace(stream=stream))
+            reader.take(replace(line, stream=stream))
     assert _calls(reader, inputs) <= 1.2 * alone
 
 

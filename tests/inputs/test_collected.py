@@ -58,7 +58,7 @@ def _text(traces: Iterable[Trace]) -> str:
         replace(
             trace,
             resources={role: _without_hosts(resource) for role, resource in trace.resources.items()},
-            spans=tuple(span._replace(attributes=_without_hosts(span.attributes)) for span in trace.spans),
+            spans=tuple(replace(span, attributes=_without_hosts(span.attributes)) for span in trace.spans),
         )
         for trace in traces
     )

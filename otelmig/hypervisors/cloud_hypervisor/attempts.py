@@ -6,6 +6,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEFORE, BEGINS, BESIDES, ROLES
@@ -147,7 +148,7 @@ class Attempts(Struct):
         current = self.begun[-1] if self.begun else None
         if role is not None and _begins(kind, role, current):
             if current is not None and _acknowledges(kind, role, current):
-                seen = seen._replace(kind=Kind.START_ACKNOWLEDGED)
+                seen = replace(seen, kind=Kind.START_ACKNOWLEDGED)
             else:
                 current = self._begin(role, current, kind)
         if current is not None and current.add(seen, word, releases):

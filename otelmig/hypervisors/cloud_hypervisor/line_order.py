@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, OF_MIGRATIONS
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
@@ -143,7 +144,7 @@ class Order(Struct):
         """Give the events from ``at`` on the meaning that they have after one that comes first since HEAD."""
         for place in range(at, len(self.observations)):
             if self.observations[place].kind == kind:
-                self.observations[place] = self.observations[place]._replace(kind=Kind.START_ACKNOWLEDGED)
+                self.observations[place] = replace(self.observations[place], kind=Kind.START_ACKNOWLEDGED)
 
     def insert_among_equals(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
         """Add a line that bears the last line's stamp: before lines with that stamp, if that makes more sense."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
 from otelmig.structs import Struct
@@ -17,7 +17,7 @@ _GAPS_NS: Final = 2_000
 """Rounding to a microsecond, and one between neighbours."""
 
 
-class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there are many
+class Moment(Struct, frozen=True):
     """An instant, how well it is known, and the line it rests on."""
 
     ns: int

@@ -33,7 +33,7 @@ def test_any_attributes_come_back_from_the_line(attributes: dict[str, Any], word
     """The protobuf that is sent at once is the one that the stored line gives, whatever is in the trace."""
     event = SpanEvent(name=words, time_ns=1_000, attributes=attributes)
     link = Link(span_id="1" * 16, attributes=attributes, remote=remote)
-    root = _TRACE.root._replace(name=words, attributes=attributes, events=(event, event), links=(link,), error=words)
+    root = replace(_TRACE.root, name=words, attributes=attributes, events=(event, event), links=(link,), error=words)
     trace = replace(_TRACE, spans=(root, *_TRACE.spans[1:]), resources=dict.fromkeys(_TRACE.resources, attributes))
     payload = Payload.of_trace(trace)
     assert payload.body == request_bytes(json.loads(payload.line))

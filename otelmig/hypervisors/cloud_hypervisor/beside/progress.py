@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject, JsonObjects
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
@@ -63,7 +64,7 @@ class Progress(Struct, kw_only=True):
         """Take back when it ended: its statistics do not stand still, so they tell when they were asked for."""
         end = self.observations[-1]
         if self.before_end_ms is not None and self.ended_ms is not None:
-            self.observations[-1] = end._replace(stamp=_between(self.before_end_ms, self.ended_ms))
+            self.observations[-1] = replace(end, stamp=_between(self.before_end_ms, self.ended_ms))
 
 
 def is_progress(head: bytes) -> bool:

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import PANICKED, SECCOMP
@@ -90,7 +91,8 @@ class CrashReport(Struct, kw_only=True):
 
 def killed_after(last: Observation, where: Where, report: CrashReport) -> Observation:
     """Return the death of a process: no time is printed, so it happened at its last line or after."""
-    return last._replace(
+    return replace(
+        last,
         kind=Kind.PROCESS_KILLED,
         where=where,
         text="",

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.structs import Struct
@@ -137,8 +138,9 @@ class _Reading(Struct, kw_only=True):
         """
         are_missing = self.has_begun and not self.ranges
         where, more = self.last.where, (self.last.number("ranges") or 1) - 1  # of a run, the place of its first line
-        return self.last._replace(
+        return replace(
+            self.last,
             values={} if are_missing else {"dirty_bytes": self.size, "ranges": self.ranges},
             since=self.first.since or self.first.stamp,
-            where=where._replace(line=where.line + more),
+            where=replace(where, line=where.line + more),
         )

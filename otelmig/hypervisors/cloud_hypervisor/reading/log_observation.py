@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -105,4 +106,4 @@ def exact(seen: Observation) -> Observation:
     if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS:
         return seen
     exact = boottime_stamp(stamp.text.removesuffix("s"), "s")
-    return seen if exact is None else seen._replace(stamp=exact)
+    return seen if exact is None else replace(seen, stamp=exact)

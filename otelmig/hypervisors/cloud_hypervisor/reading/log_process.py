@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import ENDS_PROCESS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -87,7 +88,7 @@ def by_own_time(seen: Observation) -> Observation:
     own, since = seen.stamp.elapsed, seen.since
     if own is None:
         return seen
-    return seen._replace(stamp=own, since=None if since is None else since.elapsed)
+    return replace(seen, stamp=own, since=None if since is None else since.elapsed)
 
 
 class LogProcess(Struct, kw_only=True):
@@ -153,7 +154,7 @@ class LogProcess(Struct, kw_only=True):
 
     def amend(self, seen: Observation, values: Mapping[str, Value]) -> Observation:
         """Give one of the last observations other ``values``, since its record went on; return it as it is now."""
-        whole = seen._replace(values=values)
+        whole = replace(seen, values=values)
         observations = self.observations
         for at in range(len(observations) - 1, max(-1, len(observations) - 1 - _RECENT), -1):
             if observations[at] is seen:

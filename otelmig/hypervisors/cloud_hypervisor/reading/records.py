@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from msgspec import field
 from msgspec.structs import replace
@@ -58,11 +58,8 @@ _FIRST_AMBIGUOUS_NS: Final = 100 * 10**9
 """From here on the old and the new default line print the same."""
 
 
-class Record(NamedTuple):
-    """One log record; ``stamp`` is its wall-clock time where the form prints one, else its time since start.
-
-    (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
-    """
+class Record(Struct, frozen=True):
+    """One log record; ``stamp`` is its wall-clock time where the form prints one, else its time since start."""
 
     stamp: Stamp
     thread: str
