@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,8 +21,7 @@ _WAIT_S: Final = 0.001
 """For each line that is kept it is waited so long otherwise: some ten times as long as reading it takes."""
 
 
-@dataclass(slots=True)
-class _Late:
+class _Late(Struct):
     """What came late of one log."""
 
     kept: int

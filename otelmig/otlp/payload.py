@@ -10,11 +10,11 @@ from codecs import BOM_UTF8
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.otlp.encoding.json_lines import json_line, json_text
 from otelmig.otlp.encoding.protobuf import request_bytes
 from otelmig.otlp.encoding.trace_bytes import trace_bytes
+from otelmig.structs import Struct
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import ESTIMATED_ORIGINS
 
@@ -45,8 +45,7 @@ class OtherSignalError(InputError):
         super().__init__("a request with other signals than traces")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(Struct, frozen=True, kw_only=True):
     """A line of OTLP/JSON and what is sent for it.
 
     >>> span = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "migration"}

@@ -17,7 +17,7 @@ _MOST_LINES: Final = 300
 """At most this many lines in a module that is no table."""
 _TABLES: Final = {
     "trace/attributes.py": (740, "every attribute with its type, unit and meaning"),
-    "migration/facts.py": (580, "every fact of a migration: records without behaviour"),
+    "migration/facts.py": (560, "every fact of a migration: records without behaviour"),
     "hypervisors/cloud_hypervisor/messages.py": (540, "every message of Cloud Hypervisor with its releases"),
 }
 """Modules that are longer, with how long they may be, and why."""

@@ -8,16 +8,17 @@ comes in that belongs before lines that were read.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.growing_log import GrowingLog, Recognized
 from otelmig.inputs.line import Line, Where
 from otelmig.inputs.rotation import log_of
 from otelmig.live.logs.log_names import LogNames, is_file
 from otelmig.live.logs.parting import Parting
 from otelmig.live.state.changes import StoredLine
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,8 +42,7 @@ def log_key(file: FileKey) -> str:
     return f"{file.host}\n{log_of(file.path)}"
 
 
-@dataclass(slots=True)
-class LogCounts:
+class LogCounts(Struct):
     """What was read so far."""
 
     lines: int = 0
@@ -54,8 +54,7 @@ class LogCounts:
     """Logs of a hypervisor in a form that is not known."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Log:
+class _Log(Struct, kw_only=True):
     """One log."""
 
     key: str
@@ -74,8 +73,7 @@ class _Log:
     """The places of lines that were kept while it was not known who writes the log."""
 
 
-@dataclass(slots=True, kw_only=True)
-class LiveLogs:
+class LiveLogs(Struct, kw_only=True):
     """All logs of a live service."""
 
     hypervisors: Mapping[str, Hypervisor]

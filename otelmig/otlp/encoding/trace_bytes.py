@@ -83,7 +83,7 @@ def _flags(*, remote: bool) -> bytes:
 
 def _attributes(tag: int, attributes: Mapping[str, AttributeValue]) -> bytes:
     """Return attributes as fields of ``tag``; whole ones are remembered where values repeat, as for JSON."""
-    fields = []
+    fields: list[bytes] = []
     for key, value in attributes.items():
         if type(value) is float:
             fields += (_before_double(tag, key), _DOUBLE(value))

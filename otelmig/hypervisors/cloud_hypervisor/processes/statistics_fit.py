@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ENDED
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -83,14 +84,14 @@ def _with(process: Process, progress: Progress) -> Process:
         shift = start.stamp.ns - progress.begin_ms * MILLISECOND_NS
         blur = start.stamp.error_ns + MILLISECOND_NS
     for seen in progress.observations:
-        stamp = seen.stamp._replace(ns=seen.stamp.ns + shift, error_ns=seen.stamp.error_ns + blur, domain=domain)
-        moved = seen._replace(stamp=stamp, text="")
+        stamp = replace(seen.stamp, ns=seen.stamp.ns + shift, error_ns=seen.stamp.error_ns + blur, domain=domain)
+        moved = replace(seen, stamp=stamp, text="")
         if seen.kind is Kind.SEND_REQUESTED:
             if at and observations[at - 1].kind is Kind.SEND_REQUESTED:
                 requested = observations[at - 1]
-                observations[at - 1] = requested._replace(values={**seen.values, **requested.values})
+                observations[at - 1] = replace(requested, values={**seen.values, **requested.values})
             else:
-                observations.insert(at, moved._replace(stamp=start.stamp))
+                observations.insert(at, replace(moved, stamp=start.stamp))
         elif seen.kind in ENDED.values() and has.isdisjoint({*ENDED.values(), Kind.COMPLETED}):
             observations.append(moved)
     whole = process.joined(progress.stream, observations)

@@ -7,13 +7,14 @@ upgrade, and several processes may write to one journal.
 from __future__ import annotations
 
 import re
-from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.errors import InputError
 from otelmig.hypervisors.cloud_hypervisor.log_format import (
     BEFORE_V36,
@@ -36,6 +37,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.stamps import (
 )
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,11 +58,8 @@ _FIRST_AMBIGUOUS_NS: Final = 100 * 10**9
 """From here on the old and the new default line print the same."""
 
 
-class Record(NamedTuple):
-    """One log record; ``stamp`` is its wall-clock time where the form prints one, else its time since start.
-
-    (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
-    """
+class Record(Struct, frozen=True):
+    """One log record; ``stamp`` is its wall-clock time where the form prints one, else its time since start."""
 
     stamp: Stamp
     thread: str
@@ -72,8 +71,7 @@ class Record(NamedTuple):
     """The releases that print such a line."""
 
 
-@dataclass(slots=True, kw_only=True)
-class RecordReader:
+class RecordReader(Struct, kw_only=True):
     """Reads the records of one log."""
 
     forms: list[LineForm]
