@@ -49,6 +49,7 @@ Function not implemented
 Host is down
 Identifier removed
 Illegal seek
+Inappropriate file type or format
 Inappropriate ioctl for device
 Input/output error
 Interrupted system call

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from typing import TYPE_CHECKING
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from otelmig.errors import StateError, StateFullError
 from otelmig.live.state.changes import Changes, Done, StoredLine
 from otelmig.live.state.database import State
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _LARGE = 1 << 30
 _LINE = StoredLine("host\n/log", 7, 2, "text", 5, "", 0, 9)
@@ -99,18 +97,19 @@ def test_a_newer_release_wrote_it(tmp_path: Path) -> None:
     """It is refused, and not touched."""
     with State(tmp_path / "state", most_bytes=_LARGE):
         pass
-    with sqlite3.connect(tmp_path / "state" / "state.sqlite") as database:
+    with closing(sqlite3.connect(tmp_path / "state" / "state.sqlite")) as database:
         database.execute("PRAGMA user_version=99")
     with pytest.raises(StateError, match="newer otelmig"):
         State(tmp_path / "state", most_bytes=_LARGE)
 
 
 def test_damage(tmp_path: Path) -> None:
-    """A file that is no database is one clear line."""
+    """A file that is no database is one clear line, and is not left open."""
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / "state.sqlite").write_bytes(b"no database" * 1000)
     with pytest.raises(StateError, match="not a database"):
         State(tmp_path / "state", most_bytes=_LARGE)
+    assert "state.sqlite" not in {path.resolve().name for path in Path("/proc/self/fd").iterdir()}
 
 
 def test_a_link_in_the_place_of_the_database_is_not_followed(tmp_path: Path) -> None:

@@ -81,6 +81,18 @@ class State:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise _failed(self.directory, error) from error
+        try:
+            self._prepare(database, most_bytes)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _prepare(self, database: sqlite3.Connection, most_bytes: int) -> None:
+        """Have the tables in a database, and let it grow to so many bytes."""
+        try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             (found,) = database.execute("PRAGMA user_version").fetchone()
@@ -89,12 +101,10 @@ class State:
                 database.executescript(f"BEGIN; {missing} PRAGMA user_version={_FORMAT}; COMMIT;")
             (page,) = database.execute("PRAGMA page_size").fetchone()
             database.execute(f"PRAGMA max_page_count={max(most_bytes // page, 1)}")
-        except (OSError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
             raise _failed(self.directory, error) from error
         if found > _FORMAT:
-            database.close()
             raise StateError(f"{self.directory}: a newer otelmig wrote this state (format {found}, want {_FORMAT})")
-        return database
 
     def __enter__(self) -> Self:
         return self
