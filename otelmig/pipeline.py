@@ -178,7 +178,7 @@ def read_findings(
     waiting = len(told) == _HELD and not pairs and not whole and all(feed.is_one_sided for feed in feeds)
     if not waiting:
         told += ended
-    notes += [damage for log in inputs for part in log.parts for damage in part.damage]
+    notes += [note for log in inputs for part in log.parts for note in (*part.damage, *part.holes.notes(part.name))]
     processes = [each.process.vmm for each in told]
     if not waiting:
         processes = _written_in_turn(processes)

@@ -6,12 +6,14 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from otelmig.inputs.unpacking.holes import HOLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["BlockScan", "FollowingLines", "Span", "every_line", "line_feeds", "text_of"]
+__all__ = ["BlockScan", "FollowingLines", "Span", "backwards", "every_line", "line_feeds", "text_behind", "text_of"]
 
 _COLUMNS: Final = 512
 """At most this many columns are looked at for what makes a run of lines: each needs a pattern of its own."""
@@ -142,6 +144,21 @@ def text_of(block: bytes | bytearray, begin: int, end: int) -> str:
     if end > begin and block[end - 1] == _CR:
         end -= 1
     return block[begin:end].decode("utf-8", "backslashreplace")
+
+
+def text_behind(block: bytes | bytearray, begin: int, end: int) -> str:
+    """Return the text of a line from behind its last hole on: what stands before that has lost its end."""
+    at = block.rfind(HOLE, begin, end)
+    return text_of(block, begin if at < 0 else at, end)
+
+
+def backwards(data: bytes) -> Iterator[str]:
+    """Yield the texts of lines, the last one first."""
+    end = len(data)
+    while end >= 0:
+        begin = data.rfind(b"\n", 0, end) + 1
+        yield text_of(data, begin, end)
+        end = begin - 1
 
 
 class FollowingLines:

@@ -18,11 +18,12 @@ from msgspec import field
 from msgspec.structs import replace
 
 from otelmig.errors import InputError
-from otelmig.inputs.block_scan import BlockScan, FollowingLines, every_line, line_feeds, text_of
+from otelmig.inputs.block_scan import BlockScan, FollowingLines, backwards, every_line, line_feeds, text_behind, text_of
 from otelmig.inputs.line import NO_STREAM, Line, Where
 from otelmig.inputs.unpacking.compression import DecompressionError, compression_of, decompressed
+from otelmig.inputs.unpacking.holes import Holes, end_of_hole, hole_of
 from otelmig.inputs.unpacking.read_once import open_stream, temporary_copy
-from otelmig.inputs.unpacking.section import Section, hole_of
+from otelmig.inputs.unpacking.section import Section
 from otelmig.printable import shown_name
 from otelmig.structs import Struct
 
@@ -77,9 +78,10 @@ class InputFile(Struct, frozen=True, kw_only=True):
     keeps_alive: object = None
     damage: list[str] = field(default_factory=list)
     """Filled while reading: what kept the end of the file from being read."""
+    holes: Holes = field(default_factory=Holes)
+    """Those inside it, as far as it was read."""
     is_misdated: bool = False
-    """Whether its file system says that it was last written when it cannot have been; then another time stands for it.
-    """
+    """Whether its file system says a time at which it cannot have been written; another one stands for that."""
     folder: Path | None = None
     """The directory that was named, if the file was found in it: nobody said that this file is a log."""
     places: LinePlaces | None = None
@@ -110,9 +112,10 @@ class InputFile(Struct, frozen=True, kw_only=True):
     ) -> Iterator[Line]:
         number = 1
         spans = every_line if wanted is None else BlockScan(wanted).spans
-        following = FollowingLines()
+        following, has_holes = FollowingLines(), self.holes.scan()
         for block, until, length in self._blocks(begun, rest):
             following.block, following.length = block, length
+            shown = text_behind if has_holes(block, until, number) else text_of
             counted = 0
             for begin, end, after, run, last in spans(block, until):
                 number += line_feeds(block, counted, begin)
@@ -123,7 +126,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
                     yield Line(text_of(block, begin, end), where, run=run, last=end_of_run, stream=stream)
                 else:
                     following.position = after
-                    yield Line(text_of(block, begin, end), where, "", None, None, following, (), "", stream)
+                    yield Line(shown(block, begin, end), where, "", None, None, following, (), "", stream)
             number += line_feeds(block, counted, until)
 
     def opened(self) -> BinaryIO:
@@ -143,11 +146,8 @@ class InputFile(Struct, frozen=True, kw_only=True):
                 self._end_early(error)
                 return
         where = Where(file=self.name, line=0)
-        end = len(data)
-        while end >= 0:
-            begin = data.rfind(b"\n", 0, end) + 1
-            yield Line(text=text_of(data, begin, end), where=where)
-            end = begin - 1
+        for text in backwards(data):
+            yield Line(text=text, where=where)
 
     def chunks(self) -> Generator[bytes]:
         """Yield the bytes of the file, decompressed; where they are damaged the file ends, and ``damage`` says so."""
@@ -186,7 +186,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
                 if until == 0:
                     if have < _LONGEST_LINE:
                         continue
-                    until = _LONGEST_LINE
+                    until = end_of_hole(buffer, have) or _LONGEST_LINE  # behind a hole a line begins
                 yield buffer, until, have
                 have -= until
                 buffer[:have] = buffer[until : until + have]

@@ -13,6 +13,7 @@ from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.prefixes import framings_of
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import Head, Line, Stream, Where
+from otelmig.inputs.unpacking.holes import behind_hole
 from otelmig.structs import Struct
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class GrowingLog(Struct, kw_only=True):
         """Take the next line as it stands in the file; return the lines that a reader must be given now."""
         if len(line.text) > _LONGEST:
             line = replace(line, text=line.text[:_LONGEST])
+        if "\0" in line.text:
+            line = replace(line, text=behind_hole(line.text))
         if self.known is not None:
             return list(self._wanted(line))
         self._hold(line)

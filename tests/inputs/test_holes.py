@@ -1,16 +1,21 @@
-"""Holes: NULs where a rotation made a file empty while its writer went on where it was (`copytruncate`)."""
+"""Holes: NULs where a rotation made a file empty while its writer went on where it was, or a host crashed."""
 
 from __future__ import annotations
 
 import io
+import os
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 from carried_logs import CARRIERS, logs_of, plain, shape_of
+from tailed_run import Followed
 from trace_invariants import traced
 
+from otelmig.inputs.files import open_input
 from otelmig.inputs.opening import open_inputs
-from otelmig.inputs.unpacking.section import Section, hole_of
+from otelmig.inputs.unpacking.holes import hole_of
+from otelmig.inputs.unpacking.section import Section
 from otelmig.pipeline import read_findings
 
 if TYPE_CHECKING:
@@ -83,3 +88,76 @@ def test_the_hole_is_found_by_its_end(tmp_path: Path) -> None:
         assert hole_of(stream) == 3_000_000
     with Section(io.FileIO(path), 1_000, path.stat().st_size - 1_000) as section:
         assert hole_of(section) == 2_999_000  # type: ignore[arg-type] # the same
+
+
+_SIZES = [4_096, 70_000, (1 << 20) - 100, (1 << 22) - 50, 50 << 20]
+"""Some end shortly before a limit of what is read at once."""
+
+
+def _end_of_line(log: bytes, words: bytes) -> int:
+    return log.index(b"\n", log.index(words)) + 1
+
+
+@pytest.mark.parametrize("size", _SIZES)
+def test_a_hole_inside_a_finished_file_is_named(size: int, tmp_path: Path) -> None:
+    """All lines around it are read, with their numbers; what a crash left of a line is none, and nothing is hidden."""
+    log = logs_of("v53.0-basicv")["source"]
+    lines = log.decode().splitlines()
+    cut = _end_of_line(log, b"Sending migration")
+    number = log[:cut].count(b"\n") + 1
+    for begun in (0, 30):
+        with (tmp_path / "source.log").open("wb") as file:
+            file.write(log[: cut + begun])
+            file.seek(size, 1)
+            file.write(log[cut + begun :])
+        whole = open_input(tmp_path / "source.log")
+        tracemalloc.start()
+        read = [(line.where.line, line.text) for line in whole.lines(None) if line.text]
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        rest = lines[number - 1][begun:]
+        assert [text for _, text in read] == [*lines[: number - 1], rest, *lines[number:]]
+        assert read[-1][0] == len(lines)
+        assert most < 20_000_000
+        (note,) = read_findings([tmp_path / "source.log"]).notes
+        assert note == f"source.log:{number}: {size} bytes are NUL: whatever was written there is not in the file"
+
+
+@pytest.mark.parametrize("size", _SIZES)
+@pytest.mark.parametrize("begun", [0, 30])
+def test_a_hole_inside_a_growing_file_is_named(size: int, begun: int, tmp_path: Path) -> None:
+    """Nothing behind it is read before it ends, nothing is lost then, and what a crash left of a line is none."""
+    log = logs_of("v53.0-basicv")["source"]
+    lines = log.decode().splitlines()
+    cut = _end_of_line(log, b"Sending migration")
+    number = log[:cut].count(b"\n") + 1
+    path = tmp_path / "source.log"
+    with Followed(targets=[str(path)]) as followed, path.open("wb", buffering=0) as file:
+        file.write(log[: cut + begun])
+        assert followed.look() == lines[: number - 1]
+        os.truncate(path, cut + begun + size)
+        assert followed.look() == []
+        followed.save()
+        followed.restart()
+        file.seek(0, os.SEEK_END)
+        file.write(log[cut + begun :])
+        assert followed.look() == [lines[number - 1][begun:], *lines[number:]]
+        assert followed.said == [
+            f"{path}:{number}: {size} bytes are NUL: whatever was written there is not in the file"
+        ]
+
+
+def test_a_few_nuls_are_part_of_a_line(tmp_path: Path) -> None:
+    """A guest's console may print some: nothing is cut there, and nothing said."""
+    (tmp_path / "source.log").write_bytes(logs_of("v53.0-basicv")["source"] + b"BIOS\0\0drive C\n")
+    *_, last = open_input(tmp_path / "source.log").lines(None)
+    assert last.text == "BIOS\0\0drive C"
+    assert read_findings([tmp_path / "source.log"]).notes == []
+
+
+def test_of_many_holes_the_first_are_named(tmp_path: Path) -> None:
+    """However many there are, little is kept of them."""
+    (tmp_path / "source.log").write_bytes(logs_of("v53.0-basicv")["source"] + (bytes(100) + b"\n") * 5_000)
+    notes = read_findings([tmp_path / "source.log"]).notes
+    assert len(notes) == 17
+    assert notes[-1] == "source.log: more of its bytes are NUL further on"

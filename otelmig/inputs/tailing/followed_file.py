@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import field
 
 from otelmig.inputs.record import FileKey, LogRecord
+from otelmig.inputs.unpacking.holes import HOLE, hole_at
 from otelmig.structs import Struct
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Checkpoint(NamedTuple):
     number: int
     """Lines before that, empty ones included."""
     hole: int
-    """Bytes of NUL before its first line."""
+    """Bytes of the holes before that, where its writer went on where it was, or its host crashed."""
     content: Content
 
     @property
@@ -110,6 +110,8 @@ class FollowedFile(Struct, kw_only=True, eq=False):
     """Of the file itself, where no folder tells of it."""
     unfinished: bytes = b""
     """What was seen of a line that has no end."""
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    """The holes inside it that were found, for whoever tells of them and clears this: line number, and bytes."""
     torn: Torn | None = None
     """The beginning of the first line, where a rotation emptied the file in the middle of one."""
     _content: Content = field(default_factory=lambda: Content(0, "", ""))
@@ -186,6 +188,13 @@ class FollowedFile(Struct, kw_only=True, eq=False):
     def _read_lines(self, descriptor: int, records: list[LogRecord], *, until_end: bool = False) -> None:
         self.unfinished = b""
         while block := os.pread(descriptor, _BLOCK, self.offset):
+            begin = 0 if block[0] == 0 else block.find(HOLE)
+            if begin >= 0 and not block.rfind(b"\n", 0, begin) + 1:
+                if not self._skip_inner_hole(descriptor, begin):
+                    self.unfinished = block[:begin]
+                    return
+                continue
+            block = block if begin < 0 else block[: block.rfind(b"\n", 0, begin) + 1]
             while b"\n" not in block and len(block) < _LONGEST:
                 more = os.pread(descriptor, _BLOCK, self.offset + len(block))
                 if not more:
@@ -198,18 +207,29 @@ class FollowedFile(Struct, kw_only=True, eq=False):
                     return
                 end = len(block)
             self._take(block[:end], records)
-            if end == len(block) < _BLOCK:
+            if end == len(block) < _BLOCK and begin < 0:
                 return  # it was read to its end, and not to that of a block
 
     def _skip_hole(self, size: int, records: list[LogRecord]) -> bool:
         """Go behind the NULs that a file begins with; return whether anything is there."""
-        hole = size_of_hole(self.descriptor)
+        hole = hole_at(self.descriptor, 0)
         if hole >= size:
             return False
         self.hole = self.offset = hole
         if self.torn is not None and self.torn.end != hole:  # whoever writes now did not write the beginning
             records.append(self.torn.record._replace(received_ns=self._received_ns))
             self.torn = None
+        return True
+
+    def _skip_inner_hole(self, descriptor: int, begun: int) -> bool:
+        """Go behind a hole, and the ``begun`` bytes of a line before it; return whether anything is there."""
+        hole = hole_at(descriptor, self.offset + begun)
+        if self.offset + begun + hole >= os.fstat(descriptor).st_size:
+            return False
+        if begun or hole >= len(HOLE):
+            self.holes.append((self.number + 1, hole))
+        self.offset += begun + hole
+        self.hole += begun + hole
         return True
 
     def _take(self, block: bytes, records: list[LogRecord]) -> None:
@@ -258,19 +278,6 @@ def is_same(descriptor: int, content: Content) -> bool:
     if not content.size:
         return True
     return os.fstat(descriptor).st_size >= content.size and print_of(descriptor, content.size) == content
-
-
-def size_of_hole(descriptor: int) -> int:
-    """Return with how many NULs a file begins: its writer went on where it was, in a file that was made empty."""
-    at = 0
-    with suppress(OSError):
-        at = os.lseek(descriptor, 0, os.SEEK_DATA)
-    while block := os.pread(descriptor, _BLOCK, at):
-        rest = block.lstrip(b"\0")
-        at += len(block) - len(rest)
-        if rest:
-            break
-    return at
 
 
 def _digest(data: bytes) -> str:

@@ -21,6 +21,7 @@ from otelmig.inputs.tailing.followed_file import Checkpoint, FollowedFile, is_sa
 from otelmig.inputs.tailing.handles import OPEN, has_writer, prepare
 from otelmig.inputs.tailing.inotify import Inotify, Noticed
 from otelmig.inputs.tailing.tailed import FileGone, Tailed
+from otelmig.inputs.unpacking.holes import hole_note
 from otelmig.printable import shown_name
 
 if TYPE_CHECKING:
@@ -185,6 +186,9 @@ class Tailer:
                     self._over.append(file.checkpoint().key)
                 file.begin(new_epoch())
             tailed.records += file.read(time.time_ns())
+            for hole in file.holes:
+                self.say(hole_note(shown_name(file.key.path), *hole))
+            file.holes.clear()
         except OSError as error:
             self._folders.say_once(f"{shown_name(file.key.path)}: {os.strerror(error.errno or 0)}; tried again")
 

@@ -1,18 +1,11 @@
-"""A part of a file, as a file of its own; and where a file begins that begins with a hole."""
+"""A part of a file, as a file of its own."""
 
 from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
-__all__ = ["Section", "hole_of"]
-
-_BLOCK: Final = 1 << 19
+__all__ = ["Section"]
 
 
 class Section(io.RawIOBase):
@@ -56,17 +49,3 @@ class Section(io.RawIOBase):
         """Close it and the file."""
         self._file.close()
         super().close()
-
-
-def hole_of(stream: BinaryIO) -> int:
-    """Return how many NULs a file begins with; those that take no space on the disk are not read."""
-    at = 0
-    with suppress(OSError, AttributeError):  # it is no file, or its system knows no holes
-        at = os.lseek(stream.fileno(), 0, os.SEEK_DATA)
-    stream.seek(at)
-    while block := stream.read(_BLOCK):
-        rest = block.lstrip(b"\0")
-        at += len(block) - len(rest)
-        if rest:
-            break
-    return at
