@@ -79,8 +79,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
     damage: list[str] = field(default_factory=list)
     """Filled while reading: what kept the end of the file from being read."""
     is_misdated: bool = False
-    """Whether its file system says that it was last written when it cannot have been; then another time stands for it.
-    """
+    """Whether its file system tells an impossible time of its last write; then another one stands for it."""
     folder: Path | None = None
     """The directory that was named, if the file was found in it: nobody said that this file is a log."""
     places: LinePlaces | None = None
