@@ -14,11 +14,12 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+import stringzilla
 from msgspec import field
 from msgspec.structs import replace
 
 from otelmig.errors import InputError
-from otelmig.inputs.block_scan import BlockScan, FollowingLines, backwards, every_line, line_feeds, text_behind, text_of
+from otelmig.inputs.block_scan import BlockScan, FollowingLines, backwards, every_line, text_behind, text_of
 from otelmig.inputs.line import NO_STREAM, Line, Where
 from otelmig.inputs.unpacking.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.unpacking.holes import Holes, end_of_hole, hole_of
@@ -81,7 +82,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
     holes: Holes = field(default_factory=Holes)
     """Those inside it, as far as it was read."""
     is_misdated: bool = False
-    """Whether its file system says a time at which it cannot have been written; another one stands for that."""
+    """Whether its file system tells an impossible time of its last write; then another one stands for it."""
     folder: Path | None = None
     """The directory that was named, if the file was found in it: nobody said that this file is a log."""
     places: LinePlaces | None = None
@@ -110,15 +111,14 @@ class InputFile(Struct, frozen=True, kw_only=True):
     def _lines(
         self, wanted: LineFilter | None, begun: bytes, rest: list[bytes] | None, stream: Stream
     ) -> Iterator[Line]:
-        number = 1
-        spans = every_line if wanted is None else BlockScan(wanted).spans
+        number, spans = 1, every_line if wanted is None else BlockScan(wanted).spans
         following, has_holes = FollowingLines(), self.holes.scan()
         for block, until, length in self._blocks(begun, rest):
             following.block, following.length = block, length
             shown = text_behind if has_holes(block, until, number) else text_of
             counted = 0
             for begin, end, after, run, last in spans(block, until):
-                number += line_feeds(block, counted, begin)
+                number += stringzilla.count(block, b"\n", counted, begin)
                 counted = begin
                 where = Where(self.name, number)
                 if run:
@@ -127,7 +127,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
                 else:
                     following.position = after
                     yield Line(shown(block, begin, end), where, "", None, None, following, (), "", stream)
-            number += line_feeds(block, counted, until)
+            number += stringzilla.count(block, b"\n", counted, until)
 
     def opened(self) -> BinaryIO:
         """Open the file, or the part of one that it is, without a buffer."""

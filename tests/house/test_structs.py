@@ -44,8 +44,8 @@ def test_what_a_call_takes() -> None:
 def test_help_of_a_public_name(name: str) -> None:
     """`help` of every public name says something; of a class of fields, what a call takes."""
     thing = getattr(otelmig, name)
-    text = pydoc.plain(pydoc.render_doc(thing))
-    takes = f"{name}{str(inspect.signature(thing))[:20]}" if isinstance(thing, StructMeta) else name
+    text = pydoc.plain(pydoc.render_doc(thing)).replace("'", "")  # around types, up to CPython 3.13
+    takes = f"{name}{inspect.signature(thing)}".replace("'", "")[:20] if isinstance(thing, StructMeta) else name
     assert takes in text
 
 
