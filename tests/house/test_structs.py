@@ -40,13 +40,17 @@ def test_what_a_call_takes() -> None:
     assert text == "(width: Decimal, height: int = 3, *, depth: Decimal, parts: list[Decimal] = <factory>)"
 
 
+def _bare(text: str) -> str:
+    """Return a text without what Pythons differ in: quotes around types, and lines that they break."""
+    return "".join(text.replace("'", "").split())
+
+
 @pytest.mark.parametrize("name", _NAMES)
 def test_help_of_a_public_name(name: str) -> None:
     """`help` of every public name says something; of a class of fields, what a call takes."""
     thing = getattr(otelmig, name)
-    text = pydoc.plain(pydoc.render_doc(thing)).replace("'", "")  # around types, up to CPython 3.13
-    takes = f"{name}{inspect.signature(thing)}".replace("'", "")[:20] if isinstance(thing, StructMeta) else name
-    assert takes in text
+    takes = f"{name}{inspect.signature(thing)}" if isinstance(thing, StructMeta) else name
+    assert _bare(takes)[:20] in _bare(pydoc.plain(pydoc.render_doc(thing)))
 
 
 def test_help_of_the_package() -> None:
