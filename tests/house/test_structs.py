@@ -42,7 +42,7 @@ def test_what_a_call_takes() -> None:
 
 def _bare(text: str) -> str:
     """Return a text without what Pythons differ in: quotes around types, and lines that they break."""
-    return "".join(text.replace("'", "").split())
+    return "".join(text.replace("'", "").replace("\n |", "").split())
 
 
 @pytest.mark.parametrize("name", _NAMES)
