@@ -173,11 +173,11 @@ def read_findings(
     if not waiting:
         told += ended
     notes += [damage for log in inputs for part in log.parts for damage in part.damage]
-    processes = [each.process.vmm for each in told]
+    processes = [read.process.vmm for read in told]
     if not waiting:
         processes = _written_in_turn(processes)
-    told.sort(key=lambda each: each.order)
-    sides = _each_once((side for each in told for side in each.sides), notes)
+    told.sort(key=lambda read: read.order)
+    sides = _each_once((side for read in told for side in read.sides), notes)
     pairing = pair_sides(sides, by_system, pairs, clock)
     zeros = anchors or {}
     anchored = anchored_processes(sides, zeros)
@@ -186,10 +186,10 @@ def read_findings(
     notes += unused(pairing.migrations, anchored, clock)
 
     def later() -> Iterator[tuple[Migration, Epoch]]:
-        for each in ended:
-            vmm = each.process.vmm
-            by_key = epochs([vmm], (), anchored_processes(each.sides, zeros))
-            for side in each.sides:
+        for read in ended:
+            vmm = read.process.vmm
+            by_key = epochs([vmm], (), anchored_processes(read.sides, zeros))
+            for side in read.sides:
                 migration = unpaired(side)
                 yield migration, epoch_of(migration, by_key)
 
@@ -222,14 +222,16 @@ def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
 def _written_in_turn(processes: Sequence[Vmm]) -> list[Vmm]:
     """Return those that wrote to one log one after the other: each wrote its last line before the next one began."""
     latest: dict[str, int] = {}
-    found = []
+    corrected = []
     for process in reversed(processes):
         written_ns = process.last_written_ns
         if process.shared_log is not None and process.domain is ClockDomain.BOOTTIME and written_ns is not None:
             written_ns = latest.get(process.shared_log, written_ns)
             latest[process.shared_log] = written_ns - process.last_ns
-        found.append(process if written_ns == process.last_written_ns else replace(process, last_written_ns=written_ns))
-    return found[::-1]
+        corrected.append(
+            process if written_ns == process.last_written_ns else replace(process, last_written_ns=written_ns)
+        )
+    return corrected[::-1]
 
 
 def diagnoses(findings: Findings, reading: LogOptions) -> Iterator[Diagnosis]:

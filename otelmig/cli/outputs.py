@@ -182,12 +182,12 @@ class Outputs:
             self._idents.append(payload.ident)
 
     def _show_progress(self) -> None:
-        found, findings = self._report.found, self._report.findings
+        count, findings = self._report.found, self._report.findings
         if findings is not None and findings.is_whole:
             total = len(findings.migrations)
-            self._envelope.progress.count(f"{found} of {plural(total, 'migration')}", share=found / total)
+            self._envelope.progress.count(f"{count} of {plural(total, 'migration')}", share=count / total)
         else:
-            self._envelope.progress.count(plural(found, "migration"))
+            self._envelope.progress.count(plural(count, "migration"))
 
     def finish(self) -> None:
         """Complete the file and wait for the delivery."""

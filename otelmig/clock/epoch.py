@@ -126,19 +126,19 @@ def _by_file_times(
     """Return the latest epoch that puts no line of the tied processes after the time its file was last written."""
     steps = {key: 0}
     queue = [key]
-    for each in queue:
-        for other, step, _ in neighbours.get(each, ()):
+    for process in queue:
+        for other, step, _ in neighbours.get(process, ()):
             if other not in steps:
-                steps[other] = steps[each] + step
+                steps[other] = steps[process] + step
                 queue.append(other)
     bounds = [
-        written_ns - by_key[each].last_ns - step
-        for each, step in steps.items()
-        if (written_ns := by_key[each].last_written_ns) is not None
+        written_ns - by_key[process].last_ns - step
+        for process, step in steps.items()
+        if (written_ns := by_key[process].last_written_ns) is not None
     ]
     earliest = _EARLIEST_NS - min(steps.values())
     base = _grid(max(min(bounds, default=earliest), earliest))
-    return {each: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for each, step in steps.items()}
+    return {process: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for process, step in steps.items()}
 
 
 def _grid(ns: int) -> int:

@@ -93,7 +93,7 @@ class GrowingLog:
         if not self._look():
             return ()
         held, self._held, self._held_bytes = self._held, [], 0
-        return [each for raw in held for each in self._wanted(raw)]
+        return [wanted for raw in held for wanted in self._wanted(raw)]
 
     def _hold(self, line: Line) -> None:
         self._held.append(line)
@@ -164,7 +164,7 @@ class GrowingLog:
 
     def _put_together(self, line: Line) -> Line | None:
         """Return a line of which all pieces are there; None while one is to come."""
-        is_partial = any(framed.partial for each in self._framings if (framed := each.unwrap(line.text)) is not None)
+        is_partial = any(framed.partial for part in self._framings if (framed := part.unwrap(line.text)) is not None)
         if is_partial and len(self._pieces) < _PIECES:
             self._pieces.append(line)
             return None
@@ -172,7 +172,7 @@ class GrowingLog:
             return line
         first, *rest = (*self._pieces, line)
         self._pieces = []
-        texts = [each.text for each in rest]
+        texts = [part.text for part in rest]
         return first._replace(lookahead=lambda: texts)
 
 

@@ -82,7 +82,7 @@ class InputLog:
     def framing(self) -> str | None:
         """What carried the lines, in words; None for a plain log."""
         part = self.parts[0]
-        names = [each.name for each in self._framings(part)]
+        names = [framing.name for framing in self._framings(part)]
         outer = self._entries_of(part)
         return " in ".join([*names, *([] if outer is None else [outer])]) or None
 

@@ -142,11 +142,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def time_of(text: str) -> int | None:
     """Return what time a line begins with (Unix epoch, ns; UTC where it names no zone); None if it begins otherwise."""
-    found = _DATE_AND_TIME.match(text)
-    if found is None:
+    match = _DATE_AND_TIME.match(text)
+    if match is None:
         return None
     try:
-        at = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or 'Z'}")
+        at = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or 'Z'}")
     except ValueError:
         return None
     since = at - _EPOCH

@@ -116,11 +116,11 @@ class Past:
 
     def remember(self, done: Sequence[Done], sides: Sequence[Side]) -> None:
         """Note the trace that was made of sides; it can still be lost."""
-        for each, side in zip(done, sides, strict=True):
-            self._unsafe[each.file, each.role, each.identity] = each
-            self._add(each)
+        for record, side in zip(done, sides, strict=True):
+            self._unsafe[record.file, record.role, record.identity] = record
+            self._add(record)
             self.seen(side)
-            self._sides[each.trace_id] = len(done)
+            self._sides[record.trace_id] = len(done)
         _shrink(self._sides)
 
     def keep(self, done: Done) -> None:
@@ -174,8 +174,8 @@ class Past:
         known = self._logs.get(key)
         if known is None:
             waiting = (*self.changes.done.values(), *self._unsafe.values())
-            found = (*self.state.done_of(key), *(each for each in waiting if each.file == key))
-            known = self._logs[key] = _OfLog({(each.role, each.identity): each for each in found})
+            of_log = (*self.state.done_of(key), *(done for done in waiting if done.file == key))
+            known = self._logs[key] = _OfLog({(done.role, done.identity): done for done in of_log})
             _shrink(self._logs)
         else:
             self._logs.move_to_end(key)

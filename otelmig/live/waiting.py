@@ -100,7 +100,7 @@ class Waiting:
 
     def hurry(self, most: int, now_s: float) -> None:
         """Have the sides that wait longest traced as they stand: there is no room for them."""
-        waiting = sorted(self.sides, key=lambda each: each.began_s)[:most]
+        waiting = sorted(self.sides, key=lambda side: side.began_s)[:most]
         self.hurried += len(waiting)
         for waiter in waiting:
             waiter.is_hurried = True
@@ -135,7 +135,7 @@ class Waiting:
                 self._look_at(key, waiter, due_s)
                 return None
         compared = self.sides.compared(side)
-        if any(each.vmm.is_event_stream and self.put_beside(each) for each in compared):
+        if any(stream.vmm.is_event_stream and self.put_beside(stream) for stream in compared):
             self._look_at(key, waiter, now_s)  # if it was part of another, it is no side any more
             return None
         migration, partner = self.sides.paired(side, compared)

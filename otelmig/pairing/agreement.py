@@ -147,7 +147,7 @@ def _stops_early(source: Side, destination: Side) -> bool:
 
 def _has_state(destination: Side) -> bool:
     restore = destination.received.restore
-    return any(seen is not None for seen in (restore.arrived, restore.restored, restore.printed_at))
+    return any(instant is not None for instant in (restore.arrived, restore.restored, restore.printed_at))
 
 
 def ends_before_the_state(source: Side, destination: Side) -> bool:

@@ -81,14 +81,14 @@ class _Report(RunReport):
 
     def account(self) -> str:
         """Return how many lines or traces were found, and what became, or would become, of them."""
-        found = f"{plural(self._total(), self.unit)} found"
+        counted = f"{plural(self._total(), self.unit)} found"
         others = f"; {plural(self.other_signals, 'line')} of other signals passed over" if self.other_signals else ""
         unread = f"{others}{self.envelope.unread()}"
         if not self.dry_run:
-            return f"{found}, {self.delivery.account.words()}{unread}"
+            return f"{counted}, {self.delivery.account.words()}{unread}"
         broken = f", {self.broken} broken" if self.broken else ""
         return (
-            f"{found}, {self.found - self.already_delivered} would be sent to {self.delivery.display_url}, "
+            f"{counted}, {self.found - self.already_delivered} would be sent to {self.delivery.display_url}, "
             f"{self.already_delivered} already delivered{broken}{unread}"
         )
 

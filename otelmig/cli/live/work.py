@@ -66,7 +66,9 @@ def live_work(
     state = stack.enter_context(State(directory, most_bytes=options.state_bytes))
     return Work(
         state=state,
-        assembly=Assembly(hypervisors={each.system: each for each in hypervisors()}, options=options, state=state),
+        assembly=Assembly(
+            hypervisors={hypervisor.system: hypervisor for hypervisor in hypervisors()}, options=options, state=state
+        ),
         outlet=_outlet(arguments, directory, stack, on_trace),
         say=say,
         on_fate=on_fate,

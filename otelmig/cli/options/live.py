@@ -56,7 +56,7 @@ def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: Trac
     """Return what the command line says of a live service."""
     from otelmig.live.options import LiveOptions
 
-    given = {
+    values = {
         "settle_s": arguments.settle,
         "partner_timeout_s": arguments.partner_timeout,
         "silent_timeout_s": arguments.silent_timeout,
@@ -66,7 +66,7 @@ def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: Trac
         reading=reading,
         trace=trace,
         parent_unsampled=arguments.parent_unsampled,
-        **{name: value for name, value in given.items() if value is not None},
+        **{name: value for name, value in values.items() if value is not None},
     )
 
 

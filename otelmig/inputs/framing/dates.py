@@ -64,9 +64,9 @@ class Dating:
         latest = _EPOCH + timedelta(microseconds=self.latest_ns // 1_000) + _LEEWAY
         year = time.year or self.year
         years = [year] if year is not None else range(latest.year, latest.year - _LEAP_GAP - 1, -1)
-        for each in years:
+        for assumed_year in years:
             try:
-                instant = datetime(each, time.month, time.day, time.hour, time.minute, time.second, tzinfo=zone)
+                instant = datetime(assumed_year, time.month, time.day, time.hour, time.minute, time.second, tzinfo=zone)
             except ValueError:  # the 29th of February of a year that has none
                 continue
             if year is not None or instant <= latest:

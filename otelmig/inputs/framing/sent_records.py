@@ -212,7 +212,7 @@ def flattened(body: Mapping[str, Value], depth: int = 1) -> dict[str, Value]:
         if not isinstance(value, dict):
             fields[name] = value
         elif depth < _DEEPEST:
-            fields |= {f"{name}.{inner}": each for inner, each in flattened(value, depth + 1).items()}
+            fields |= {f"{name}.{inner}": inner_value for inner, inner_value in flattened(value, depth + 1).items()}
     return fields
 
 
@@ -220,7 +220,7 @@ def _host(resource: Mapping[str, Value]) -> Host | None:
     """Return the machine that a resource names, with its own addresses."""
     name, machine, ips = _text(resource, _HOST_NAMES), _text(resource, _HOST_IDS), resource.get(_IPS)
     listed = ips if isinstance(ips, list) else [ips]
-    addresses = tuple(each for each in listed[:_MOST_IPS] if isinstance(each, str) and each)
+    addresses = tuple(address for address in listed[:_MOST_IPS] if isinstance(address, str) and address)
     return Host(name=name or None, id=machine or None, ips=addresses) if name or machine or addresses else None
 
 

@@ -159,7 +159,7 @@ def _host(fields: Mapping[str, object]) -> Host | None:
     host = Host(
         name=_first(fields, _HOSTS),
         id=_first(fields, ("_MACHINE_ID", "host.id")),
-        ips=tuple(each for each in listed[:_MOST_IPS] if isinstance(each, str) and each),
+        ips=tuple(address for address in listed[:_MOST_IPS] if isinstance(address, str) and address),
     )
     return host if host.name or host.id or host.ips else None
 
@@ -169,8 +169,8 @@ def _flat(entry: Mapping[str, object], depth: int = 1) -> Iterator[tuple[str, ob
     nested: list[tuple[str, object]] = []
     for name, value in entry.items():
         if isinstance(value, dict) and depth < _DEEPEST:
-            for inner, each in _flat(value, depth + 1):
-                nested += ((f"{name}.{inner}", each), (inner, each))
+            for inner, inner_value in _flat(value, depth + 1):
+                nested += ((f"{name}.{inner}", inner_value), (inner, inner_value))
     own = {name: value for name, value in entry.items() if not isinstance(value, dict)}
     yield from ((name, value) for name, value in reversed(nested) if name not in own)
     yield from own.items()

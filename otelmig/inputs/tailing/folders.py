@@ -119,7 +119,7 @@ class Folders:
 
     def changed(self) -> tuple[list[Found], bool]:
         """Return the files that stand by other names than when this was asked last, and whether names are gone."""
-        found: list[Found] = []
+        new: list[Found] = []
         is_less = False
         while stale := [path for path, folder in self._folders.items() if folder.is_stale]:
             has_more = False
@@ -136,12 +136,12 @@ class Folders:
                     folder.names[name] = (inode, None if one is None else one.identity)
                     is_less = is_less or known is not None
                     if one is not None:
-                        found.append(one)
+                        new.append(one)
                 is_less = is_less or bool(before)
                 has_more = has_more or bool(folder.inner - inner)
             if has_more:
                 self.look_for_folders()
-        return found, is_less
+        return new, is_less
 
     def everything(self) -> dict[Identity, str]:
         """Return every file that is known to be there, with one of its names."""

@@ -100,18 +100,20 @@ class Service:
         """Put requests on the disk, answer their senders, and work them off."""
         if not group:
             return
-        with_lines = [each for each in group if each.logs.records or each.logs.announcements]
+        with_lines = [waiting for waiting in group if waiting.logs.records or waiting.logs.announcements]
         at_ns = time.time_ns()
         kept: list[int] | None = None
         with self.work.guarded("requests"):
-            kept = self.work.state.keep(((each.request.body, each.request.is_json) for each in with_lines), at_ns)
+            kept = self.work.state.keep(
+                ((waiting.request.body, waiting.request.is_json) for waiting in with_lines), at_ns
+            )
         self.requests.settle(group, kept=kept is not None)
         if kept is None:
             return
-        for each in group:
-            self.requests.passed_over.update(each.logs.passed_over)
-        for ident, each in zip(kept, with_lines, strict=True):
-            self._work_off(each.logs, at_ns)
+        for waiting in group:
+            self.requests.passed_over.update(waiting.logs.passed_over)
+        for ident, waiting in zip(kept, with_lines, strict=True):
+            self._work_off(waiting.logs, at_ns)
             self._worked_off.append(ident)
 
     def _work_off(self, logs: ReceivedLogs, at_ns: int) -> None:

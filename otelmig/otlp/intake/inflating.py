@@ -59,8 +59,8 @@ def _identity(data: bytes) -> Iterator[bytes]:
 
 def _zlib(data: bytes, window_bits: int) -> Iterator[bytes]:
     decoder, members = None, 0
-    for given in _pieces(data):
-        piece = given
+    for compressed in _pieces(data):
+        piece = compressed
         # piece: what of the given bytes is not used yet, be it of this part or of the next
         while piece:
             if decoder is None:
@@ -88,8 +88,8 @@ def _deflate(data: bytes) -> Iterator[bytes]:
 
 def _zstandard(data: bytes) -> Iterator[bytes]:
     decoder, members = None, 0
-    for given in _pieces(data):
-        piece = given
+    for compressed in _pieces(data):
+        piece = compressed
         while piece:
             if decoder is None:
                 options = {int(zstd.DecompressionParameter.window_log_max): _LARGEST_WINDOW}

@@ -67,8 +67,8 @@ def _untie(root: SpanDraft) -> None:
     for beside in root.children:
         if beside.sequential:
             continue
-        tied = next((each for each in phases if 0 <= beside.end_ns - each.end_ns <= _SHORTEST_TILE), None)
-        following = None if tied is None else next((each for each in phases if each.start_ns > tied.start_ns), None)
+        tied = next((span for span in phases if 0 <= beside.end_ns - span.end_ns <= _SHORTEST_TILE), None)
+        following = None if tied is None else next((span for span in phases if span.start_ns > tied.start_ns), None)
         if tied is not None and tied.end_ns - 2 * MICROSECOND_NS < root.start_ns:
             continue  # there is no room for it before the end of the phase
         if tied is not None and (following is None or beside.end_ns < following.start_ns):

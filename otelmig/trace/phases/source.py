@@ -39,9 +39,9 @@ def source_tree(aligned: AlignedSides, side: Side) -> SpanDraft:
     stopped = downtime(aligned, side)
     memory_until = stopped.start if stopped is not None else (aligned.failure or aligned.evidence_ends or end)
     memory = precopy(aligned, memory_until)
-    setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
+    setup_until = next((span.start for span in (memory, stopped) if span is not None), memory_until)
     root.children.append(SpanDraft(SpanName.SETUP, start, setup_until))
-    root.children += [each for each in (memory, stopped) if each is not None]
+    root.children += [span for span in (memory, stopped) if span is not None]
     if stopped is not None and aligned.failure is None:
         end = end.not_before(stopped.end)  # the guest may run where the source's log has stopped
         root.end = end

@@ -58,30 +58,37 @@ __all__ = [
 ]
 
 
-def _endpoint(seen: Observation | None) -> Endpoint | None:
-    return None if seen is None else Endpoint.of(seen)
+def _endpoint(observation: Observation | None) -> Endpoint | None:
+    return None if observation is None else Endpoint.of(observation)
 
 
-def _source_time(seen: Observation | None, plus_ns: int) -> Endpoint | None:
-    """Return the instant ``plus_ns`` after ``seen``."""
-    if seen is None:
+def _source_time(observation: Observation | None, plus_ns: int) -> Endpoint | None:
+    """Return the instant ``plus_ns`` after ``observation``."""
+    if observation is None:
         return None
-    return Endpoint(lo_ns=seen.stamp.lo_ns + plus_ns, hi_ns=seen.stamp.hi_ns + plus_ns, seen=seen, basis=Basis.DERIVED)
+    return Endpoint(
+        lo_ns=observation.stamp.lo_ns + plus_ns,
+        hi_ns=observation.stamp.hi_ns + plus_ns,
+        evidence=observation,
+        basis=Basis.DERIVED,
+    )
 
 
 def memory_received(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the receipts of Memory that can be told apart."""
-    return tuple(Endpoint.of(seen) for seen in counted_commands(source, destination))
+    return tuple(Endpoint.of(observation) for observation in counted_commands(source, destination))
 
 
 def iterations_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return, for each request for memory, the last line before it was written; no line says so of the first."""
-    return tuple(_endpoint(each.written_after) for each in requests_of(source).requests if not each.is_final)
+    return tuple(_endpoint(request.written_after) for request in requests_of(source).requests if not request.is_final)
 
 
 def iterations_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return, for each memory iteration, the first line after it was acknowledged."""
-    return tuple(_endpoint(each.acknowledged_before) for each in requests_of(source).requests if not each.is_final)
+    return tuple(
+        _endpoint(request.acknowledged_before) for request in requests_of(source).requests if not request.is_final
+    )
 
 
 def final_memory(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
@@ -89,9 +96,11 @@ def final_memory(source: AttemptLines, destination: AttemptLines) -> Sequence[En
     commands, written = counted_commands(source, destination), requests_of(source)
     if len(commands) != written.most:
         return (None,)
-    return tuple(Endpoint.of(seen) for seen, each in zip(commands, written.requests, strict=True) if each.is_final) or (
-        None,
-    )
+    return tuple(
+        Endpoint.of(observation)
+        for observation, request in zip(commands, written.requests, strict=True)
+        if request.is_final
+    ) or (None,)
 
 
 def final_memory_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
@@ -180,11 +189,11 @@ def last_before_drop(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint
     if source.result is Result.SUCCESS or not source.observations:
         return (None,)
     last = None
-    for seen in source.observations:
-        if seen is failure or (failure is None and seen.kind not in _WHILE_CONNECTED):
+    for observation in source.observations:
+        if observation is failure or (failure is None and observation.kind not in _WHILE_CONNECTED):
             break
-        if failure is None or (seen.thread == failure.thread and seen.kind is not Kind.SEND_FAILED):
-            last = seen
+        if failure is None or (observation.thread == failure.thread and observation.kind is not Kind.SEND_FAILED):
+            last = observation
     return (_endpoint(last),)
 
 
@@ -212,7 +221,7 @@ def refusal_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | N
 
 def answer_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's failure, where its text says that the destination answered so, to Config or State."""
-    types = {seen.word("error_type") for kind in _REPORTED for seen in source.all(kind)}
+    types = {observation.word("error_type") for kind in _REPORTED for observation in source.all(kind)}
     return (_endpoint(source.failure),) if types & _ANSWERS else (None,)
 
 
@@ -235,7 +244,11 @@ def last_command(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoin
 
 def last_answered(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the last request whose header the destination read, but for Abandon: that is sent after an answer."""
-    commands = [seen for seen in destination.all(Kind.COMMAND_RECEIVED) if seen.word("command") != Command.ABANDON]
+    commands = [
+        observation
+        for observation in destination.all(Kind.COMMAND_RECEIVED)
+        if observation.word("command") != Command.ABANDON
+    ]
     return (Endpoint.of(commands[-1]),) if commands else (None,)
 
 

@@ -28,13 +28,13 @@ def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit
         if event.kind in OF_EVENTS
     }
     result = []
-    for line, seen in enumerate(log):
+    for line, observation in enumerate(log):
         own = on_clock.pop(shift.same[line]) if line in shift.same else None
-        coarse = own is not None and seen.stamp.error_ns > max(COARSE_NS, own.stamp.error_ns)
+        coarse = own is not None and observation.stamp.error_ns > max(COARSE_NS, own.stamp.error_ns)
         if own is not None and coarse and line not in shift.uncertain:
-            result.append(own._replace(thread=seen.thread, text=seen.text))
+            result.append(own._replace(thread=observation.thread, text=observation.text))
         else:
-            result.append(seen)
+            result.append(observation)
     for event in on_clock.values():
         at = _place(result, event)
         result.insert(at, event if not (shift.same and at) else _with_its_line(event, result[at - 1]))

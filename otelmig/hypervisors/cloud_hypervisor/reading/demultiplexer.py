@@ -69,20 +69,20 @@ class _OneProcess:
     copying: bool = False
     """Whether the last line had been read before."""
 
-    def add(self, seen: Observation, word: LastWord | None, *, late: bool) -> None:
+    def add(self, observation: Observation, word: LastWord | None, *, late: bool) -> None:
         """Add a row of a table, or what comes while one is open, or a line that is stamped before another."""
         process = self.process
-        row = seen.kind is _TABLE
-        if late and row and seen.thread not in self.tables.open and not process.incomplete:
-            process.order.insert_row(seen, process.releases)
+        row = observation.kind is _TABLE
+        if late and row and observation.thread not in self.tables.open and not process.incomplete:
+            process.order.insert_row(observation, process.releases)
             return
-        for each in self.tables.add_late(seen) if late and not row else self.tables.add(seen):
-            if each is not seen:
-                process.add(each)
+        for completed in self.tables.add_late(observation) if late and not row else self.tables.add(observation):
+            if completed is not observation:
+                process.add(completed)
             elif late and not process.incomplete:
-                process.order.insert(seen, word, process.releases)
+                process.order.insert(observation, word, process.releases)
             else:
-                process.add(seen, word)
+                process.add(observation, word)
 
     def is_copy(self, line: Line, record: Record, meaning: Meaning) -> bool:
         """Return whether a line that is stamped no later than the last one was read before: collectors repeat some.
@@ -104,8 +104,8 @@ class _OneProcess:
         return (
             meaning.event not in self.starts
             and all(
-                stamp.ns <= seen.stamp.ns or seen.kind is _STARTED
-                for seen in islice(self.process.observations, _MOST_BEFORE_START + 1)
+                stamp.ns <= observation.stamp.ns or observation.kind is _STARTED
+                for observation in islice(self.process.observations, _MOST_BEFORE_START + 1)
             )
             and len(self.process.observations) <= _MOST_BEFORE_START
         )
@@ -147,26 +147,26 @@ class LogWriters:
             process.stamped.take(stamp)
         if (line.host is not None or line.received_ns is not None) and meaning.kind is not _TABLE:
             process.carried(line, stamp)  # of the rows of a table a scan gives the first alone
-        seen = observation_of(line, record, meaning, track.vocabulary, reader)
-        kind = seen.kind
+        observation = observation_of(line, record, meaning, track.vocabulary, reader)
+        kind = observation.kind
         if kind is _STARTED:
             process.started = True
             track.starts.add(meaning.event)
-            process.version = seen.word("version") or process.version
+            process.version = observation.word("version") or process.version
         else:
             process.begun = True
         if late or kind is _TABLE or track.tables.open:
-            track.add(seen, meaning.last_word, late=late)
-        elif kind in _BEGIN and not process.incomplete and process.order.is_strange(seen):
-            process.order.insert_among_equals(seen, meaning.last_word, process.releases)
+            track.add(observation, meaning.last_word, late=late)
+        elif kind in _BEGIN and not process.incomplete and process.order.is_strange(observation):
+            process.order.insert_among_equals(observation, meaning.last_word, process.releases)
         else:  # as `add` does; this is the place that every line comes by
-            process.observations.append(seen)
+            process.observations.append(observation)
             process.words.append(meaning.last_word)
-            process.attempts.take(seen, meaning.last_word, process.releases)
-        process.attempts.received(seen, meaning.last_word, process.latest_zero_ns)
+            process.attempts.take(observation, meaning.last_word, process.releases)
+        process.attempts.received(observation, meaning.last_word, process.latest_zero_ns)
         if kind is _EXITED:
             over = (*over, _finished(track))
-            self.tracks = [each for each in self.tracks if each is not track]
+            self.tracks = [other for other in self.tracks if other is not track]
             self.current, self.exited = None, track
         return over
 
@@ -175,8 +175,8 @@ class LogWriters:
         track = self.current
         if track is None or not track.process.observations:
             return None
-        for each in track.tables.add(killed_after(track.process.observations[-1], line.where, report)):
-            track.process.add(each)
+        for observation in track.tables.add(killed_after(track.process.observations[-1], line.where, report)):
+            track.process.add(observation)
         track.process.ended = True
         return track.process
 
@@ -211,27 +211,27 @@ class LogWriters:
             begins = gap < 0
         if not begins:
             return track, _NOBODY
-        over = [each for each in self.tracks if each.process.ended]
+        over = [writer for writer in self.tracks if writer.process.ended]
         if len(self.tracks) - len(over) >= _AT_ONCE:
-            over.append(next(each for each in self.tracks if each not in over))
-        self.tracks = [each for each in self.tracks if not any(each is one for one in over)]
-        return self._new(stamp), [_finished(each) for each in over]
+            over.append(next(writer for writer in self.tracks if writer not in over))
+        self.tracks = [writer for writer in self.tracks if not any(writer is one for one in over)]
+        return self._new(stamp), [_finished(writer) for writer in over]
 
     def _other(self, stamp: Stamp, gap: int) -> _OneProcess | None:
         """Return another process whose times go on with ``stamp`` much better than the current one's."""
         near = [
-            (stamp.ns - each.process.last_ns, each)
-            for each in self.tracks
-            if each is not self.current
-            and not each.process.ended
+            (stamp.ns - process.process.last_ns, process)
+            for process in self.tracks
+            if process is not self.current
+            and not process.process.ended
             and -_RESTART_NS
-            <= stamp.ns - each.process.last_ns
-            <= (_FAR_NS if gap < 0 or each.process.taken_in_turns else _NEAR_NS)
+            <= stamp.ns - process.process.last_ns
+            <= (_FAR_NS if gap < 0 or process.process.taken_in_turns else _NEAR_NS)
         ]
         if not near:
             return None
-        own, found = min(near, key=lambda item: abs(item[0]))
-        return found if gap < 0 or own * 100 < gap else None
+        own, best = min(near, key=lambda item: abs(item[0]))
+        return best if gap < 0 or own * 100 < gap else None
 
     def _new(self, stamp: Stamp) -> _OneProcess:
         self.begun += 1

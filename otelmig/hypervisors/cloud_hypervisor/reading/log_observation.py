@@ -96,13 +96,13 @@ class RecordTexts:
         return dict(whole.values if whole is not None and whole.kind is self.meaning.kind else self.meaning.values)
 
 
-def exact(seen: Observation) -> Observation:
-    """Return ``seen`` with its stamp as v36.0-v48.0 print it.
+def exact(observation: Observation) -> Observation:
+    """Return ``observation`` with its stamp as v36.0-v48.0 print it.
 
     At 100 s and more only the rest of the log tells that form from the one that came after it.
     """
-    stamp = seen.stamp
+    stamp = observation.stamp
     if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS:
-        return seen
+        return observation
     exact = boottime_stamp(stamp.text.removesuffix("s"), "s")
-    return seen if exact is None else seen._replace(stamp=exact)
+    return observation if exact is None else observation._replace(stamp=exact)

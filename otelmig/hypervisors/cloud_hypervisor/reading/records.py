@@ -160,12 +160,12 @@ class RecordReader:
 
 
 def _record(form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Record:
-    given = match.groupdict("")
-    if "boottime" in given and stamp.domain is _REALTIME:
-        stamp = Stamp(stamp.ns, stamp.error_ns, stamp.text, _REALTIME, f32_stamp(given["boottime"]))
-    thread = given.get("thread") or given.get("tid", "")
-    level = given.get("level") or _LEVELS.get(given.get("levelchar", ""), "")
-    return Record(stamp, thread, level, given["msg"], text, given.get("pid", ""), form.releases)
+    fields = match.groupdict("")
+    if "boottime" in fields and stamp.domain is _REALTIME:
+        stamp = Stamp(stamp.ns, stamp.error_ns, stamp.text, _REALTIME, f32_stamp(fields["boottime"]))
+    thread = fields.get("thread") or fields.get("tid", "")
+    level = fields.get("level") or _LEVELS.get(fields.get("levelchar", ""), "")
+    return Record(stamp, thread, level, fields["msg"], text, fields.get("pid", ""), form.releases)
 
 
 # looked at for every line: as attributes of their enumerations they take eight times as long to look up

@@ -93,22 +93,22 @@ def calendar_stamp(calendar: CalendarTime, latest: datetime, zone: tzinfo) -> St
     latest = latest.astimezone(zone)
     year, month, day = calendar.date
     if month is None or day is None:
-        dates = [(each.year, each.month, each.day) for each in (latest, latest - timedelta(days=1))]
+        dates = [(that_day.year, that_day.month, that_day.day) for that_day in (latest, latest - timedelta(days=1))]
     elif year is None:
-        dates = [(each, month, day) for each in range(latest.year, latest.year - _LEAP_GAP - 1, -1)]
+        dates = [(leap_year, month, day) for leap_year in range(latest.year, latest.year - _LEAP_GAP - 1, -1)]
     else:
         dates = [(year, month, day)]
-    found = None
+    written = None
     for date in dates:
         try:
             instant = datetime(*date, *calendar.time, calendar.micros or 0, tzinfo=zone)
         except ValueError:
             continue  # the 29th of February of a year that has none
-        found = found or instant
+        written = written or instant
         if instant <= latest:
-            found = instant
+            written = instant
             break
-    ns = None if found is None else _realtime_ns(found)
+    ns = None if written is None else _realtime_ns(written)
     if ns is None:
         return None
     if calendar.micros is None:
