@@ -35,7 +35,7 @@ EXAMPLES: Final = """\
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig watch``."""
-    parser.add_argument(
+    parser.add_argument_group("inputs").add_argument(
         "targets",
         nargs="+",
         metavar="PATH|GLOB|DIR|journald:UNIT",
