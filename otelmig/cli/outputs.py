@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from otelmig.cli.atomic_file import STDOUT, AtomicFile, is_stdout
+from otelmig.cli.console import say
 from otelmig.cli.envelope import RunReport
 from otelmig.cli.links import say_links
 from otelmig.cli.options.export import check_export_arguments, open_delivery, say_waiting
@@ -136,7 +137,7 @@ class Outputs:
             from otelmig.otlp.background import BackgroundDelivery
 
             self._background = self._stack.enter_context(
-                BackgroundDelivery(delivery, while_waiting=self._envelope.progress.update)
+                BackgroundDelivery(delivery, while_waiting=self._envelope.progress.update, on_wait=say)
             )
         return self
 

@@ -86,7 +86,7 @@ def test_while_reading(command: list[str], says: str, number: int, tmp_path: Pat
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_while_sending(number: int, tmp_path: Path) -> None:
-    """The request that is under way arrives; what was found, what the receiver has and what is not sent add up."""
+    """The request under way arrives, and is said to be waited for; found, exported and not sent yet add up."""
     (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
     with http_receiver() as receiver:
         receiver.replies = [Reply(), Reply(hangs=True)]
@@ -99,7 +99,8 @@ def test_while_sending(number: int, tmp_path: Path) -> None:
             receiver.go_on.set()
             _, said = process.communicate(timeout=60)
         assert process.returncode == 130
-        *_, last = said.splitlines()
+        *_, waiting, last = said.splitlines()
+        assert waiting == f"otelmig: {receiver.url}/v1/traces has not answered the last request yet: its answer is waited for"
         form = r"interrupted: (\d+) migrations found, out.jsonl is not written, (\d+) exported, (\d+) not sent yet; .*"
         match = re.fullmatch(form, last)
         assert match is not None, last

@@ -149,7 +149,9 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         report.found, report.already_delivered = delivery.plan(payloads)
         return
     try:
-        with BackgroundDelivery(delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress) as background:
+        with BackgroundDelivery(
+            delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress, on_wait=say
+        ) as background:
             if files:
                 for number, payload in enumerate(_payloads(files, report, background.add_broken_line)):
                     if not number:  # before that it is not known whether there is anything to send
