@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.epoch import epochs
 from otelmig.dataclass import dataclass
-from otelmig.errors import FaultError, InputError
+from otelmig.errors import FaultError, InputError, unread_inputs_noted
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
@@ -131,7 +131,7 @@ def trace_migrations(
 
     Raises:
         InputError: a file cannot be used.
-        UsageError: ``pairs``, ``anchors`` or ``clock`` contradict what the files say.
+        UsageError: ``pairs``, ``anchors`` or ``clock`` contradict what the files say; its notes name unread files.
     """
     files = [paths] if isinstance(paths, (str, Path)) else paths
     findings = read_findings(files, pairs=pairs, anchors=anchors, reading=reading, clock=clock, whole=False)
@@ -178,12 +178,13 @@ def read_findings(
         processes = _written_in_turn(processes)
     told.sort(key=lambda read: read.order)
     sides = _each_once((side for read in told for side in read.sides), notes)
-    pairing = pair_sides(sides, by_system, pairs, clock)
     zeros = anchors or {}
-    anchored = anchored_processes(sides, zeros)
-    known = epochs(processes, ties_of(pairing.migrations), anchored)
-    notes += pairing.notes
-    notes += unused(pairing.migrations, anchored, clock)
+    with unread_inputs_noted(errors):
+        pairing = pair_sides(sides, by_system, pairs, clock)
+        anchored = anchored_processes(sides, zeros)
+        known = epochs(processes, ties_of(pairing.migrations), anchored)
+        notes += pairing.notes
+        notes += unused(pairing.migrations, anchored, clock)
 
     def later() -> Iterator[tuple[Migration, Epoch]]:
         for read in ended:

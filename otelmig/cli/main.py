@@ -95,6 +95,8 @@ def _main(argv: Sequence[str] | None) -> int:
         command.run(arguments, envelope)
         return envelope.finish()
     except UsageError as error:
+        for unread in getattr(error, "__notes__", ()):
+            say(unread)
         usage = error.usage if isinstance(error, CommandLineError) else None
         if error.is_miswritten or isinstance(error, CommandLineError):
             say_last(usage or (f"usage: {_USAGE}" if parser is None else parser.format_usage().rstrip()))
