@@ -97,7 +97,7 @@ def _stand_in(error: UnicodeError) -> tuple[str, int]:
 
 
 def prepare_stdout() -> None:
-    """Have standard output take every text: what its encoding does not have is approximated."""
+    """Make standard output take every text: what its encoding does not have is approximated."""
     codecs.register_error(_STAND_IN, _stand_in)
     if isinstance(sys.stdout, io.TextIOWrapper):
         with suppress(OSError):  # its descriptor was replaced by one that cannot seek: it stays as it is

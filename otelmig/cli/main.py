@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
-    """Have the signals that end a process by default interrupt the run, so that it says how far it came."""
+    """Make the signals that end a process by default interrupt the run, so that it says how far it came."""
     before = {}
     if threading.current_thread() is threading.main_thread():
         for number in _ENDING:

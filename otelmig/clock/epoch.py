@@ -126,19 +126,19 @@ def _by_file_times(
     """Return the latest epoch that puts no line of the tied processes after the time its file was last written."""
     steps = {key: 0}
     queue = [key]
-    for process in queue:
-        for other, step, _ in neighbours.get(process, ()):
+    for tied in queue:
+        for other, step, _ in neighbours.get(tied, ()):
             if other not in steps:
-                steps[other] = steps[process] + step
+                steps[other] = steps[tied] + step
                 queue.append(other)
     bounds = [
-        written_ns - by_key[process].last_ns - step
-        for process, step in steps.items()
-        if (written_ns := by_key[process].last_written_ns) is not None
+        written_ns - by_key[tied].last_ns - step
+        for tied, step in steps.items()
+        if (written_ns := by_key[tied].last_written_ns) is not None
     ]
     earliest = _EARLIEST_NS - min(steps.values())
     base = _grid(max(min(bounds, default=earliest), earliest))
-    return {process: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for process, step in steps.items()}
+    return {tied: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for tied, step in steps.items()}
 
 
 def _grid(ns: int) -> int:

@@ -124,7 +124,7 @@ class Past:
         _shrink(self._sides)
 
     def keep(self, done: Done) -> None:
-        """Have it written that a trace was made of a side: the trace cannot be lost any more."""
+        """Write that a trace was made of a side: the trace cannot be lost any more."""
         key = (done.file, done.role, done.identity)
         self.changes.done[key] = self._unsafe.pop(key, done)
 

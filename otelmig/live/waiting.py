@@ -99,15 +99,15 @@ class Waiting:
                 yield ready
 
     def hurry(self, most: int, now_s: float) -> None:
-        """Have the sides that wait longest traced as they stand: there is no room for them."""
-        waiting = sorted(self.sides, key=lambda side: side.began_s)[:most]
+        """Trace the sides that wait longest as they stand: there is no room for them."""
+        waiting = sorted(self.sides, key=lambda waiter: waiter.began_s)[:most]
         self.hurried += len(waiting)
         for waiter in waiting:
             waiter.is_hurried = True
             self._look_at(side_key(waiter.side), waiter, now_s)
 
     def look_again(self, migration: Migration, now_s: float) -> None:
-        """Have the sides of a migration looked at once more: they were read again, and nothing new was in that."""
+        """Look at the sides of a migration once more: they were read again, and nothing was new."""
         for side in migration.sides:
             waiter = self.sides.get(side_key(side))
             if waiter is not None and waiter.alone is None:

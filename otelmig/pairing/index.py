@@ -52,7 +52,7 @@ class PairingIndex:
         self._added = 0
 
     def __len__(self) -> int:
-        """How many sides there are."""
+        """Return how many sides there are."""
         return len(self._entries)
 
     def __contains__(self, side: Side) -> bool:

@@ -83,7 +83,7 @@ def finish(work: Work) -> bool:
 
 
 def on_signals(stop: Callable[[], None]) -> Callable[[], bool]:
-    """Have ``stop`` called on a signal that is to end a service; return what tells whether one came."""
+    """Call ``stop`` on a signal that is to end a service; return a function that says whether one came."""
     came: list[int] = []
 
     def handle(number: int, _: object) -> None:

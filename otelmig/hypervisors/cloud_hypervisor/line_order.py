@@ -121,7 +121,7 @@ class Order:
         self.attempts.take(observation, word, releases)
 
     def _count_behind(self, ahead: Observation, observation: Observation) -> None:
-        """Put a line back where the log has it once more lines than may stand out of order seem to come too late.
+        """Put a line back to its place in the log, if more lines than may be out of order seem late because of it.
 
         Then it is that one line whose stamp is wrong.
         """

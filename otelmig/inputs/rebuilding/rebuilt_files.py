@@ -174,7 +174,7 @@ class RebuiltFiles:
         return file
 
     def load_held(self, rows: Iterable[tuple[int, bytes]]) -> None:
-        """Have records wait as they did when they were saved under these numbers; they are waited for anew.
+        """Put records back to wait as they did when they were saved under these numbers; their time begins anew.
 
         Raises:
             ValueError: in one line, why they cannot be read.

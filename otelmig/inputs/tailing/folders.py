@@ -87,7 +87,7 @@ class Folders:
     _said: set[str] = field(default_factory=set)
 
     def look_for_folders(self) -> None:
-        """Have every folder read anew, and look for folders that came or went."""
+        """Search for folders that came or went; every folder is read anew at the next look."""
         wanted: dict[str, list[Target]] = {}
         for target in self.targets:
             for path in target.folders():
@@ -153,7 +153,7 @@ class Folders:
         }
 
     def again(self, place: str) -> None:
-        """Have a name looked at anew: the file behind it could not be read."""
+        """Look at a name anew the next time: the file behind it could not be read."""
         path, _, name = place.rpartition("/")
         folder = self._folders.get(path)
         if folder is not None:

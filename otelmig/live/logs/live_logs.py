@@ -203,7 +203,7 @@ class LiveLogs:
         self._names.add(key)
 
     def put_beside(self, key: str, log: str) -> None:
-        """Have a stream stand beside a log from now on, whatever the two are called; it has to be read again."""
+        """Put a stream beside a log from now on, whatever the two are called; it has to be read again."""
         if self._names.put_beside(key, log):
             self.changes.beside[key] = log
 

@@ -193,7 +193,7 @@ class LogStore:
             self.changes.clear()
 
     def _load(self, key: str) -> None:
-        """Have the files of a log in memory, if the state knows any."""
+        """Load the files of a log into memory, if the state knows any."""
         if key not in self._generations:
             self._generations[key] = [self.files.load(saved) for saved in self.state.files_of(key)]
             self.files.load_held(self.state.held_of(key))

@@ -46,13 +46,13 @@ class Service:
         self.status = Status(work=self.work, requests=self.requests)
 
     def wake(self) -> None:
-        """Have the working thread look around; may be called from any thread."""
+        """Wake the working thread; may be called from any thread."""
         with self._arrived:
             self._woken = True
             self._arrived.notify()
 
     def stop(self) -> None:
-        """Have :meth:`run` end once what was taken is on the disk; may be called from a signal handler."""
+        """Make :meth:`run` end once what was taken is on the disk; may be called from a signal handler."""
         self._stopping = True
         self.requests.stop()
 

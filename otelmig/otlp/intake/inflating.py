@@ -81,7 +81,7 @@ def _gzip(data: bytes) -> Iterator[bytes]:
 
 
 def _deflate(data: bytes) -> Iterator[bytes]:
-    """HTTP's deflate has zlib's header and trailer; some senders leave them out."""
+    """Inflate HTTP's deflate, which has zlib's header and trailer, although some senders leave them out."""
     has_header = data[:1] and data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
     return _zlib(data, zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
 
