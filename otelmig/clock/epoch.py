@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.dataclass import dataclass
 from otelmig.migration.stamp import ClockDomain
-from otelmig.units import SECOND_NS
+from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,6 @@ __all__ = ["Anchor", "Epoch", "EpochOrigin", "Tie", "epochs"]
 
 _EARLIEST_NS: Final = SECOND_NS
 """Nothing is placed before the first second of 1970: OTLP times are unsigned."""
-_MICROSECOND: Final = 1_000
 
 
 class EpochOrigin(StrEnum):
@@ -142,4 +141,4 @@ def _by_file_times(
 
 
 def _grid(ns: int) -> int:
-    return ns // _MICROSECOND * _MICROSECOND
+    return ns // MICROSECOND_NS * MICROSECOND_NS

@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from otelmig.printable import shown_name
+from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +151,7 @@ def time_of(text: str) -> int | None:
     except ValueError:
         return None
     since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * MICROSECOND_NS
 
 
 class Age(NamedTuple):
@@ -174,7 +175,7 @@ class Age(NamedTuple):
         return own < others if own != others else (apart_ns or 0) > 0
 
 
-_ONE_LOOK_NS: Final = 60 * 10**9
+_ONE_LOOK_NS: Final = 60 * SECOND_NS
 """Files that are there when somebody begins to read are all begun within this time."""
 _FIRST: Final = 1 << 14
 _STEP: Final = 16

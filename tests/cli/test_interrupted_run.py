@@ -100,7 +100,10 @@ def test_while_sending(number: int, tmp_path: Path) -> None:
             _, said = process.communicate(timeout=60)
         assert process.returncode == 130
         *_, waiting, last = said.splitlines()
-        assert waiting == f"otelmig: {receiver.url}/v1/traces has not answered the last request yet: its answer is waited for"
+        assert (
+            waiting
+            == f"otelmig: {receiver.url}/v1/traces has not answered the last request yet: its answer is waited for"
+        )
         form = r"interrupted: (\d+) migrations found, out.jsonl is not written, (\d+) exported, (\d+) not sent yet; .*"
         match = re.fullmatch(form, last)
         assert match is not None, last

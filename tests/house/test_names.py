@@ -141,3 +141,39 @@ def test_stray_names_are_found(source: str, *, found: bool, tmp_path: Path) -> N
     path = tmp_path / "module.py"
     path.write_text(f'"""Of vm.migration.mode."""\nx = {source}\n')
     assert any(_is_dotted_name(text) for _, text in _strings(path)) == found
+
+
+def _units(path: Path) -> Iterator[tuple[int, str]]:
+    """What a module writes that ``units.py`` has a name for: a power of a thousand, or a round number of ns."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        text = ast.unparse(node) if isinstance(node, ast.expr | ast.stmt) else ""
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and text in {"10 ** 3", "10 ** 6", "10 ** 9"}:
+            yield node.lineno, text
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant):
+            name, value = ast.unparse(node.target), node.value.value
+            if name.endswith("_NS") and isinstance(value, int) and value and not value % 1_000:
+                yield node.lineno, text
+
+
+def test_units_are_written_once() -> None:
+    """Nanoseconds are a number of microseconds, milliseconds or seconds; what these are is in ``units.py`` alone."""
+    modules = [path for path in _PACKAGE.rglob("*.py") if path.name != "units.py"]
+    assert {str(path.relative_to(_PACKAGE)): wrong for path in modules if (wrong := list(_units(path)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "is_stray"),
+    [
+        ("x = 5 * 10**9", True),
+        ("_FAR_NS: Final = 2_000", True),
+        ("_FAR_NS: Final = 2 * MICROSECOND_NS", False),
+        ("_EXACT_NS: Final = 650", False),
+        ("_MOST: Final = 1_000", False),
+        ("x = 10**18", False),
+    ],
+)
+def test_stray_units_are_found(source: str, *, is_stray: bool, tmp_path: Path) -> None:
+    """The search finds powers of a thousand and round numbers of nanoseconds, and nothing else."""
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert bool(list(_units(path))) is is_stray

@@ -14,6 +14,7 @@ from otelmig.dataclass import dataclass
 from otelmig.inputs.framing.entries import one_a_line, windowed
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host, Line, Where
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITER_FIELDS", "Cursor", "export_lines", "is_export", "is_json", "json_lines", "received_ns", "writer_of"]
 
-_MICROSECOND: Final = 1_000
 _LARGEST_BYTE: Final = 255
 _LENGTH: Final = 8
 """Bytes of the length before a binary value."""
@@ -204,4 +204,4 @@ def received_ns(fields: Mapping[str, str]) -> int | None:
     text = fields.get("__REALTIME_TIMESTAMP", "")
     if not (text.isascii() and text.isdigit() and len(text) < len("10000000000000000")):
         return None
-    return (int(text) + 1) * _MICROSECOND
+    return (int(text) + 1) * MICROSECOND_NS

@@ -17,6 +17,7 @@ from otelmig.dataclass import dataclass
 from otelmig.inputs.framing.dates import local_time
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,8 +104,8 @@ def rfc3339_ns(text: str) -> int | None:
     digits = fraction[:9]
     if not (digits.isascii() and digits.isdecimal()):
         digits = ""
-    ns = (instant - _EPOCH) // timedelta(seconds=1) * 10**9
-    return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + 10**9 - 1
+    ns = (instant - _EPOCH) // timedelta(seconds=1) * SECOND_NS
+    return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + SECOND_NS - 1
 
 
 def _logcli(text: str) -> Framed | None:

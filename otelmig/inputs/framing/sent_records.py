@@ -16,6 +16,7 @@ from otelmig.inputs.framing import journal
 from otelmig.inputs.framing.stores import line_of
 from otelmig.inputs.line import Host, Where
 from otelmig.inputs.record import JOURNAL, FileKey, LogRecord
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,7 +44,6 @@ _LARGEST: Final = 1 << 63
 _LONGEST_NUMBER: Final = 19
 """Digits of a number that is sent as text."""
 _LARGEST_BYTE: Final = 255
-_MICROSECOND: Final = 1_000
 _DEEPEST: Final = 4
 _NOWHERE: Final = Where("", 0)
 
@@ -157,7 +157,7 @@ class Sender:
             offset=cursor.number,
             size=len(text.encode()) if isinstance(raw, str) else len(raw.rstrip(b"\r\n")),
             # the time of a record is the journal's, cut to whole microseconds: it took the entry after that
-            received_ns=journal.received_ns(texts) if received_ns is None else received_ns + _MICROSECOND,
+            received_ns=journal.received_ns(texts) if received_ns is None else received_ns + MICROSECOND_NS,
             is_sequel=self._is_sequel(file, epoch),
             writer=journal.writer_of(texts),
             epoch=epoch,

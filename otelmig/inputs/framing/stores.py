@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.prefixes import rfc3339_ns
 from otelmig.inputs.line import Host, Line
+from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -115,7 +116,9 @@ _GLANCE: Final = 20
 _LONGEST_TIME: Final = 64
 _MOST_IPS: Final = 1_024
 """At most this many addresses of a host are kept."""
-_UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
+_EARLIEST: Final = 1_000_000_000
+"""Smaller numbers are no times: in seconds, this one is of the year 2001."""
+_UNITS: Final = ((10**11, SECOND_NS), (10**14, MILLISECOND_NS), (10**17, MICROSECOND_NS), (10**20, 1))
 """A number below the first of each pair counts so many ns: seconds, milliseconds, microseconds, or ns since 1970."""
 
 
@@ -198,7 +201,7 @@ def _time_ns(value: object) -> int | None:
     else:
         return None
     unit = next((ns for least, ns in _UNITS if int(whole or "0") < least), None)
-    if unit is None or int(whole or "0") < 10**9:
+    if unit is None or int(whole or "0") < _EARLIEST:
         return None
     digits = min(len(fraction), len(str(unit)) - 1)
     part: int = 10**digits

@@ -14,6 +14,7 @@ from otelmig.errors import InputError
 from otelmig.inputs.files import LATEST_NS, InputFile, with_head
 from otelmig.inputs.unpacking.read_once import TemporaryFile
 from otelmig.printable import shown_name
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,6 @@ _DEEPEST: Final = 3
 _BLOCK: Final = 1 << 19
 _USTAR: Final = slice(257, 262)
 _OTHERS: Final = ((b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"Rar!\x1a\x07", "RAR"))
-_SECOND_NS: Final = 10**9
 _TIMESTAMP: Final = 0x5455
 """The extra field of a zip's member that tells its time in UTC; the time that each has is of an unknown zone."""
 _FIELD_HEAD: Final = 4
@@ -109,8 +109,8 @@ def _of_tar(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
         with whole.opened() as stream, tarfile.open(fileobj=stream, mode="r:", errors="surrogateescape") as archive:
             for info in archive:
                 if info.isreg() and not info.issparse() and 0 < info.size <= whole.size - info.offset_data:
-                    fraction = 0 if info.mtime % 1 else _SECOND_NS - 1
-                    mtime_ns = int(info.mtime * _SECOND_NS) + fraction
+                    fraction = 0 if info.mtime % 1 else SECOND_NS - 1
+                    mtime_ns = int(info.mtime * SECOND_NS) + fraction
                     members.append(_Member(info.name, info.offset_data, info.size, mtime_ns))
                 elif info.isreg() and info.size:
                     notes.append(f"{file.name}: {shown_name(info.name)} is cut off or sparse: left out")
@@ -150,7 +150,7 @@ def _zip_time_ns(extra: bytes) -> int | None:
     while len(extra) >= _FIELD_HEAD:
         kind, length = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
         if kind == _TIMESTAMP and length >= _DATED and extra[4] & 1:
-            return int.from_bytes(extra[5:9], "little", signed=True) * _SECOND_NS + _SECOND_NS - 1
+            return int.from_bytes(extra[5:9], "little", signed=True) * SECOND_NS + SECOND_NS - 1
         extra = extra[4 + length :]
     return None
 

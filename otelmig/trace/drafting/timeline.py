@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from otelmig.clock.placement import Placement
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Moment", "Timeline"]
 
-_GAPS_NS: Final = 2_000
+_GAPS_NS: Final = 2 * MICROSECOND_NS
 """Rounding to a microsecond, and one between neighbours."""
 
 

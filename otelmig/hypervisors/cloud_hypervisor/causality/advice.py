@@ -9,7 +9,7 @@ from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import RULES
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
 from otelmig.migration.stamp import ClockDomain
-from otelmig.units import MILLISECOND_NS
+from otelmig.units import MICROSECOND_NS, MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clock_advice"]
 
-_COARSE_NS: Final = 100_000
+_COARSE_NS: Final = 100 * MICROSECOND_NS
 """Half of what a stamp leaves open from which on another one would help."""
 
 

@@ -21,6 +21,7 @@ from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.processes.alignment import Pair, alignment
 from otelmig.hypervisors.cloud_hypervisor.processes.order_fit import order_bounds
 from otelmig.migration.stamp import COARSE_NS, ClockDomain
+from otelmig.units import MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LATEST_WRITE_NS", "OF_EVENTS", "Fit", "ToldEvents", "fit", "fit_what_is_there"]
 
-LATEST_WRITE_NS: Final = 100 * 10**6
+LATEST_WRITE_NS: Final = 100 * MILLISECOND_NS
 """An event is stamped within this time after its line was (31 ms is the most seen)."""
-_LATEST_MONITOR_NS: Final = 10 * 10**9
+_LATEST_MONITOR_NS: Final = 10 * SECOND_NS
 """The monitor is installed within this time after the logger (some milliseconds are usual)."""
 _MOST_APART: Final = 64
 """At most so many places further in its list than a line is in its own, counted from either end, its event stands."""

@@ -16,7 +16,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import observation_of
 from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
 from otelmig.migration.stamp import ClockDomain
-from otelmig.units import SECOND_NS
+from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ _AT_ONCE: Final = 4
 """At most this many processes are assumed to write to one log in turns."""
 _REMEMBERED: Final = 64
 """Lines among which a copy of a line is looked for: some collectors deliver a line again."""
-_EXACT_NS: Final = 10_000
+_EXACT_NS: Final = 10 * MICROSECOND_NS
 """Only stamps that are at least so exact tell a copy from another line of the same text."""
 _MOST_REPEATED: Final = 16
 """At most so many lines of a process may be delivered again together with the one that says that it started."""

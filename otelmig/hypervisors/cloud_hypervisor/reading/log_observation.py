@@ -15,6 +15,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_o
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
 from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,7 @@ MOST_LINES: Final = 64
 """At most this many lines follow the first line of a record."""
 _CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
 """How the causes of an error are listed, one a line."""
-_EXACT_NS: Final = 1_000
+_EXACT_NS: Final = MICROSECOND_NS
 """A stamp of v36.0-v48.0 stands for no more than this."""
 
 

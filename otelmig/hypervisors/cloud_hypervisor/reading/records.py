@@ -36,6 +36,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.stamps import (
 )
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +53,7 @@ _LEVELS: Final = {"E": "ERROR", "W": "WARN", "I": "INFO", "D": "DEBUG", "T": "TR
 _SECOND: Final = timedelta(seconds=1)
 _LEEWAY: Final = timedelta(days=1)
 """A log that was copied may be a little older than its last line, and zones differ."""
-_FIRST_AMBIGUOUS_NS: Final = 100 * 10**9
+_FIRST_AMBIGUOUS_NS: Final = 100 * SECOND_NS
 """From here on the old and the new default line print the same."""
 
 
@@ -146,7 +147,7 @@ class RecordReader:
         if self.latest_ns is None:
             latest = datetime.max.replace(tzinfo=UTC) - 2 * _LEEWAY
         else:
-            latest = datetime.fromtimestamp(self.latest_ns / 1e9, UTC) + (_SECOND if month is None else _LEEWAY)
+            latest = datetime.fromtimestamp(self.latest_ns / SECOND_NS, UTC) + (_SECOND if month is None else _LEEWAY)
         if zone is None and time.zone is None:
             self.assumed.add("no time zone: UTC assumed (`LogOptions.zone`)")
         if year is None and month is not None and self.options.year is not None:
