@@ -115,7 +115,7 @@ def _goes_on_without_the_state(source: Side, destination: Side) -> bool:
 def _receives_tcp(destination: Side) -> bool:
     """Return whether the destination listens on TCP: a local migration passes descriptors over a UNIX socket."""
     url = destination.received.url
-    return url is not None and url.transport == "tcp"
+    return url is not None and url.is_tcp
 
 
 def _mode_unknown(source: Side, destination: Side) -> bool:

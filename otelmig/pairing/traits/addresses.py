@@ -42,7 +42,7 @@ def target_of(source: Side) -> Address | str | None:
     Loopback and addresses that hold on one link only tell none.
     """
     url = source.sent.terms.url
-    if url is None or url.transport != "tcp" or not url.host:
+    if url is None or not url.is_tcp or not url.host:
         return None
     address = address_of(url.host)
     if address is None:
