@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.log_options import LogOptions
@@ -64,7 +65,7 @@ def _lines(log: InputLog, key: str) -> Sequence[Line]:
     """All lines of a log, as a stream of its own that grows."""
     head = replace(log.stream.head, search=None)
     stream: Stream = replace(log.stream, key=key, stem=key, head=head, mtime_ns=None)
-    return [line._replace(lookahead=None) for line in log.lines(None, stream)]
+    return [replace(line, lookahead=None) for line in log.lines(None, stream)]
 
 
 def _cpu_s(reader: Reader, fed: Sequence[Sequence[Line]]) -> float:

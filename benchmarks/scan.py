@@ -21,11 +21,11 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from child import Usage, compile_package, run
+from msgspec.structs import replace
 from sample_logs import Source, write_dirty_tables, write_few, write_journal, write_many
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from otelmig.clock.epoch import epochs
-from otelmig.dataclass import dataclass
 from otelmig.errors import FaultError, InputError, unread_inputs_noted
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
@@ -22,6 +22,7 @@ from otelmig.pairing.absolute_time import anchored_processes, epoch_of, ties_of,
 from otelmig.pairing.migration import unpaired
 from otelmig.pairing.pairing import pair_sides
 from otelmig.printable import shown_name
+from otelmig.structs import Struct
 from otelmig.trace.attributes import LinkKind
 from otelmig.trace.build import build_trace, link_to
 from otelmig.trace.identity import identity_of
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]
 
-
 _MOST_NAMED: Final = 5
 """At most this many files of a directory that were left out are named."""
 _HELD: Final = 200
@@ -50,8 +50,7 @@ _ATTEMPTED: Final = 64
 """Of at most so many processes the trace of their last attempt is kept, for the next one to link to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class Findings(Struct, frozen=True, kw_only=True):
     """What the inputs hold: the migrations, and everything that a person should know about the reading.
 
     Where the inputs hold one side only, and very many of it, most of them are read while their traces are built:
@@ -163,7 +162,13 @@ def read_findings(
     options = reading or LogOptions()
     by_hypervisor, left_out = _by_hypervisor(inputs, options, errors, notes)
     feeds = [
-        FinishedInputs(hypervisor=by_system[system], logs=own, options=options, errors=errors)
+        FinishedInputs(
+            hypervisor=by_system[system],
+            logs=own,
+            options=options,
+            errors=errors,
+            reader=by_system[system].reader(options),
+        )
         for system, own in by_hypervisor.items()
     ]
     source = ProcessReading(feeds=feeds, notes=notes)

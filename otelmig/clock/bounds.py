@@ -8,11 +8,12 @@ synchronization graph of Patt-Shamir and Rajsbaum.) Integers throughout, rounded
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec.structs import replace
+
+from otelmig.structs import Struct
 from otelmig.units import PPB
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ _APPROACHES: Final = 2
 """Each takes an instant nearer to the one that is looked for by a factor of the drift; the search does the rest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contradiction:
+class Contradiction(Struct, frozen=True, kw_only=True):
     """Two constraints that no offset satisfies, by ``excess_ns``: not one migration, or a clock stepped."""
 
     upper: Constraint
@@ -37,8 +37,7 @@ class Contradiction:
     excess_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockBounds:
+class ClockBounds(Struct, frozen=True, kw_only=True):
     """What is proved about theta (destination minus source, ns) as a function of source time."""
 
     uppers: tuple[Constraint, ...]

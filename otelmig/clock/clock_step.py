@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS, PPB, PPM_PPB
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ _SLEW_PPB: Final = 500 * PPM_PPB
 """How fast a clock that is not set may run apart from the monotonic one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockStep:
+class ClockStep(Struct, frozen=True, kw_only=True):
     """A clock was set between two lines, by ``[lo_ns, hi_ns]`` (None: not bounded on that side)."""
 
     role: Role

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.bounds import clock_bounds
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 from otelmig.units import PPB
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ __all__ = ["Conflict", "OffsetStep", "SettableClock", "conflict_of", "is_exclude
 _FAR: Final = 1 << 62
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettableClock:
+class SettableClock(Struct, frozen=True, kw_only=True):
     """A wall clock, which may have been set while it was read."""
 
     on_source: bool
@@ -36,8 +35,7 @@ class SettableClock:
     """Whether its readings go back somewhere."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OffsetStep:
+class OffsetStep(Struct, frozen=True, kw_only=True):
     """One of the two clocks was set, once; ``[lo_ns, hi_ns]`` is by how much the offset grew (None: not bounded)."""
 
     lo_ns: int | None
@@ -58,8 +56,7 @@ class OffsetStep:
         return max(self.lo_ns or 0, -(self.hi_ns or 0), 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
+class Conflict(Struct, frozen=True, kw_only=True):
     """Constraints that exclude each other, whatever the offset."""
 
     worst: Contradiction
@@ -97,8 +94,7 @@ def is_excluded(constraint: Constraint, bounds: ClockBounds) -> bool:
     return hi is not None and hi < constraint.bound_ns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Split:
+class _Split(Struct, frozen=True, kw_only=True):
     """If this clock was set: the constraints that must lie before that, and after it; in order, neither empty."""
 
     before: Sequence[Constraint]

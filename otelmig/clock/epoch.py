@@ -12,8 +12,8 @@ from collections import defaultdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ class EpochOrigin(StrEnum):
         return self in (EpochOrigin.PARTIAL_WALLCLOCK, EpochOrigin.RECEIPT, EpochOrigin.FILE_TIME)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
+class Epoch(Struct, frozen=True, kw_only=True):
     """What to add to a process's stamps to get nanoseconds since the Unix epoch: whole microseconds."""
 
     ns: int
@@ -55,8 +54,7 @@ class Epoch:
     """How far it may be from the clock that ``origin`` names; None where it is only known not to be later."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
+class Anchor(Struct, frozen=True, kw_only=True):
     """When a process's clock read zero, as the user knows it."""
 
     ns: int
@@ -64,8 +62,7 @@ class Anchor:
     """The worth of the last digit that was given: it may have been cut or rounded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tie:
+class Tie(Struct, frozen=True, kw_only=True):
     """Two processes of one migration: the second's clock minus the first's."""
 
     source: Vmm

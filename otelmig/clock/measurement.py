@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from otelmig.clock.drift import SLEWED_PPB
-from otelmig.dataclass import dataclass
 from otelmig.errors import InputError, UsageError
 from otelmig.inputs.line import Where
 from otelmig.migration.constraint import Basis, Constraint
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, PPB, SECOND_NS
 
 if TYPE_CHECKING:
@@ -30,16 +31,14 @@ system time offset, last offset, RMS offset, frequency, residual frequency, skew
 interval, leap status."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
+class _Measured(Struct, frozen=True, kw_only=True):
     """The line of a measurement."""
 
     kind: str
     where: Where
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockStatusReport:
+class ClockStatusReport(Struct, frozen=True, kw_only=True):
     """What a host's time service says: at ``at_ns`` (by that host's clock) it was within ``error_ns`` of UTC."""
 
     at_ns: int
@@ -47,8 +46,7 @@ class ClockStatusReport:
     where: Where
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class Measurement(Struct, frozen=True, kw_only=True):
     """What a tool printed when it measured the clocks, and the name of the file that holds it."""
 
     name: str

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from otelmig.clock.drift import DEFAULT_DRIFT_PPB
 from otelmig.clock.placement import ClockMode
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.migration.constraint import Constraint
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ClockOptions"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockOptions:
+class ClockOptions(Struct, frozen=True, kw_only=True):
     """How the clocks of the two hosts are compared, and what is done about their offset.
 
     >>> from otelmig import ClockMode

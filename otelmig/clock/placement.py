@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
-from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS, PPB
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ class ClockMode(StrEnum):
 _RAW: Final = (ClockMode.ANNOTATE, ClockMode.OFF)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(Struct, frozen=True, kw_only=True):
     """The offset in use (destination minus source), and the proved interval at the instant of interest."""
 
     status: ClockStatus

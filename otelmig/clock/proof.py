@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import replace
 from enum import StrEnum
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.clock_step import steps_seen_in
 from otelmig.clock.conflict import SettableClock, conflict_of
 from otelmig.clock.drift import SLEWED_PPB, least_drift
-from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,8 +40,7 @@ class ClockStatus(StrEnum):
     UNSYNCED = "unsynced"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockProof:
+class ClockProof(Struct, frozen=True, kw_only=True):
     """Everything that was said about the offset between two clocks, and what follows from it."""
 
     constraints: tuple[Constraint, ...]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,16 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "Gap", "LineAccount", "Sample"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """One line that was not understood: where it stands, and what it says, redacted."""
 
     where: Where
     text: str
 
 
-@dataclass(slots=True)
-class LineAccount:
+class LineAccount(Struct):
     """What became of every line of an input; the three numbers add up to all lines."""
 
     used: int = 0
@@ -48,8 +47,7 @@ class LineAccount:
         self.samples.setdefault(reason, sample)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(Struct, frozen=True, kw_only=True):
     """Something that a trace from this input does not tell."""
 
     missing: str
@@ -59,8 +57,7 @@ class Gap:
     """What the remedy costs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True, kw_only=True):
     """One input, examined."""
 
     name: str

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import FaultError
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FinishedInputs"]
 
 
-@dataclass(slots=True, kw_only=True)
-class FinishedInputs:
+class FinishedInputs(Struct, kw_only=True):
     """Finished inputs of one hypervisor, fed line by line to its reader."""
 
     hypervisor: Hypervisor
@@ -30,10 +28,7 @@ class FinishedInputs:
     options: LogOptions
     errors: list[InputError]
     """Gets the inputs over which the reader failed: a fault over one of them does not take the others."""
-    reader: Reader = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.reader = self.hypervisor.reader(self.options)
+    reader: Reader
 
     def sides(self) -> Iterator[Sequence[Side]]:
         """Feed every line; yield the sides that are final with it, where there are any."""

@@ -7,10 +7,11 @@ receives log records. It knows no timer and no file system.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     import re
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EndedProcess", "Hypervisor", "Incompatibility", "Reader", "ReadingReport"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedProcess:
+class EndedProcess(Struct, frozen=True, kw_only=True):
     """A process that is over, as it was known at its end."""
 
     vmm: Vmm
@@ -40,8 +40,7 @@ class EndedProcess:
     """How many observations it was read from."""
 
 
-@dataclass(slots=True)
-class ReadingReport:
+class ReadingReport(Struct):
     """What a reader has to say besides sides; whoever feeds the reader may take things out of it at any time."""
 
     processes: list[EndedProcess] = field(default_factory=list)
@@ -54,8 +53,7 @@ class ReadingReport:
     """How many lines were said to be missing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incompatibility:
+class Incompatibility(Struct, frozen=True, kw_only=True):
     """Why a source and a destination do not speak to each other."""
 
     reason: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["LogOptions"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogOptions:
+class LogOptions(Struct, frozen=True, kw_only=True):
     """How logs were written, where they do not say so themselves.
 
     >>> from datetime import timedelta, timezone

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ProcessReading", "ReadProcess"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadProcess:
+class ReadProcess(Struct, frozen=True, kw_only=True):
     """A process that is over, and the sides that it was."""
 
     process: EndedProcess
@@ -31,8 +31,7 @@ class ReadProcess:
         return self.process.vmm.name, self.process.began.text, self.process.evidence
 
 
-@dataclass(slots=True, kw_only=True)
-class ProcessReading:
+class ProcessReading(Struct, kw_only=True):
     """What the readers say, sorted into processes and counts."""
 
     feeds: Sequence[FinishedInputs]

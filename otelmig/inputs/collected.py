@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.inputs.files import with_head
 from otelmig.inputs.framing.otlp_logs import is_otlp, otlp_records
 from otelmig.inputs.line_places import LinePlaces
 from otelmig.inputs.unpacking.read_once import TemporaryFile
 from otelmig.printable import shown_name
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,8 +36,7 @@ _GENERATION: Final = 48
 """Bits of an offset: no file is longer."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Lines:
+class _Lines(Struct, kw_only=True):
     """The lines of all files of one name, as they were given out: where each lies in the temporary file."""
 
     key: FileKey

@@ -11,11 +11,12 @@ import stat
 import sys
 import time
 from contextlib import ExitStack, closing
-from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.errors import InputError
 from otelmig.inputs.block_scan import BlockScan, FollowingLines, every_line, line_feeds, text_of
 from otelmig.inputs.line import NO_STREAM, Line, Where
@@ -23,6 +24,7 @@ from otelmig.inputs.unpacking.compression import DecompressionError, compression
 from otelmig.inputs.unpacking.read_once import open_stream, temporary_copy
 from otelmig.inputs.unpacking.section import Section, hole_of
 from otelmig.printable import shown_name
+from otelmig.structs import Struct
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ __all__ = ["LATEST_NS", "STDIN", "InputFile", "open_input", "with_head"]
 
 LATEST_NS: Final = 7_258_118_400 * SECOND_NS
 """The beginning of the year 2200: OTLP has no times after 2554, and no log was written so late."""
-
 STDIN: Final = Path("-")
 """How standard input is named on the command line."""
 _BLOCK: Final = 1 << 19
@@ -52,8 +53,7 @@ _LONGEST_LINE: Final = 1 << 22
 """A longer line is cut; its pieces are read like lines."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputFile:
+class InputFile(Struct, frozen=True, kw_only=True):
     """A readable, non-empty file; ``head`` is its beginning, decompressed.
 
     ``mtime_ns`` is when it was last written (Unix epoch): a bound on its last line's wall-clock time.

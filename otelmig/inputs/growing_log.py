@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.errors import InputError
 from otelmig.inputs.framing.dates import Dating
 from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.prefixes import framings_of
 from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import Head, Line, Stream, Where
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     import re
@@ -35,16 +37,14 @@ _LONGEST: Final = 1 << 20
 """Bytes of a line; what is longer is cut."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recognized:
+class Recognized(Struct, frozen=True, kw_only=True):
     """Who writes a log, and which of its lines its reader must be given; None for every line."""
 
     system: str
     line_filter: LineFilter | None
 
 
-@dataclass(slots=True, kw_only=True)
-class GrowingLog:
+class GrowingLog(Struct, kw_only=True):
     """One log while it grows: raw lines in, unwrapped lines that a reader must be given out.
 
     Lines that came before it was known who writes the log are given out as soon as that is known.
@@ -83,7 +83,7 @@ class GrowingLog:
     def take(self, line: Line) -> Sequence[Line]:
         """Take the next line as it stands in the file; return the lines that a reader must be given now."""
         if len(line.text) > _LONGEST:
-            line = line._replace(text=line.text[:_LONGEST])
+            line = replace(line, text=line.text[:_LONGEST])
         if self.known is not None:
             return list(self._wanted(line))
         self._hold(line)
@@ -149,7 +149,7 @@ class GrowingLog:
                 return
             dating = Dating(latest_ns=whole.received_ns or 0, year=self.year, zone=self.zone)
             line = unwrapped(whole, self._framings, dating)
-        line = line._replace(stream=stream, lookahead=None)
+        line = replace(line, stream=stream, lookahead=None)
         wanted = known.line_filter
         if wanted is None:
             yield line
@@ -173,7 +173,7 @@ class GrowingLog:
         first, *rest = (*self._pieces, line)
         self._pieces = []
         texts = [part.text for part in rest]
-        return first._replace(lookahead=lambda: texts)
+        return replace(first, lookahead=lambda: texts)
 
 
 _NOWHERE: Final = Where(file="", line=0)

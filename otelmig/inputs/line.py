@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_STREAM", "Head", "Host", "Line", "Stream", "Where", "common_stem"]
 
 
-class Where(NamedTuple):
+class Where(Struct, frozen=True):
     """A place in an input: its name and the line number, counted from 1 as text editors do."""
 
     file: str
@@ -24,8 +24,7 @@ class Where(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(Struct, frozen=True, kw_only=True):
     """The machine on which a line was written, as far as the framing names it."""
 
     name: str | None = None
@@ -35,8 +34,7 @@ class Host:
     """Its own addresses as printed, without those of loopback; empty where nobody lists them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True):
     """The beginning of a stream: what a hypervisor recognises its own streams by."""
 
     name: str
@@ -49,8 +47,7 @@ class Head:
     """The lines of the whole input that pass a filter; None where an input cannot be searched, because it grows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class Stream(Struct, frozen=True, kw_only=True):
     """One log (with its rotations) or event stream: what a line is a line of."""
 
     key: str
@@ -74,11 +71,8 @@ NO_STREAM = Stream(key="", name="", stem="", head=Head(name="", data=b"", lines=
 """The stream of a line that nobody feeds to a reader."""
 
 
-class Line(NamedTuple):
-    """One line of text, without its terminator and its framing; undecodable bytes are escaped in hex.
-
-    (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
-    """
+class Line(Struct, frozen=True):
+    """One line of text, without its terminator and its framing; undecodable bytes are escaped in hex."""
 
     text: str
     where: Where

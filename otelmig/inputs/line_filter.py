@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     import re
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["LineFilter"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineFilter:
+class LineFilter(Struct, frozen=True, kw_only=True):
     """Which lines of a file are worth reading."""
 
     pattern: re.Pattern[bytes]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import field
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.inputs.line import Where
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LinePlaces"]
 
 
-@dataclass(slots=True, kw_only=True)
-class LinePlaces:
+class LinePlaces(Struct, kw_only=True):
     """What is known of the lines of a file that was rebuilt from records, in their order."""
 
     host: Host | None
@@ -47,7 +48,8 @@ class LinePlaces:
             while place <= at:
                 missing += lost
                 place, lost = next(losses)
-            yield line._replace(
+            yield replace(
+                line,
                 where=Where(line.where.file, self.numbers[at]),
                 received_ns=self.received_ns[at] or None,
                 host=self.host,

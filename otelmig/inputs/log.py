@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec.structs import replace
+
 from otelmig.errors import InputError
 from otelmig.inputs.files import with_head
 from otelmig.inputs.framing.dates import Dating
@@ -22,6 +22,7 @@ from otelmig.inputs.framing.unwrapping import unwrapped
 from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
 from otelmig.inputs.unpacking.read_once import TemporaryFile
 from otelmig.inputs.whole_texts import texts_of, whole_texts
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,8 +43,7 @@ _FIRST: Final = 100
 """Lines that are the beginning of a log."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputLog:
+class InputLog(Struct, frozen=True, kw_only=True, dict=True):
     """Everything that was written to one log: its files, in order."""
 
     name: str
@@ -165,7 +165,7 @@ class InputLog:
         lines, count = self._part_lines(self.parts[0], wanted, stream), self.turned
         if count is None:
             return lines
-        return (line._replace(where=line.where._replace(line=count + 1 - line.where.line)) for line in lines)
+        return (replace(line, where=replace(line.where, line=count + 1 - line.where.line)) for line in lines)
 
     def _rotated_lines(self, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
         begun = b""

@@ -5,11 +5,10 @@ It knows no thread, socket or clock: whoever drives it says what time it is. Wha
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.proof import ClockStatus
-from otelmig.dataclass import dataclass
 from otelmig.errors import FaultError
 from otelmig.inputs.rebuilding import RebuiltFiles
 from otelmig.live.announced.announced import Announced

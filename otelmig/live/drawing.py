@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from otelmig.clock.epoch import epochs
-from otelmig.dataclass import dataclass
 from otelmig.live.past import fate_of
 from otelmig.live.state.changes import Done
 from otelmig.migration.side import Result, Role
 from otelmig.pairing.absolute_time import ties_of
+from otelmig.structs import Struct
 from otelmig.trace.attributes import LinkKind
 from otelmig.trace.build import build_trace, link_to
 from otelmig.trace.identity import TraceParent
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Drawing", "Finished", "is_gone"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(Struct, frozen=True, kw_only=True):
     """A trace that was made, and what is not needed any more once it is safe."""
 
     trace: Trace
@@ -46,8 +46,7 @@ class Finished:
     """Of each log whose process is gone, how far it had been read: its lines up to there are not needed any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
+class Drawing(Struct, frozen=True, kw_only=True):
     """Makes traces."""
 
     options: LiveOptions

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from msgspec import field
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.log_options import LogOptions
+from otelmig.structs import Struct
 from otelmig.trace.options import TraceOptions
 
 __all__ = ["LiveOptions"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveOptions:
+class LiveOptions(Struct, frozen=True, kw_only=True):
     """How long a live service waits for what, and how much it holds; all times are in seconds.
 
     >>> LiveOptions().settle_s

@@ -10,14 +10,15 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.errors import FaultError
 from otelmig.otlp.account import Account
 from otelmig.otlp.delivery import PER_BATCH, Origin
 from otelmig.otlp.payload import Payload
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,8 +69,7 @@ class TraceFile:
         self._file.close()
 
 
-@dataclass(slots=True, kw_only=True)
-class OutletCounts:
+class OutletCounts(Struct, kw_only=True):
     """What became of traces, since the start."""
 
     written: int = 0
@@ -79,8 +79,7 @@ class OutletCounts:
     """Traces that could not be encoded or shown."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Outlet:
+class Outlet(Struct, kw_only=True):
     """The thread that finished traces go to."""
 
     open_delivery: Callable[[], Delivery] | None

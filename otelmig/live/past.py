@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.migration.identity import digest_of
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ _Key = tuple[str, str, bytes]
 """Of a log, a role, and an identity."""
 
 
-@dataclass(slots=True)
-class TraceCounts:
+class TraceCounts(Struct):
     """What became of everything, since the start."""
 
     records: int = 0
@@ -51,8 +52,7 @@ def fate_of(side: Side) -> str | None:
     return None if fate is None else str(fate.fate)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateFate:
+class LateFate(Struct, frozen=True, kw_only=True):
     """What became of a guest after the trace of its migration had been made."""
 
     fate: str
@@ -69,8 +69,7 @@ def late_fate(done: Done, side: Side) -> LateFate | None:
     return LateFate(fate=str(fate.fate), trace_id=done.trace_id, span_id=done.span_id, evidence=str(fate.at.where))
 
 
-@dataclass(slots=True)
-class _OfLog:
+class _OfLog(Struct):
     """The sides of one log that traces were made of."""
 
     done: dict[tuple[str, bytes], Done]
@@ -79,8 +78,7 @@ class _OfLog:
     """By the key of the process, the role and the number of the attempt."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Past:
+class Past(Struct, kw_only=True):
     """The sides that traces were made of: in memory those that are not in the state yet, and of the logs used last."""
 
     state: State

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.live.drawing import is_gone
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,8 +26,7 @@ _AT_ONCE: Final = 100
 """So many logs or sides are given up at a time where the state is full."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(Struct, frozen=True, kw_only=True):
     """Puts aside and forgets what nothing needs any more."""
 
     logs: LiveLogs

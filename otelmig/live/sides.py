@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec.structs import replace
+
 from otelmig.migration.side import Role, SideState
 from otelmig.pairing.index import PairingIndex
 from otelmig.pairing.migration import unpaired
 from otelmig.pairing.pairing import pair_sides
+from otelmig.structs import Struct
 from otelmig.trace.spans import SpanName
 
 if TYPE_CHECKING:
@@ -53,11 +55,10 @@ def phase_of(side: Side) -> str:
     sent = side.sent
     if sent.downtime is not None or sent.snapshot.sign is not None or sent.pause.sign is not None:
         return SpanName.DOWNTIME
-    return SpanName.PRECOPY if sent.memory.seen or sent.memory.iterations else SpanName.SETUP
+    return SpanName.PRECOPY if sent.memory.was_sent or sent.memory.iterations else SpanName.SETUP
 
 
-@dataclass(slots=True, kw_only=True)
-class Waiter:
+class Waiter(Struct, kw_only=True):
     """A side that no trace was made of yet, or that was traced alone."""
 
     side: Side

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.live.sides import SideKey, Sides, side_key
 from otelmig.migration.side import Result, Role, SideState
 from otelmig.pairing.agreement import was_answered
 from otelmig.pairing.migration import unpaired
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,8 +27,7 @@ _LONGEST_SETTLE: Final = 10
 """Times the settling time: a log that never rests holds up the trace of its last attempt no longer than this."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True):
     """A migration that a trace is made of now."""
 
     migration: Migration
@@ -37,8 +37,7 @@ class Ready:
     """Whether a side of it is not over: nothing was heard of it for long."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, kw_only=True):
     """All sides that wait, and what they wait for."""
 
     options: LiveOptions

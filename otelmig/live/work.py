@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import FaultError, StateError
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +30,7 @@ _FULL: Final = 0.8
 """From this share of what the state may take on, room is made."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Work:
+class Work(Struct, kw_only=True):
     """Assembly, outlet and state, and what goes from one to the other."""
 
     state: State
@@ -124,8 +123,7 @@ class Work:
             self.say(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Guard:
+class _Guard(Struct, frozen=True):
     """A context that no error leaves."""
 
     work: Work

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.inputs.line import Where
@@ -48,8 +48,7 @@ class Evidence(Protocol):
         """The line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, kw_only=True):
     """An instant on one side: it lies in ``[lo_ns, hi_ns]`` of that side's clock and rests on ``evidence``."""
 
     lo_ns: int
@@ -64,8 +63,7 @@ class Endpoint:
         return cls(lo_ns=stamp.ns - stamp.error_ns, hi_ns=stamp.ns + stamp.error_ns, evidence=observation)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constraint:
+class Constraint(Struct, frozen=True, kw_only=True):
     """theta at source time ``at_ns`` is at most (``upper``) or at least ``bound_ns``."""
 
     at_ns: int

@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.inputs.line import Where
@@ -128,7 +128,7 @@ class Fate(StrEnum):
     """Its VMM died, and the guest with it."""
 
 
-class Instant(NamedTuple):
+class Instant(Struct, frozen=True):
     """When something happened, by the clock of its side, and the line that says so.
 
     ``shift_ns`` is what was added to the stamp to get there (a printed duration), ``error_ns`` how much less well than
@@ -161,8 +161,7 @@ class Printed(NamedTuple):
     error_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Stretch(Struct, frozen=True, kw_only=True):
     """Something that lasted from one logged instant to another."""
 
     begin: Instant
@@ -171,8 +170,7 @@ class Stretch:
     """Whether no line names these two ends: they were inferred from what was logged around them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """Bounds of an instant that nobody logs: it came after ``first`` and before ``last`` (None: open on that side)."""
 
     first: Instant | None
@@ -200,8 +198,7 @@ class Window:
         return max(self.last.stamp.ns - self.first.stamp.ns, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VmConfig:
+class VmConfig(Struct, frozen=True, kw_only=True):
     """The allow-listed facts of a VM's configuration."""
 
     id: str | None = None
@@ -211,8 +208,7 @@ class VmConfig:
     """A digest of what tells this VM from others of its size (disks, MAC addresses); only for comparing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryFigures:
+class MemoryFigures(Struct, frozen=True, kw_only=True):
     """What a line about a memory iteration prints; bytes, bytes per second."""
 
     size_bytes: int | None = None
@@ -229,8 +225,7 @@ class MemoryFigures:
     """The downtime to expect if the guest were paused now; None where the hypervisor cannot know it yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryIteration:
+class MemoryIteration(Struct, frozen=True, kw_only=True):
     """A memory iteration that was sent while the guest ran, and acknowledged."""
 
     number: int
@@ -248,8 +243,7 @@ class MemoryIteration:
     """What ``dirty_rate`` or ``dirtied_bytes`` rests on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Convergence:
+class Convergence(Struct, frozen=True, kw_only=True):
     """Why the source stopped iterating."""
 
     reason: ConvergenceReason
@@ -258,8 +252,7 @@ class Convergence:
     downtime_estimate_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DowntimeParts:
+class DowntimeParts(Struct, frozen=True, kw_only=True):
     """The parts of the downtime that the source printed, in their order; ``at`` is the line."""
 
     at: Instant
@@ -270,8 +263,7 @@ class DowntimeParts:
     complete: Printed | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Downtime:
+class Downtime(Struct, frozen=True, kw_only=True):
     """A downtime that ended as it should, at ``end``."""
 
     end: Instant
@@ -284,8 +276,7 @@ class Downtime:
     target_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """The source gave up."""
 
     at: Instant
@@ -297,8 +288,7 @@ class Failure:
     """Whether the migration took longer than it was allowed to: then nothing that the peer says is the cause."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Killed:
+class Killed(Struct, frozen=True, kw_only=True):
     """The process was killed, and something says so."""
 
     at: Instant
@@ -306,8 +296,7 @@ class Killed:
     """What killed it, as a phrase that follows "killed by"."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestFate:
+class GuestFate(Struct, frozen=True, kw_only=True):
     """What became of the guest, and the first line that says so."""
 
     fate: Fate
@@ -328,16 +317,14 @@ class GuestFate:
         return max(self.at.ns - self.ran_since.ns, 0) if self.timed and self.ran_since is not None else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """A request of the source, read by the destination."""
 
     kind: RequestKind
     at: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """The destination turned the migration down."""
 
     at: Instant
@@ -349,8 +336,7 @@ class Refusal:
     """What it did, in one word."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restore:
+class Restore(Struct, frozen=True, kw_only=True):
     """The VM's state is received and the VM built from it."""
 
     arrived: Instant | None = None
@@ -367,8 +353,7 @@ class Restore:
     """How long both took together with the wait for the request, where only that is printed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resume:
+class Resume(Struct, frozen=True, kw_only=True):
     """The guest is started on the destination."""
 
     resuming: Instant | None = None
@@ -381,8 +366,7 @@ class Resume:
     """The devices that were started, in order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prefault:
+class Prefault(Struct, frozen=True, kw_only=True):
     """Postcopy: the destination fetches the missing pages in the background."""
 
     begin: Instant
@@ -392,8 +376,7 @@ class Prefault:
     """Where the destination was told to end before every page was there: nothing failed by itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(Struct, frozen=True, kw_only=True):
     """What the migration was asked to do, and how the two sides agreed to do it."""
 
     url: MigrationUrl | None = None
@@ -407,11 +390,10 @@ class Terms:
     """The version of the migration protocol."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryCopy:
+class MemoryCopy(Struct, frozen=True, kw_only=True):
     """Memory that was copied while the guest ran, and the final delta."""
 
-    seen: bool = False
+    was_sent: bool = False
     """Whether a line shows that memory was being sent."""
     since: Instant | None = None
     """When copying began, computed from a printed elapsed time."""
@@ -430,8 +412,7 @@ class MemoryCopy:
     convergence: Convergence | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VcpuWait:
+class VcpuWait(Struct, frozen=True, kw_only=True):
     """The hypervisor waited for a vCPU's thread, and said so."""
 
     at: Instant
@@ -442,8 +423,7 @@ class VcpuWait:
     """How often it said so."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(Struct, frozen=True, kw_only=True):
     """The migration stops the guest."""
 
     pausing: Instant | None = None
@@ -465,8 +445,7 @@ class Pause:
     """That the pause waited for a vCPU."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """The state of vCPUs and devices is taken on the source."""
 
     begin: Instant | None = None
@@ -476,8 +455,7 @@ class Snapshot:
     end: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFacts:
+class SourceFacts(Struct, frozen=True, kw_only=True):
     """What the source says of one attempt."""
 
     begun: Instant | None = None
@@ -525,8 +503,7 @@ class SourceFacts:
     """What became of the guest while it migrated, or once it ran here again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationFacts:
+class DestinationFacts(Struct, frozen=True, kw_only=True):
     """What the destination says of one attempt."""
 
     begun: Instant | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.migration.facts import Instant
@@ -32,8 +32,7 @@ class IncidentKind(StrEnum):
     """A vCPU's clock could not be set as it was on the source."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
+class Incident(Struct, frozen=True, kw_only=True):
     """One of them."""
 
     kind: IncidentKind

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from otelmig.migration.facts import Instant
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,11 +22,8 @@ Value = str | int | float | bool
 NO_VALUES: Mapping[str, Value] = MappingProxyType({})
 
 
-class Observation(NamedTuple):
-    """What one VMM did at one instant, and the line that says so.
-
-    (A tuple, because there may be millions of them and a frozen dataclass takes three times as long to make.)
-    """
+class Observation(Struct, frozen=True):
+    """What one VMM did at one instant, and the line that says so."""
 
     kind: str
     """What was observed, in its hypervisor's own vocabulary; only that hypervisor's package knows the words."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.facts import DestinationFacts, SourceFacts
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +61,7 @@ _NOTHING_SENT: Final = SourceFacts()
 _NOTHING_RECEIVED: Final = DestinationFacts()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Side:
+class Side(Struct, frozen=True, kw_only=True):
     """One side of one attempt: which process it was, what it says, and the lines that this rests on."""
 
     role: Role

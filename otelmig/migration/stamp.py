@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS
 
 __all__ = ["COARSE_NS", "ClockDomain", "Stamp"]
@@ -23,11 +24,8 @@ COARSE_NS: Final = 500 * MICROSECOND_NS
 """A stamp with a larger half-width has a resolution of more than a millisecond: it places no part of a downtime."""
 
 
-class Stamp(NamedTuple):
-    """One printed time: the true local time lies in ``[lo_ns, hi_ns]``.
-
-    (A tuple, as :class:`~otelmig.migration.observation.Observation` is: there is one for every line.)
-    """
+class Stamp(Struct, frozen=True):
+    """One printed time: the true local time lies in ``[lo_ns, hi_ns]``."""
 
     ns: int
     """The printed value in nanoseconds on its clock."""

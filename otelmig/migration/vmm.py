@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Vmm", "fingerprint"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vmm:
+class Vmm(Struct, frozen=True, kw_only=True):
     """One run of a VMM, from its start (or where its log begins) to its end (or where its log ends)."""
 
     key: str

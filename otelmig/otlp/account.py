@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from enum import StrEnum
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 __all__ = ["Account", "Reason", "Tally"]
 
@@ -35,8 +36,7 @@ class Reason(StrEnum):
     EVICTED_AGE = "evicted_age"
 
 
-@dataclass(slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, kw_only=True):
     """A number of traces and of the spans in them; in an archive that another program wrote, a number of lines."""
 
     traces: int = 0
@@ -62,8 +62,7 @@ class Tally:
         return {"traces": self.traces, "spans": self.spans}
 
 
-@dataclass(slots=True, kw_only=True)
-class Account:
+class Account(Struct, kw_only=True):
     """The counts of one delivery."""
 
     exported: Tally = field(default_factory=Tally)

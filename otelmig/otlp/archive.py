@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from codecs import BOM_UTF8
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,8 +34,7 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _DECODER: Final = json.JSONDecoder()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """What should be one JSON document."""
 
     number: int
@@ -45,8 +45,7 @@ class Document:
     """Why it is no JSON, if it is none and this is known."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Begun:
+class _Begun(Struct, kw_only=True):
     """A document that began on an earlier line and has not ended."""
 
     number: int

@@ -10,10 +10,10 @@ from codecs import BOM_UTF8
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.otlp.encoding.json_lines import encode_trace, json_text
 from otelmig.otlp.encoding.protobuf import request_bytes
+from otelmig.structs import Struct
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import ESTIMATED_ORIGINS
 
@@ -44,8 +44,7 @@ class OtherSignalError(InputError):
         super().__init__("a request with other signals than traces")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(Struct, frozen=True, kw_only=True):
     """A line of OTLP/JSON and what is sent for it.
 
     >>> span = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "migration"}

@@ -120,7 +120,7 @@ def _receives_tcp(destination: Side) -> bool:
 
 def _mode_unknown(source: Side, destination: Side) -> bool:
     """Return whether the mode of either is open: it is precopy unless a line says otherwise, which may be missing."""
-    if source.mode is Mode.PRECOPY and not source.sent.memory.seen and source.sent.terms.url is None:
+    if source.mode is Mode.PRECOPY and not source.sent.memory.was_sent and source.sent.terms.url is None:
         return True  # nothing says how it began, nor that it copied anything
     postcopy = destination.received.requested_postcopy
     if postcopy is not None and postcopy != (source.mode is Mode.POSTCOPY):

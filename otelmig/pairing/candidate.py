@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.drift import SLEWED_PPB
 from otelmig.clock.placement import place
 from otelmig.clock.proof import ClockStatus, prove_between
-from otelmig.dataclass import dataclass
 from otelmig.pairing.agreement import (
     PairingBasis,
     contradiction,
@@ -31,6 +31,7 @@ from otelmig.pairing.traits.presence import (
     were_at_one_time,
     zero_ns,
 )
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ __all__ = [
 SAME_PROCESS: Final = "the same process"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """Two sides that may be one migration."""
 
     source: Side
@@ -157,8 +157,7 @@ class Candidate:
         return PairingBasis.CLOCKS if self.clocks_agree else PairingBasis.ASSUMED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mismatch:
+class Mismatch(Struct, frozen=True, kw_only=True):
     """Why two sides are not one migration."""
 
     reason: str

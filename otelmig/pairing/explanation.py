@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from otelmig.clock.bounds import clock_bounds
 from otelmig.clock.conflict import is_excluded
 from otelmig.clock.drift import TIERS, least_drift
-from otelmig.dataclass import dataclass
 from otelmig.migration.constraint import Basis
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ _COARSE: Final = 0.25
 """A share of the width from which on the resolution of the stamps is worth a word."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offset:
+class Offset(Struct, frozen=True, kw_only=True):
     """What is proved of the offset at one instant of the source; ns, destination minus source."""
 
     name: str
@@ -44,8 +43,7 @@ class Offset:
     upper: Constraint | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BindingConstraint:
+class BindingConstraint(Struct, frozen=True, kw_only=True):
     """A constraint that bounds the offset somewhere, tighter than all others."""
 
     constraint: Constraint
@@ -55,8 +53,7 @@ class BindingConstraint:
     """The most that can have passed between its two lines, by the opposite bound there; None if that is open."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """What a person needs to judge, and to improve, the proof of one migration's clock offset."""
 
     least_drift_ppb: int | None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.clock.placement import Placement
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Migration", "unpaired"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
+class Migration(Struct, frozen=True, kw_only=True):
     """One attempt: a source, a destination, or both."""
 
     source: Side | None

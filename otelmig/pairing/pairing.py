@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.clock.options import ClockOptions
 from otelmig.clock.proof import prove_between
-from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
 from otelmig.migration.side import Role
 from otelmig.pairing.agreement import (
@@ -29,6 +28,7 @@ from otelmig.pairing.migration import Migration, unpaired
 from otelmig.pairing.naming import ambiguous, meant_by
 from otelmig.pairing.possible_pairs import PossiblePairs
 from otelmig.pairing.traits.presence import AGREE_NS, have_wall_clocks
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Pairing", "pair_sides"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairing:
+class Pairing(Struct, frozen=True, kw_only=True):
     """The outcome of comparing sources with destinations."""
 
     migrations: tuple[Migration, ...]

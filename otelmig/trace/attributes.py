@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.announcement import ClientResult
 from otelmig.clock.epoch import EpochOrigin
-from otelmig.dataclass import dataclass
 from otelmig.migration.facts import ConvergenceReason, ErrorType, Fate
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.migration.url import Transport
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,8 +106,7 @@ def _values(members: Iterable[StrEnum]) -> str:
     return ", ".join(f"`{member}`" for member in members)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribute:
+class Attribute(Struct, frozen=True, kw_only=True):
     """One row of the table."""
 
     name: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from otelmig.clock.proof import ClockStatus
 from otelmig.migration.redaction import redact
 from otelmig.migration.side import Role
@@ -110,7 +112,7 @@ def link_to(trace_id: str, span_id: str, kind: names.LinkKind) -> Link:
 
 def _with_links(spans: tuple[Span, ...], links: Sequence[Link]) -> tuple[Span, ...]:
     """Return the spans of a migration whose root links to other traces: later ones know of earlier ones."""
-    return (spans[0]._replace(links=(*spans[0].links, *links)), *spans[1:]) if links else spans
+    return (replace(spans[0], links=(*spans[0].links, *links)), *spans[1:]) if links else spans
 
 
 def _attempt_name(options: TraceOptions, side: Side) -> str | None:

@@ -10,9 +10,9 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
 from otelmig.migration.identity import digest_of
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.migration.side import Side
@@ -22,8 +22,7 @@ __all__ = ["Identity", "TraceParent", "identity_of"]
 _TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceParent:
+class TraceParent(Struct, frozen=True, kw_only=True):
     """The outer span that a migration's root belongs under (W3C Trace Context, header ``traceparent``)."""
 
     trace_id: str
@@ -42,8 +41,7 @@ class TraceParent:
         return cls(trace_id=match[1], span_id=match[2])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Struct, frozen=True, kw_only=True):
     """Where the ids of one attempt come from."""
 
     digest: bytes

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["TraceOptions"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceOptions:
+class TraceOptions(Struct, frozen=True, kw_only=True):
     """What the caller knows about a migration beyond its logs, and what may leave the machine.
 
     >>> from otelmig import Role, TraceParent

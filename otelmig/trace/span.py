@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,8 +27,7 @@ class SpanKind(StrEnum):
     SERVER = "SERVER"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanEvent:
+class SpanEvent(Struct, frozen=True, kw_only=True):
     """An instant on a span."""
 
     name: str
@@ -35,8 +35,7 @@ class SpanEvent:
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(Struct, frozen=True, kw_only=True):
     """A causal relation to a span that is neither parent nor child."""
 
     span_id: str
@@ -47,7 +46,7 @@ class Link:
     """The trace of the other span; None for the same one."""
 
 
-class Span(NamedTuple):  # cheaper to make than a frozen dataclass, and there are many
+class Span(Struct, frozen=True):
     """One span; times are nanoseconds since the Unix epoch, ids are lower-case hex."""
 
     name: str
@@ -71,8 +70,7 @@ class Span(NamedTuple):  # cheaper to make than a frozen dataclass, and there ar
         return self.end_ns - self.start_ns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Trace(Struct, frozen=True, kw_only=True):
     """One migration attempt; ``spans`` are in depth-first order, the root first."""
 
     trace_id: str

@@ -9,8 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind
 
@@ -64,8 +64,7 @@ class EventName(StrEnum):
     CLOCK_NOT_SET = "vm.clock.not_set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanRow:
+class SpanRow(Struct, frozen=True, kw_only=True):
     """One row of the table."""
 
     name: SpanName
@@ -151,8 +150,7 @@ def span_table() -> str:
     return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRow:
+class EventRow(Struct, frozen=True, kw_only=True):
     """One row of the table of events."""
 
     name: EventName

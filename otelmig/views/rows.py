@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 from otelmig.trace import attributes as names
 from otelmig.trace.spans import SpanName
 
@@ -29,8 +29,7 @@ _MOST_ITERATIONS: Final = 8
 """At most this many rows of the overview are memory iterations; the others are folded into one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """A span with its label, ``depth`` levels below the first."""
 
     label: str
@@ -38,8 +37,7 @@ class Row:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folded:
+class Folded(Struct, frozen=True, kw_only=True):
     """Memory iterations that the overview does not show one by one."""
 
     count: int

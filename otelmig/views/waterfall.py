@@ -6,15 +6,15 @@ The source is drawn with heavy bars, the destination with light ones, so that th
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.facts import DirtyRateMethod
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import Completeness
 from otelmig.trace.spans import SpanName
@@ -65,8 +65,7 @@ _COLUMNS: Final = (
 """The columns of the table of memory iterations, with their widths."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Axis:
+class _Axis(Struct, frozen=True, kw_only=True):
     """A time range drawn over some columns."""
 
     start_ns: int

@@ -6,12 +6,13 @@ import hashlib
 import json
 import subprocess
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from delivery_cases import delivered
 from grafana_dashboards import FOLDER
+from msgspec.structs import replace
 from trace_invariants import RECORDINGS, inputs
 
 from backends.prometheus_text import Sample, scrape, total

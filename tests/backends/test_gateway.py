@@ -8,13 +8,13 @@ import re
 import signal
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
 import pytest
 from delivery_cases import delivered
+from msgspec.structs import replace
 from otlp_receiver import Reply, grpc_receiver
 from trace_invariants import RECORDINGS, inputs, traced
 

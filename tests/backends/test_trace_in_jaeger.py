@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ import pytest
 from command_run import run_command
 from delivery_cases import delivered
 from document_parts import REPOSITORY
+from msgspec.structs import replace
 from queries import JAEGER_LINKS
 from scenarios import SCENARIOS
 from trace_invariants import RECORDINGS, inputs, traced

@@ -156,4 +156,4 @@ def test_help_loads_no_work() -> None:
     own = {name for name in loaded if name.startswith("otelmig.") and not name.startswith("otelmig.cli")}
     cheap = {"version", "errors", "printable", "units", "views", "views.units"}
     assert own == {f"otelmig.{name}" for name in cheap}
-    assert not {"dataclasses", "inspect", "json", "pathlib", "ssl"} & set(loaded)
+    assert not {"inspect", "json", "msgspec", "pathlib", "ssl"} & set(loaded)

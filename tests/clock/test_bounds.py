@@ -6,13 +6,13 @@ import math
 import os
 import random
 import sys
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from two_clocks import (
     ANY_CONSTRAINT,
     LONGEST_UP,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ import pytest
 from feeding import RECORDINGS, feed, filtered, finished_sides, growing, inputs_of, new_reader, unfiltered
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sample import FULL
 
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -211,7 +211,7 @@ def test_holes_are_counted(recording: str, seed: int) -> None:
             if random.random() < 0.2:
                 missing += 1
             else:
-                kept.append(line._replace(lost_before=missing))
+                kept.append(replace(line, lost_before=missing))
                 lost, missing = lost + missing, 0
         streams.append(kept)
     order = _interleaved(streams, random)
@@ -228,5 +228,5 @@ def test_a_hole_marks_the_attempt_that_it_is_in() -> None:
     lines = unfiltered(log, growing(log))
     begins = [at for at, line in enumerate(lines) if "API request event: VmSendMigration" in line.text]
     holes = {begins[0] + 1: 1, begins[1]: 3, begins[1] + 9: 2}
-    sides = feed(new_reader(), [line._replace(lost_before=holes.get(at, 0)) for at, line in enumerate(lines)])
+    sides = feed(new_reader(), [replace(line, lost_before=holes.get(at, 0)) for at, line in enumerate(lines)])
     assert {side.attempt: side.lines_lost for side in sides.values()} == {1: 1 + 3, 2: 3 + 2}

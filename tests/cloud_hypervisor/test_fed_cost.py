@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
-from dataclasses import replace
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING
 
 from feeding import growing, inputs_of, new_reader, unfiltered
+from msgspec.structs import replace
 from sample import FULL
 
 from otelmig.inputs.line import Line, Where
@@ -123,7 +123,7 @@ def test_one_more_line_costs_the_same_among_ten_thousand_streams() -> None:
         log, lines = beginnings[number % len(inputs)]
         stream = replace(growing(log), key=f"idle-{number}", stem=f"idle-{number}")
         for line in lines:
-            reader.take(line._replace(stream=stream))
+            reader.take(replace(line, stream=stream))
     assert _calls(reader, inputs) <= 1.2 * alone
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from feeding import feed, finished_sides, inputs_of, new_reader, unfiltered
+from msgspec.structs import replace
 from trace_invariants import CORPUS
 
 from otelmig.clock.clock_step import steps_seen_in

@@ -8,6 +8,7 @@ import pytest
 from accidents import damages
 from command_run import run_command
 from feeding import feed, growing, inputs_of, new_reader, unfiltered
+from msgspec.structs import replace
 from short_logs import DESTINATION, SOURCE, event, line, one_trace, told, written
 from sweep import tried
 from trace_invariants import traced
@@ -199,7 +200,7 @@ def test_lines_that_are_known_to_be_missing_may_have_been_a_pause() -> None:
     lines = unfiltered(log, growing(log))
     begin = next(at for at, each in enumerate(lines) if "API request event: VmSendMigration" in each.text)
     for hole, ran in ((None, True), (3, True), (begin - 1, False), (begin, False)):
-        holed = [each._replace(lost_before=int(at == hole)) for at, each in enumerate(lines)]
+        holed = [replace(each, lost_before=int(at == hole)) for at, each in enumerate(lines)]
         (side,) = feed(new_reader(), holed).values()
         assert side.role is Role.SOURCE
         assert side.sent.ran_before is ran

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from feeding import feed, growing, inputs_of, new_reader, unfiltered
+from msgspec.structs import replace
 
 from otelmig.inputs import Host
 from otelmig.migration.side import Role
@@ -24,7 +24,7 @@ def _received(recording: str, name: str, delays_ns: dict[int, int]) -> list[Line
     received = []
     for line in lines:
         delay_ns = delays_ns.get(line.where.line, delay_ns)
-        received.append(line._replace(received_ns=_RECEIVED_NS + line.where.line * 10**9 - delay_ns))
+        received.append(replace(line, received_ns=_RECEIVED_NS + line.where.line * 10**9 - delay_ns))
     return received
 
 
@@ -51,7 +51,7 @@ def test_lines_after_the_last_word_have_no_say() -> None:
 def test_an_event_stream_alone_is_placed_by_its_receipts() -> None:
     """Where nothing but events came, their lines' receipts and host are all that is known of where and when."""
     host = Host(name="host-a")
-    lines = [line._replace(host=host) for line in _received("v53.0-retry", "source.events.json", {})]
+    lines = [replace(line, host=host) for line in _received("v53.0-retry", "source.events.json", {})]
     sides = [side for side in feed(new_reader(), lines).values() if side.role is Role.SOURCE]
     assert sides
     for side in sides:

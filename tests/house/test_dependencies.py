@@ -18,6 +18,7 @@ _DISTRIBUTIONS: Final = {
     "google.protobuf": "protobuf",
     "google.rpc": "googleapis-common-protos",
     "grpc": "grpcio",
+    "msgspec": "msgspec",
     "opentelemetry._logs": "opentelemetry-api",
     "opentelemetry.context": "opentelemetry-api",
     "opentelemetry.exporter": "opentelemetry-exporter-otlp",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import doctest
 import inspect
 import typing
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from msgspec import StructMeta
 
 import otelmig
 
@@ -53,7 +53,7 @@ def _signatures(thing: Any) -> Iterator[Any]:
     if not inspect.isclass(thing):
         yield from _hints(thing).values()
         return
-    if dataclasses.is_dataclass(thing) or hasattr(thing, "_fields"):
+    if isinstance(thing, StructMeta) or hasattr(thing, "_fields"):
         yield from _hints(thing).values()
     for name, member in vars(thing).items():
         function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)

@@ -177,3 +177,33 @@ def test_stray_units_are_found(source: str, *, is_stray: bool, tmp_path: Path) -
     path = tmp_path / "module.py"
     path.write_text(source)
     assert bool(list(_units(path))) is is_stray
+
+
+def _pronouns(path: Path) -> Iterator[tuple[int, str]]:
+    """Every variable and parameter whose name says only that there is something."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = node.arg if isinstance(node, ast.arg) else node.id if isinstance(node, ast.Name) else None
+        if name in {"each", "found", "given", "seen"}:
+            yield getattr(node, "lineno", 0), name
+
+
+def test_a_variable_says_what_it_holds() -> None:
+    """A noun stands for what a variable holds: an observation is not called seen, nor a side each."""
+    modules = list(_PACKAGE.rglob("*.py"))
+    assert {str(path.relative_to(_PACKAGE)): wrong for path in modules if (wrong := list(_pronouns(path)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "is_pronoun"),
+    [
+        ("[each.name for each in sides]", True),
+        ("def add(seen): pass", True),
+        ("side.seen = 1", False),
+        ("[side.name for side in sides]", False),
+    ],
+)
+def test_pronouns_are_found(source: str, *, is_pronoun: bool, tmp_path: Path) -> None:
+    """The search finds variables and parameters; fields have names that say something beside their object's."""
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert bool(list(_pronouns(path))) is is_pronoun

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from command_line import options
+from msgspec import StructMeta
 
 import otelmig
 from otelmig.cli.options.flags import FLAGS, with_flags
@@ -72,7 +73,8 @@ def _parameters() -> Iterator[str]:
             continue
         for name, thing in inspect.getmembers(importlib.import_module(module.name)):
             if inspect.isclass(thing) and (thing.__module__ or "").startswith("otelmig."):
-                for maker in (thing.__init__, getattr(thing, "of", None)):
+                own = thing if isinstance(thing, StructMeta) else thing.__init__
+                for maker in (own, getattr(thing, "of", None)):
                     parameters = () if maker is None else inspect.signature(maker).parameters
                     yield from (f"{name}.{parameter}" for parameter in parameters)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pytest
 from feeding import RECORDINGS
 from framings import cri
 from golden_text import golden_text
+from msgspec.structs import replace
 from sample import every
 from sent_files import SentFile, json_lines, recording_requests, requests_in_turn, scattered
 from trace_invariants import CORPUS, traced
@@ -58,7 +58,7 @@ def _text(traces: Iterable[Trace]) -> str:
         replace(
             trace,
             resources={role: _without_hosts(resource) for role, resource in trace.resources.items()},
-            spans=tuple(span._replace(attributes=_without_hosts(span.attributes)) for span in trace.spans),
+            spans=tuple(replace(span, attributes=_without_hosts(span.attributes)) for span in trace.spans),
         )
         for trace in traces
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from delivery_cases import PROTOCOLS, check_delivered, delivered, payloads
+from msgspec.structs import replace
 from otlp_lines import parsed_line
 from otlp_receiver import Reply, free_port, http_receiver, receiver_of
 from trace_invariants import inputs, traced
@@ -224,7 +224,7 @@ def test_requests_stay_small(tmp_path: Path) -> None:
     giant = replace(
         trace,
         trace_id="f" * 32,
-        spans=tuple(trace.root._replace(span_id=f"{number + 1:016x}") for number in range(3000)),
+        spans=tuple(replace(trace.root, span_id=f"{number + 1:016x}") for number in range(3000)),
     )
     many = [Payload.of_trace(replace(trace, trace_id=f"{number + 1:032x}")) for number in range(120)]
     traces = [*many, Payload.of_trace(giant), *payloads(1, 1000)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from delivery_cases import check_delivered, delivered, delivery_to, payloads
 from framings import journal_json
+from msgspec.structs import replace
 from otlp_receiver import Reply, free_port, http_receiver
 from trace_invariants import CORPUS
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 from short_logs import DESTINATION, SOURCE, told, written
 from trace_invariants import check_traces
 

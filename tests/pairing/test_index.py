@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from random import Random
 
 import pytest
 from fleet import Fleet, Move, at_once
+from msgspec.structs import replace
 from trace_invariants import CORPUS, RECORDINGS
 
 from otelmig.clock.options import ClockOptions

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from trace_invariants import recorded
 
 from otelmig.otlp.delivery import Delivery, Origin

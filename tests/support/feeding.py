@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from trace_invariants import CORPUS
 
 from otelmig.hypervisors.cloud_hypervisor import CloudHypervisor
@@ -69,14 +69,14 @@ def _kept(line: Line) -> Line:
     if line.lookahead is None:
         return line
     ahead = tuple(line.lookahead())
-    return line._replace(lookahead=lambda: ahead)
+    return replace(line, lookahead=lambda: ahead)
 
 
 def unfiltered(log: InputLog, stream: Stream) -> list[Line]:
     """Return every line of a log, and nothing that a tailer does not have when it gives them out one by one."""
     whole = CloudHypervisor().line_filter(log.stream.head, _OPTIONS) is None
     lines = log.whole_lines(stream) if whole else log.lines(None, stream)
-    return [line._replace(lookahead=None) for line in lines]
+    return [replace(line, lookahead=None) for line in lines]
 
 
 def finished_sides(inputs: Iterable[InputLog]) -> Fed:

@@ -5,10 +5,11 @@ Nothing is read more than once: a side is the recorded one with another process,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
 from trace_invariants import CORPUS
 
 from otelmig.inputs.line import Host

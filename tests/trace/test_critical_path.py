@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from critical_path import critical_path
+from msgspec.structs import replace
 from scenarios import SCENARIOS
 from trace_invariants import RECORDINGS, recorded, traced
 
@@ -124,7 +124,7 @@ def test_touching_siblings_are_passed_over() -> None:
     touching = replace(
         trace,
         spans=tuple(
-            span._replace(end_ns=span.end_ns + 1_000)
+            replace(span, end_ns=span.end_ns + 1_000)
             if span.parent_id == downtime.span_id and span.end_ns < downtime.end_ns
             else span
             for span in trace.spans

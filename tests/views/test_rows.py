@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from trace_invariants import RECORDINGS, inputs, traced
 
 from otelmig.trace.spans import SpanName
@@ -33,7 +32,7 @@ def test_many_iterations_are_folded() -> None:
     """More than eight memory iterations: seven have a row, the last row says how many there are beside."""
     (trace,) = traced(inputs("v53.0-twohosts"))
     first = trace.named(SpanName.MEMORY_ITERATION)[0]
-    more = [first._replace(span_id=f"{number:016x}") for number in range(20)]
+    more = [replace(first, span_id=f"{number:016x}") for number in range(20)]
     rows = list(overview_rows(replace(trace, spans=(*trace.spans, *more))))
     count = len(trace.named(SpanName.MEMORY_ITERATION)) + 20
     assert sum(isinstance(row, Row) and row.span.name == first.name for row in rows) == 7

@@ -6,10 +6,11 @@ What happens between two attempts (the operator pauses, resumes, shuts down) bel
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import (
     AFTER_CLOSING,
     AFTER_COMPLETION,
@@ -37,6 +38,7 @@ from otelmig.hypervisors.cloud_hypervisor.facts.side import side_of
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode, Result, Role, SideState
+from otelmig.structs import Struct
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
@@ -65,8 +67,7 @@ _SHUTTING_DOWN: Final = frozenset({"VmDelete", "VmPowerButton", "VmReboot", "VmS
 """Calls after which a VM, or its process, ends, and its connections with it."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, kw_only=True):
     """An attempt while its lines come in."""
 
     role: Role
@@ -149,9 +150,9 @@ class Attempt:
 
     def become(self, other: Attempt) -> None:
         """Take everything from ``other``, but for what is known of its lines besides what they say."""
-        for slot in fields(self):
-            if slot.name not in ("lines_lost", "latest_zero_ns"):
-                setattr(self, slot.name, getattr(other, slot.name))
+        for name in self.__struct_fields__:
+            if name not in ("lines_lost", "latest_zero_ns"):
+                setattr(self, name, getattr(other, name))
 
     def _has(self, kinds: Iterable[Kind]) -> bool:
         return not self.by_kind.keys().isdisjoint(kinds)

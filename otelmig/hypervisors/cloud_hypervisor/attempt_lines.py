@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import FAILED, POSTCOPY
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import DEVICES_FIRST
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode
+from otelmig.structs import Struct
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["AttemptLines", "DirtyRound", "dirty_rounds_of", "lines_of", "mode_of"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AttemptLines:
+class AttemptLines(Struct, frozen=True, kw_only=True, dict=True):
     """One side of one attempt; ``observations`` are its own, in the order in which they were logged."""
 
     role: Role
@@ -209,8 +208,7 @@ class AttemptLines:
         return last if last is not None and last.begin is self.all(Kind.DIRTY_ROUND)[-1] else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirtyRound:
+class DirtyRound(Struct, frozen=True, kw_only=True):
     """One numbered dirty round: read the dirty log, send what it lists, wait for the acknowledgement."""
 
     begin: Observation

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEFORE, BEGINS, BESIDES, ROLES
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, DEVICES_FIRST
 from otelmig.migration.side import Role, SideState
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,8 +65,7 @@ _BEFORE_ACKNOWLEDGEMENT: Final[dict[str, Kind]] = {
 """What stands between the two meanings of an event: after the first of them, before the second."""
 
 
-@dataclass(slots=True)
-class _Guest:
+class _Guest(Struct):
     """What the process last said of the guest it holds.
 
     An operator's pause or resume leaves two lines or more: where one of them is lost, the others leave it open.
@@ -103,8 +104,7 @@ class _Guest:
             self.runs = None
 
 
-@dataclass(slots=True)
-class Attempts:
+class Attempts(Struct):
     """The migration attempts of one process while its observations come in."""
 
     begun: list[Attempt] = field(default_factory=list)
@@ -153,7 +153,7 @@ class Attempts:
         current = self.begun[-1] if self.begun else None
         if role is not None and _begins(kind, role, current):
             if current is not None and _acknowledges(kind, role, current):
-                observation = observation._replace(kind=Kind.START_ACKNOWLEDGED)
+                observation = replace(observation, kind=Kind.START_ACKNOWLEDGED)
             else:
                 current = self._begin(role, current, kind)
         if current is not None and current.add(observation, word, releases):

@@ -5,14 +5,15 @@ From v50.0 the log carries every event, too, in a line that is written just befo
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import AFTER_HEAD, ALL, FORK, LastWord, Releases, since, until
 from otelmig.migration.observation import NO_VALUES, Value
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EVENTS", "FIRST_AFTER_HEAD", "FIRST_OF_PROCESS", "LAST_OF_PROCESS", "EventForm", "Vocabulary"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventForm:
+class EventForm(Struct, frozen=True, kw_only=True):
     """One event that says something about a migration."""
 
     kind: Kind
@@ -108,8 +108,7 @@ FIRST_AFTER_HEAD: Final = "-starting"
 """In the name of an event that makes the next one an acknowledgement."""
 
 
-@dataclass(slots=True)
-class Vocabulary:
+class Vocabulary(Struct):
     """Which of its two meanings an event has in the process that fires it.
 
     After HEAD a migration's first event is ``migration-starting`` (``migration-receive-starting``), and the one that

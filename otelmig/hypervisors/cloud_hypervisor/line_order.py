@@ -6,16 +6,18 @@ taken at once, wherever it belongs: what it changes of the lines before it is do
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, OF_MIGRATIONS
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.events import FIRST_AFTER_HEAD
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import table_of
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -45,14 +47,14 @@ _ANNOUNCED: Final = frozenset({Kind.SEND_ANNOUNCED, Kind.ACCEPTED})
 _BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 
 
-@dataclass(slots=True)
-class Order:
+class Order(Struct):
     """The order of one process's lines."""
 
-    observations: list[Observation]
-    words: list[LastWord | None]
-    """Whose last word each observation is."""
-    attempts: Attempts
+    observations: list[Observation] = field(default_factory=list)
+    """In the order of their stamps, as far as lines stand out of order by little."""
+    words: list[LastWord | None] = field(default_factory=list)
+    """Whose last word each observation is, if it is one."""
+    attempts: Attempts = field(default_factory=Attempts)
     moved: int = 0
     """How many lines stood after later lines of their own thread, or by more than threads race for."""
     most_late: tuple[int, Observation | None] = (0, None)
@@ -142,7 +144,7 @@ class Order:
         """Give the events from ``at`` on the meaning that they have after one that comes first since HEAD."""
         for place in range(at, len(self.observations)):
             if self.observations[place].kind == kind:
-                self.observations[place] = self.observations[place]._replace(kind=Kind.START_ACKNOWLEDGED)
+                self.observations[place] = replace(self.observations[place], kind=Kind.START_ACKNOWLEDGED)
 
     def insert_among_equals(self, observation: Observation, word: LastWord | None, releases: Releases) -> None:
         """Add a line that bears the last line's stamp: before lines with that stamp, if that makes more sense."""

@@ -8,13 +8,13 @@ A user's format can leave out anything; what a trace needs is a time and the mes
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since, until
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +82,7 @@ _TOKENS: Final[dict[str, tuple[str, Releases]]] = {
 _PIECES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineForm:
+class LineForm(Struct, frozen=True, kw_only=True, dict=True):
     """One way in which a process writes its lines."""
 
     text: str
@@ -97,14 +96,10 @@ class LineForm:
     releases: Releases
     tokens: frozenset[str]
 
-    compiled: list[re.Pattern[str]] = field(default_factory=list, compare=False, repr=False)
-
-    @property
+    @cached_property
     def pattern(self) -> re.Pattern[str]:
         """The compiled ``expression``: compiled when the first line is tried, since most forms never are."""
-        if not self.compiled:
-            self.compiled.append(re.compile(self.expression, re.DOTALL))
-        return self.compiled[0]
+        return re.compile(self.expression, re.DOTALL)
 
 
 def compile_log_format(text: str, releases: Releases | None = None) -> LineForm:

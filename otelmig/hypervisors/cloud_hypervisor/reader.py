@@ -7,12 +7,12 @@ everything is over, with whichever fits it alone, however they are named.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines, is_crash
-from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
+from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import event_lines
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import is_event_stream
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, is_progress
 from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
@@ -27,11 +27,13 @@ from otelmig.hypervisors.cloud_hypervisor.reading.log import LogLines
 from otelmig.hypervisors.cloud_hypervisor.reading.records import reader_of_any_form
 from otelmig.hypervisors.hypervisor import ReadingReport
 from otelmig.inputs import common_stem
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelmig.hypervisors.cloud_hypervisor.attempt import Attempt
+    from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
     from otelmig.hypervisors.cloud_hypervisor.processes.joins import BesideLogs
     from otelmig.hypervisors.cloud_hypervisor.processes.open_streams import NoLog
     from otelmig.hypervisors.cloud_hypervisor.processes.process import Process
@@ -52,8 +54,7 @@ def is_beside_logs(head: bytes) -> bool:
     return is_event_stream(head) or is_progress(head) or is_crash(head)
 
 
-@dataclass(slots=True, kw_only=True)
-class CloudHypervisorReader:
+class CloudHypervisorReader(Struct, kw_only=True):
     """The :class:`~otelmig.hypervisors.Reader` of Cloud Hypervisor."""
 
     options: LogOptions
@@ -217,7 +218,7 @@ class CloudHypervisorReader:
         data = stream.head.data
         lines: NoLog
         if is_event_stream(data):
-            lines = EventLines(stream=stream, not_understood=self.report.not_understood)
+            lines = event_lines(stream, self.report.not_understood)
         elif is_progress(data):
             lines = ProgressLines(stream=stream)
         elif is_crash(data):

@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.side import SideState
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,8 +57,7 @@ AFTER_HEAD: Final = "events after HEAD"
 """Who prints what no release does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Releases:
+class Releases(Struct, frozen=True, kw_only=True):
     """A contiguous range of releases, as indices into :data:`RELEASES`, both ends included."""
 
     first: int
@@ -79,8 +78,7 @@ class Releases:
         return Releases(first=first, last=last) if first <= last else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastWord:
+class LastWord(Struct, frozen=True, kw_only=True):
     """Where a line is the last one of an attempt that changes its trace; within moments a few more may follow."""
 
     role: Role

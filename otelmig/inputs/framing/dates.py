@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def local_time(date: str, clock: str) -> LocalTime | None:
     return LocalTime(month, day, hour, minute, second, fraction, year)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dating:
+class Dating(Struct, frozen=True, kw_only=True):
     """What is known of the dates of one log besides what they print."""
 
     latest_ns: int

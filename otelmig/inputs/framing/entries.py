@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +37,7 @@ def one_a_line(
     for line in lines:
         entry = read(line.text, line.where) if line.text else None
         if entry is not None and _matches(entry, wanted):
-            yield entry._replace(lookahead=_following(line, entry.writer, read), stream=line.stream)
+            yield replace(entry, lookahead=_following(line, entry.writer, read), stream=line.stream)
 
 
 def _following(line: Line, writer: str, read: Callable[[str, Where], Line | None]) -> Callable[[], Iterable[str]]:
@@ -68,7 +69,7 @@ def _given(window: list[Line], wanted: LineFilter | None) -> Iterator[Line]:
     first = window[0]
     if _matches(first, wanted):
         rest = tuple(line.text for line in window[1:] if line.writer == first.writer)
-        yield first._replace(lookahead=lambda: rest)
+        yield replace(first, lookahead=lambda: rest)
 
 
 def _matches(line: Line, wanted: LineFilter | None) -> bool:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec.structs import replace
+
 from otelmig.inputs.framing.entries import one_a_line, windowed
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host, Line, Where
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
@@ -111,8 +113,7 @@ def _export_entries(chunks: Iterable[bytes]) -> Iterator[tuple[dict[str, str] | 
         yield fields, begin
 
 
-@dataclass(slots=True, kw_only=True)
-class _Bytes:
+class _Bytes(Struct, kw_only=True):
     """Takes lines and counted bytes off a stream of chunks."""
 
     source: Iterator[bytes]
@@ -150,7 +151,7 @@ def _decoded(value: bytes) -> str:
 def export_lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
     """Yield the messages of ``-o export`` in which ``wanted`` matches."""
     messages = (_message(fields, Where(file=name, line=number)) for fields, number in _export_entries(chunks))
-    return windowed((line._replace(stream=stream) for line in messages if line is not None), wanted)
+    return windowed((replace(line, stream=stream) for line in messages if line is not None), wanted)
 
 
 def _message(fields: Mapping[str, str] | None, where: Where) -> Line | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from otelmig.inputs.framing.entries import in_json, windowed
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.sent_records import Sender
@@ -75,7 +77,7 @@ def _lines(
         if matches or near:
             request = json_object(raw)
             for line in _records(request or {}, Where(name, number), of_files=of_files):
-                yield line._replace(stream=stream)
+                yield replace(line, stream=stream)
         near = matches
 
 

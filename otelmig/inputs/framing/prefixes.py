@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.inputs.framing.dates import local_time
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host
+from otelmig.structs import Struct
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ _LABELS_OF_STREAMS: Final = ("stream", "level", "detected_level", "severity")
 """Labels in which lines of one process may differ."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Framed:
+class Framed(Struct, frozen=True, kw_only=True):
     """A line as it is framed."""
 
     text: str
@@ -76,8 +75,7 @@ class Framed:
     """Whether the line goes on in the next framed one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Framing:
+class Framing(Struct, frozen=True, kw_only=True):
     """One way in which lines are carried."""
 
     name: str

@@ -5,13 +5,14 @@ A hypervisor that is started again prints the same banner; only what follows tel
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.rebuilding.known_lines import Known, digest_of
 from otelmig.inputs.rebuilding.succession import mark_of
 from otelmig.inputs.rebuilding.waiting import goes_on, is_next
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.inputs.rebuilding.rebuilt_file import RebuiltFile
@@ -27,8 +28,7 @@ _LONGEST: Final = 1 << 14
 """Bytes of a line that may be kept."""
 
 
-@dataclass(eq=False, slots=True)
-class CopiedRun:
+class CopiedRun(Struct, eq=False):
     """Copies of lines of one file that follow each other."""
 
     original: RebuiltFile
@@ -46,8 +46,7 @@ class CopiedRun:
         return bool(self.records) and adjoins_copy(other.tail, self.records[0], self.original.line_end)
 
 
-@dataclass(eq=False, slots=True)
-class CopiedLines:
+class CopiedLines(Struct, eq=False):
     """The copies that came in under one name, as far as they may still be something else."""
 
     runs: list[CopiedRun] = field(default_factory=list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Counts"]
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """What became of records, for whoever watches."""
 
     copies: int = 0

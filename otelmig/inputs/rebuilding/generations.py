@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.inputs.rebuilding.choice import best_file, latest_read, was_read_later
 from otelmig.inputs.rebuilding.copied_lines import adjoins_copy, begins
 from otelmig.inputs.rebuilding.known_lines import Known, digest_of
@@ -29,8 +28,7 @@ __all__ = ["Generations"]
 _NUL: Final = "\0"
 
 
-@dataclass(eq=False, slots=True)
-class Generations(NamedFiles):
+class Generations(NamedFiles, eq=False):
     """The files of one name: each record goes to the one that it belongs to, or waits until that is known."""
 
     _latest: tuple[LogRecord, RebuiltFile | WaitingRun] | None = None

@@ -6,12 +6,13 @@ However much waits, only what began to wait, or waits no more, is written.
 from __future__ import annotations
 
 import json
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.line import Host
 from otelmig.inputs.record import FileKey, LogRecord
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +30,7 @@ class HeldRow(NamedTuple):
     """The record, and which one it follows; None if it waits no more."""
 
 
-@dataclass(eq=False, slots=True)
-class HeldRecords:
+class HeldRecords(Struct, eq=False):
     """What began to wait, and what waits no more, since that was asked last."""
 
     latest: int = 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from enum import Enum, auto
 from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.inputs.rebuilding.succession import Mark
@@ -37,8 +38,7 @@ class Known(Enum):
     """Nothing is known of this place."""
 
 
-@dataclass(slots=True)
-class Stretch:
+class Stretch(Struct):
     """Lines one after the other, between which none is missing."""
 
     begin: int
@@ -51,8 +51,7 @@ class Stretch:
     """How many lines were said to be missing before it and did not come since."""
 
 
-@dataclass(slots=True)
-class KnownLines:
+class KnownLines(Struct):
     """The lines of one file that were given out: where they stood, and digests of the first and the latest ones."""
 
     stretches: list[Stretch] = field(default_factory=list)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.rebuilding.choice import best_file
 from otelmig.inputs.rebuilding.copied_lines import CopiedLines, begins
 from otelmig.inputs.rebuilding.known_lines import Known, digest_of
@@ -13,6 +13,7 @@ from otelmig.inputs.rebuilding.rebuilt_file import Placed, RebuiltFile, adjoins
 from otelmig.inputs.rebuilding.succession import Succession
 from otelmig.inputs.rebuilding.waiting import WaitingRun, WaitingRuns, is_next
 from otelmig.inputs.rotation import Age, time_of
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["NamedFiles"]
 
 
-@dataclass(eq=False, slots=True)
-class NamedFiles:
+class NamedFiles(Struct, eq=False):
     """The files that had one name, or that of a rotation, and the records that wait under it."""
 
     counts: Counts

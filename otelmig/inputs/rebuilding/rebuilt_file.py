@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.rebuilding.known_lines import Known, KnownLines, digest_of
 from otelmig.inputs.rebuilding.succession import Mark, Succession, mark_of, succession
 from otelmig.inputs.rotation import Age, written_order
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +49,7 @@ class Gap(NamedTuple):
     """Whether the record in question is next to one of the two."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class RebuiltFile:
+class RebuiltFile(Struct, kw_only=True, eq=False):
     """One generation of a file: what was written to it from its beginning until it was emptied or replaced."""
 
     file: FileKey
@@ -74,7 +74,7 @@ class RebuiltFile:
     """The time that the line began with by which it was known first."""
     read_ns: int | None = None
     """When that line was read."""
-    waits: Callable[[RebuiltFile], bool] = field(default=lambda _: False, repr=False)
+    waits: Callable[[RebuiltFile], bool] = field(default=lambda _: False)
     """Answers :attr:`is_waiting`."""
 
     @property

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, defaultdict
-from dataclasses import field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.rebuilding.counts import Counts
 from otelmig.inputs.rebuilding.generations import Generations
 from otelmig.inputs.rebuilding.held_records import HeldRecords, chains
 from otelmig.inputs.rebuilding.saved_file import loaded, saved
 from otelmig.inputs.rebuilding.waiting import WaitingRuns
 from otelmig.inputs.rotation import log_of, number_among
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,8 +44,7 @@ class _Name(NamedTuple):
     epoch: str
 
 
-@dataclass(eq=False, slots=True)
-class RebuiltFiles:
+class RebuiltFiles(Struct, eq=False):
     """The files that senders tell of, rebuilt as records come in.
 
     Times (``now_s``) are seconds on a clock of the caller's that never goes back; no other clock is read. What is given

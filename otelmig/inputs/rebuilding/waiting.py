@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort_right
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.rebuilding.held_records import HeldRecords
 from otelmig.inputs.rebuilding.succession import Mark, Succession, is_earlier, mark_of, succession
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +24,7 @@ _FEW: Final = 4
 """So many runs before a record are asked whether it follows them: files of one name are written one after the other."""
 
 
-@dataclass(eq=False, slots=True)
-class WaitingRun:
+class WaitingRun(Struct, eq=False):
     """Records that follow each other, and of which the first does not follow anything that is known."""
 
     records: list[LogRecord]
@@ -73,8 +73,7 @@ class WaitingRun:
         self.is_filtered = self.is_filtered or other.is_filtered
 
 
-@dataclass(eq=False, slots=True)
-class WaitingRuns:
+class WaitingRuns(Struct, eq=False):
     """What waits under one name."""
 
     runs: list[WaitingRun] = field(default_factory=list)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.rotation import log_of
 from otelmig.inputs.tailing.folders import Found, Identity
 from otelmig.inputs.tailing.followed_file import FollowedFile, is_same, print_of
 from otelmig.inputs.tailing.handles import opened
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -33,8 +34,7 @@ class _Copy(NamedTuple):
     original: FollowedFile
 
 
-@dataclass(slots=True)
-class Copies:
+class Copies(Struct):
     """The copies that are there: none is read as long as it says nothing of its own."""
 
     checkpoints: list[Checkpoint] = field(default_factory=list)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.rotation import log_of, written_order
 from otelmig.inputs.tailing.inotify import Noticed
 from otelmig.inputs.tailing.targets import refused
 from otelmig.printable import shown_name
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,8 +63,7 @@ class Writing(NamedTuple):
     is_closed: bool
 
 
-@dataclass(slots=True)
-class _Folder:
+class _Folder(Struct):
     targets: list[Target]
     watch: int | None = None
     is_stale: bool = True
@@ -74,8 +74,7 @@ class _Folder:
     """The inode that the folder itself says, and who the file is; None for what is no regular file."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Folders:
+class Folders(Struct, kw_only=True):
     """All folders of the targets."""
 
     targets: list[Target]

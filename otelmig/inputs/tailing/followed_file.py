@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.record import FileKey, LogRecord
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
@@ -83,8 +84,7 @@ class Checkpoint(NamedTuple):
         return cls(*values)._replace(content=Content(*values[-1]))
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class FollowedFile:
+class FollowedFile(Struct, kw_only=True, eq=False):
     """A file by the handle that it is read by."""
 
     descriptor: int

@@ -14,17 +14,18 @@ import os
 import re
 import time
 from collections import deque
-from dataclasses import field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.framing.journal import Cursor
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.sent_records import Sender
 from otelmig.inputs.record import JOURNAL, LogRecord
 from otelmig.inputs.tailing.journalctl import Journalctl, how_it_ended
 from otelmig.inputs.tailing.tailed import FileGone, Tailed
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,8 +66,7 @@ class _Stage(Enum):
     FOLLOWING = auto()
 
 
-@dataclass(slots=True, kw_only=True)
-class Journal:
+class Journal(Struct, kw_only=True):
     """Follows one unit, or a pattern of units; whoever drives it calls :meth:`poll`, as for files."""
 
     unit: Unit

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.inputs.record import FileKey, LogRecord
@@ -21,8 +22,7 @@ class FileGone(NamedTuple):
     """For a person."""
 
 
-@dataclass(slots=True)
-class Tailed:
+class Tailed(Struct):
     """What came in."""
 
     records: list[LogRecord] = field(default_factory=list)

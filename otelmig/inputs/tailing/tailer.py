@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.inputs.record import FileKey
 from otelmig.inputs.rotation import log_of
 from otelmig.inputs.tailing.copies import Copies

@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.inputs.rotation import is_packed, log_of
 from otelmig.printable import shown_name
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Target", "refused", "target_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """What one argument stands for, now and later: what is not there yet may come."""
 
     text: str

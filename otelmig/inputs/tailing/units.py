@@ -6,10 +6,10 @@ import re
 from fnmatch import fnmatchcase
 from typing import Final
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import InputError
 from otelmig.inputs.record import JOURNAL
 from otelmig.printable import printable
+from otelmig.structs import Struct
 
 __all__ = ["Unit", "unit_of"]
 
@@ -24,8 +24,7 @@ _TYPES: Final = (
 """How the names of units end; one that ends otherwise is a service's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Unit(Struct, frozen=True, kw_only=True):
     """One unit, or a pattern of units."""
 
     name: str

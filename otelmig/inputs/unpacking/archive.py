@@ -6,9 +6,10 @@ What is packed is unpacked once, into one temporary file that is gone when its i
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from otelmig.errors import InputError
 from otelmig.inputs.files import LATEST_NS, InputFile, with_head

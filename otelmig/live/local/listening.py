@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
 from otelmig.live.receiving.requests import RequestQueue
 from otelmig.live.receiving.status import Status
 from otelmig.otlp.intake.request import ReceivedLogs
@@ -36,6 +35,9 @@ class AnnouncedCounts(NamedTuple):
     """Log records that are no announcements."""
 
 
+_NOTHING: Final = AnnouncedCounts(0, 0, 0, 0, 0, 0)
+
+
 @dataclass(slots=True, kw_only=True)
 class Listening:
     """What a watcher takes over the network: announcements, and nothing else."""
@@ -45,7 +47,7 @@ class Listening:
     """Told when something was announced, or something came of it."""
     requests: RequestQueue = field(default_factory=RequestQueue)
     status: Status = field(init=False)
-    _told: AnnouncedCounts = AnnouncedCounts(0, 0, 0, 0, 0, 0)
+    _told: AnnouncedCounts = _NOTHING
 
     def __post_init__(self) -> None:
         self.status = Status(work=self.work, requests=self.requests)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.live.sides import phase_of, side_key
 from otelmig.pairing.pairing import pair_sides
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.live.assembly import Assembly
@@ -20,8 +20,7 @@ _MOST: Final = 32
 """At most so many sides are shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnderWay:
+class UnderWay(Struct, frozen=True, kw_only=True):
     """One migration."""
 
     source: Side | None

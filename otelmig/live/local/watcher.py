@@ -11,13 +11,14 @@ import select
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.live.local.under_way import under_way
 from otelmig.live.local.writers import writer_gone
 from otelmig.otlp.intake.request import ReceivedLogs
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,8 +65,7 @@ class Source(Protocol):
         """Return of what it need not be known any more how far it was read, since this was asked last."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Watcher:
+class Watcher(Struct, kw_only=True):
     """Everything between the files and the receivers; one thread, and that of the outlet."""
 
     work: Work

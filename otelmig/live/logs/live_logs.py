@@ -8,15 +8,16 @@ comes in that belongs before lines that were read.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.inputs.growing_log import GrowingLog, Recognized
 from otelmig.inputs.line import Line, Where
 from otelmig.inputs.rotation import log_of
 from otelmig.live.logs.log_names import LogNames, is_file
 from otelmig.live.state.changes import StoredLine
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,8 +41,7 @@ def log_key(file: FileKey) -> str:
     return f"{file.host}\n{log_of(file.path)}"
 
 
-@dataclass(slots=True)
-class LogCounts:
+class LogCounts(Struct):
     """What was read so far."""
 
     lines: int = 0
@@ -62,8 +62,7 @@ class Parting(NamedTuple):
     """The keys of those that wrote to it until then."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Log:
+class _Log(Struct, kw_only=True):
     """One log."""
 
     key: str
@@ -82,8 +81,7 @@ class _Log:
     """The places of lines that were kept while it was not known who writes the log."""
 
 
-@dataclass(slots=True, kw_only=True)
-class LiveLogs:
+class LiveLogs(Struct, kw_only=True):
     """All logs of a live service."""
 
     hypervisors: Mapping[str, Hypervisor]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.live.logs.live_logs import LiveLogs, Parting, log_key
 from otelmig.live.logs.log_names import is_file
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,8 +29,7 @@ _IDLE_S: Final = 120.0
 _LAST_PLACE: Final = (1 << 63) - 1
 
 
-@dataclass(slots=True, kw_only=True)
-class LogStore:
+class LogStore(Struct, kw_only=True):
     """All logs, and where they are."""
 
     state: State

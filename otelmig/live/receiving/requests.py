@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from dataclasses import field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.otlp.intake.exchange import Verdict
 from otelmig.otlp.intake.request import MalformedRequestError, decode_logs
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,8 +32,7 @@ _STARTING: Final = "the service is starting"
 _STOPPING: Final = "the service is stopping"
 
 
-@dataclass(slots=True, eq=False)
-class Waiting:
+class Waiting(Struct, eq=False):
     """A request whose sender waits for the answer."""
 
     request: ReceivedRequest
@@ -41,8 +41,7 @@ class Waiting:
     verdict: Verdict | None = None
 
 
-@dataclass(slots=True)
-class RequestQueue:
+class RequestQueue(Struct):
     """Requests that wait to be put on the disk, and an account of all there were."""
 
     wake: Callable[[], None] = lambda: None

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.live.receiving.requests import RequestQueue
 from otelmig.live.receiving.status import AGE_S, Status
 from otelmig.otlp.intake.request import MalformedRequestError, decode_logs

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.live.announced.announced import Announced
@@ -54,8 +55,7 @@ class Done(NamedTuple):
     """What had become of the guest by then, or was told since."""
 
 
-@dataclass(slots=True)
-class Changes:
+class Changes(Struct):
     """What a step of the work changed: written together, or not at all."""
 
     files: dict[str, bytes] = field(default_factory=dict)

@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
 from otelmig.errors import UsageError
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     import os
@@ -50,8 +50,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class Tls(Struct, frozen=True, kw_only=True):
     """The files of a server that speaks TLS (PEM)."""
 
     certificate: Path

@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 from otelmig.units import MIB
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ Handler: TypeAlias = "Callable[[ReceivedRequest], Verdict]"
 """Takes a request, in the thread of its connection; may wait until the request is durable. Called by many at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """How much senders may send, how slowly, and how many at once."""
 
     connections: int = 2_048

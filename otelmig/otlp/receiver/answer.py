@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.otlp.account import Reason
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "answer_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """The result of one request; ``failure`` is None if the receiver accepted everything in it."""
 
     failure: str | None = None

@@ -6,11 +6,11 @@ import random
 import time
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.otlp.account import Reason
 from otelmig.otlp.receiver.answer import Answer
 from otelmig.otlp.receiver.settings import JSON
 from otelmig.otlp.receiver.transport import open_transport
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,7 @@ _WRONG_RECEIVER: Final = frozenset({Reason.NOT_OTLP, Reason.TLS, Reason.UNAUTHOR
 """Reasons that do not go away while a command runs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendResult:
+class SendResult(Struct, frozen=True, kw_only=True):
     """The result of a request with its retries."""
 
     answer: Answer

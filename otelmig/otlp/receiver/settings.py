@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.errors import UsageError
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,8 +47,7 @@ _LONGEST_MESSAGE: Final = 200
 """At most this many characters of a receiver's words are shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """Everything that a transport needs to know to reach a receiver.
 
     >>> settings = Settings.of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, headers=["X-Tenant=a"])
@@ -171,8 +172,7 @@ def _exporters(environ: Mapping[str, str]) -> list[str]:
     return [name for name in names if name]
 
 
-@dataclass(frozen=True, slots=True)
-class _Variables:
+class _Variables(Struct, frozen=True):
     """The variables of an OTLP exporter: that for traces comes before that for all signals, a malformed one is ignored.
 
     Each ``name`` is what follows ``OTEL_EXPORTER_OTLP_`` or ``OTEL_EXPORTER_OTLP_TRACES_``.

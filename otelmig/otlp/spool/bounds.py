@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 
 __all__ = ["Bounds"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(Struct, frozen=True, kw_only=True):
     """How much a spool may hold, and for how long; the oldest entries are dropped first."""
 
     size: int = 1 << 30

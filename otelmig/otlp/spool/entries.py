@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.otlp.spool.format import DROPPED, FAILED, KEPT, LOST, SENDING, Record, copies_text
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Entries", "Entry"]
 
 
-@dataclass(slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, kw_only=True):
     """What the spool knows of one payload that one endpoint has not acknowledged."""
 
     ident: str

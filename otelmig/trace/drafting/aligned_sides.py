@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.facts import DestinationFacts, ErrorType, SourceFacts
 from otelmig.migration.side import Result, Role
 from otelmig.migration.stamp import COARSE_NS
+from otelmig.structs import Struct
 from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def seconds(ns: int) -> float:
     return ns / SECOND_NS
 
 
-@dataclass(frozen=True, kw_only=True)
-class AlignedSides:
+class AlignedSides(Struct, frozen=True, kw_only=True, dict=True):
     """One migration on one timeline; either side may be missing, and its facts are then empty."""
 
     source: Side | None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, field, replace
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 from otelmig.trace import attributes as names
 from otelmig.trace.span import SpanKind
 
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DraftEvent", "SpanDraft"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftEvent:
+class DraftEvent(Struct, frozen=True, kw_only=True):
     """A span event whose time is not yet absolute."""
 
     name: str
@@ -29,8 +30,7 @@ class DraftEvent:
     attributes: dict[str, AttributeValue] = field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False)
-class SpanDraft:
+class SpanDraft(Struct, eq=False):
     """A span to be, which ends no earlier than it starts.
 
     ``start_ns`` and ``end_ns`` are set by :func:`lay_out`, on the timeline of the moments, ``span_id`` once the tree is
@@ -40,9 +40,8 @@ class SpanDraft:
     name: str
     start: Moment
     end: Moment
-    _: KW_ONLY
     role: Role = Role.SOURCE
-    attributes: dict[str, AttributeValue] = field(init=False)
+    attributes: dict[str, AttributeValue] = field(default_factory=dict)
     events: list[DraftEvent] = field(default_factory=list)
     children: list[SpanDraft] = field(default_factory=list)
     sequential: bool = True
@@ -56,7 +55,7 @@ class SpanDraft:
 
     def __post_init__(self) -> None:
         self.end = self.end.not_before(self.start)
-        self.attributes = {names.VM_MIGRATION_PHASE: self.name}
+        self.attributes[names.VM_MIGRATION_PHASE] = self.name
 
     def walk(self) -> Iterator[SpanDraft]:
         """Yield this span and all below it, depth first."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _GAPS_NS: Final = 2 * MICROSECOND_NS
 """Rounding to a microsecond, and one between neighbours."""
 
 
-class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there are many
+class Moment(Struct, frozen=True):
     """An instant, how well it is known, and the line it rests on."""
 
     ns: int
@@ -59,8 +59,7 @@ class Moment(NamedTuple):  # cheaper to make than a frozen dataclass, and there 
         return self if self.ns <= other.ns else other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(Struct, frozen=True, kw_only=True):
     """Both sides' instants on one timeline.
 
     The destination is moved as a whole, by the estimated offset, so its own durations stay exact.

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.side import Mode, Result, Role
+from otelmig.structs import Struct
 from otelmig.trace import attributes as names
 from otelmig.trace.drafting.aligned_sides import seconds
 from otelmig.trace.drafting.span_draft import SpanDraft
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Blackout", "blackout_attributes", "blackout_draft", "blackout_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blackout:
+class Blackout(Struct, frozen=True, kw_only=True):
     """When the vCPUs stood still; the duration lies in ``[min_ns, max_ns]``."""
 
     start: Moment

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec.structs import replace
+
 from otelmig.migration.facts import DestinationFacts, Fate
 from otelmig.migration.side import Mode, Result
+from otelmig.structs import Struct
 from otelmig.trace.attributes import GuestLocation
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Guest", "guest_after", "was_paused"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guest:
+class Guest(Struct, frozen=True, kw_only=True):
     """Where the guest is after the migration, and the line that says so."""
 
     location: GuestLocation

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_lines import parsed_line
 from trace_invariants import inputs, traced
@@ -33,7 +33,7 @@ def test_any_attributes_come_back_from_the_line(attributes: dict[str, Any], word
     """The protobuf that is sent at once is the one that the stored line gives, whatever is in the trace."""
     event = SpanEvent(name=words, time_ns=1_000, attributes=attributes)
     link = Link(span_id="1" * 16, attributes=attributes, remote=remote)
-    root = _TRACE.root._replace(name=words, attributes=attributes, events=(event, event), links=(link,), error=words)
+    root = replace(_TRACE.root, name=words, attributes=attributes, events=(event, event), links=(link,), error=words)
     trace = replace(_TRACE, spans=(root, *_TRACE.spans[1:]), resources=dict.fromkeys(_TRACE.resources, attributes))
     payload = Payload.of_trace(trace)
     assert payload.body == request_bytes(json.loads(payload.line))

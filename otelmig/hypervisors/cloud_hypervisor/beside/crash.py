@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashReport
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from otelmig.inputs import Line, Stream
@@ -25,8 +25,7 @@ _MOST_LINES_BEFORE: Final = 10
 """At most this many lines stand before a panic in a file that is no log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crash:
+class Crash(Struct, frozen=True, kw_only=True):
     """One report."""
 
     stream: Stream
@@ -42,8 +41,7 @@ def is_crash(head: bytes) -> bool:
     return _SECCOMP in head or (panic is not None and head.count(b"\n", 0, panic.start()) <= _MOST_LINES_BEFORE)
 
 
-@dataclass(slots=True, kw_only=True)
-class CrashLines:
+class CrashLines(Struct, kw_only=True):
     """Reads a file that holds such a report, line by line."""
 
     stream: Stream

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
-from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import EventParser, MonitorEvent
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS, FIRST_OF_PROCESS, LAST_OF_PROCESS, Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -15,15 +14,17 @@ from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT
 from otelmig.hypervisors.cloud_hypervisor.releases import since
 from otelmig.migration.observation import Observation
 from otelmig.migration.side import SideState
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable
 
+    from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
     from otelmig.inputs import Host, Line, Stream
     from otelmig.inputs.line import Where
 
-__all__ = ["FIRST_WITH_MIGRATION_EVENTS", "EventLines", "EventProcess"]
+__all__ = ["FIRST_WITH_MIGRATION_EVENTS", "EventLines", "EventProcess", "event_lines"]
 
 FIRST_WITH_MIGRATION_EVENTS: Final = since("v52.0")
 _IRRELEVANT: Final = Kind.IRRELEVANT
@@ -34,16 +35,12 @@ _MOST_PROCESSES: Final = 8
 """At most this many processes that are over are kept while their stream grows."""
 
 
-@dataclass(slots=True, kw_only=True)
-class EventProcess:
+class EventProcess(Struct, kw_only=True):
     """The events of one process that say something about a migration, on the monitor's clock."""
 
     key: str
     stream: Stream
-    observations: list[Observation] = field(default_factory=list)
-    """In the order of their stamps, as far as events stand out of order by little."""
-    attempts: Attempts = field(default_factory=Attempts)
-    order: Order = field(init=False)
+    order: Order = field(default_factory=Order)
     begun: bool = False
     """Whether any event was read, whatever it says."""
     is_gone: bool = False
@@ -55,8 +52,15 @@ class EventProcess:
     """When the monitor's clock can have read zero, at the latest (Unix epoch), by when its lines were received."""
     _vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
-    def __post_init__(self) -> None:
-        self.order = Order(self.observations, [], self.attempts)
+    @property
+    def observations(self) -> list[Observation]:
+        """What it did, in the order of the stamps, as far as events stand out of order by little."""
+        return self.order.observations
+
+    @property
+    def attempts(self) -> Attempts:
+        """Its attempts, as far as they were read."""
+        return self.order.attempts
 
     def take(self, event: MonitorEvent, line: Line | None) -> None:
         """Add what ``event`` says, if it says anything; it ends with ``line``, or with the stream."""
@@ -81,21 +85,24 @@ class EventProcess:
             self.attempts.received(observation, form.last_word, self.latest_zero_ns)
 
 
-@dataclass(slots=True, kw_only=True)
-class EventLines:
+def event_lines(stream: Stream, not_understood: Counter[str]) -> EventLines:
+    """Return what reads ``stream`` from its beginning, and counts in ``not_understood`` what it does not understand."""
+    first = EventProcess(key=f"{stream.key}#1", stream=stream)
+    return EventLines(stream=stream, not_understood=not_understood, current=first)
+
+
+class EventLines(Struct, kw_only=True):
     """Reads one event stream, line by line: a file that was appended to holds several processes."""
 
     stream: Stream
     not_understood: Counter[str]
     """Counts objects by reason; belongs to whoever reads."""
     over: list[EventProcess] = field(default_factory=list)
-    current: EventProcess = field(init=False)
+    current: EventProcess
+    """The process that events are read of now."""
     _begun: int = 1
     """How many processes began."""
     _parser: EventParser = field(default_factory=EventParser)
-
-    def __post_init__(self) -> None:
-        self.current = EventProcess(key=f"{self.stream.key}#1", stream=self.stream)
 
     @property
     def processes(self) -> list[EventProcess]:

@@ -6,11 +6,13 @@ Whoever prints them may indent them, put them into an array, or print lines of t
 from __future__ import annotations
 
 import json
-from dataclasses import field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.inputs.framing.json_text import sound
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +27,7 @@ _LONGEST: Final = 1 << 14
 _DECODER: Final = json.JSONDecoder()
 
 
-class JsonObject(NamedTuple):
+class JsonObject(Struct, frozen=True):
     """One object, as it is printed and where it begins."""
 
     value: Any
@@ -33,8 +35,7 @@ class JsonObject(NamedTuple):
     text: str
 
 
-@dataclass(slots=True)
-class JsonObjects:
+class JsonObjects(Struct):
     """Finds the objects of one stream, whose lines come in one by one; holds at most one object and one line.
 
     All lines of an object may also come in as one, with line feeds between them.
@@ -116,7 +117,7 @@ class JsonObjects:
     def _place(self, text: str, position: int) -> Where:
         row = text.count("\n", 0, position)
         begin, where = next(place for place in reversed(self._places) if place[0] <= row)
-        return where if begin == row else where._replace(line=where.line + row - begin)
+        return where if begin == row else replace(where, line=where.line + row - begin)
 
     def _keep_from(self, text: str, position: int) -> None:
         """Drop the text before ``position``."""

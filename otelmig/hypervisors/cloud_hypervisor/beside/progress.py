@@ -8,16 +8,18 @@ still: then ``timestamp_snapshot_ms`` is when it ended, whenever it was asked.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject, JsonObjects
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_STATISTICS, UnparsedLine
 from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
@@ -42,8 +44,7 @@ _MOST_KEPT: Final = 64
 ENDED: Final = {"Finished": Kind.SEND_FINISHED, "Cancelled": Kind.SEND_CANCELLED, "Failed": Kind.SEND_FAILED}
 
 
-@dataclass(slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, kw_only=True):
     """One migration, as its statistics tell it."""
 
     stream: Stream
@@ -63,7 +64,7 @@ class Progress:
         """Take back when it ended: its statistics do not stand still, so they tell when they were asked for."""
         end = self.observations[-1]
         if self.before_end_ms is not None and self.ended_ms is not None:
-            self.observations[-1] = end._replace(stamp=_between(self.before_end_ms, self.ended_ms))
+            self.observations[-1] = replace(end, stamp=_between(self.before_end_ms, self.ended_ms))
 
 
 def is_progress(head: bytes) -> bool:
@@ -71,8 +72,7 @@ def is_progress(head: bytes) -> bool:
     return b'"timestamp_begin_ms"' in head and b'"memory_transmission_info"' in head
 
 
-@dataclass(slots=True, kw_only=True)
-class ProgressLines:
+class ProgressLines(Struct, kw_only=True):
     """Reads the answers of one stream, line by line."""
 
     stream: Stream

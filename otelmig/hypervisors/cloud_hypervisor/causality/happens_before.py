@@ -16,7 +16,6 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.attempt_lines import lines_of
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import (
     DESTINATION,
@@ -29,6 +28,7 @@ from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import memory_c
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, Releases
 from otelmig.migration.constraint import destination_first, source_first
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,8 +64,7 @@ _UNTIL_HEAD: Final = frozenset({"accepted->start-acknowledged"})
 """Rules about an event that comes later in a migration, and is ordered less, in versions after HEAD."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """An instant of one kind happens before one of another, on the other host."""
 
     id: str

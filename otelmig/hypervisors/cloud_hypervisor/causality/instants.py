@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.causality.finders import (
     answer_read,
     command,
@@ -39,6 +38,7 @@ from otelmig.hypervisors.cloud_hypervisor.causality.handshake import (
 )
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command, Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, Releases, since, until
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,8 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["DESTINATION", "OF_BOTH", "SOURCE", "InstantKind", "LogFlags"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFlags:
+class LogFlags(Struct, frozen=True, kw_only=True):
     """What it takes for an instant to be printed: ``verbosity`` times ``-v``, or else the event monitor."""
 
     verbosity: int = 0
@@ -69,8 +68,7 @@ class LogFlags:
         return ", ".join([*flags, "--event-monitor"] if self.event_monitor else flags) or "always"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstantKind:
+class InstantKind(Struct, frozen=True, kw_only=True):
     """A kind of instant on one side."""
 
     key: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.causality.handshake import snapshot_cpuid
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import since
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,8 +30,7 @@ _MOST_ITERATIONS: Final = 1 << 12
 _AFTER_FINAL: Final = (Kind.FINAL_DELTA_SENT, Kind.SNAPSHOTTING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryRequest:
+class MemoryRequest(Struct, frozen=True, kw_only=True):
     """One request for memory, by the lines around it; None where no line bounds it."""
 
     written_after: Observation | None = None
@@ -40,8 +39,7 @@ class MemoryRequest:
     """Whether the guest was paused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryRequests:
+class MemoryRequests(Struct, frozen=True, kw_only=True):
     """Every request for memory that may have been written, in order."""
 
     requests: tuple[MemoryRequest, ...]

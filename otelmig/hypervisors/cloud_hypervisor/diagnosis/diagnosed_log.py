@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,7 @@ __all__ = ["DiagnosedLog"]
 _LAST_WITHOUT_DOWNTIME: Final = RELEASES.index("v51.0")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiagnosedLog:
+class DiagnosedLog(Struct, frozen=True, kw_only=True):
     """One input, and what was found in it: what the rules on what it tells and lacks decide by."""
 
     input: InputLog

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.beside.event_stream import MonitorEvent, monitor_events
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines, is_progress
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
@@ -15,6 +15,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashRepor
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_EVENT, no_meaning, no_record
 from otelmig.hypervisors.diagnosis import LineAccount, Sample
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -33,8 +34,7 @@ _MOST_OF_REPORT: Final = 3
 """Lines of a report about the death of a process, after its first."""
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """What looking at every line finds besides the account."""
 
     account: LineAccount = field(default_factory=LineAccount)

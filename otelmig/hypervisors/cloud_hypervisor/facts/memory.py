@@ -45,7 +45,7 @@ def memory_copy(attempt: AttemptLines) -> MemoryCopy:
     final, last = attempt.first(Kind.FINAL_DELTA_SENT), attempt.last(Kind.ITERATION_SENT)
     latest = final or last
     return MemoryCopy(
-        seen=attempt.first(*_MEMORY) is not None,
+        was_sent=attempt.first(*_MEMORY) is not None,
         since=_since(attempt),
         iterations=tuple(_iterations(attempt)),
         iteration_count=attempt.iterations,

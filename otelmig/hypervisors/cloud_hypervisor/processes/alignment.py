@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class Pair(NamedTuple):
     event: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alignment:
+class Alignment(Struct, frozen=True, kw_only=True):
     """The shift lies in ``[lo_ns, hi_ns]``; each line and each event is in one of the pairs at most."""
 
     lo_ns: int

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import FIRST_WITH_MIGRATION_EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.processes.merging import merged
@@ -17,6 +17,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_aft
 from otelmig.hypervisors.cloud_hypervisor.releases import DRAFT, SYSTEM, Releases, send_blocks, until
 from otelmig.migration.stamp import ClockDomain
 from otelmig.migration.vmm import Vmm, fingerprint
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ _MIGRATION_EVENTS: Final = frozenset({Kind.SEND_ANNOUNCED, Kind.ACCEPTED})
 """Events that only a migration fires (v52.0 on); ``paused`` and ``snapshotted`` alone may be anything."""
 
 
-@dataclass(slots=True, kw_only=True)
-class BesideLogs:
+class BesideLogs(Struct, kw_only=True):
     """What was read besides logs."""
 
     events: list[EventProcess] = field(default_factory=list)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, ENDINGS
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import LATEST_WRITE_NS, OF_EVENTS
 from otelmig.migration.stamp import COARSE_NS, ClockDomain, Stamp
@@ -32,7 +34,7 @@ def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit
         own = on_clock.pop(shift.same[line]) if line in shift.same else None
         coarse = own is not None and observation.stamp.error_ns > max(COARSE_NS, own.stamp.error_ns)
         if own is not None and coarse and line not in shift.uncertain:
-            result.append(own._replace(thread=observation.thread, text=observation.text))
+            result.append(replace(own, thread=observation.thread, text=observation.text))
         else:
             result.append(observation)
     for event in on_clock.values():
@@ -49,7 +51,7 @@ def _with_its_line(event: Observation, before: Observation) -> Observation:
     hi_ns = event.stamp.hi_ns
     lo_ns = min(event.stamp.lo_ns, max(event.stamp.lo_ns - LATEST_WRITE_NS, before.stamp.lo_ns))
     error_ns = (hi_ns - lo_ns + 1) // 2
-    return event._replace(stamp=event.stamp._replace(ns=hi_ns - error_ns, error_ns=error_ns))
+    return replace(event, stamp=replace(event.stamp, ns=hi_ns - error_ns, error_ns=error_ns))
 
 
 def _place(log: Sequence[Observation], event: Observation) -> int:
@@ -77,4 +79,4 @@ def _on_log_clock(event: Observation, shift: Fit, domain: ClockDomain) -> Observ
         text=event.stamp.text,
         domain=domain,
     )
-    return event._replace(stamp=stamp, text="")
+    return replace(event, stamp=stamp, text="")

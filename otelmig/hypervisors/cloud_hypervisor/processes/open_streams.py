@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.beside.crash import CrashLines
 from otelmig.hypervisors.cloud_hypervisor.beside.event_lines import EventLines
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ProgressLines
@@ -16,6 +16,7 @@ from otelmig.hypervisors.cloud_hypervisor.processes.joins import (
     processes_of,
 )
 from otelmig.inputs import common_stem
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,8 +31,7 @@ __all__ = ["NoLog", "OpenStreams"]
 NoLog = EventLines | ProgressLines | CrashLines
 
 
-@dataclass(slots=True)
-class OpenStreams:
+class OpenStreams(Struct):
     """Streams that are being read, by key: all of a reader's, or those that are named alike, likely by one process."""
 
     logs: dict[str, LogLines] = field(default_factory=dict)

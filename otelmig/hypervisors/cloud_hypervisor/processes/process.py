@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.attempts import attempts_in
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.releases import may_be_after_head
 from otelmig.hypervisors.hypervisor import EndedProcess
 from otelmig.migration.vmm import fingerprint
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,8 +32,7 @@ _AT_START: Final = 8
 """What a process says of its start stands among so many lines."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class Process(Struct, frozen=True, kw_only=True):
     """One process, and all that it did as far as it was read."""
 
     vmm: Vmm

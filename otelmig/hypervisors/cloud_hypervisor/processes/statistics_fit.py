@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from otelmig.hypervisors.cloud_hypervisor.beside.progress import ENDED
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -87,16 +88,19 @@ def _with(process: Process, progress: Progress) -> Process:
         shift = start.stamp.ns - progress.begin_ms * MILLISECOND_NS
         blur = start.stamp.error_ns + MILLISECOND_NS
     for observation in progress.observations:
-        stamp = observation.stamp._replace(
-            ns=observation.stamp.ns + shift, error_ns=observation.stamp.error_ns + blur, domain=domain
+        stamp = replace(
+            observation.stamp,
+            ns=observation.stamp.ns + shift,
+            error_ns=observation.stamp.error_ns + blur,
+            domain=domain,
         )
-        moved = observation._replace(stamp=stamp, text="")
+        moved = replace(observation, stamp=stamp, text="")
         if observation.kind is Kind.SEND_REQUESTED:
             if at and observations[at - 1].kind is Kind.SEND_REQUESTED:
                 requested = observations[at - 1]
-                observations[at - 1] = requested._replace(values={**observation.values, **requested.values})
+                observations[at - 1] = replace(requested, values={**observation.values, **requested.values})
             else:
-                observations.insert(at, moved._replace(stamp=start.stamp))
+                observations.insert(at, replace(moved, stamp=start.stamp))
         elif observation.kind in ENDED.values() and has.isdisjoint({*ENDED.values(), Kind.COMPLETED}):
             observations.append(moved)
     whole = process.joined(progress.stream, observations)

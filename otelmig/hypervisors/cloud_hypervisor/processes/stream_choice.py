@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import ToldEvents, fit, fit_what_is_there
 from otelmig.inputs import common_stem
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,8 +34,7 @@ class _Candidate(NamedTuple):
     """Whether they are named as those of one process are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Joins:
+class Joins(Struct, frozen=True):
     """Which stream is which log's, by their places."""
 
     chosen: dict[int, tuple[int, Fit]] = field(default_factory=dict)

@@ -11,16 +11,17 @@ and a log fit if one constant shift ``d`` (log time = event time + d) satisfies 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.processes.alignment import Pair, alignment
 from otelmig.hypervisors.cloud_hypervisor.processes.order_fit import order_bounds
 from otelmig.migration.stamp import COARSE_NS, ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ OF_EVENTS: Final = frozenset(
 ) - {Kind.PROCESS_STARTED, Kind.PROCESS_READY, Kind.IRRELEVANT}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
+class Fit(Struct, frozen=True, kw_only=True):
     """The shift from event time to log time lies in ``[lo_ns, hi_ns]``; ``pairs`` say so."""
 
     lo_ns: int
@@ -74,8 +74,7 @@ class Fit:
         return log[0].stamp.domain is not ClockDomain.BOOTTIME or -COARSE_NS <= self.hi_ns <= _LATEST_MONITOR_NS
 
 
-@dataclass(frozen=True, eq=False)
-class ToldEvents:
+class ToldEvents(Struct, frozen=True, eq=False, dict=True):
     """Observations of a log, or of an event stream, and which of them tell of events.
 
     Each log is compared with each stream, so what they are compared by is found once.

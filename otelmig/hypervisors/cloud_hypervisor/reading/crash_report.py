@@ -6,12 +6,14 @@ Both go to standard error, which may be where the log goes, too. Neither prints 
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import PANICKED, SECCOMP
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,8 +34,7 @@ _MOST_LINES: Final = 8
 """At most this many lines of a panic's message are kept."""
 
 
-@dataclass(slots=True, kw_only=True)
-class CrashReport:
+class CrashReport(Struct, kw_only=True):
     """One report, as its lines come in.
 
     >>> report = CrashReport.beginning("thread 'vmm' panicked at vmm/src/vm.rs:14:5:")
@@ -90,7 +91,8 @@ class CrashReport:
 
 def killed_after(last: Observation, where: Where, report: CrashReport) -> Observation:
     """Return the death of a process: no time is printed, so it happened at its last line or after."""
-    return last._replace(
+    return replace(
+        last,
         kind=Kind.PROCESS_KILLED,
         where=where,
         text="",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS
 from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -16,6 +16,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import DirtyTables
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import observation_of
 from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ _MOST_BEFORE_START: Final = 4
 _NOBODY: Final = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class _OneProcess:
+class _OneProcess(Struct, kw_only=True):
     """A process while its lines come in."""
 
     process: LogProcess
@@ -111,8 +111,7 @@ class _OneProcess:
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class LogWriters:
+class LogWriters(Struct, kw_only=True):
     """What is known to come from one process after the other, or (by their times) from a few in turns."""
 
     key: str

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,8 +55,7 @@ _MOST_NUMBERS: Final = 1 << 14
 _KIB: Final = _Numbers()
 
 
-@dataclass(slots=True)
-class DirtyTables:
+class DirtyTables(Struct):
     """Gathers the lines of a dirty table (one per run of dirty pages, thousands of them) into one observation.
 
     The table of each memory slot begins anew; tables that follow each other on one thread are one reading.
@@ -95,8 +96,7 @@ class DirtyTables:
         return tables
 
 
-@dataclass(slots=True, kw_only=True)
-class _Reading:
+class _Reading(Struct, kw_only=True):
     """One reading of the dirty log, line by line."""
 
     first: Observation
@@ -138,8 +138,9 @@ class _Reading:
         """
         are_missing = self.has_begun and not self.ranges
         where, more = self.last.where, (self.last.number("ranges") or 1) - 1  # of a run, the place of its first line
-        return self.last._replace(
+        return replace(
+            self.last,
             values={} if are_missing else {"dirty_bytes": self.size, "ranges": self.ranges},
             since=self.first.since or self.first.stamp,
-            where=where._replace(line=where.line + more),
+            where=replace(where, line=where.line + more),
         )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import CrashReport
 from otelmig.hypervisors.cloud_hypervisor.reading.demultiplexer import LogWriters
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import MOST_LINES, RecordTexts
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_of, wanted
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import no_meaning, no_record
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,8 +35,7 @@ _MOST_KEPT: Final = 1 << 14
 _NOBODY: Final[tuple[LogProcess, ...]] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class _OpenRecord:
+class _OpenRecord(Struct, kw_only=True):
     """A record whose further lines come in one by one."""
 
     process: LogProcess
@@ -44,8 +44,7 @@ class _OpenRecord:
     lines: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class LogLines:
+class LogLines(Struct, kw_only=True):
     """Reads one log, line by line."""
 
     stream: Stream

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.dirty_table import dirty_bytes
@@ -15,6 +16,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.message_index import meaning_o
 from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
 from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
@@ -73,8 +75,7 @@ def _whole(line: Line, record: Record, meaning: Meaning, reader: RecordReader) -
     return texts.values()
 
 
-@dataclass(slots=True, kw_only=True)
-class RecordTexts:
+class RecordTexts(Struct, kw_only=True):
     """A record of several lines: the causes of an error, which follow it."""
 
     record: Record
@@ -106,4 +107,4 @@ def exact(observation: Observation) -> Observation:
     if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS:
         return observation
     exact = boottime_stamp(stamp.text.removesuffix("s"), "s")
-    return observation if exact is None else observation._replace(stamp=exact)
+    return observation if exact is None else replace(observation, stamp=exact)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+from msgspec.structs import replace
+
 from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import ENDS_PROCESS
-from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.line_order import Order
 from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import exact
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL, RELEASES, Releases
 from otelmig.migration.stamp import ClockDomain
+from otelmig.structs import Struct
 from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
     from otelmig.hypervisors.cloud_hypervisor.reading.message_index import Meaning
     from otelmig.hypervisors.cloud_hypervisor.reading.records import Record
     from otelmig.hypervisors.cloud_hypervisor.releases import LastWord
@@ -38,8 +40,7 @@ _FASTEST_SLEW: Final = 5
 _LAST_ADAPTIVE: Final = RELEASES.index("v48.0")
 
 
-@dataclass(slots=True)
-class StampedTwice:
+class StampedTwice(Struct):
     """Whether the wall-clock times of a process's lines are its own, by its time since start on the same lines.
 
     A clock that is set leaves the two apart once. Whoever puts times in front of lines that were written long before,
@@ -87,11 +88,10 @@ def by_own_time(observation: Observation) -> Observation:
     own, since = observation.stamp.elapsed, observation.since
     if own is None:
         return observation
-    return observation._replace(stamp=own, since=None if since is None else since.elapsed)
+    return replace(observation, stamp=own, since=None if since is None else since.elapsed)
 
 
-@dataclass(slots=True, kw_only=True)
-class LogProcess:
+class LogProcess(Struct, kw_only=True):
     """What one process wrote to a log, as it is being read."""
 
     key: str
@@ -100,11 +100,7 @@ class LogProcess:
     writer: str = ""
     name: str = ""
     """What a person calls it; set when it is over."""
-    observations: list[Observation] = field(default_factory=list)
-    """In the order of their stamps, as far as lines stand out of order by little."""
-    words: list[LastWord | None] = field(default_factory=list)
-    """Whose last word each of them is, if it is one."""
-    attempts: Attempts = field(default_factory=Attempts)
+    order: Order = field(default_factory=Order)
     assumed: tuple[str, ...] = ()
     """What its times left out and had to be assumed; set when it is over."""
     releases: Releases = ALL
@@ -125,15 +121,26 @@ class LogProcess:
     """Whether all of it was read."""
     incomplete: bool = False
     """Whether its earliest observations were forgotten: then nothing can be joined with it any more."""
-    order: Order = field(init=False)
     stamped: StampedTwice = field(default_factory=StampedTwice)
     taken_in_turns: bool = False
     """Whether its lines had to be told from those of another process by their times alone."""
     domain: ClockDomain = ClockDomain.BOOTTIME
     """The clock that the process's lines are stamped with."""
 
-    def __post_init__(self) -> None:
-        self.order = Order(self.observations, self.words, self.attempts)
+    @property
+    def observations(self) -> list[Observation]:
+        """What it did, in the order of the stamps, as far as lines stand out of order by little."""
+        return self.order.observations
+
+    @property
+    def words(self) -> list[LastWord | None]:
+        """Whose last word each of its observations is, if it is one."""
+        return self.order.words
+
+    @property
+    def attempts(self) -> Attempts:
+        """Its attempts, as far as they were read."""
+        return self.order.attempts
 
     def add(self, observation: Observation, word: LastWord | None = None) -> None:
         """Add what it did next; ``word`` says whose last word that is, if it is one."""
@@ -150,7 +157,7 @@ class LogProcess:
 
     def amend(self, observation: Observation, values: Mapping[str, Value]) -> Observation:
         """Give one of the last observations other ``values``, since its record went on; return it as it is now."""
-        whole = observation._replace(values=values)
+        whole = replace(observation, values=values)
         observations = self.observations
         for at in range(len(observations) - 1, max(-1, len(observations) - 1 - _RECENT), -1):
             if observations[at] is observation:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
+from msgspec import field
+
 from otelmig.hypervisors.cloud_hypervisor.kinds import Command
 from otelmig.migration.observation import NO_VALUES, Value
+from otelmig.structs import Struct
 from otelmig.units import KIB, MIB, MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ _OPEN: Final = frozenset({"url", "rest", "any"})
 _FIELD: Final = re.compile(r"\{(\w*):(\w+)\}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One message form."""
 
     form: str

@@ -6,7 +6,6 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.events import EVENTS
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES, TABLE
@@ -14,6 +13,7 @@ from otelmig.hypervisors.cloud_hypervisor.releases import since
 from otelmig.inputs import LineFilter
 from otelmig.migration.observation import NO_VALUES
 from otelmig.migration.side import Role
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,8 +37,7 @@ PANICKED: Final = " panicked at "
 _PROPERTY: Final = re.compile(r"(\w{1,64}) = ([^,]{0,256})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
+class Meaning(Struct, frozen=True, kw_only=True):
     """What a message says, and which releases say it so."""
 
     kind: Kind

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.hypervisors.cloud_hypervisor.log_format import BEFORE_V36
 from otelmig.hypervisors.cloud_hypervisor.messages import FAMILIES
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import is_family
 from otelmig.migration.redaction import redact
+from otelmig.structs import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_EVENT", "NO_STATISTICS", "UnparsedLine", "first_of_no_form", "no_meaning", "no_record"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnparsedLine:
+class UnparsedLine(Struct, frozen=True, kw_only=True):
     """A line that looks like a migration's and was not understood, and why."""
 
     where: Where

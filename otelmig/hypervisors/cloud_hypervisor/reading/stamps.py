@@ -10,8 +10,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
-from otelmig.dataclass import dataclass
 from otelmig.migration.stamp import ClockDomain, Stamp
+from otelmig.structs import Struct
 from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def calendar_stamp(calendar: CalendarTime, latest: datetime, zone: tzinfo) -> St
     return Stamp(ns=ns, error_ns=MICROSECOND_NS, text=calendar.text, domain=ClockDomain.REALTIME)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalendarTime:
+class CalendarTime(Struct, frozen=True, kw_only=True):
     """What a line prints of the date and the time of day."""
 
     date: tuple[int | None, int | None, int | None]
