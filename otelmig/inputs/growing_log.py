@@ -12,7 +12,7 @@ from otelmig.inputs.framing.dates import Dating
 from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.prefixes import framings_of
 from otelmig.inputs.framing.unwrapping import unwrapped
-from otelmig.inputs.line import Head, Line, Stream, Where
+from otelmig.inputs.line import NOWHERE, Head, Line, Stream
 from otelmig.structs import Struct
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class GrowingLog(Struct, kw_only=True):
     def _unwrapped(framings: tuple[Framing, ...], texts: Sequence[str]) -> list[str]:
         if not framings:
             return list(texts)
-        return [unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts]
+        return [unwrapped(Line(text=text, where=NOWHERE), framings).text for text in texts]
 
     def _wanted(self, line: Line) -> Iterator[Line]:
         """Yield the line, unwrapped, if a reader must be given it."""
@@ -174,6 +174,3 @@ class GrowingLog(Struct, kw_only=True):
         self._pieces = []
         texts = [part.text for part in rest]
         return replace(first, lookahead=lambda: texts)
-
-
-_NOWHERE: Final = Where(file="", line=0)

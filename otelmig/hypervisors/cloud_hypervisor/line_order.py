@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import field
 from msgspec.structs import replace
 
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, OF_MIGRATIONS
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import ANY_BEGIN, OF_MIGRATIONS
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.events import FIRST_AFTER_HEAD
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -44,7 +44,6 @@ _MOST_REPEATED: Final = 1 << 16
 _MOST_EQUAL: Final = 16
 """At most this many lines with its stamp a line is tried before."""
 _ANNOUNCED: Final = frozenset({Kind.SEND_ANNOUNCED, Kind.ACCEPTED})
-_BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 
 
 class Order(Struct):
@@ -83,10 +82,10 @@ class Order(Struct):
         at = self._place(stamp)
         if at is None:
             return False
-        if kind not in _BEGINS:
+        if kind not in ANY_BEGIN:
             return at > 0
         far = at < len(self.observations) and self.observations[-1].stamp.ns - stamp.ns > _LONGEST_NS
-        return (at > 0 and not far) or not any(observation.kind in _BEGINS for observation in self.observations)
+        return (at > 0 and not far) or not any(observation.kind in ANY_BEGIN for observation in self.observations)
 
     def insert(self, observation: Observation, word: LastWord | None, releases: Releases) -> None:
         """Add a line where its stamp places it, be it at the end; at the end, too, if it stays back."""
@@ -190,7 +189,7 @@ class Order(Struct):
 
     def is_strange(self, observation: Observation) -> bool:
         """Return whether a line begins an attempt, and may have been put behind what it begins: they have one stamp."""
-        if observation.kind not in _BEGINS or not self.observations or self._repeated > _MOST_REPEATED:
+        if observation.kind not in ANY_BEGIN or not self.observations or self._repeated > _MOST_REPEATED:
             return False
         return self.observations[-1].stamp.ns == observation.stamp.ns
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.prefixes import rfc3339_ns
-from otelmig.inputs.line import Host, Line
+from otelmig.inputs.line import MOST_ADDRESSES, Host, Line
 from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
@@ -114,8 +114,6 @@ _DEEPEST: Final = 4
 _GLANCE: Final = 20
 """Lines of which one must have a field for the line of a log."""
 _LONGEST_TIME: Final = 64
-_MOST_IPS: Final = 1_024
-"""At most this many addresses of a host are kept."""
 _EARLIEST: Final = 1_000_000_000
 """Smaller numbers are no times: in seconds, this one is of the year 2001."""
 _UNITS: Final = ((10**11, SECOND_NS), (10**14, MILLISECOND_NS), (10**17, MICROSECOND_NS), (10**20, 1))
@@ -162,7 +160,7 @@ def _host(fields: Mapping[str, object]) -> Host | None:
     host = Host(
         name=_first(fields, _HOSTS),
         id=_first(fields, ("_MACHINE_ID", "host.id")),
-        ips=tuple(address for address in listed[:_MOST_IPS] if isinstance(address, str) and address),
+        ips=tuple(address for address in listed[:MOST_ADDRESSES] if isinstance(address, str) and address),
     )
     return host if host.name or host.id or host.ips else None
 

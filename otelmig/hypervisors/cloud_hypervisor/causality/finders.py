@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.causality.handshake import AFTER_CONFIG, snapshot_cpuid
+from otelmig.hypervisors.cloud_hypervisor.causality.handshake import AFTER_CONFIG, endpoint_of, snapshot_cpuid
 from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import counted_commands
 from otelmig.hypervisors.cloud_hypervisor.causality.memory_requests import (
     final_acknowledged,
@@ -58,10 +58,6 @@ __all__ = [
 ]
 
 
-def _endpoint(observation: Observation | None) -> Endpoint | None:
-    return None if observation is None else Endpoint.of(observation)
-
-
 def _source_time(observation: Observation | None, plus_ns: int) -> Endpoint | None:
     """Return the instant ``plus_ns`` after ``observation``."""
     if observation is None:
@@ -81,13 +77,13 @@ def memory_received(source: AttemptLines, destination: AttemptLines) -> Sequence
 
 def iterations_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return, for each request for memory, the last line before it was written; no line says so of the first."""
-    return tuple(_endpoint(request.written_after) for request in requests_of(source).requests if not request.is_final)
+    return tuple(endpoint_of(request.written_after) for request in requests_of(source).requests if not request.is_final)
 
 
 def iterations_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return, for each memory iteration, the first line after it was acknowledged."""
     return tuple(
-        _endpoint(request.acknowledged_before) for request in requests_of(source).requests if not request.is_final
+        endpoint_of(request.acknowledged_before) for request in requests_of(source).requests if not request.is_final
     )
 
 
@@ -105,12 +101,12 @@ def final_memory(source: AttemptLines, destination: AttemptLines) -> Sequence[En
 
 def final_memory_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the last line before the transfer that was made with the guest paused."""
-    return (_endpoint(final_written(source)),)
+    return (endpoint_of(final_written(source)),)
 
 
 def final_memory_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the first line after the transfer that was made with the guest paused was acknowledged."""
-    return (_endpoint(final_acknowledged(source)),)
+    return (endpoint_of(final_acknowledged(source)),)
 
 
 def paused(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
@@ -118,7 +114,7 @@ def paused(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint
     arrived = destination.command(Command.STATE) or destination.first(*_WITH_STATE)
     if arrived is not None and snapshot_done(source, destination)[0] is not None:
         return (None,)
-    return (_endpoint(source.first(Kind.SNAPSHOTTED, *_BEFORE_STATE)),)
+    return (endpoint_of(source.first(Kind.SNAPSHOTTED, *_BEFORE_STATE)),)
 
 
 _WITH_STATE: Final = (Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING)
@@ -129,7 +125,7 @@ def snapshot_done(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | 
     """Return the last line before State is written: a dirty table, ``snapshotted``, or the snapshot's CPUID."""
     done = source.first(Kind.SNAPSHOTTED)
     if done is None:
-        return (_endpoint(snapshot_cpuid(source)),)
+        return (endpoint_of(snapshot_cpuid(source)),)
     later = next(source.following(done), None)
     if later is not None and later.kind is Kind.DIRTY_TABLE:
         return (Endpoint.of(later),)
@@ -194,7 +190,7 @@ def last_before_drop(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint
             break
         if failure is None or (observation.thread == failure.thread and observation.kind is not Kind.SEND_FAILED):
             last = observation
-    return (_endpoint(last),)
+    return (endpoint_of(last),)
 
 
 _WHILE_CONNECTED: Final = frozenset(
@@ -216,13 +212,13 @@ _WHILE_CONNECTED: Final = frozenset(
 
 def refusal_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's failure, which follows the refusal that it read."""
-    return (_endpoint(source.failure),)
+    return (endpoint_of(source.failure),)
 
 
 def answer_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's failure, where its text says that the destination answered so, to Config or State."""
     types = {observation.word("error_type") for kind in _REPORTED for observation in source.all(kind)}
-    return (_endpoint(source.failure),) if types & _ANSWERS else (None,)
+    return (endpoint_of(source.failure),) if types & _ANSWERS else (None,)
 
 
 _REPORTED: Final = (Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
@@ -233,7 +229,7 @@ def peer_failure(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | N
     """Return the source's failure, where its text says that the destination's end of the connection went away."""
     failed = source.first(Kind.SEND_FAILED)
     by_peer = failed is not None and failed.word("error_type") == ErrorType.SOCKET_ERROR
-    return (_endpoint(source.failure),) if by_peer else (None,)
+    return (endpoint_of(source.failure),) if by_peer else (None,)
 
 
 def last_command(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
@@ -254,12 +250,12 @@ def last_answered(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoi
 
 def first_of(*kinds: Kind) -> Finder:
     """Return a finder of the first observation of the first of ``kinds`` that the source has."""
-    return lambda source, _: (_endpoint(source.first(*kinds)),)
+    return lambda source, _: (endpoint_of(source.first(*kinds)),)
 
 
 def received(*kinds: Kind) -> Finder:
     """Return a finder of the first observation of the first of ``kinds`` that the destination has."""
-    return lambda _, destination: (_endpoint(destination.first(*kinds)),)
+    return lambda _, destination: (endpoint_of(destination.first(*kinds)),)
 
 
 def resumed(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
@@ -269,7 +265,7 @@ def resumed(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoin
 
 def resumed_by_any(destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return where the destination's guest was resumed, whoever did."""
-    return (_endpoint(destination.first(Kind.VM_RESUMED, Kind.VM_RESUMING)),)
+    return (endpoint_of(destination.first(Kind.VM_RESUMED, Kind.VM_RESUMING)),)
 
 
 def stops_the_guest(source: AttemptLines) -> bool:
@@ -279,11 +275,11 @@ def stops_the_guest(source: AttemptLines) -> bool:
 
 def command(name: Command) -> Finder:
     """Return a finder of the first receipt of the request ``name``."""
-    return lambda _, destination: (_endpoint(destination.command(name)),)
+    return lambda _, destination: (endpoint_of(destination.command(name)),)
 
 
 def peer_lost(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return where the destination found the connection closed; None where it may have closed it itself."""
     if destination.first(Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED) is not None:
         return (None,)
-    return (_endpoint(destination.first(Kind.PEER_LOST)),)
+    return (endpoint_of(destination.first(Kind.PEER_LOST)),)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import field
 
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import ANY_BEGIN
 from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
@@ -51,7 +51,6 @@ _EXACT_NS: Final = 10 * MICROSECOND_NS
 """Only stamps that are at least so exact tell a copy from another line of the same text."""
 _MOST_REPEATED: Final = 16
 """At most so many lines of a process may be delivered again together with the one that says that it started."""
-_BEGIN: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 _MOST_BEFORE_START: Final = 4
 """At most this many lines stand before one that says that their process started."""
 _NOBODY: Final = ()
@@ -95,7 +94,7 @@ class _OneProcess(Struct, kw_only=True):
             self.copying = False
         elif meaning.kind is _STARTED:
             self.copying = len(self.process.observations) <= _MOST_REPEATED
-        elif stamp.error_ns <= _EXACT_NS or meaning.kind in _BEGIN or stamp.ns < self.process.last_ns:
+        elif stamp.error_ns <= _EXACT_NS or meaning.kind in ANY_BEGIN or stamp.ns < self.process.last_ns:
             self.copying = True
         return self.copying
 
@@ -156,7 +155,7 @@ class LogWriters(Struct, kw_only=True):
             process.begun = True
         if late or kind is _TABLE or track.tables.open:
             track.add(observation, meaning.last_word, late=late)
-        elif kind in _BEGIN and not process.incomplete and process.order.is_strange(observation):
+        elif kind in ANY_BEGIN and not process.incomplete and process.order.is_strange(observation):
             process.order.insert_among_equals(observation, meaning.last_word, process.releases)
         else:  # as `add` does; this is the place that every line comes by
             process.observations.append(observation)
