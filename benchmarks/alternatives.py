@@ -13,16 +13,17 @@ from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import stringzilla
 from sample_logs import write_dirty_tables, write_few
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
-from otelmig.inputs.block_scan import line_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SIZE = 100_000_000
 _BLOCK = 1 << 19
+_PIECE = 1 << 16
 _RUNS = 5
 _ROW = rb"(?s:.{%d}+)GPA: [0-9a-f]{1,16}+ size: ([0-9]{1,12}+) \(KiB\)\r?+\n|(?s:.+)"
 
@@ -42,7 +43,10 @@ def main() -> None:
 def _count(data: bytes) -> None:
     keep_line_feeds = bytes(byte for byte in range(256) if byte != ord("\n"))
     for what, count in {
-        "len(piece.replace), pieces of 64 KiB": lambda block: line_feeds(block, 0, len(block)),
+        "stringzilla.count": lambda block: stringzilla.count(block, b"\n", 0, len(block)),
+        "len(piece.replace), pieces of 64 KiB": lambda block: [
+            len(block[at : at + _PIECE].replace(b"\n", b"")) for at in range(0, len(block), _PIECE)
+        ],
         "count of a byte": lambda block: block.count(b"\n"),
         "count of a long needle": lambda block: block.count(b"\ncloud-hypervisor: "),
         "len(replace) of a copied block": lambda block: len(block[:].replace(b"\n", b"")),

@@ -24,13 +24,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import stringzilla
 from child import Usage, compile_package, run
 from msgspec.structs import replace
 from sample_logs import Source, write_dirty_tables, write_few, write_journal, write_many
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import wanted
 from otelmig.inputs import LineFilter, open_input
-from otelmig.inputs.block_scan import line_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,7 +113,7 @@ def _report_parts(log: Path) -> None:
 
     def count() -> None:
         for size in _read(log, buffer):
-            line_feeds(buffer, 0, size)
+            stringzilla.count(buffer, b"\n", 0, size)
 
     buffer = bytearray(_BLOCK)
     reading = _own_cpu_s(lambda: sum(_read(log, buffer)))

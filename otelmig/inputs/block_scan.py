@@ -11,16 +11,11 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["BlockScan", "FollowingLines", "Span", "every_line", "line_feeds", "text_of"]
+__all__ = ["BlockScan", "FollowingLines", "Span", "every_line", "text_of"]
 
 _COLUMNS: Final = 512
 """At most this many columns are looked at for what makes a run of lines: each needs a pattern of its own."""
 _ALONE: Final = ()
-_FEW: Final = 1 << 12
-"""Bytes up to which line feeds are counted one by one."""
-_PIECE: Final = 1 << 16
-"""Bytes copied at once where line feeds are counted: for larger pieces the allocator asks the system each time."""
-
 _CR: Final = 0x0D
 _AFTER_HOLE: Final = re.compile(rb"\0*+")
 _GIVEN: Final = 1 << 16
@@ -117,20 +112,6 @@ def every_line(block: bytearray, until: int) -> Iterator[Span]:
         end = until if end < 0 else end
         yield begin, end, end + 1, _ALONE, begin
         begin = end + 1
-
-
-def line_feeds(block: bytearray, begin: int, end: int) -> int:
-    """Return the number of line feeds in a part of ``block``.
-
-    ``bytearray.count`` looks at every byte; ``replace`` jumps from one line feed to the next, which takes two thirds
-    of the time although it copies what is between them.
-    """
-    if end - begin < _FEW:
-        return block.count(b"\n", begin, end)
-    others = 0
-    for at in range(begin, end, _PIECE):
-        others += len(block[at : min(at + _PIECE, end)].replace(b"\n", b""))
-    return end - begin - others
 
 
 def text_of(block: bytes | bytearray, begin: int, end: int) -> str:

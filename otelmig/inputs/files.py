@@ -14,11 +14,12 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+import stringzilla
 from msgspec import field
 from msgspec.structs import replace
 
 from otelmig.errors import InputError
-from otelmig.inputs.block_scan import BlockScan, FollowingLines, every_line, line_feeds, text_of
+from otelmig.inputs.block_scan import BlockScan, FollowingLines, every_line, text_of
 from otelmig.inputs.line import NO_STREAM, Line, Where
 from otelmig.inputs.unpacking.compression import DecompressionError, compression_of, decompressed
 from otelmig.inputs.unpacking.read_once import open_stream, temporary_copy
@@ -78,8 +79,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
     damage: list[str] = field(default_factory=list)
     """Filled while reading: what kept the end of the file from being read."""
     is_misdated: bool = False
-    """Whether its file system says that it was last written when it cannot have been; then another time stands for it.
-    """
+    """Whether its file system tells an impossible time of its last write; then another one stands for it."""
     folder: Path | None = None
     """The directory that was named, if the file was found in it: nobody said that this file is a log."""
     places: LinePlaces | None = None
@@ -115,7 +115,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
             following.block, following.length = block, length
             counted = 0
             for begin, end, after, run, last in spans(block, until):
-                number += line_feeds(block, counted, begin)
+                number += stringzilla.count(block, b"\n", counted, begin)
                 counted = begin
                 where = Where(self.name, number)
                 if run:
@@ -124,7 +124,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
                 else:
                     following.position = after
                     yield Line(text_of(block, begin, end), where, "", None, None, following, (), "", stream)
-            number += line_feeds(block, counted, until)
+            number += stringzilla.count(block, b"\n", counted, until)
 
     def opened(self) -> BinaryIO:
         """Open the file, or the part of one that it is, without a buffer."""

@@ -28,6 +28,7 @@ _DISTRIBUTIONS: Final = {
     "opentelemetry.trace": "opentelemetry-api",
     "requests": "requests",
     "rich": "rich",
+    "stringzilla": "stringzilla",
     "urllib3": "urllib3",
 }
 """Which distribution a module comes from; namespace packages are told apart by their second part."""

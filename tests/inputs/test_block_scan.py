@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelmig.hypervisors.cloud_hypervisor.reading.message_index import SECCOMP, wanted
-from otelmig.inputs import block_scan, files, open_input
+from otelmig.inputs import files, open_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,17 +113,6 @@ def test_a_marker_counts_near_other_wanted_lines(between: int, path: Path, monke
     path.write_bytes(near + noise * 10 * between + SECCOMP.encode() + b"\n" + noise * 30)
     texts = [line.text for line in open_input(path).lines(_WANTED)]
     assert (SECCOMP in texts) == (between < 2)
-
-
-@given(data=st.lists(st.sampled_from([b"\n", b"ab", b"\r\n"]), max_size=60).map(b"".join), cut=st.data())
-def test_line_feeds_are_counted_in_pieces(data: bytes, cut: st.DataObject) -> None:
-    """However many pieces a part of a block has."""
-    begin = cut.draw(st.integers(0, len(data)))
-    end = cut.draw(st.integers(begin, len(data)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(block_scan, "_FEW", 4)
-        patch.setattr(block_scan, "_PIECE", 7)
-        assert block_scan.line_feeds(bytearray(data), begin, end) == data[begin:end].count(b"\n")
 
 
 def test_a_line_that_is_wanted_twice_is_given_once(tmp_path: Path) -> None:
