@@ -142,9 +142,11 @@ class Outputs:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        self._stack.__exit__(kind, error, None)
-        if self._report.delivery is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
-            say_waiting(self._report.delivery)
+        try:
+            self._stack.__exit__(kind, error, None)
+        finally:  # a second interrupt does not wait for the last answer; what is kept is said all the same
+            if self._report.delivery is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
+                say_waiting(self._report.delivery)
 
     def put(self, trace: Trace) -> None:
         """Give one trace to every output; one that an output cannot take costs that output alone this one trace."""

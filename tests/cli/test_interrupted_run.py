@@ -114,6 +114,24 @@ def test_while_sending(number: int, tmp_path: Path) -> None:
         assert not list(tmp_path.glob("*.partial"))
 
 
+def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
+    """Of a receiver that never answers, the second Ctrl-C does not wait; what was in flight is kept, and said to be."""
+    (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
+    with http_receiver() as receiver:
+        receiver.replies = [Reply(), Reply(hangs=True)]
+        command = ["trace", "-q", "source.log", "--spool", "spool", "--otlp", receiver.url, "--timeout", "600"]
+        with _start(tmp_path, *command) as process:
+            assert process.stderr is not None
+            _until(lambda: len(receiver.requests) == 2)
+            process.send_signal(signal.SIGINT)
+            assert "has not answered the last request yet" in process.stderr.readline()
+            *_, kept, last = _interrupted(process)
+        receiver.go_on.set()
+    assert kept == f"otelmig: {PER_BATCH} traces are in the spool spool; `otelmig send` delivers them"
+    assert last.startswith("interrupted: ")
+    assert f"{PER_BATCH} exported" in last
+
+
 def test_what_is_kept_is_said(tmp_path: Path) -> None:
     """What the receiver did not take waits in the spool, and the run says so before its last line."""
     (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
