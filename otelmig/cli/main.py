@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
 
 from otelmig.cli.commands import COMMANDS
 from otelmig.cli.console import open_missing, prepare_stdout, say, say_last, say_traceback
@@ -65,9 +66,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_stdout()
     with _signals_as_interrupts():
         code = _main(argv)
+    if argv is None and code == ExitCode.INTERRUPTED and threading.active_count() > 1:
+        _leave_at_once(code)
     if argv is None:
         gc.freeze()  # the process ends now: what is still there need not be looked through for cycles once more
     return code
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """End the process without its threads: the user interrupted the wait for what one of them does."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 @contextmanager

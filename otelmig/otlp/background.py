@@ -67,8 +67,9 @@ class BackgroundDelivery:
             self._delivery.__exit__(kind, error, traceback)
 
     def _say_waiting(self) -> None:
-        """Say that the answer to the last request is waited for, unless it is there."""
-        if self._on_wait is not None and self._under_way is not None and not self._under_way.done():
+        """Say that the answer to the last request is waited for, unless it comes at once."""
+        idle = self._executor.submit(lambda: None)  # done once the thread has nothing else to do
+        if self._on_wait is not None and not wait([idle], _POLL_S).done:
             self._on_wait(
                 f"{self._delivery.display_url} has not answered the last request yet: its answer is waited for"
             )

@@ -95,11 +95,12 @@ def test_while_sending(number: int, tmp_path: Path) -> None:
             _until(lambda: len(receiver.requests) == 2)
             time.sleep(0.5)
             process.send_signal(number)
-            time.sleep(0.2)
+            assert process.stderr is not None
+            waiting = process.stderr.readline().rstrip()
             receiver.go_on.set()
             _, said = process.communicate(timeout=60)
         assert process.returncode == 130
-        *_, waiting, last = said.splitlines()
+        *_, last = said.splitlines()
         assert (
             waiting
             == f"otelmig: {receiver.url}/v1/traces has not answered the last request yet: its answer is waited for"
@@ -119,14 +120,18 @@ def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
     (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
     with http_receiver() as receiver:
         receiver.replies = [Reply(), Reply(hangs=True)]
-        command = ["trace", "-q", "source.log", "--spool", "spool", "--otlp", receiver.url, "--timeout", "600"]
+        command = ["trace", "-q", "source.log", "--spool", "spool", "--otlp", receiver.url, "--timeout", "60"]
         with _start(tmp_path, *command) as process:
             assert process.stderr is not None
             _until(lambda: len(receiver.requests) == 2)
             process.send_signal(signal.SIGINT)
-            assert "has not answered the last request yet" in process.stderr.readline()
-            *_, kept, last = _interrupted(process)
+            waiting = process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
         receiver.go_on.set()
+    assert "has not answered the last request yet" in waiting
+    assert process.returncode == 130
+    *_, kept, last = said.splitlines()
     assert kept == f"otelmig: {PER_BATCH} traces are in the spool spool; `otelmig send` delivers them"
     assert last.startswith("interrupted: ")
     assert f"{PER_BATCH} exported" in last
