@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from otelmig.clock.options import ClockOptions
     from otelmig.clock.placement import ClockMode
     from otelmig.errors import (
+        ExitCode,
         ExportError,
         InputError,
         OtelmigError,
@@ -53,6 +54,7 @@ __all__ = [
     "ClockOptions",
     "Constraint",
     "Evidence",
+    "ExitCode",
     "ExportError",
     "InputError",
     "Link",
@@ -80,6 +82,7 @@ _HOMES: Final = {
     "otelmig.clock.options": ("ClockOptions",),
     "otelmig.clock.placement": ("ClockMode",),
     "otelmig.errors": (
+        "ExitCode",
         "ExportError",
         "InputError",
         "OtelmigError",

@@ -19,11 +19,12 @@ parameter of :func:`otelmig.trace_migrations`; the command line puts its own opt
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Self
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "StateFullError",
     "UsageError",
     "suggestion",
+    "unread_inputs_noted",
 ]
 
 
@@ -167,3 +169,14 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def _letters(word: str) -> str:
     return word.lower().lstrip("-")
+
+
+@contextmanager
+def unread_inputs_noted(errors: Sequence[InputError]) -> Iterator[None]:
+    """Note which inputs could not be read on an error of the caller's: a side that is missing may be in one."""
+    try:
+        yield
+    except UsageError as error:
+        for unread in errors:
+            error.add_note(str(unread))
+        raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from otelmig.clock.epoch import epochs
-from otelmig.errors import FaultError, InputError
+from otelmig.errors import FaultError, InputError, unread_inputs_noted
 from otelmig.hypervisors import hypervisors
 from otelmig.hypervisors.finished_inputs import FinishedInputs
 from otelmig.hypervisors.log_options import LogOptions
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from otelmig.trace.span import Link, Trace
 
 __all__ = ["Findings", "diagnoses", "read_findings", "trace_migrations"]
-
 
 _MOST_NAMED: Final = 5
 """At most this many files of a directory that were left out are named."""
@@ -131,7 +130,7 @@ def trace_migrations(
 
     Raises:
         InputError: a file cannot be used.
-        UsageError: ``pairs``, ``anchors`` or ``clock`` contradict what the files say.
+        UsageError: ``pairs``, ``anchors`` or ``clock`` contradict what the files say; its notes name unread files.
     """
     files = [paths] if isinstance(paths, (str, Path)) else paths
     findings = read_findings(files, pairs=pairs, anchors=anchors, reading=reading, clock=clock, whole=False)
@@ -179,23 +178,24 @@ def read_findings(
     if not waiting:
         told += ended
     notes += [note for log in inputs for part in log.parts for note in (*part.damage, *part.holes.notes(part.name))]
-    processes = [each.process.vmm for each in told]
+    processes = [read.process.vmm for read in told]
     if not waiting:
         processes = _written_in_turn(processes)
-    told.sort(key=lambda each: each.order)
-    sides = _each_once((side for each in told for side in each.sides), notes)
-    pairing = pair_sides(sides, by_system, pairs, clock)
+    told.sort(key=lambda read: read.order)
+    sides = _each_once((side for read in told for side in read.sides), notes)
     zeros = anchors or {}
-    anchored = anchored_processes(sides, zeros)
-    known = epochs(processes, ties_of(pairing.migrations), anchored)
-    notes += pairing.notes
-    notes += unused(pairing.migrations, anchored, clock)
+    with unread_inputs_noted(errors):
+        pairing = pair_sides(sides, by_system, pairs, clock)
+        anchored = anchored_processes(sides, zeros)
+        known = epochs(processes, ties_of(pairing.migrations), anchored)
+        notes += pairing.notes
+        notes += unused(pairing.migrations, anchored, clock)
 
     def later() -> Iterator[tuple[Migration, Epoch]]:
-        for each in ended:
-            vmm = each.process.vmm
-            by_key = epochs([vmm], (), anchored_processes(each.sides, zeros))
-            for side in each.sides:
+        for read in ended:
+            vmm = read.process.vmm
+            by_key = epochs([vmm], (), anchored_processes(read.sides, zeros))
+            for side in read.sides:
                 migration = unpaired(side)
                 yield migration, epoch_of(migration, by_key)
 
@@ -228,14 +228,16 @@ def _each_once(sides: Iterable[Side], notes: list[str]) -> list[Side]:
 def _written_in_turn(processes: Sequence[Vmm]) -> list[Vmm]:
     """Return those that wrote to one log one after the other: each wrote its last line before the next one began."""
     latest: dict[str, int] = {}
-    found = []
+    corrected = []
     for process in reversed(processes):
         written_ns = process.last_written_ns
         if process.shared_log is not None and process.domain is ClockDomain.BOOTTIME and written_ns is not None:
             written_ns = latest.get(process.shared_log, written_ns)
             latest[process.shared_log] = written_ns - process.last_ns
-        found.append(process if written_ns == process.last_written_ns else replace(process, last_written_ns=written_ns))
-    return found[::-1]
+        corrected.append(
+            process if written_ns == process.last_written_ns else replace(process, last_written_ns=written_ns)
+        )
+    return corrected[::-1]
 
 
 def diagnoses(findings: Findings, reading: LogOptions) -> Iterator[Diagnosis]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["KIB", "MIB", "MICROSECOND_NS", "MILLISECOND_NS", "PPB", "PPM_PPB", "SECOND_NS"]
+__all__ = ["KB", "KIB", "MB", "MIB", "MICROSECOND_NS", "MILLISECOND_NS", "PPB", "PPM_PPB", "SECOND_NS"]
 
 MICROSECOND_NS: Final = 1_000
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
+KB: Final = 1_000
+MB: Final = 1_000_000
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 PPB: Final = 1_000_000_000

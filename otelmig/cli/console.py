@@ -40,6 +40,8 @@ WIDEST: Final = 10_000
 """Columns of the widest text."""
 _PIPED_WIDTH: Final = 100
 """Columns of a text whose reader is no terminal."""
+_UNKNOWN_WIDTH: Final = 80
+"""Columns of a terminal that does not tell how wide it is: a serial line, a container's, that of ``expect``."""
 _MISSING: Final = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_RDWR, "w"))
 """How a closed stream is opened: reading from it, or writing results to it, fails as it should."""
 
@@ -95,7 +97,7 @@ def _stand_in(error: UnicodeError) -> tuple[str, int]:
 
 
 def prepare_stdout() -> None:
-    """Have standard output take every text: what its encoding does not have is approximated."""
+    """Make standard output take every text: what its encoding does not have is approximated."""
     codecs.register_error(_STAND_IN, _stand_in)
     if isinstance(sys.stdout, io.TextIOWrapper):
         with suppress(OSError):  # its descriptor was replaced by one that cannot seek: it stays as it is
@@ -171,7 +173,7 @@ def show_status(*lines: Sequence[str]) -> None:
     """
     with _Status.lock, suppress(OSError):
         width, height = os.get_terminal_size(sys.stderr.fileno())
-        shown = [_fitting(fields, width) for fields in lines[: max(height - 1, 1)]]
+        shown = [_fitting(fields, width or _UNKNOWN_WIDTH) for fields in lines[: max(height - 1, 1)]]
         sys.stderr.write(_erased() + "\n".join(shown))
         _Status.lines = len(shown)
         sys.stderr.flush()

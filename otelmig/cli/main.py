@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
 
 from otelmig.cli.commands import COMMANDS
 from otelmig.cli.console import open_missing, prepare_stdout, say, say_last, say_traceback
@@ -65,14 +66,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_stdout()
     with _signals_as_interrupts():
         code = _main(argv)
+    if argv is None and code == ExitCode.INTERRUPTED and threading.active_count() > 1:
+        _leave_at_once(code)
     if argv is None:
         gc.freeze()  # the process ends now: what is still there need not be looked through for cycles once more
     return code
 
 
+def _leave_at_once(code: int) -> NoReturn:
+    """End the process without its threads: the user interrupted the wait for what one of them does."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
-    """Have the signals that end a process by default interrupt the run, so that it says how far it came."""
+    """Make the signals that end a process by default interrupt the run, so that it says how far it came."""
     before = {}
     if threading.current_thread() is threading.main_thread():
         for number in _ENDING:
@@ -95,6 +106,8 @@ def _main(argv: Sequence[str] | None) -> int:
         command.run(arguments, envelope)
         return envelope.finish()
     except UsageError as error:
+        for unread in getattr(error, "__notes__", ()):
+            say(unread)
         usage = error.usage if isinstance(error, CommandLineError) else None
         if error.is_miswritten or isinstance(error, CommandLineError):
             say_last(usage or (f"usage: {_USAGE}" if parser is None else parser.format_usage().rstrip()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from otelmig.cli.atomic_file import STDOUT, AtomicFile, is_stdout
+from otelmig.cli.console import say
 from otelmig.cli.envelope import RunReport
 from otelmig.cli.links import say_links
 from otelmig.cli.options.export import check_export_arguments, open_delivery, say_waiting
@@ -136,14 +137,16 @@ class Outputs:
             from otelmig.otlp.background import BackgroundDelivery
 
             self._background = self._stack.enter_context(
-                BackgroundDelivery(delivery, while_waiting=self._envelope.progress.update)
+                BackgroundDelivery(delivery, while_waiting=self._envelope.progress.update, on_wait=say)
             )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        self._stack.__exit__(kind, error, None)
-        if self._report.delivery is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
-            say_waiting(self._report.delivery)
+        try:
+            self._stack.__exit__(kind, error, None)
+        finally:  # a second interrupt does not wait for the last answer; what is kept is said all the same
+            if self._report.delivery is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
+                say_waiting(self._report.delivery)
 
     def put(self, trace: Trace) -> None:
         """Give one trace to every output; one that an output cannot take costs that output alone this one trace."""
@@ -182,12 +185,12 @@ class Outputs:
             self._idents.append(payload.ident)
 
     def _show_progress(self) -> None:
-        found, findings = self._report.found, self._report.findings
+        count, findings = self._report.found, self._report.findings
         if findings is not None and findings.is_whole:
             total = len(findings.migrations)
-            self._envelope.progress.count(f"{found} of {plural(total, 'migration')}", share=found / total)
+            self._envelope.progress.count(f"{count} of {plural(total, 'migration')}", share=count / total)
         else:
-            self._envelope.progress.count(plural(found, "migration"))
+            self._envelope.progress.count(plural(count, "migration"))
 
     def finish(self) -> None:
         """Complete the file and wait for the delivery."""

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from otelmig.cli.console import clear_status, show_status
+from otelmig.units import KB, MB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ _PAUSE_S: Final = 0.1
 """Seconds between two updates."""
 _BAR: Final = 20
 """Columns of the bar."""
-_UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+_UNITS: Final = (("GB", 1_000 * MB), ("MB", MB), ("kB", KB))
 _MINUTE_S: Final = 60
 
 
@@ -107,7 +108,7 @@ def progress_fields(read: int, to_read: int, items: str, left_s: float | None, *
             unit, scale = next((named for named in _UNITS if to_read >= named[1]), ("B", 1))
             parts.append(f"{min(read, to_read) / scale:.1f} of {to_read / scale:.1f} {unit}")
     elif read:
-        parts.append(f"{read / 1e6:.1f} MB")
+        parts.append(f"{read / MB:.1f} MB")
     if items:
         parts.append(items)
     if left_s is not None:

@@ -48,32 +48,32 @@ class ClockBounds(Struct, frozen=True, kw_only=True):
 
     def hi_ns(self, at_ns: int) -> int | None:
         """Return the largest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
-        found = None
-        for each in self._near(self.uppers, at_ns):  # one or two: a call for each would take as long as the rest
-            bound_ns = each.bound_ns - (-abs(at_ns - each.at_ns) * self.drift_ppb // PPB)
-            if found is None or bound_ns < found:
-                found = bound_ns
-        return found
+        tightest_ns = None
+        for constraint in self._near(self.uppers, at_ns):  # one or two: a call for each would take as long as the rest
+            bound_ns = constraint.bound_ns - (-abs(at_ns - constraint.at_ns) * self.drift_ppb // PPB)
+            if tightest_ns is None or bound_ns < tightest_ns:
+                tightest_ns = bound_ns
+        return tightest_ns
 
     def lo_ns(self, at_ns: int) -> int | None:
         """Return the smallest possible offset when the source's clock reads ``at_ns``; None if nothing bounds it."""
-        found = None
-        for each in self._near(self.lowers, at_ns):
-            bound_ns = each.bound_ns + (-abs(at_ns - each.at_ns) * self.drift_ppb // PPB)
-            if found is None or bound_ns > found:
-                found = bound_ns
-        return found
+        tightest_ns = None
+        for constraint in self._near(self.lowers, at_ns):
+            bound_ns = constraint.bound_ns + (-abs(at_ns - constraint.at_ns) * self.drift_ppb // PPB)
+            if tightest_ns is None or bound_ns > tightest_ns:
+                tightest_ns = bound_ns
+        return tightest_ns
 
     def binding(self, at_ns: int) -> tuple[Constraint | None, Constraint | None]:
         """Return the constraints that the bounds at ``at_ns`` rest on: lower, upper."""
         lower = max(
             self._near(self.lowers, at_ns),
-            key=lambda each: each.bound_ns - self._slack(each, at_ns),
+            key=lambda constraint: constraint.bound_ns - self._slack(constraint, at_ns),
             default=None,
         )
         upper = min(
             self._near(self.uppers, at_ns),
-            key=lambda each: each.bound_ns + self._slack(each, at_ns),
+            key=lambda constraint: constraint.bound_ns + self._slack(constraint, at_ns),
             default=None,
         )
         return lower, upper
@@ -123,9 +123,9 @@ def _first_true(holds: Callable[[int], bool], around: int) -> int:
 
 def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockBounds:
     """Return the bounds that ``constraints`` prove, in O(n log n); their worst contradiction, if any."""
-    given = list(constraints)
-    uppers = _undominated([each for each in given if each.upper], drift_ppb, sign=1)
-    lowers = _undominated([each for each in given if not each.upper], drift_ppb, sign=-1)
+    all_constraints = list(constraints)
+    uppers = _undominated([constraint for constraint in all_constraints if constraint.upper], drift_ppb, sign=1)
+    lowers = _undominated([constraint for constraint in all_constraints if not constraint.upper], drift_ppb, sign=-1)
     bounds = ClockBounds(uppers=uppers, lowers=lowers, drift_ppb=drift_ppb, contradiction=None)
     worst: Contradiction | None = None
     for upper in uppers:
@@ -145,16 +145,16 @@ def clock_bounds(constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockB
 def _undominated(constraints: list[Constraint], drift_ppb: int, *, sign: int) -> tuple[Constraint, ...]:
     """Drop what another constraint implies everywhere: a stack over the constraints in order of their instant."""
     kept: list[Constraint] = []
-    for each in sorted(constraints, key=lambda each: (each.at_ns, sign * each.bound_ns)):
+    for constraint in sorted(constraints, key=lambda constraint: (constraint.at_ns, sign * constraint.bound_ns)):
         is_implied = False
         while kept:
             last = kept[-1]
-            slack_ns = -(-abs(each.at_ns - last.at_ns) * drift_ppb // PPB)
-            ahead_ns = sign * (each.bound_ns - last.bound_ns)
+            slack_ns = -(-abs(constraint.at_ns - last.at_ns) * drift_ppb // PPB)
+            ahead_ns = sign * (constraint.bound_ns - last.bound_ns)
             is_implied = ahead_ns >= slack_ns
             if is_implied or -ahead_ns < slack_ns:
                 break
             kept.pop()
         if not is_implied:
-            kept.append(each)
+            kept.append(constraint)
     return tuple(kept)

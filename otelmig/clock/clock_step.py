@@ -55,11 +55,15 @@ def steps_seen_in(side: Side) -> tuple[ClockStep, ...]:
 
 def _by_monotonic_time(side: Side) -> Iterator[ClockStep]:
     """Yield each step by which the wall clock and the monotonic one ran apart, beyond waiting, rounding and slewing."""
-    both = [(each, elapsed) for each in side.observations if (elapsed := each.stamp.elapsed) is not None]
+    both = [
+        (observation, elapsed)
+        for observation in side.observations
+        if (elapsed := observation.stamp.elapsed) is not None
+    ]
     if len(both) <= 1:  # nothing lies between
         return
-    apart = [each.stamp.ns - elapsed.ns for each, elapsed in both]
-    blur = max(each.stamp.error_ns + elapsed.error_ns for each, elapsed in both)
+    apart = [observation.stamp.ns - elapsed.ns for observation, elapsed in both]
+    blur = max(observation.stamp.error_ns + elapsed.error_ns for observation, elapsed in both)
     span = both[-1][1].ns - both[0][1].ns
     allowed = _LOCK_WAIT_NS + 2 * blur + abs(span) * _SLEW_PPB // PPB
     most, least = list(accumulate(apart, max)), list(accumulate(apart, min))
@@ -83,11 +87,11 @@ def _by_going_back(side: Side) -> Iterator[ClockStep]:
 
     A single line may stand out of order, or its stamp may be damaged.
     """
-    staying = (each for each in side.going_back() if side.stays_back(each[1], each[2]))
+    staying = (step_back for step_back in side.going_back() if side.stays_back(step_back[1], step_back[2]))
     worst = max(staying, key=lambda pair: pair[0], default=None)
     if worst is not None:
-        back_ns, before, seen = worst
-        yield ClockStep(role=side.role, first=before.instant, second=seen.instant, lo_ns=None, hi_ns=-back_ns)
+        back_ns, before, observation = worst
+        yield ClockStep(role=side.role, first=before.instant, second=observation.instant, lo_ns=None, hi_ns=-back_ns)
 
 
 def _by_printed_downtime(side: Side) -> Iterator[ClockStep]:

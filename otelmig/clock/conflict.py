@@ -80,7 +80,7 @@ def conflict_of(
     worst = bounds.contradiction
     if worst is None:
         return None
-    contradicting = sum(is_excluded(each, bounds) for each in constraints)
+    contradicting = sum(is_excluded(constraint, bounds) for constraint in constraints)
     step = _step(constraints, bounds.drift_ppb, settable)
     return Conflict(worst=worst, contradicting=contradicting, step=step)
 
@@ -175,8 +175,8 @@ def _source_time(constraint: Constraint, *, late: bool) -> int:
 
 def _common(parts: Sequence[Sequence[Constraint]]) -> list[Constraint]:
     """Return the constraints that are in every part."""
-    others = [{id(each) for each in part} for part in parts[1:]]
-    return [each for each in parts[0] if all(id(each) in other for other in others)]
+    others = [{id(constraint) for constraint in part} for part in parts[1:]]
+    return [constraint for constraint in parts[0] if all(id(constraint) in other for other in others)]
 
 
 def _size(before: ClockBounds, after: ClockBounds, first_ns: int, last_ns: int) -> tuple[int | None, int | None]:

@@ -34,10 +34,10 @@ def drift_ppb(text: str) -> int | None:
     if text in TIERS:
         return TIERS[text]
     try:
-        found = round(float(text.removesuffix("ppm")) * PPM_PPB)
+        ppb = round(float(text.removesuffix("ppm")) * PPM_PPB)
     except (ValueError, OverflowError):
         return None
-    return found if 0 <= found <= TIERS["chrony-slew"] else None
+    return ppb if 0 <= ppb <= TIERS["chrony-slew"] else None
 
 
 def least_drift(constraints: Sequence[Constraint], *, above: int = 0) -> ClockBounds | None:

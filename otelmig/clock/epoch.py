@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.stamp import ClockDomain
 from otelmig.structs import Struct
-from otelmig.units import SECOND_NS
+from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,6 @@ __all__ = ["Anchor", "Epoch", "EpochOrigin", "Tie", "epochs"]
 
 _EARLIEST_NS: Final = SECOND_NS
 """Nothing is placed before the first second of 1970: OTLP times are unsigned."""
-_MICROSECOND: Final = 1_000
 
 
 class EpochOrigin(StrEnum):
@@ -123,20 +122,20 @@ def _by_file_times(
     """Return the latest epoch that puts no line of the tied processes after the time its file was last written."""
     steps = {key: 0}
     queue = [key]
-    for each in queue:
-        for other, step, _ in neighbours.get(each, ()):
+    for tied in queue:
+        for other, step, _ in neighbours.get(tied, ()):
             if other not in steps:
-                steps[other] = steps[each] + step
+                steps[other] = steps[tied] + step
                 queue.append(other)
     bounds = [
-        written_ns - by_key[each].last_ns - step
-        for each, step in steps.items()
-        if (written_ns := by_key[each].last_written_ns) is not None
+        written_ns - by_key[tied].last_ns - step
+        for tied, step in steps.items()
+        if (written_ns := by_key[tied].last_written_ns) is not None
     ]
     earliest = _EARLIEST_NS - min(steps.values())
     base = _grid(max(min(bounds, default=earliest), earliest))
-    return {each: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for each, step in steps.items()}
+    return {tied: Epoch(ns=_grid(base + step), origin=EpochOrigin.FILE_TIME) for tied, step in steps.items()}
 
 
 def _grid(ns: int) -> int:
-    return ns // _MICROSECOND * _MICROSECOND
+    return ns // MICROSECOND_NS * MICROSECOND_NS

@@ -90,7 +90,7 @@ def _check_unit(name: str, lines: Iterable[str]) -> None:
         InputError: its times are in another unit, or of another clock; it says in which.
     """
     number, fields = next(
-        ((number, each) for number, line in enumerate(lines, 1) if (each := line.split()) and each[0][0] != "#"),
+        ((number, words) for number, line in enumerate(lines, 1) if (words := line.split()) and words[0][0] != "#"),
         (0, []),
     )
     try:

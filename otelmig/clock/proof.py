@@ -91,39 +91,41 @@ def prove(
     Where the constraints refute that drift, but not that of a clock which is being slewed by NTP, the bounds are those
     of the slewed clock. Beyond that (and beyond what was asked for) they contradict each other.
     """
-    given = tuple(constraints)
-    bounds = clock_bounds(given, drift_ppb=drift_ppb)
+    all_constraints = tuple(constraints)
+    bounds = clock_bounds(all_constraints, drift_ppb=drift_ppb)
     if bounds.contradiction is None:
-        return ClockProof(constraints=given, bounds=bounds)
-    least = least_drift(given, above=drift_ppb)
+        return ClockProof(constraints=all_constraints, bounds=bounds)
+    least = least_drift(all_constraints, above=drift_ppb)
     required_ppb = None if least is None else least.drift_ppb
     if required_ppb is not None and required_ppb <= SLEWED_PPB:
         return ClockProof(
-            constraints=given, bounds=clock_bounds(given, drift_ppb=SLEWED_PPB), required_ppb=required_ppb
+            constraints=all_constraints,
+            bounds=clock_bounds(all_constraints, drift_ppb=SLEWED_PPB),
+            required_ppb=required_ppb,
         )
     assumed = max(drift_ppb, SLEWED_PPB)
-    bounds = clock_bounds(given, drift_ppb=assumed)
-    conflict = conflict_of(given, bounds, settable=settable)
-    return ClockProof(constraints=given, bounds=bounds, required_ppb=required_ppb, conflict=conflict)
+    bounds = clock_bounds(all_constraints, drift_ppb=assumed)
+    conflict = conflict_of(all_constraints, bounds, settable=settable)
+    return ClockProof(constraints=all_constraints, bounds=bounds, required_ppb=required_ppb, conflict=conflict)
 
 
 def prove_between(source: Side, destination: Side, constraints: Iterable[Constraint], *, drift_ppb: int) -> ClockProof:
     """Return what ``constraints`` between two sides prove; only a wall clock may have stepped, or gone back."""
     wall = [side for side in (source, destination) if side.vmm.domain is ClockDomain.REALTIME]
-    given = tuple(constraints)
-    proof = prove(given, drift_ppb=drift_ppb)
+    all_constraints = tuple(constraints)
+    proof = prove(all_constraints, drift_ppb=drift_ppb)
     if proof.conflict is not None and wall:
-        proof = prove(given, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
-    steps = tuple(each for side in wall for each in steps_seen_in(side))
+        proof = prove(all_constraints, drift_ppb=drift_ppb, settable=[_settable(side) for side in wall])
+    steps = tuple(step for side in wall for step in steps_seen_in(side))
     return replace(proof, steps=steps) if steps else proof
 
 
 def _settable(side: Side) -> SettableClock:
     """Return the wall clock of a side; it sorts constraints as they were logged, measurements where their time fits."""
     on_source = side.role is Role.SOURCE
-    seen = side.observations
-    places = {id(each): index for index, each in enumerate(seen)}
-    times = list(accumulate((each.stamp.ns for each in seen), max))
+    observations = side.observations
+    places = {id(observation): index for index, observation in enumerate(observations)}
+    times = list(accumulate((observation.stamp.ns for observation in observations), max))
 
     def place(constraint: Constraint) -> int:
         index = places.get(id(constraint.on_source if on_source else constraint.on_destination))
@@ -131,5 +133,5 @@ def _settable(side: Side) -> SettableClock:
             return 2 * index + 1
         return 2 * bisect_left(times, constraint.at_ns if on_source else constraint.destination_ns)
 
-    back = any(later.stamp.hi_ns < earlier.stamp.lo_ns for earlier, later in pairwise(seen))
+    back = any(later.stamp.hi_ns < earlier.stamp.lo_ns for earlier, later in pairwise(observations))
     return SettableClock(on_source=on_source, order=place, goes_back=back)

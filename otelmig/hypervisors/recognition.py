@@ -27,9 +27,11 @@ def recognised(log: InputLog, options: LogOptions, known: Sequence[Hypervisor]) 
     last: InputError | None = None
     if options.year is not None or options.zone is not None:
         log = replace(log, year=options.year, zone=options.zone)
-    for reading in log.readings([each.line_begin for each in known]):
+    for reading in log.readings([hypervisor.line_begin for hypervisor in known]):
         try:
-            system = next((each.system for each in known if each.recognises(reading.stream.head, options)), None)
+            system = next(
+                (hypervisor.system for hypervisor in known if hypervisor.recognises(reading.stream.head, options)), None
+            )
         except InputError as error:
             last = error  # what was found behind more of what carries the log says more
             continue

@@ -90,8 +90,8 @@ class BlockScan:
         after = until
         if not captures[-1]:  # the run ends in this block, before what the last match took
             captures.pop()
-            for each in islice(pattern.finditer(block, begin, until), len(captures)):
-                after = each.end()
+            for hit in islice(pattern.finditer(block, begin, until), len(captures)):
+                after = hit.end()
         if len(captures) <= 1:
             return line
         return begin, end, after, captures, block.rfind(b"\n", begin, after - 1) + 1

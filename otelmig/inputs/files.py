@@ -27,6 +27,7 @@ from otelmig.inputs.unpacking.read_once import open_stream, temporary_copy
 from otelmig.inputs.unpacking.section import Section
 from otelmig.printable import shown_name
 from otelmig.structs import Struct
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -40,9 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LATEST_NS", "STDIN", "InputFile", "open_input", "with_head"]
 
-LATEST_NS: Final = 7_258_118_400 * 10**9
+LATEST_NS: Final = 7_258_118_400 * SECOND_NS
 """The beginning of the year 2200: OTLP has no times after 2554, and no log was written so late."""
-
 STDIN: Final = Path("-")
 """How standard input is named on the command line."""
 _BLOCK: Final = 1 << 19

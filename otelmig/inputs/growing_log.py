@@ -12,7 +12,7 @@ from otelmig.inputs.framing.dates import Dating
 from otelmig.inputs.framing.margin import margin_of
 from otelmig.inputs.framing.prefixes import framings_of
 from otelmig.inputs.framing.unwrapping import unwrapped
-from otelmig.inputs.line import Head, Line, Stream, Where
+from otelmig.inputs.line import NOWHERE, Head, Line, Stream
 from otelmig.inputs.unpacking.holes import behind_hole
 from otelmig.structs import Struct
 
@@ -96,7 +96,7 @@ class GrowingLog(Struct, kw_only=True):
         if not self._look():
             return ()
         held, self._held, self._held_bytes = self._held, [], 0
-        return [each for raw in held for each in self._wanted(raw)]
+        return [wanted for raw in held for wanted in self._wanted(raw)]
 
     def _hold(self, line: Line) -> None:
         self._held.append(line)
@@ -139,7 +139,7 @@ class GrowingLog(Struct, kw_only=True):
     def _unwrapped(framings: tuple[Framing, ...], texts: Sequence[str]) -> list[str]:
         if not framings:
             return list(texts)
-        return [unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts]
+        return [unwrapped(Line(text=text, where=NOWHERE), framings).text for text in texts]
 
     def _wanted(self, line: Line) -> Iterator[Line]:
         """Yield the line, unwrapped, if a reader must be given it."""
@@ -167,7 +167,7 @@ class GrowingLog(Struct, kw_only=True):
 
     def _put_together(self, line: Line) -> Line | None:
         """Return a line of which all pieces are there; None while one is to come."""
-        is_partial = any(framed.partial for each in self._framings if (framed := each.unwrap(line.text)) is not None)
+        is_partial = any(framed.partial for part in self._framings if (framed := part.unwrap(line.text)) is not None)
         if is_partial and len(self._pieces) < _PIECES:
             self._pieces.append(line)
             return None
@@ -175,8 +175,5 @@ class GrowingLog(Struct, kw_only=True):
             return line
         first, *rest = (*self._pieces, line)
         self._pieces = []
-        texts = [each.text for each in rest]
+        texts = [part.text for part in rest]
         return replace(first, lookahead=lambda: texts)
-
-
-_NOWHERE: Final = Where(file="", line=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otelmig.structs import Struct
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from otelmig.inputs.line_filter import LineFilter
 
-__all__ = ["NO_STREAM", "Head", "Host", "Line", "Stream", "Where", "common_stem"]
+__all__ = ["MOST_ADDRESSES", "NOWHERE", "NO_STREAM", "Head", "Host", "Line", "Stream", "Where", "common_stem"]
 
 
 class Where(Struct, frozen=True):
@@ -22,6 +22,12 @@ class Where(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+NOWHERE: Final = Where(file="", line=0)
+"""The place of a text that is only tried out."""
+MOST_ADDRESSES: Final = 1_024
+"""At most this many addresses of a host are kept."""
 
 
 class Host(Struct, frozen=True, kw_only=True):

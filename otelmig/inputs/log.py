@@ -19,7 +19,7 @@ from otelmig.inputs.framing.otlp_logs import is_otlp, otlp_lines
 from otelmig.inputs.framing.prefixes import GLANCE, SAMPLE, framings_of, is_framed
 from otelmig.inputs.framing.stores import entry_line, is_json_lines
 from otelmig.inputs.framing.unwrapping import unwrapped
-from otelmig.inputs.line import NO_STREAM, Head, Line, Stream, Where
+from otelmig.inputs.line import NO_STREAM, NOWHERE, Head, Line, Stream, Where
 from otelmig.inputs.unpacking.read_once import TemporaryFile
 from otelmig.inputs.whole_texts import texts_of, whole_texts
 from otelmig.structs import Struct
@@ -82,7 +82,7 @@ class InputLog(Struct, frozen=True, kw_only=True, dict=True):
     def framing(self) -> str | None:
         """What carried the lines, in words; None for a plain log."""
         part = self.parts[0]
-        names = [each.name for each in self._framings(part)]
+        names = [framing.name for framing in self._framings(part)]
         outer = self._entries_of(part)
         return " in ".join([*names, *([] if outer is None else [outer])]) or None
 
@@ -152,7 +152,7 @@ class InputLog(Struct, frozen=True, kw_only=True, dict=True):
         texts = _first_lines(part.head, _FIRST).splitlines()[:_FIRST]
         if not framings:
             return texts
-        return (unwrapped(Line(text=text, where=_NOWHERE), framings).text for text in texts)
+        return (unwrapped(Line(text=text, where=NOWHERE), framings).text for text in texts)
 
     def lines(self, wanted: LineFilter | None, stream: Stream = NO_STREAM) -> Iterator[Line]:
         """Return each line that is ``wanted`` (every line, if None), unwrapped, in order of writing.
@@ -270,7 +270,6 @@ class InputLog(Struct, frozen=True, kw_only=True, dict=True):
 
 _ENTRIES: Final = ((is_json, "journalctl -o json"), (is_export, "journalctl -o export"), (is_otlp, "OTLP logs"))
 """What gave the entries of a file that begins so."""
-_NOWHERE: Final = Where(file="", line=0)
 _FEW: Final = 3
 """Lines that must run backwards, or none do."""
 _LARGEST_TURNED: Final = 1 << 27

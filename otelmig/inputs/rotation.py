@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from otelmig.printable import shown_name
+from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -143,15 +144,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def time_of(text: str) -> int | None:
     """Return what time a line begins with (Unix epoch, ns; UTC where it names no zone); None if it begins otherwise."""
-    found = _DATE_AND_TIME.match(text)
-    if found is None:
+    match = _DATE_AND_TIME.match(text)
+    if match is None:
         return None
     try:
-        at = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or 'Z'}")
+        at = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or 'Z'}")
     except ValueError:
         return None
     since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * MICROSECOND_NS
 
 
 class Age(NamedTuple):
@@ -175,7 +176,7 @@ class Age(NamedTuple):
         return own < others if own != others else (apart_ns or 0) > 0
 
 
-_ONE_LOOK_NS: Final = 60 * 10**9
+_ONE_LOOK_NS: Final = 60 * SECOND_NS
 """Files that are there when somebody begins to read are all begun within this time."""
 _FIRST: Final = 1 << 14
 _STEP: Final = 16

@@ -146,12 +146,12 @@ class Assembly:
 
     def _bring_back(self, key: str) -> set[SideKey]:
         """Read a log that was put aside, and what is named like it, from the state; return the sides that there are."""
-        found: set[SideKey] = set()
-        for each in self.store.those_aside(key):
-            sides = self.store.read(each, self._now_s)
+        brought_back: set[SideKey] = set()
+        for aside in self.store.those_aside(key):
+            sides = self.store.read(aside, self._now_s)
             self._refresh(sides)
-            found.update(map(side_key, sides))
-        return found
+            brought_back.update(map(side_key, sides))
+        return brought_back
 
     def _refresh(self, sides: Iterable[Side]) -> None:
         """Take sides whose log was read again as it was, which is no news of those that wait."""
@@ -177,7 +177,7 @@ class Assembly:
     def next_due_s(self) -> float | None:
         """When something is to be done next; None for never."""
         times = (self.files.next_due_s(), self.waiting.next_due_s, self.late.next_due_s)
-        return min((each for each in times if each is not None), default=None)
+        return min((due_s for due_s in times if due_s is not None), default=None)
 
     def finished(self, now_s: float, now_ns: int) -> Iterator[Finished]:
         """Yield the traces that are ready; :meth:`safe` is to be called of each once it cannot be lost."""
@@ -213,14 +213,14 @@ class Assembly:
             yield source, self.logs.arrived_ns(source)
 
     def _feed(self, placed: Iterable[Placed]) -> None:
-        for each in placed:
-            key = log_key(each.file.file)
+        for placed_line in placed:
+            key = log_key(placed_line.file.file)
             if self.store.is_aside(key):
                 self._bring_back(key)
-            self.store.use(each, self._now_s)
-            if self.logs.is_late(each):
+            self.store.use(placed_line, self._now_s)
+            if self.logs.is_late(placed_line):
                 self.late.note(key, self._now_s)
-            self._take(self.logs.take(each, self._now_s, self._at_ns))
+            self._take(self.logs.take(placed_line, self._now_s, self._at_ns))
 
     def _take(self, sides: Iterable[Side]) -> None:
         for side in sides:

@@ -73,7 +73,7 @@ class Drawing(Struct, frozen=True, kw_only=True):
         if ready.other is not None:
             links.append(link_to(*ready.other, LinkKind.OTHER_SIDE))
         options, asked = self._asked(migration, now_ns)
-        links += (link_to(each.trace_id, each.span_id, LinkKind.REQUESTED_BY) for each in asked)
+        links += (link_to(announced.trace_id, announced.span_id, LinkKind.REQUESTED_BY) for announced in asked)
         trace = build_trace(migration, epoch, options, links)
         done = [
             Done(
@@ -103,8 +103,8 @@ class Drawing(Struct, frozen=True, kw_only=True):
         if not fitting:
             self.announcements.note_unannounced(source, now_ns)
         if len(fitting) != 1:
-            for each in fitting:
-                self.changes.announce(self.announcements.link(each, now_ns))
+            for asking in fitting:
+                self.changes.announce(self.announcements.link(asking, now_ns))
             return options, fitting
         (announced,) = fitting
         self.changes.announce(self.announcements.use(announced, source, now_ns))

@@ -116,10 +116,10 @@ class Outlet(Struct, kw_only=True):
 
     def safe(self) -> list[Finished]:
         """Return the traces that became safe since this was asked last."""
-        found = []
+        finished = []
         while self._safe:
-            found.append(self._safe.popleft())
-        return found
+            finished.append(self._safe.popleft())
+        return finished
 
     @property
     def account(self) -> Account:
@@ -175,7 +175,7 @@ class Outlet(Struct, kw_only=True):
         """Put a batch everywhere; return how many of it are safe."""
         payloads = self._encoded(batch)
         if not self._write(
-            [each for each in batch if id(each) in payloads and id(each) not in self._in_file], payloads
+            [trace for trace in batch if id(trace) in payloads and id(trace) not in self._in_file], payloads
         ):
             return 0
         delivery = self._opened()
@@ -184,19 +184,19 @@ class Outlet(Struct, kw_only=True):
             self._delivered += len(payloads)
         safe: list[Finished] = []
         unsafe: list[Finished] = []
-        for each in batch:
-            payload = payloads.get(id(each))
+        for trace in batch:
+            payload = payloads.get(id(trace))
             is_safe = delivery is None or payload is None or delivery.keeps(payload)
-            (safe if is_safe else unsafe).append(each)
+            (safe if is_safe else unsafe).append(trace)
         self.counts.unsafe = len(unsafe)
         with self._arrived:
             for _ in batch:
                 self._waiting.popleft()
             self._waiting.extendleft(reversed(unsafe))
             self._safe.extend(safe)
-        for each in safe:
-            self._in_file.discard(id(each))
-            self._show(each)
+        for trace in safe:
+            self._in_file.discard(id(trace))
+            self._show(trace)
         if safe:
             self.wake()
         if self._delivered >= _PER_DELIVERY:
@@ -208,11 +208,11 @@ class Outlet(Struct, kw_only=True):
         if self.file is None or not new:
             return True
         try:
-            self.file.append([payloads[id(each)] for each in new])
+            self.file.append([payloads[id(trace)] for trace in new])
         except OSError as error:
             self.say(f"cannot write {self.file.path.name}: {os.strerror(error.errno or 0)}; tried again")
             return False
-        self._in_file |= {id(each) for each in new}
+        self._in_file |= {id(trace) for trace in new}
         self.counts.written += len(new)
         return True
 

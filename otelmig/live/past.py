@@ -114,15 +114,15 @@ class Past(Struct, kw_only=True):
 
     def remember(self, done: Sequence[Done], sides: Sequence[Side]) -> None:
         """Note the trace that was made of sides; it can still be lost."""
-        for each, side in zip(done, sides, strict=True):
-            self._unsafe[each.file, each.role, each.identity] = each
-            self._add(each)
+        for record, side in zip(done, sides, strict=True):
+            self._unsafe[record.file, record.role, record.identity] = record
+            self._add(record)
             self.seen(side)
-            self._sides[each.trace_id] = len(done)
+            self._sides[record.trace_id] = len(done)
         _shrink(self._sides)
 
     def keep(self, done: Done) -> None:
-        """Have it written that a trace was made of a side: the trace cannot be lost any more."""
+        """Write that a trace was made of a side: the trace cannot be lost any more."""
         key = (done.file, done.role, done.identity)
         self.changes.done[key] = self._unsafe.pop(key, done)
 
@@ -172,8 +172,8 @@ class Past(Struct, kw_only=True):
         known = self._logs.get(key)
         if known is None:
             waiting = (*self.changes.done.values(), *self._unsafe.values())
-            found = (*self.state.done_of(key), *(each for each in waiting if each.file == key))
-            known = self._logs[key] = _OfLog({(each.role, each.identity): each for each in found})
+            of_log = (*self.state.done_of(key), *(done for done in waiting if done.file == key))
+            known = self._logs[key] = _OfLog({(done.role, done.identity): done for done in of_log})
             _shrink(self._logs)
         else:
             self._logs.move_to_end(key)

@@ -66,8 +66,8 @@ class Retention(Struct, frozen=True, kw_only=True):
         for key in self.store.idle(now_s):
             alike = self.logs.named_alike(key)
             self.read_late(alike)
-            for each in alike:
-                self.sides.slim(each)
+            for log in alike:
+                self.sides.slim(log)
             self.store.put_aside(key, is_needed=self._is_needed(key))
 
     def make_room(self, now_s: float) -> None:
@@ -82,18 +82,18 @@ class Retention(Struct, frozen=True, kw_only=True):
         for side in self.sides.no_longer_alone(now_s, spare=spare):
             key = side.vmm.inputs[0]
             if is_gone(side):
-                for each in self.store.those_aside(key):
-                    self.store.read(each, now_s)
-                partings = {each: self.logs.parting(each) for each in self.logs.named_alike(key)}
+                for alike in self.store.those_aside(key):
+                    self.store.read(alike, now_s)
+                partings = {alike: self.logs.parting(alike) for alike in self.logs.named_alike(key)}
                 if partings[key].processes <= {side.vmm.key}:
                     self._leave(partings)
             elif not self._is_needed(key):
-                for each in self.logs.named_alike(key):
-                    self.store.release(each)
+                for alike in self.logs.named_alike(key):
+                    self.store.release(alike)
 
     def _is_needed(self, key: str) -> bool:
         """Return whether lines of a log, or of what is named like it, are needed for a trace."""
-        return any(self.sides.needs(each) or self._unsafe[each] for each in self.logs.named_alike(key))
+        return any(self.sides.needs(alike) or self._unsafe[alike] for alike in self.logs.named_alike(key))
 
     def _leave(self, partings: Mapping[str, Parting]) -> None:
         """Forget the lines of logs whose process is gone, unless another side needs them."""

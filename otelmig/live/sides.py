@@ -55,7 +55,7 @@ def phase_of(side: Side) -> str:
     sent = side.sent
     if sent.downtime is not None or sent.snapshot.sign is not None or sent.pause.sign is not None:
         return SpanName.DOWNTIME
-    return SpanName.PRECOPY if sent.memory.seen or sent.memory.iterations else SpanName.SETUP
+    return SpanName.PRECOPY if sent.memory.was_sent or sent.memory.iterations else SpanName.SETUP
 
 
 class Waiter(Struct, kw_only=True):
@@ -173,10 +173,10 @@ class Sides:
         process came to be known: whoever takes what was read again takes them anew.
         """
         now = {(side.role, side.identity): side_key(side) for side in read_again}
-        for each in list(self._by_log.get(key, ())):
-            waiter = self._waiters[each]
-            if waiter.alone is None or now.get((each.role, waiter.side.identity), each) != each:
-                self.remove(each)
+        for waiter_key in list(self._by_log.get(key, ())):
+            waiter = self._waiters[waiter_key]
+            if waiter.alone is None or now.get((waiter_key.role, waiter.side.identity), waiter_key) != waiter_key:
+                self.remove(waiter_key)
 
     def slim(self, log: str) -> None:
         """Keep of the sides of a log what tells them from others: their log is put aside."""
@@ -227,7 +227,7 @@ class Sides:
         pairing = pair_sides(compared, self.hypervisors, (), clocks_hold=True)
         own = side_key(side)
         for migration in pairing.migrations:
-            keys = [side_key(each) for each in migration.sides]
+            keys = [side_key(member) for member in migration.sides]
             if own in keys:
                 other = next((key for key in keys if key != own), None)
                 return migration, None if other is None else self._waiters.get(other)
@@ -237,17 +237,17 @@ class Sides:
         """Return the side with whatever may be its partner, what may be theirs, and so on."""
         self._update_index()
         own = side_key(side)
-        found: dict[SideKey, Side] = {own: side}
+        related: dict[SideKey, Side] = {own: side}
         queue = [side]
-        # found: all that belong together so far; queue: those of them whose candidates are still to be looked up
-        while queue and len(found) < _MOST_COMPARED:
-            for each in self.index.candidates(queue.pop(0)):
-                key = side_key(each)
-                if key in found or key not in self._waiters:
+        # related: all that belong together so far; queue: those of them whose candidates are still to be looked up
+        while queue and len(related) < _MOST_COMPARED:
+            for candidate in self.index.candidates(queue.pop(0)):
+                key = side_key(candidate)
+                if key in related or key not in self._waiters:
                     continue
-                found[key] = each
-                queue.append(each)
-        return list(found.values())
+                related[key] = candidate
+                queue.append(candidate)
+        return list(related.values())
 
     def _whole(self, side: Side) -> Side | None:
         """Return a side that waits, or was traced alone, as it stands now; None if it proved to be none."""

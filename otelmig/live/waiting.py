@@ -100,15 +100,15 @@ class Waiting(Struct, kw_only=True):
                 yield ready
 
     def hurry(self, most: int, now_s: float) -> None:
-        """Have the sides that wait longest traced as they stand: there is no room for them."""
-        waiting = sorted(self.sides, key=lambda each: each.began_s)[:most]
+        """Trace the sides that wait longest as they stand: there is no room for them."""
+        waiting = sorted(self.sides, key=lambda waiter: waiter.began_s)[:most]
         self.hurried += len(waiting)
         for waiter in waiting:
             waiter.is_hurried = True
             self._look_at(side_key(waiter.side), waiter, now_s)
 
     def look_again(self, migration: Migration, now_s: float) -> None:
-        """Have the sides of a migration looked at once more: they were read again, and nothing new was in that."""
+        """Look at the sides of a migration once more: they were read again, and nothing was new."""
         for side in migration.sides:
             waiter = self.sides.get(side_key(side))
             if waiter is not None and waiter.alone is None:
@@ -141,7 +141,7 @@ class Waiting(Struct, kw_only=True):
             waiter.why = "lines that came late"
             self._look_at(key, waiter, max(read_s, now_s))
             return None
-        if any(each.vmm.is_event_stream and self.put_beside(each) for each in compared):
+        if any(stream.vmm.is_event_stream and self.put_beside(stream) for stream in compared):
             self._look_at(key, waiter, now_s)  # if it was part of another, it is no side any more
             return None
         migration, partner = self.sides.paired(side, compared)

@@ -49,18 +49,18 @@ class Evidence(Protocol):
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """An instant on one side: it lies in ``[lo_ns, hi_ns]`` of that side's clock and rests on ``seen``."""
+    """An instant on one side: it lies in ``[lo_ns, hi_ns]`` of that side's clock and rests on ``evidence``."""
 
     lo_ns: int
     hi_ns: int
-    seen: Evidence
+    evidence: Evidence
     basis: Basis = Basis.CAUSAL
 
     @classmethod
-    def of(cls, seen: Observation) -> Endpoint:
+    def of(cls, observation: Observation) -> Endpoint:
         """Return the instant of an observation itself."""
-        stamp = seen.stamp
-        return cls(lo_ns=stamp.ns - stamp.error_ns, hi_ns=stamp.ns + stamp.error_ns, seen=seen)
+        stamp = observation.stamp
+        return cls(lo_ns=stamp.ns - stamp.error_ns, hi_ns=stamp.ns + stamp.error_ns, evidence=observation)
 
 
 class Constraint(Struct, frozen=True, kw_only=True):
@@ -108,8 +108,8 @@ def source_first(rule: str, source: Endpoint, destination: Endpoint) -> Constrai
         bound_ns=destination.hi_ns - source.lo_ns,
         upper=True,
         rule=rule,
-        first=source.seen,
-        second=destination.seen,
+        first=source.evidence,
+        second=destination.evidence,
         basis=_weaker(source, destination),
         rounding_ns=_rounding(source, destination),
     )
@@ -122,8 +122,8 @@ def destination_first(rule: str, destination: Endpoint, source: Endpoint) -> Con
         bound_ns=destination.lo_ns - source.hi_ns,
         upper=False,
         rule=rule,
-        first=destination.seen,
-        second=source.seen,
+        first=destination.evidence,
+        second=source.evidence,
         basis=_weaker(source, destination),
         rounding_ns=_rounding(source, destination),
     )

@@ -393,7 +393,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 class MemoryCopy(Struct, frozen=True, kw_only=True):
     """Memory that was copied while the guest ran, and the final delta."""
 
-    seen: bool = False
+    was_sent: bool = False
     """Whether a line shows that memory was being sent."""
     since: Instant | None = None
     """When copying began, computed from a printed elapsed time."""

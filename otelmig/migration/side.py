@@ -111,20 +111,20 @@ class Side(Struct, frozen=True, kw_only=True):
 
     def going_back(self) -> Iterator[tuple[int, Observation, Observation]]:
         """Yield pairs of lines of one thread of which the second is stamped earlier, after the difference in ns."""
-        times = [seen.stamp.ns for seen in self.observations]
+        times = [observation.stamp.ns for observation in self.observations]
         if times == sorted(times):
             return
         last: dict[str, Observation] = {}
-        for seen in self.observations:
-            before = last.get(seen.thread)
-            last[seen.thread] = seen
-            if before is None or not seen.thread:
+        for observation in self.observations:
+            before = last.get(observation.thread)
+            last[observation.thread] = observation
+            if before is None or not observation.thread:
                 continue
-            back_ns = before.stamp.lo_ns - (seen.since or seen.stamp).hi_ns
+            back_ns = before.stamp.lo_ns - (observation.since or observation.stamp).hi_ns
             if back_ns > 0:
-                yield back_ns, before, seen
+                yield back_ns, before, observation
 
-    def stays_back(self, before: Observation, seen: Observation) -> bool:
-        """Return whether the line after ``seen`` is stamped earlier than ``before``, as ``seen`` is."""
-        at = next(at for at, each in enumerate(self.observations) if each is seen)
+    def stays_back(self, before: Observation, observation: Observation) -> bool:
+        """Return whether the line after ``observation`` is stamped earlier than ``before``, as ``observation`` is."""
+        at = next(at for at, other in enumerate(self.observations) if other is observation)
         return at + 1 < len(self.observations) and self.observations[at + 1].stamp.hi_ns < before.stamp.lo_ns

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from otelmig.structs import Struct
+from otelmig.units import MICROSECOND_NS
 
 __all__ = ["COARSE_NS", "ClockDomain", "Stamp"]
 
@@ -19,7 +20,7 @@ class ClockDomain(StrEnum):
     """A process's own monotonic clock, zero when its logger (or event monitor) started; never steps."""
 
 
-COARSE_NS: Final = 500_000
+COARSE_NS: Final = 500 * MICROSECOND_NS
 """A stamp with a larger half-width has a resolution of more than a millisecond: it places no part of a downtime."""
 
 

@@ -63,5 +63,5 @@ class Vmm(Struct, frozen=True, kw_only=True):
 
 def fingerprint(observations: Iterable[Observation]) -> str:
     """Return a digest that tells a copy from another log: what was observed, and when, as printed."""
-    told = "\n".join([seen.kind + " " + seen.stamp.text for seen in observations])
+    told = "\n".join([observation.kind + " " + observation.stamp.text for observation in observations])
     return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otelmig.otlp.delivery import LARGEST_REQUEST, PER_BATCH, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
-    from typing import Self, TypeVar
+    from typing import Self
 
     from otelmig.otlp.delivery import Delivery
     from otelmig.otlp.payload import Payload
-
-    _T = TypeVar("_T")
 
 __all__ = ["BackgroundDelivery"]
 
@@ -28,7 +26,7 @@ class BackgroundDelivery:
 
     An interrupt inside the context makes the request that is under way the last one; its answer is waited for, so that
     the account says what the receiver has. ``while_waiting`` is called several times a second while the caller waits
-    for the thread.
+    for the thread; ``on_wait`` is told what an interrupt has to wait for.
 
     Example:
         with BackgroundDelivery(delivery) as background:
@@ -43,15 +41,17 @@ class BackgroundDelivery:
         *,
         origin: Origin = Origin.TRACED,
         while_waiting: Callable[[], None] | None = None,
+        on_wait: Callable[[str], None] | None = None,
     ) -> None:
         """Deliver what is added, all of it of one ``origin``."""
         self._delivery = delivery
         self._origin = origin
         self._while_waiting = while_waiting
+        self._on_wait = on_wait
         self._executor = ThreadPoolExecutor(max_workers=1)
         self._batch: list[Payload] = []
         self._size = 0
-        self._under_way: Future[None] | None = None
+        self._under_way: Future[Any] | None = None
 
     def __enter__(self) -> Self:
         self._delivery.__enter__()
@@ -61,9 +61,18 @@ class BackgroundDelivery:
         try:
             if kind is not None and issubclass(kind, KeyboardInterrupt):
                 self._delivery.interrupt()
+                self._say_waiting()
             self._executor.shutdown()
         finally:
             self._delivery.__exit__(kind, error, traceback)
+
+    def _say_waiting(self) -> None:
+        """Say that the answer to the last request is waited for, unless it comes at once."""
+        idle = self._executor.submit(lambda: None)  # done once the thread has nothing else to do
+        if self._on_wait is not None and not wait([idle], _POLL_S).done:
+            self._on_wait(
+                f"{self._delivery.display_url} has not answered the last request yet: its answer is waited for"
+            )
 
     def add(self, payload: Payload) -> None:
         """Take a payload; a full batch is handed over as soon as the one before it is settled."""
@@ -86,7 +95,9 @@ class BackgroundDelivery:
     def deliver_spool(self) -> bool:
         """Deliver what the spool holds, and wait for it; False if the spool cannot be used."""
         self._delivery.open_spool()
-        return self._wait(self._executor.submit(self._delivery.deliver_spool))
+        self._under_way = delivered = self._executor.submit(self._delivery.deliver_spool)
+        self._settle()
+        return delivered.result()
 
     def _hand_over(self) -> None:
         """Give the batch to the thread, once it has settled the one before."""
@@ -99,10 +110,8 @@ class BackgroundDelivery:
         self._batch, self._size = [], 0
 
     def _settle(self) -> None:
-        if self._under_way is not None:
-            self._wait(self._under_way)
-
-    def _wait(self, future: Future[_T]) -> _T:
-        while self._while_waiting is not None and not wait([future], _POLL_S).done:
+        if self._under_way is None:
+            return
+        while self._while_waiting is not None and not wait([self._under_way], _POLL_S).done:
             self._while_waiting()
-        return future.result()
+        self._under_way.result()

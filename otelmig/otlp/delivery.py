@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGEST_REQUEST", "PER_BATCH", "Delivery", "Origin"]
 
-LARGEST_REQUEST: Final = 2 * 10**6
+LARGEST_REQUEST: Final = 2_000_000
 """Bytes of the largest request: below 2 MiB, half of gRPC's default limit, which a later hop may apply unnoticed."""
 PER_BATCH: Final = 50
 """At most this many payloads share a request and two fsyncs: a crash can duplicate as many."""

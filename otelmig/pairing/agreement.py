@@ -115,12 +115,12 @@ def _goes_on_without_the_state(source: Side, destination: Side) -> bool:
 def _receives_tcp(destination: Side) -> bool:
     """Return whether the destination listens on TCP: a local migration passes descriptors over a UNIX socket."""
     url = destination.received.url
-    return url is not None and url.transport == "tcp"
+    return url is not None and url.is_tcp
 
 
 def _mode_unknown(source: Side, destination: Side) -> bool:
     """Return whether the mode of either is open: it is precopy unless a line says otherwise, which may be missing."""
-    if source.mode is Mode.PRECOPY and not source.sent.memory.seen and source.sent.terms.url is None:
+    if source.mode is Mode.PRECOPY and not source.sent.memory.was_sent and source.sent.terms.url is None:
         return True  # nothing says how it began, nor that it copied anything
     postcopy = destination.received.requested_postcopy
     if postcopy is not None and postcopy != (source.mode is Mode.POSTCOPY):
@@ -147,7 +147,7 @@ def _stops_early(source: Side, destination: Side) -> bool:
 
 def _has_state(destination: Side) -> bool:
     restore = destination.received.restore
-    return any(seen is not None for seen in (restore.arrived, restore.restored, restore.printed_at))
+    return any(instant is not None for instant in (restore.arrived, restore.restored, restore.printed_at))
 
 
 def ends_before_the_state(source: Side, destination: Side) -> bool:

@@ -108,14 +108,14 @@ def explain(migration: Migration, hypervisor: Hypervisor) -> Explanation | None:
 
 def _count(constraints: Iterable[Constraint]) -> dict[Basis, int]:
     counts = dict.fromkeys(Basis, 0)
-    for each in constraints:
-        counts[each.basis] += 1
+    for constraint in constraints:
+        counts[constraint.basis] += 1
     return {basis: count for basis, count in counts.items() if count}
 
 
 def _contradicting(proof: ClockProof) -> tuple[Constraint, ...]:
-    excluded = [each for each in proof.constraints if is_excluded(each, proof.bounds)]
-    return tuple(sorted(excluded, key=lambda each: each.at_ns))
+    excluded = [constraint for constraint in proof.constraints if is_excluded(constraint, proof.bounds)]
+    return tuple(sorted(excluded, key=lambda constraint: constraint.at_ns))
 
 
 def _offsets(source: Side, bounds: ClockBounds, end_ns: int) -> Iterator[Offset]:
@@ -128,10 +128,10 @@ def _offsets(source: Side, bounds: ClockBounds, end_ns: int) -> Iterator[Offset]
 
 
 def _binding(bounds: ClockBounds, start_ns: int) -> Iterator[BindingConstraint]:
-    for each in sorted((*bounds.lowers, *bounds.uppers), key=lambda one: (one.at_ns, one.upper)):
-        opposite = bounds.lo_ns(each.at_ns) if each.upper else bounds.hi_ns(each.at_ns)
-        slack = None if opposite is None else abs(each.bound_ns - opposite)
-        yield BindingConstraint(constraint=each, since_start_ns=each.at_ns - start_ns, slack_ns=slack)
+    for constraint in sorted((*bounds.lowers, *bounds.uppers), key=lambda one: (one.at_ns, one.upper)):
+        opposite = bounds.lo_ns(constraint.at_ns) if constraint.upper else bounds.hi_ns(constraint.at_ns)
+        slack = None if opposite is None else abs(constraint.bound_ns - opposite)
+        yield BindingConstraint(constraint=constraint, since_start_ns=constraint.at_ns - start_ns, slack_ns=slack)
 
 
 def _width(bounds: ClockBounds, at_ns: int) -> tuple[int, int, int]:
@@ -163,7 +163,7 @@ def _advice(migration: Migration, bounds: ClockBounds | None, at_ns: int, roundi
     if rounding_ns > _COARSE * width:
         yield f"finer timestamps: {rounding_ns / MILLISECOND_NS:.3g} ms of the width is their resolution"
     wall = all(side.vmm.domain is ClockDomain.REALTIME for side in migration.sides)
-    if wall and not any(each.basis is Basis.PROBE for each in proof.constraints):
+    if wall and not any(constraint.basis is Basis.PROBE for constraint in proof.constraints):
         yield (
             "timed exchanges between the hosts just before and after the migration (`ClockOptions.measured`): as "
             "narrow as their shortest round trip"

@@ -52,7 +52,7 @@ class PairingIndex:
         self._added = 0
 
     def __len__(self) -> int:
-        """How many sides there are."""
+        """Return how many sides there are."""
         return len(self._entries)
 
     def __contains__(self, side: Side) -> bool:
@@ -99,12 +99,12 @@ class PairingIndex:
         ``at_any_time``: clocks may be wrong by any amount. Then the nearest few hundred are looked at.
         """
         own = Entry(0, side, presence_of(side), self._length_ns(side))
-        found: dict[int, tuple[int, int, int, Entry]] = {}
+        nearest: dict[int, tuple[int, int, int, Entry]] = {}
         for strength, entry in self._asked(own, at_any_time=at_any_time):
-            known = found.get(entry.number)
+            known = nearest.get(entry.number)
             if known is None or strength < known[0]:
-                found[entry.number] = strength, _apart_ns(own, entry), entry.number, entry
-        for _, _, _, entry in sorted(found.values()):
+                nearest[entry.number] = strength, _apart_ns(own, entry), entry.number, entry
+        for _, _, _, entry in sorted(nearest.values()):
             other = self._whole(entry.side)
             if other is None:
                 continue
@@ -145,14 +145,14 @@ class PairingIndex:
                 continue
             rank = _RANKS.index(_ANY if topic.value is None else topic.kind)
             # clocks of one VM's sides may contradict each other, and then one of them was set
-            yield from ((rank, each) for each in shelf.untimed(*((0, _LONGEST_NS) if topic.kind == _VM else lengths)))
+            yield from ((rank, entry) for entry in shelf.untimed(*((0, _LONGEST_NS) if topic.kind == _VM else lengths)))
             if own.presence is None:
                 timed = shelf.timed()
             elif at_any_time:
                 timed = shelf.nearest(own.presence, _AT_ANY_TIME)
             else:
                 timed = shelf.near(own.presence, TOLERANCE_NS)
-            yield from ((rank, each) for each in timed)
+            yield from ((rank, entry) for entry in timed)
 
     def _clocks_exclude(self, source: Side, destination: Side) -> bool:
         """Return whether the clocks exclude a pair, and it would not be one even if a clock had been set."""
@@ -231,12 +231,12 @@ def _asked_for(side: Side) -> set[_Topic]:
     if port is None:
         return {_EVERYBODY, *_vms(side)}
     if side.role is Role.DESTINATION:
-        return {*_vms(side), *_places(side), *(_Topic(_ANY, None, each) for each in (port, None))}
+        return {*_vms(side), *_places(side), *(_Topic(_ANY, None, own_port) for own_port in (port, None))}
     target = target_of(side)
     if target is None:
-        return {*_vms(side), *(_Topic(_BY_PORT, None, each) for each in (port, None))}
+        return {*_vms(side), *(_Topic(_BY_PORT, None, own_port) for own_port in (port, None))}
     kind = _NAME if isinstance(target, str) else _ADDRESS
-    return {*_vms(side), *(_Topic(kind, value, each) for value in (target, None) for each in (port, None))}
+    return {*_vms(side), *(_Topic(kind, value, own_port) for value in (target, None) for own_port in (port, None))}
 
 
 def _places(destination: Side) -> set[_Topic]:
@@ -247,7 +247,7 @@ def _places(destination: Side) -> set[_Topic]:
     if listening is not None and not (listening.is_loopback or listening.is_unspecified):
         addresses.add(listening)
     label = None if host is None else first_label(host.name or "") or None
-    return {_Topic(_NAME, label, port), *(_Topic(_ADDRESS, each, port) for each in addresses)}
+    return {_Topic(_NAME, label, port), *(_Topic(_ADDRESS, address, port) for address in addresses)}
 
 
 def _port(side: Side) -> int | None:

@@ -48,7 +48,7 @@ def _paths(own: str, vmm: Vmm) -> Iterable[str]:
 def domain_of(vmm: Vmm) -> str | None:
     """Return what libvirt calls the VM of ``vmm``, if its log lies where libvirt keeps logs."""
     named = (_OF_LIBVIRT.search(text) for text in (vmm.name, *vmm.inputs))
-    return next((each[1] for each in named if each is not None), None)
+    return next((match[1] for match in named if match is not None), None)
 
 
 def ambiguous(parameter: str, name: str, candidates: Sequence[str]) -> UsageError:

@@ -105,9 +105,9 @@ class PossiblePairs:
         would be left over: both the first and the last must be paired.
         """
         candidates = {edge: self.candidates[edge] for edge in group}
-        if not all(each.names_the_host for each in candidates.values()):
+        if not all(candidate.names_the_host for candidate in candidates.values()):
             return {}
-        agreeing = [edge for edge, each in candidates.items() if each.agree_within(IN_TURN_NS)]
+        agreeing = [edge for edge, candidate in candidates.items() if candidate.agree_within(IN_TURN_NS)]
         counts = [Counter(edge[end] for edge in agreeing) for end in range(2)]
         pairs = {i: j for i, j in agreeing if counts[0][i] == counts[1][j] == 1}
         rows = sorted({i for i, _ in group}, key=lambda i: self._begin_ns(0, i))
@@ -162,16 +162,16 @@ class PossiblePairs:
 
     def _partners(self, end: int, number: int, *, at_any_time: bool = False) -> Iterable[int]:
         """Return whom a side fits, the first few."""
-        found: list[int] = []
+        partners: list[int] = []
         for side in self._index.candidates(self._sides[end][number], at_any_time=at_any_time):
             other = self._numbers[id(side)]
             if self._fits(_edge(number, other, end)):
-                found.append(other)
-                if len(found) == self._most:
+                partners.append(other)
+                if len(partners) == self._most:
                     if end == 0:
                         self._unfinished.add(number)
                     break
-        return found
+        return partners
 
     def _fits(self, edge: Edge) -> bool:
         if edge in self.candidates or edge in self.by_clocks:
@@ -191,8 +191,8 @@ class PossiblePairs:
     def _clocks_are_right(self, near: set[Edge], far: set[Edge], presences: _Presences) -> bool:
         """Return whether more is paired at one time than at any distance in time that would pair a late side."""
         rows, columns = ({edge[end] for edge in near | far} for end in range(2))
-        sent = sorted(each for i in rows if (each := presences[0][i]) is not None)
-        received = sorted(each for j in columns if (each := presences[1][j]) is not None)
+        sent = sorted(presence for i in rows if (presence := presences[0][i]) is not None)
+        received = sorted(presence for j in columns if (presence := presences[1][j]) is not None)
         if len(sent) < len(rows) or len(received) < len(columns) or len(far) * len(sent) > _TRIED:
             return False
         agreed = {edge for edge in near if self.candidates[edge].clocks_agree}

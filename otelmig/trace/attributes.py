@@ -13,6 +13,7 @@ from otelmig.announcement import ClientResult
 from otelmig.clock.epoch import EpochOrigin
 from otelmig.migration.facts import ConvergenceReason, ErrorType, Fate
 from otelmig.migration.side import Mode, Result, Role
+from otelmig.migration.url import Transport
 from otelmig.structs import Struct
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ VM_MIGRATION_PHASE: Final = _attribute(
     "every span",
     "the span's name, for queries that need no name match",
 )
-NETWORK_TRANSPORT: Final = _attribute("network.transport", "string", "root, receive, request", "`tcp`, `unix`")
+NETWORK_TRANSPORT: Final = _attribute("network.transport", "string", "root, receive, request", _values(Transport))
 SERVER_ADDRESS: Final = _attribute(
     "server.address", "string", "root, receive, request", "the destination, from its URL"
 )

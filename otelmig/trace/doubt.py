@@ -41,8 +41,8 @@ def doubts(side: Side) -> Iterator[str]:
 
 def _steps(side: Side) -> Iterator[str]:
     """Yield a wall clock that was set, by what its own log shows."""
-    for each in steps_seen_in(side):
-        yield f"the wall clock was set, by {_size(each)}, between {each.first.where} and {each.second.where}"
+    for step in steps_seen_in(side):
+        yield f"the wall clock was set, by {_size(step)}, between {step.first.where} and {step.second.where}"
 
 
 def _size(step: ClockStep) -> str:
@@ -57,11 +57,13 @@ def _size(step: ClockStep) -> str:
 def _backward(side: Side) -> Iterator[str]:
     """Yield a doubt if a thread's time goes back and no clock was set: it writes in order, so a line is damaged."""
     wallclock = side.vmm.domain is ClockDomain.REALTIME
-    alone = (each for each in side.going_back() if not (wallclock and side.stays_back(each[1], each[2])))
+    alone = (
+        step_back for step_back in side.going_back() if not (wallclock and side.stays_back(step_back[1], step_back[2]))
+    )
     worst = max(alone, key=lambda pair: pair[0], default=None)
     if worst is not None:
-        back_ns, _, seen = worst
-        yield f"times go back by {back_ns / MILLISECOND_NS:.3f} ms at {seen.where}: lines are damaged or mixed"
+        back_ns, _, observation = worst
+        yield f"times go back by {back_ns / MILLISECOND_NS:.3f} ms at {observation.where}: lines are damaged or mixed"
 
 
 def impossible_downtime(side: Side) -> bool:

@@ -128,7 +128,7 @@ def _seconds(ns: int | None) -> float | None:
 def _url_attributes(url: MigrationUrl, options: TraceOptions) -> dict[str, AttributeValue | None]:
     """Return the transport, address and port of the destination."""
     return {
-        names.NETWORK_TRANSPORT: url.transport,
+        names.NETWORK_TRANSPORT: None if url.transport is None else str(url.transport),
         names.SERVER_PORT: url.port,
         names.SERVER_ADDRESS: url.host if options.addresses else None,
     }

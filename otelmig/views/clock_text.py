@@ -8,7 +8,7 @@ from otelmig.clock.proof import ClockStatus
 from otelmig.migration.side import Result, Role
 from otelmig.migration.stamp import ClockDomain
 from otelmig.trace import attributes as names
-from otelmig.trace.attributes import ClockBasis, GuestLocation
+from otelmig.trace.attributes import MIXED_CLOCKS, ClockBasis, GuestLocation
 from otelmig.trace.spans import SpanName
 from otelmig.units import SECOND_NS
 from otelmig.views.units import duration, number, seconds_text
@@ -90,7 +90,7 @@ def _offset(clock: Mapping[str, AttributeValue]) -> str:
         what = f"the destination is {_ahead(bound)}" if realtime else f"the destination's zero is {_earlier(bound)}"
         return f"{what} by {most} {abs(bound):.4f} s, and nothing bounds it on the other side"
     proof = f"{_how(clock)} to lie in {number(lo):.4f} .. {number(hi):.4f} s"
-    if clock.get(names.OTELMIG_CLOCK_DOMAIN) == "mixed":
+    if clock.get(names.OTELMIG_CLOCK_DOMAIN) == MIXED_CLOCKS:
         width = duration((number(hi) - number(lo)) * SECOND_NS)
         return f"one log has a wall clock; when the other's process started is {_how(clock)} to within {width}"
     if not realtime:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from otelmig.clock.epoch import EpochOrigin
 from otelmig.migration.facts import ConvergenceReason, ErrorType, Fate
 from otelmig.migration.side import Result, Role
+from otelmig.migration.url import Transport
 from otelmig.pairing.agreement import PairingBasis
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import Completeness, GuestLocation, dialect_attribute
@@ -96,7 +97,7 @@ def _alarm(trace: Trace) -> Iterator[tuple[str, str]]:
 
 def _destination(trace: Trace) -> str:
     root = trace.root.attributes
-    if root.get(names.NETWORK_TRANSPORT) == "unix":
+    if root.get(names.NETWORK_TRANSPORT) == Transport.UNIX:
         return "unix socket"
     if names.SERVER_PORT not in root:
         return "destination unknown"

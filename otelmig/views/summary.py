@@ -12,7 +12,7 @@ from otelmig.migration.side import Role
 from otelmig.trace import attributes as names
 from otelmig.trace.attributes import Completeness
 from otelmig.trace.spans import SpanName
-from otelmig.units import SECOND_NS
+from otelmig.units import MICROSECOND_NS, SECOND_NS
 from otelmig.views.units import texts
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _PARTS: Final = (
 def start_time(trace: Trace) -> str:
     """Return when the migration began, as RFC 3339 in UTC with microseconds."""
     whole, rest = divmod(trace.root.start_ns, SECOND_NS)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest // MICROSECOND_NS:06d}Z"
 
 
 def summary(trace: Trace) -> dict[str, object]:

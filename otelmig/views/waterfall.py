@@ -90,7 +90,7 @@ class _Axis(Struct, frozen=True, kw_only=True):
         end = duration(length)
         step = _step(length, max(self.columns // 10, 2))
         scales = (("s", SECOND_NS), ("ms", MILLISECOND_NS))
-        unit, scale = next((each for each in scales if length >= 2 * each[1]), ("us", MICROSECOND_NS))
+        unit, scale = next((unit_scale for unit_scale in scales if length >= 2 * unit_scale[1]), ("us", MICROSECOND_NS))
         place = 0
         while place <= length:
             label = f"{place / scale:g}" + (f" {unit}" if place == 0 else "")

@@ -60,6 +60,7 @@ def test_help_of_a_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, *_, last = text.splitlines()
     assert first.startswith(f"usage: otelmig {name} [OPTION]...")
     assert last == "Exit codes: see otelmig --help."
+    assert "positional arguments:" not in text, "operands have a group with a title of ours"
     assert max(map(len, text.splitlines())) < 80, "an example is too long, or a description"
 
 

@@ -86,7 +86,7 @@ def test_while_reading(command: list[str], says: str, number: int, tmp_path: Pat
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_while_sending(number: int, tmp_path: Path) -> None:
-    """The request that is under way arrives; what was found, what the receiver has and what is not sent add up."""
+    """The request under way arrives, and is said to be waited for; found, exported and not sent yet add up."""
     (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
     with http_receiver() as receiver:
         receiver.replies = [Reply(), Reply(hangs=True)]
@@ -95,11 +95,16 @@ def test_while_sending(number: int, tmp_path: Path) -> None:
             _until(lambda: len(receiver.requests) == 2)
             time.sleep(0.5)
             process.send_signal(number)
-            time.sleep(0.2)
+            assert process.stderr is not None
+            waiting = process.stderr.readline().rstrip()
             receiver.go_on.set()
             _, said = process.communicate(timeout=60)
         assert process.returncode == 130
         *_, last = said.splitlines()
+        assert (
+            waiting
+            == f"otelmig: {receiver.url}/v1/traces has not answered the last request yet: its answer is waited for"
+        )
         form = r"interrupted: (\d+) migrations found, out.jsonl is not written, (\d+) exported, (\d+) not sent yet; .*"
         match = re.fullmatch(form, last)
         assert match is not None, last
@@ -108,6 +113,28 @@ def test_while_sending(number: int, tmp_path: Path) -> None:
         assert found == exported + unsent
         assert not (tmp_path / "out.jsonl").exists()
         assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
+    """Of a receiver that never answers, the second Ctrl-C does not wait; what was in flight is kept, and said to be."""
+    (tmp_path / "source.log").write_bytes(repeated(_LOG, 4 * PER_BATCH))
+    with http_receiver() as receiver:
+        receiver.replies = [Reply(), Reply(hangs=True)]
+        command = ["trace", "-q", "source.log", "--spool", "spool", "--otlp", receiver.url, "--timeout", "60"]
+        with _start(tmp_path, *command) as process:
+            assert process.stderr is not None
+            _until(lambda: len(receiver.requests) == 2)
+            process.send_signal(signal.SIGINT)
+            waiting = process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        receiver.go_on.set()
+    assert "has not answered the last request yet" in waiting
+    assert process.returncode == 130
+    *_, kept, last = said.splitlines()
+    assert kept == f"otelmig: {PER_BATCH} traces are in the spool spool; `otelmig send` delivers them"
+    assert last.startswith("interrupted: ")
+    assert f"{PER_BATCH} exported" in last
 
 
 def test_what_is_kept_is_said(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_files_that_are_read_twice_have_a_share_and_no_bytes() -> None:
 @pytest.mark.parametrize(
     ("columns", "shown"),
     [
+        (0, "[#####---------------]  25 %  11.0 of 44.0 MB  30 s left"),
         (9, ""),
         (10, "30 s left"),
         (20, "11.0 of 44.0 MB"),
@@ -64,7 +65,7 @@ def test_files_that_are_read_twice_have_a_share_and_no_bytes() -> None:
     ],
 )
 def test_a_narrow_terminal_shows_whole_fields(columns: int, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No number is cut: a field that does not fit is left out, and a later one may fit."""
+    """No number is cut: a field that does not fit is left out; a terminal that tells no width has the usual one."""
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb", buffering=0) as screen:

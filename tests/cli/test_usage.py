@@ -151,6 +151,17 @@ def test_a_misspelt_value_gets_a_suggestion(arguments: list[str], says: str) -> 
     assert line.endswith(says)
 
 
+def test_what_could_not_be_read_is_said_before_a_name_that_is_in_it(tmp_path: Path) -> None:
+    """A source that nobody knows may be in the log that was not there: both are said, the log first."""
+    missing = str(tmp_path / "a.log")
+    run = run_command(["trace", missing, _LOGS[1], "--pair", "a.log=destination.log"])
+    assert run.code == ExitCode.USAGE
+    unread, usage, pair = run.stderr.splitlines()
+    assert unread == f"otelmig: {missing}: No such file or directory"
+    assert usage == _TRACE
+    assert pair == "otelmig: --pair: no source is called 'a.log' (there are: none)"
+
+
 def test_nothing_asked_for() -> None:
     """`otelmig` alone says how it is used on stderr; the exit code is 2, for a script that lost its arguments."""
     run = run_command([])

@@ -217,7 +217,7 @@ def _flights(draw: st.DrawFn, begin: int, end: int) -> tuple[int, int]:
 
 
 def _end(interval: Endpoint, line: int) -> Endpoint:
-    return Endpoint(lo_ns=interval.lo_ns, hi_ns=interval.hi_ns, seen=_seen(line))
+    return Endpoint(lo_ns=interval.lo_ns, hi_ns=interval.hi_ns, evidence=_seen(line))
 
 
 @_checked
@@ -383,7 +383,7 @@ def test_a_step_is_bracketed_by_what_coarse_stamps_leave_open() -> None:
     at, size, worth = 5 * _S + 600 * _US, 100 * _MS, _MS
 
     def read(ns: int) -> Endpoint:
-        return Endpoint(lo_ns=ns // worth * worth, hi_ns=ns // worth * worth + worth, seen=SEEN)
+        return Endpoint(lo_ns=ns // worth * worth, hi_ns=ns // worth * worth + worth, evidence=SEEN)
 
     constraints = []
     for instant in (3 * _S, 4 * _S, 5 * _S + 900 * _US, 6 * _S):

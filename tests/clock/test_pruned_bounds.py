@@ -31,7 +31,7 @@ _ANY = Observation(
 
 
 def _endpoint(ns: int, error_ns: int) -> Endpoint:
-    return Endpoint(lo_ns=ns - error_ns, hi_ns=ns + error_ns, seen=_ANY)
+    return Endpoint(lo_ns=ns - error_ns, hi_ns=ns + error_ns, evidence=_ANY)
 
 
 @st.composite

@@ -12,7 +12,7 @@ import pytest
 import otelmig
 from otelmig.announcement import ClientMetric, RecordName
 from otelmig.clock import epoch, proof
-from otelmig.migration import facts, side, stamp
+from otelmig.migration import facts, side, stamp, url
 from otelmig.otlp.telemetry.names import ServiceMetric, ServiceRecord
 from otelmig.pairing import agreement
 from otelmig.trace import attributes
@@ -71,7 +71,7 @@ def _is_dotted_name(text: str) -> bool:
 def _closed_sets() -> frozenset[str]:
     """The values of every enumeration of texts that attributes have, or that sides are told by."""
     kinds: set[type[StrEnum]] = set()
-    for module in (agreement, attributes, epoch, facts, proof, side, stamp):
+    for module in (agreement, attributes, epoch, facts, proof, side, stamp, url):
         kinds |= {kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, StrEnum)}
     return frozenset(value for kind in kinds - {StrEnum} for value in kind)
 
@@ -94,19 +94,19 @@ def _compared(path: Path) -> Iterator[tuple[int, str]]:
         )
 
 
-_VALUES: Final = _closed_sets()
+_VALUES: Final = _closed_sets() | {attributes.MIXED_CLOCKS}
 
 
 def test_no_stray_value() -> None:
     """Whoever compares with a value of a closed set, or has a table over one, names its member.
 
-    To HTTP, ``identity`` is an encoding.
+    To HTTP, ``identity`` is an encoding; what programs are instrumented with imports no table.
     """
     assert {"success", "partial", "conflict", "endpoint", "wallclock"} <= _VALUES
     for path in _MODULES:
         place = path.relative_to(_PACKAGE)
         wrong = [(str(place), text) for _, text in _compared(path) if text in _VALUES]
-        assert set(wrong) <= {("otlp/intake/http_exchange.py", "identity")}
+        assert set(wrong) <= {("otlp/intake/http_exchange.py", "identity"), ("instrument/endpoint.py", "unix")}
 
 
 def test_no_stray_name() -> None:
@@ -141,3 +141,69 @@ def test_stray_names_are_found(source: str, *, found: bool, tmp_path: Path) -> N
     path = tmp_path / "module.py"
     path.write_text(f'"""Of vm.migration.mode."""\nx = {source}\n')
     assert any(_is_dotted_name(text) for _, text in _strings(path)) == found
+
+
+def _units(path: Path) -> Iterator[tuple[int, str]]:
+    """What a module writes that ``units.py`` has a name for: a power of a thousand, or a round number of ns."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        text = ast.unparse(node) if isinstance(node, ast.expr | ast.stmt) else ""
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and text in {"10 ** 3", "10 ** 6", "10 ** 9"}:
+            yield node.lineno, text
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant):
+            name, value = ast.unparse(node.target), node.value.value
+            if name.endswith("_NS") and isinstance(value, int) and value and not value % 1_000:
+                yield node.lineno, text
+
+
+def test_units_are_written_once() -> None:
+    """Nanoseconds are a number of microseconds, milliseconds or seconds; what these are is in ``units.py`` alone."""
+    modules = [path for path in _PACKAGE.rglob("*.py") if path.name != "units.py"]
+    assert {str(path.relative_to(_PACKAGE)): wrong for path in modules if (wrong := list(_units(path)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "is_stray"),
+    [
+        ("x = 5 * 10**9", True),
+        ("_FAR_NS: Final = 2_000", True),
+        ("_FAR_NS: Final = 2 * MICROSECOND_NS", False),
+        ("_EXACT_NS: Final = 650", False),
+        ("_MOST: Final = 1_000", False),
+        ("x = 10**18", False),
+    ],
+)
+def test_stray_units_are_found(source: str, *, is_stray: bool, tmp_path: Path) -> None:
+    """The search finds powers of a thousand and round numbers of nanoseconds, and nothing else."""
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert bool(list(_units(path))) is is_stray
+
+
+def _pronouns(path: Path) -> Iterator[tuple[int, str]]:
+    """Every variable and parameter whose name says only that there is something."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = node.arg if isinstance(node, ast.arg) else node.id if isinstance(node, ast.Name) else None
+        if name in {"each", "found", "given", "seen"}:
+            yield getattr(node, "lineno", 0), name
+
+
+def test_a_variable_says_what_it_holds() -> None:
+    """A noun stands for what a variable holds: an observation is not called seen, nor a side each."""
+    modules = list(_PACKAGE.rglob("*.py"))
+    assert {str(path.relative_to(_PACKAGE)): wrong for path in modules if (wrong := list(_pronouns(path)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "is_pronoun"),
+    [
+        ("[each.name for each in sides]", True),
+        ("def add(seen): pass", True),
+        ("side.seen = 1", False),
+        ("[side.name for side in sides]", False),
+    ],
+)
+def test_pronouns_are_found(source: str, *, is_pronoun: bool, tmp_path: Path) -> None:
+    """The search finds variables and parameters; fields have names that say something beside their object's."""
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert bool(list(_pronouns(path))) is is_pronoun

@@ -219,7 +219,7 @@ def _source_facts(said: dict[str, Instant]) -> SourceFacts:
         handshake=said["MIGRATION active"],
         answered=True,
         memory=MemoryCopy(
-            seen=True,
+            was_sent=True,
             iterations=(MemoryIteration(number=0, at=said["MIGRATION_PASS"], acknowledged=False),),
             iteration_count=1,
             convergence=Convergence(reason=ConvergenceReason.DOWNTIME_TARGET_MET),

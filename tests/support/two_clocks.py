@@ -63,7 +63,7 @@ SEEN: Final = Observation(
 
 def between(lo_ns: int, hi_ns: int) -> Endpoint:
     """An endpoint of which only its interval matters."""
-    return Endpoint(lo_ns=lo_ns, hi_ns=hi_ns, seen=SEEN)
+    return Endpoint(lo_ns=lo_ns, hi_ns=hi_ns, evidence=SEEN)
 
 
 # --- how a clock is printed: true reading -> the interval that its text stands for -------------------------------

@@ -81,14 +81,14 @@ class _Report(RunReport):
 
     def account(self) -> str:
         """Return how many lines or traces were found, and what became, or would become, of them."""
-        found = f"{plural(self._total(), self.unit)} found"
+        counted = f"{plural(self._total(), self.unit)} found"
         others = f"; {plural(self.other_signals, 'line')} of other signals passed over" if self.other_signals else ""
         unread = f"{others}{self.envelope.unread()}"
         if not self.dry_run:
-            return f"{found}, {self.delivery.account.words()}{unread}"
+            return f"{counted}, {self.delivery.account.words()}{unread}"
         broken = f", {self.broken} broken" if self.broken else ""
         return (
-            f"{found}, {self.found - self.already_delivered} would be sent to {self.delivery.display_url}, "
+            f"{counted}, {self.found - self.already_delivered} would be sent to {self.delivery.display_url}, "
             f"{self.already_delivered} already delivered{broken}{unread}"
         )
 
@@ -149,7 +149,9 @@ def run(arguments: argparse.Namespace, envelope: Envelope) -> None:
         report.found, report.already_delivered = delivery.plan(payloads)
         return
     try:
-        with BackgroundDelivery(delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress) as background:
+        with BackgroundDelivery(
+            delivery, origin=Origin.ARCHIVE, while_waiting=report.show_progress, on_wait=say
+        ) as background:
             if files:
                 for number, payload in enumerate(_payloads(files, report, background.add_broken_line)):
                     if not number:  # before that it is not known whether there is anything to send

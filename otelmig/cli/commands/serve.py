@@ -21,8 +21,8 @@ OPERANDS: Final = ""
 DESCRIPTION: Final = """\
 Take the hypervisors' logs from OpenTelemetry Collectors, as OTLP logs, and
 trace each migration as soon as it has ended. What was taken is on the disk
-before its sender is told so; a restart goes on where it stopped. Ends on
-SIGINT and SIGTERM."""
+before its sender is told so, and after a restart the service resumes where it
+stopped. SIGINT and SIGTERM end it."""
 EXAMPLES: Final = """\
   otelmig serve --otlp http://collector:4318
   otelmig serve --listen 0.0.0.0:4319 --token-file token -o migrations.jsonl

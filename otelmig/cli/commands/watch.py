@@ -20,11 +20,11 @@ __all__ = ["DESCRIPTION", "EXAMPLES", "OPERANDS", "prepare_parser", "run"]
 OPERANDS: Final = "PATH|GLOB|DIR|journald:UNIT..."
 DESCRIPTION: Final = """\
 Follow hypervisors' logs on this machine, and trace each migration as soon as
-it has ended. On a terminal, a line for each migration under way. A path
-stands for the log and its rotations, a directory for every file below it,
-journald:UNIT for what a unit, or all that match a pattern, wrote to the
-journal; what is not there yet may come. A restart goes on where it stopped.
-Ends on SIGINT and SIGTERM."""
+it has ended. A terminal shows a line for each migration under way. A path
+stands for the log and its rotations, a directory for every file below it, and
+journald:UNIT for what a unit, or all units that match a pattern, wrote to the
+journal. What is not there yet may come later. After a restart the command
+resumes where it stopped. SIGINT and SIGTERM end it."""
 EXAMPLES: Final = """\
   otelmig watch /var/log/cloud-hypervisor/
   otelmig watch 'journald:cloud-hypervisor@*.service'
@@ -35,7 +35,7 @@ EXAMPLES: Final = """\
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``otelmig watch``."""
-    parser.add_argument(
+    parser.add_argument_group("inputs").add_argument(
         "targets",
         nargs="+",
         metavar="PATH|GLOB|DIR|journald:UNIT",

@@ -50,7 +50,7 @@ def bound_servers(arguments: argparse.Namespace, status: Status) -> list[Server]
 
 
 def start_servers(servers: Iterable[Server]) -> None:
-    """Have servers answer, and say where."""
+    """Start the servers, and say where they answer."""
     for server in servers:
         server.start()
         say(f"listening on {server.address}")

@@ -117,26 +117,26 @@ class _Teller:
     def under_way(self, migrations: Sequence[UnderWay]) -> None:
         """Tell what is under way: on a terminal always, to scripts where it changed."""
         if not self._as_json:
-            self._rows = [_fields(each) for each in migrations]
+            self._rows = [_fields(migration) for migration in migrations]
             self._show()
             return
         before, self._told = self._told, {}
-        for each in migrations:
-            logs = _logs(each)
+        for migration in migrations:
+            logs = _logs(migration)
             key = (logs["source"] or "", logs["destination"] or "")
-            state = (each.phase, each.iteration)
+            state = (migration.phase, migration.iteration)
             self._told[key] = state
             if before.get(key) != state:
                 self._event(
                     "progress",
                     logs=logs,
-                    phase=each.phase,
-                    age_s=round(each.age_s, 3),
-                    iteration=each.iteration,
-                    sent_bytes=each.sent_bytes,
+                    phase=migration.phase,
+                    age_s=round(migration.age_s, 3),
+                    iteration=migration.iteration,
+                    sent_bytes=migration.sent_bytes,
                     downtime_estimate_s=None
-                    if each.downtime_estimate_ns is None
-                    else each.downtime_estimate_ns / SECOND_NS,
+                    if migration.downtime_estimate_ns is None
+                    else migration.downtime_estimate_ns / SECOND_NS,
                 )
 
     def _show(self) -> None:
@@ -181,8 +181,8 @@ def watch(arguments: argparse.Namespace, envelope: Envelope) -> None:
     is_stopped = on_signals(lambda: None if report.watcher is None else report.watcher.stop())
     check_intake_arguments(arguments)
     named = [unit_of(text) or target_of(text) for text in arguments.targets]
-    units = {each.key: each for each in named if isinstance(each, Unit)}
-    targets = [each for each in named if isinstance(each, Target)]
+    units = {unit.key: unit for unit in named if isinstance(unit, Unit)}
+    targets = [target for target in named if isinstance(target, Target)]
     if units and (remark := check_journal()):
         say(f"the journal: {remark}")
     teller = _Teller(arguments, envelope, report)

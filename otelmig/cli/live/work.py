@@ -66,7 +66,9 @@ def live_work(
     state = stack.enter_context(State(directory, most_bytes=options.state_bytes))
     return Work(
         state=state,
-        assembly=Assembly(hypervisors={each.system: each for each in hypervisors()}, options=options, state=state),
+        assembly=Assembly(
+            hypervisors={hypervisor.system: hypervisor for hypervisor in hypervisors()}, options=options, state=state
+        ),
         outlet=_outlet(arguments, directory, stack, on_trace),
         say=say,
         on_fate=on_fate,
@@ -81,7 +83,7 @@ def finish(work: Work) -> bool:
 
 
 def on_signals(stop: Callable[[], None]) -> Callable[[], bool]:
-    """Have ``stop`` called on a signal that is to end a service; return what tells whether one came."""
+    """Call ``stop`` on a signal that is to end a service; return a function that says whether one came."""
     came: list[int] = []
 
     def handle(number: int, _: object) -> None:

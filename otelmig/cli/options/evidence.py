@@ -92,6 +92,7 @@ def _anchor(text: str) -> tuple[str, Anchor]:
     from datetime import UTC, datetime, timedelta
 
     from otelmig.clock.epoch import Anchor
+    from otelmig.units import MICROSECOND_NS
 
     side, value = _split(text, "--anchor", "SIDE=TIME")
     try:
@@ -102,6 +103,6 @@ def _anchor(text: str) -> tuple[str, Anchor]:
         raise CommandLineError(f"--anchor {text}: want a time with its zone (Z or +01:00)")
     if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
         raise CommandLineError(f"--anchor {text}: want a time between {_FIRST_YEAR} and {_LAST_YEAR}")
-    ns = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
+    ns = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * MICROSECOND_NS
     digits = len(value.partition(".")[2].rstrip("Zz").partition("+")[0].partition("-")[0])
     return side, Anchor(ns=ns, error_ns=10 ** (9 - min(digits, 6)))

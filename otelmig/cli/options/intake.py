@@ -67,9 +67,9 @@ def check_intake_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         CommandLineError: it is.
     """
-    given = [flag for name, flag in _OF_LISTEN.items() if getattr(arguments, name) is not None]
-    if given and arguments.listen is None:
-        raise CommandLineError(f"{given[0]} belongs to --listen")
+    flags = [flag for name, flag in _OF_LISTEN.items() if getattr(arguments, name) is not None]
+    if flags and arguments.listen is None:
+        raise CommandLineError(f"{flags[0]} belongs to --listen")
 
 
 def token_of(arguments: argparse.Namespace) -> TokenFile | None:

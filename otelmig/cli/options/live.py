@@ -22,18 +22,18 @@ _STATE: Final = "otelmig"
 
 def add_live_arguments(parser: argparse.ArgumentParser, command: str) -> None:
     """Add the arguments of ``command``."""
-    live = parser.add_argument_group("how long is waited, and how much is held")
+    live = parser.add_argument_group("waiting times and the state")
     live.add_argument(
         "--settle",
         type=seconds,
         metavar="SECONDS",
-        help="wait so long after the last line of a migration for lines that come late (default: 0.5)",
+        help="time to wait for late lines after the last line of a migration (default: 0.5)",
     )
     live.add_argument(
         "--partner-timeout",
         type=seconds,
         metavar="SECONDS",
-        help="trace a side alone if its partner does not come within this time, and give up missing lines "
+        help="trace a side alone if its partner does not come within this time, and give up on missing lines "
         "(default: 60)",
     )
     live.add_argument(
@@ -48,7 +48,7 @@ def add_live_arguments(parser: argparse.ArgumentParser, command: str) -> None:
         help=f"directory of the state (default: {_STATE}/{command} in XDG_STATE_HOME or ~/.local/state)",
     )
     live.add_argument(
-        "--state-size", type=size, metavar="SIZE", help="what the state may take on the disk (default: 1G)"
+        "--state-size", type=size, metavar="SIZE", help="maximum size of the state on the disk (default: 1G)"
     )
 
 
@@ -56,7 +56,7 @@ def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: Trac
     """Return what the command line says of a live service."""
     from otelmig.live.options import LiveOptions
 
-    given = {
+    values = {
         "settle_s": arguments.settle,
         "partner_timeout_s": arguments.partner_timeout,
         "silent_timeout_s": arguments.silent_timeout,
@@ -66,7 +66,7 @@ def live_options(arguments: argparse.Namespace, reading: LogOptions, trace: Trac
         reading=reading,
         trace=trace,
         parent_unsampled=arguments.parent_unsampled,
-        **{name: value for name, value in given.items() if value is not None},
+        **{name: value for name, value in values.items() if value is not None},
     )
 
 

@@ -108,19 +108,19 @@ class Attempt(Struct, kw_only=True):
         """Whether it is an attempt: a request that was turned down, or a destination that only listens, is none."""
         return not self.by_kind.keys() <= NO_ATTEMPT[self.role]
 
-    def add(self, seen: Observation, word: LastWord | None, releases: Releases) -> bool:
-        """Take ``seen`` if it belongs to this attempt; return whether the state changed, or this is a last word."""
-        kind = seen.kind
+    def add(self, observation: Observation, word: LastWord | None, releases: Releases) -> bool:
+        """Take ``observation`` if it is this attempt's; return whether the state changed, or this is a last word."""
+        kind = observation.kind
         if kind in _APART:
             self.goes_on = self.goes_on or kind in OF_NO_ATTEMPT
-            if not self._takes_apart(seen):
+            if not self._takes_apart(observation):
                 return False
         elif (self.ending or self.closed or self.fated) and not self._takes(kind):
             return False
         if kind in ENDINGS:
             self.ending = True
-        self.observations.append(seen)
-        self.by_kind[kind].append(seen)
+        self.observations.append(observation)
+        self.by_kind[kind].append(observation)
         changed = self.state is _OVER and kind in BESIDES
         if not self.known and self.is_attempt:
             self.known = changed = True
@@ -141,10 +141,10 @@ class Attempt(Struct, kw_only=True):
         fetching = Kind.PREFAULT_STARTED in self.by_kind and not self._has(PREFAULT_ENDED)
         return SideState.OPEN if fetching else self.last_word.state
 
-    def amend(self, seen: Observation, whole: Observation) -> None:
-        """Put ``whole`` in the place of ``seen``, if that is a line of this attempt."""
-        for items in (self.observations, self.by_kind.get(seen.kind, [])):
-            at = next((at for at in reversed(range(len(items))) if items[at] is seen), None)
+    def amend(self, observation: Observation, whole: Observation) -> None:
+        """Put ``whole`` in the place of ``observation``, if that is a line of this attempt."""
+        for items in (self.observations, self.by_kind.get(observation.kind, [])):
+            at = next((at for at in reversed(range(len(items))) if items[at] is observation), None)
             if at is not None:
                 items[at] = whole
 
@@ -157,17 +157,17 @@ class Attempt(Struct, kw_only=True):
     def _has(self, kinds: Iterable[Kind]) -> bool:
         return not self.by_kind.keys().isdisjoint(kinds)
 
-    def _takes_apart(self, seen: Observation) -> bool:
+    def _takes_apart(self, observation: Observation) -> bool:
         """Return whether a line beside an attempt belongs to this one."""
-        if seen.kind is Kind.API_REQUEST:
+        if observation.kind is Kind.API_REQUEST:
             self.closed = self.closed or self.ended or self.role is Role.DESTINATION
-            if self.shut_down is None and seen.word("call") in _SHUTTING_DOWN:
-                self.shut_down = seen
-        if seen.kind is _CALL_FAILED:  # once the attempt has ended it says no more than what ended it
+            if self.shut_down is None and observation.word("call") in _SHUTTING_DOWN:
+                self.shut_down = observation
+        if observation.kind is _CALL_FAILED:  # once the attempt has ended it says no more than what ended it
             return self.role is Role.DESTINATION and not self.ended
-        return seen.kind in BESIDES and self._concerns_guest(seen)
+        return observation.kind in BESIDES and self._concerns_guest(observation)
 
-    def _concerns_guest(self, seen: Observation) -> bool:
+    def _concerns_guest(self, observation: Observation) -> bool:
         """Return whether what went on besides is about this attempt's guest, and soon enough after it ran."""
         if self.closed:
             return False
@@ -180,8 +180,8 @@ class Attempt(Struct, kw_only=True):
             if not since and self.ended:
                 return False
             # a fate that comes later than the window is not told, but ends the attempt's lines, too
-            self.fated = self.fated or (bool(since) and seen.kind in FATES)
-        return not since or seen.stamp.lo_ns - since[0].stamp.hi_ns <= _WATCHED_NS
+            self.fated = self.fated or (bool(since) and observation.kind in FATES)
+        return not since or observation.stamp.lo_ns - since[0].stamp.hi_ns <= _WATCHED_NS
 
     def _takes(self, kind: str) -> bool:
         """Return whether a line of ``kind`` belongs to this attempt after something that may be its end."""
@@ -216,7 +216,9 @@ class Attempt(Struct, kw_only=True):
         if corrected is not None:
             return self._corrected(corrected).side(vmm, releases=releases, final=final, after_head=after_head)
         mode = mode_of(self.by_kind)
-        starting = any(FIRST_AFTER_HEAD in seen.text for seen in self._of(Kind.SEND_ANNOUNCED, Kind.ACCEPTED))
+        starting = any(
+            FIRST_AFTER_HEAD in observation.text for observation in self._of(Kind.SEND_ANNOUNCED, Kind.ACCEPTED)
+        )
         lines = AttemptLines(
             role=self.role,
             observations=tuple(self.observations),
@@ -235,23 +237,23 @@ class Attempt(Struct, kw_only=True):
 
     def _corrected(self, corrected: Callable[[Observation], Observation]) -> Attempt:
         config = None if self.config is None else corrected(self.config)
-        observations = [corrected(seen) for seen in self.observations]
+        observations = [corrected(observation) for observation in self.observations]
         by_kind: dict[str, list[Observation]] = defaultdict(list)
-        for seen in observations:
-            by_kind[seen.kind].append(seen)
+        for observation in observations:
+            by_kind[observation.kind].append(observation)
         return replace(self, config=config, observations=observations, by_kind=by_kind)
 
     def _of(self, *kinds: Kind) -> list[Observation]:
-        return [seen for kind in kinds for seen in self.by_kind.get(kind, ())]
+        return [observation for kind in kinds for observation in self.by_kind.get(kind, ())]
 
     def _commands(self) -> set[str | None]:
-        return {seen.word("command") for seen in self._of(Kind.COMMAND_RECEIVED)}
+        return {observation.word("command") for observation in self._of(Kind.COMMAND_RECEIVED)}
 
     def _source_result(self, mode: Mode) -> Result:
         if self._has(FAILED):
             if Kind.SEND_CANCELLED in self.by_kind:
                 return Result.CANCELLATION
-            types = {seen.word("error_type") for seen in self._of(*FAILED)}
+            types = {observation.word("error_type") for observation in self._of(*FAILED)}
             timed_out = ErrorType.CONVERGENCE_TIMEOUT in types or Kind.TIMED_OUT in self.by_kind
             return Result.TIMEOUT if timed_out else Result.FAILURE
         # postcopy is complete only once the pages that were left behind are there
@@ -273,7 +275,7 @@ class Attempt(Struct, kw_only=True):
     def _pages_lacking(self) -> bool:
         """Return whether a destination gave up fetching pages, and not because it was told to end."""
         lost, told = self._of(Kind.PREFAULT_FAILED, Kind.UFFD_ENDED), self.shut_down
-        first = min((seen.stamp.ns for seen in lost), default=None)
+        first = min((observation.stamp.ns for observation in lost), default=None)
         return first is not None and mode_of(self.by_kind) is Mode.POSTCOPY and (told is None or told.stamp.ns > first)
 
     def _ended_by_fate(self) -> bool:
@@ -285,8 +287,8 @@ class Attempt(Struct, kw_only=True):
         fates = (Kind.GUEST_RESET, Kind.GUEST_SHUT_DOWN, Kind.VCPU_FAILED)
         if Kind.LIFECYCLE_POSTPONED in self.by_kind or not self._has(fates):
             return False
-        return any(seen.thread == _WORKER for seen in self.observations)
+        return any(observation.thread == _WORKER for observation in self.observations)
 
     def _found_paused(self) -> bool:
         """Return whether a source failed because its guest was paused already (until v51)."""
-        return any(_PAUSED_ALREADY in (seen.word("error") or "") for seen in self._of(Kind.SEND_FAILED))
+        return any(_PAUSED_ALREADY in (observation.word("error") or "") for observation in self._of(Kind.SEND_FAILED))

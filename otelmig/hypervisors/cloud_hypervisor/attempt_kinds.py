@@ -12,6 +12,7 @@ __all__ = [
     "AFTER_COMPLETION",
     "AFTER_FAILURE",
     "AFTER_RECEIVE",
+    "ANY_BEGIN",
     "BEFORE",
     "BEFORE_FATE",
     "BEGINS",
@@ -68,6 +69,8 @@ _BEGUN: Final = {
 }
 """What only an attempt does: a log that begins in its middle still shows it."""
 
+ANY_BEGIN: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
+"""The lines by which an attempt begins, of either role."""
 ROLES: Final[dict[str, Role]] = {kind: role for role in Role for kind in (*BEGINS[role], *_BEGUN[role])}
 OF_MIGRATIONS: Final = frozenset(
     {*ROLES, Kind.CONNECTING, Kind.TLS_ESTABLISHED, Kind.START_ACKNOWLEDGED, Kind.PROTOCOL_AGREED}

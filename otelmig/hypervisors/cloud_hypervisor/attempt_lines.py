@@ -77,22 +77,25 @@ class AttemptLines(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _places(self) -> dict[int, int]:
-        return {id(seen): place for place, seen in enumerate(self.observations)}
+        return {id(observation): place for place, observation in enumerate(self.observations)}
 
-    def following(self, seen: Observation) -> Iterator[Observation]:
-        """Return what was logged after ``seen``, one of this side's observations."""
-        return map(self.observations.__getitem__, range(self._places[id(seen)] + 1, len(self.observations)))
+    def following(self, observation: Observation) -> Iterator[Observation]:
+        """Return what was logged after ``observation``, one of this side's observations."""
+        return map(self.observations.__getitem__, range(self._places[id(observation)] + 1, len(self.observations)))
 
-    def precedes(self, seen: Observation | None, other: Observation | None) -> bool:
-        """Return whether both are there, and ``seen`` was stamped first; equal stamps are in the order of the log."""
-        if seen is None or other is None:
+    def precedes(self, observation: Observation | None, other: Observation | None) -> bool:
+        """Return whether both are there, and ``observation`` was stamped first; equal stamps: in the log's order."""
+        if observation is None or other is None:
             return False
-        one, two = seen.stamp.ns, other.stamp.ns
-        return one < two or (one == two and self._places[id(seen)] < self._places[id(other)])
+        one, two = observation.stamp.ns, other.stamp.ns
+        return one < two or (one == two and self._places[id(observation)] < self._places[id(other)])
 
     def command(self, name: Command) -> Observation | None:
         """Return the first receipt of a command."""
-        return next((seen for seen in self.all(Kind.COMMAND_RECEIVED) if seen.word("command") == name), None)
+        return next(
+            (observation for observation in self.all(Kind.COMMAND_RECEIVED) if observation.word("command") == name),
+            None,
+        )
 
     def commands(self, name: Command) -> tuple[Observation, ...]:
         """Return each receipt of a command."""
@@ -101,17 +104,17 @@ class AttemptLines(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _commands(self) -> dict[str, tuple[Observation, ...]]:
         """Every receipt of each command."""
-        found: dict[str, tuple[Observation, ...]] = {}
-        for seen in self.all(Kind.COMMAND_RECEIVED):
-            if (name := seen.word("command")) is not None:
-                found[name] = (*found.get(name, ()), seen)
-        return found
+        by_name: dict[str, tuple[Observation, ...]] = {}
+        for observation in self.all(Kind.COMMAND_RECEIVED):
+            if (name := observation.word("command")) is not None:
+                by_name[name] = (*by_name.get(name, ()), observation)
+        return by_name
 
     @property
     def failure(self) -> Observation | None:
         """The earliest sign that the source gave up."""
         signs = [
-            seen
+            observation
             for kind in (
                 Kind.PEER_REPORTED_ERROR,
                 Kind.SEND_FAILURE_ANNOUNCED,
@@ -119,9 +122,9 @@ class AttemptLines(Struct, frozen=True, kw_only=True, dict=True):
                 Kind.SEND_CANCELLED,
                 Kind.TIMED_OUT,
             )
-            if (seen := self.first(kind)) is not None
+            if (observation := self.first(kind)) is not None
         ]
-        return min(signs, key=lambda seen: seen.stamp.ns, default=None)
+        return min(signs, key=lambda observation: observation.stamp.ns, default=None)
 
     @property
     def resumed(self) -> Observation | None:
@@ -131,18 +134,20 @@ class AttemptLines(Struct, frozen=True, kw_only=True, dict=True):
         if said is not None or failure is None or not self._stopped_guest or self.releases.meet(DEVICES_FIRST):
             return said
         last = None
-        for seen in self.all(Kind.DEVICE_RESUMING):
-            if seen.stamp.ns < failure.stamp.ns:
+        for observation in self.all(Kind.DEVICE_RESUMING):
+            if observation.stamp.ns < failure.stamp.ns:
                 continue
-            if last is not None and seen.stamp.ns - last.stamp.ns > _ONE_RESUME_NS:
+            if last is not None and observation.stamp.ns - last.stamp.ns > _ONE_RESUME_NS:
                 break  # devices are resumed once more when the VM is shut down
-            last = seen
+            last = observation
         return last
 
     @property
     def _stopped_guest(self) -> bool:
         """Whether a line says that the migration paused the guest, or tried to."""
-        failed = any(seen.word("error_type") == ErrorType.PAUSE_FAILED for seen in self.all(Kind.SEND_FAILED))
+        failed = any(
+            observation.word("error_type") == ErrorType.PAUSE_FAILED for observation in self.all(Kind.SEND_FAILED)
+        )
         return failed or self.first(Kind.VM_PAUSING, Kind.DEVICE_PAUSING) is not None
 
     @property
@@ -175,8 +180,8 @@ class AttemptLines(Struct, frozen=True, kw_only=True, dict=True):
         numbers = [
             number
             for kind in (Kind.ITERATION_SENT, Kind.ITERATION_ANNOUNCED)
-            for seen in self.all(kind)
-            if (number := seen.number("iteration")) is not None
+            for observation in self.all(kind)
+            if (number := observation.number("iteration")) is not None
         ]
         final = self.first(Kind.FINAL_DELTA_SENT)
         if final is not None and (number := final.number("iteration")) is not None:
@@ -224,20 +229,20 @@ class DirtyRound(Struct, frozen=True, kw_only=True):
 
 def dirty_rounds_of(observations: Iterable[Observation]) -> tuple[DirtyRound, ...]:
     """Return the numbered dirty rounds among ``observations`` that had something to send."""
-    found = []
+    rounds = []
     begin: Observation | None = None
     table: Observation | None = None
-    for seen in observations:
-        if begin is not None and seen.kind in _AFTER_ROUND:
-            found.append(DirtyRound(begin=begin, table=table, end=seen))
+    for observation in observations:
+        if begin is not None and observation.kind in _AFTER_ROUND:
+            rounds.append(DirtyRound(begin=begin, table=table, end=observation))
             begin = table = None
-        if seen.kind is Kind.DIRTY_ROUND:
-            begin = seen
-        elif seen.kind is Kind.DIRTY_TABLE:
-            table = seen
+        if observation.kind is Kind.DIRTY_ROUND:
+            begin = observation
+        elif observation.kind is Kind.DIRTY_TABLE:
+            table = observation
     if begin is not None:
-        found.append(DirtyRound(begin=begin, table=table, end=None))
-    return tuple(each for each in found if not each.empty)
+        rounds.append(DirtyRound(begin=begin, table=table, end=None))
+    return tuple(dirty_round for dirty_round in rounds if not dirty_round.empty)
 
 
 _ONE_RESUME_NS = SECOND_NS
@@ -258,19 +263,19 @@ _AFTER_ROUND = frozenset(
 def mode_of(by_kind: Mapping[str, Sequence[Observation]]) -> Mode:
     """Return how the guest's memory travels, by the lines of an attempt: precopy, unless one says otherwise."""
 
-    def seen_of(*kinds: Kind) -> list[Observation]:
-        return [seen for kind in kinds for seen in by_kind.get(kind, ())]
+    def observed(*kinds: Kind) -> list[Observation]:
+        return [observation for kind in kinds for observation in by_kind.get(kind, ())]
 
-    asked = seen_of(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)
-    commands = {seen.word("command") for seen in seen_of(Kind.COMMAND_RECEIVED)}
-    if Command.MEMORY_FD in commands or any(seen.flag("local") for seen in asked):
+    asked = observed(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.RECEIVE_REQUESTED)
+    commands = {observation.word("command") for observation in observed(Kind.COMMAND_RECEIVED)}
+    if Command.MEMORY_FD in commands or any(observation.flag("local") for observation in asked):
         return Mode.LOCAL
-    if any(seen.word("mode") == "postcopy" for seen in asked) or not by_kind.keys().isdisjoint(POSTCOPY):
+    if any(observation.word("mode") == "postcopy" for observation in asked) or not by_kind.keys().isdisjoint(POSTCOPY):
         return Mode.POSTCOPY
-    if any(seen.word("error_type") == ErrorType.POSTCOPY_FAILED for seen in seen_of(*FAILED)):
+    if any(observation.word("error_type") == ErrorType.POSTCOPY_FAILED for observation in observed(*FAILED)):
         return Mode.POSTCOPY
     # a source that connects before it pauses its guest, and again after that, is then asked for pages
-    connects, paused = seen_of(Kind.CONNECTING), seen_of(Kind.VM_PAUSED)
+    connects, paused = observed(Kind.CONNECTING), observed(Kind.VM_PAUSED)
     if not connects or not paused:
         return Mode.PRECOPY
     begin, pause, end = connects[0].stamp, paused[0].stamp, connects[-1].stamp

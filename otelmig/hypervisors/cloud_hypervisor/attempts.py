@@ -77,19 +77,19 @@ class _Guest(Struct):
     """Whether it is one that was stored, or comes from elsewhere: it waits to be resumed."""
     config: Observation | None = None
 
-    def follow(self, seen: Observation, current: Attempt | None, releases: Releases) -> None:
+    def follow(self, observation: Observation, current: Attempt | None, releases: Releases) -> None:
         """Take what a line says of a process of any of ``releases`` in the middle of ``current``, or after it."""
-        kind = seen.kind
+        kind = observation.kind
         if kind is _VM_CONFIG:
-            self.config = seen
+            self.config = observation
             received = current is not None and current.role is Role.DESTINATION and not current.ended
             self._become(_MAY_BE_EITHER if self.restored or received else _RUNS)
         elif kind is _API_REQUEST:
-            call = seen.word("call")
+            call = observation.word("call")
             self.restored = call == "VmRestore" or (self.restored and call not in _BOOTS)
             self._become(_CALLS.get(call or ""))
         elif kind is _VCPUS_STARTED:
-            self._become(_MAY_BE_EITHER if seen.flag("paused") else _RUNS)
+            self._become(_MAY_BE_EITHER if observation.flag("paused") else _RUNS)
         elif kind is _DEVICE_RESUMING and not releases.meet(DEVICES_FIRST):
             self._become(_RUNS)
         else:
@@ -123,45 +123,50 @@ class Attempts(Struct):
         """The attempt that the next line may belong to."""
         return self.begun[-1] if self.begun else None
 
-    def received(self, seen: Observation, word: LastWord | None, latest_zero_ns: int | None) -> None:
-        """Tell the attempt that ``seen`` is the latest line of when its process's clock can have read zero.
+    def received(self, observation: Observation, word: LastWord | None, latest_zero_ns: int | None) -> None:
+        """Tell the attempt that ``observation`` is the latest line of when its process's clock can have read zero.
 
         That is known by all lines so far. What is read after the last word has no say: the attempt may have been told
         of by then.
         """
         attempt = None if latest_zero_ns is None else self.current
-        if attempt is None or not attempt.observations or attempt.observations[-1] is not seen or seen.kind in BESIDES:
+        if (
+            attempt is None
+            or not attempt.observations
+            or attempt.observations[-1] is not observation
+            or observation.kind in BESIDES
+        ):
             return
         if word is not None or attempt.last_word is None or attempt.latest_zero_ns is None:
             attempt.latest_zero_ns = latest_zero_ns
 
-    def take(self, seen: Observation, word: LastWord | None = None, releases: Releases = ALL) -> None:
+    def take(self, observation: Observation, word: LastWord | None = None, releases: Releases = ALL) -> None:
         """Take what the process did next.
 
         ``word`` says whose last word it is, if it is one of the ``releases`` that the process may be of.
         """
-        kind = seen.kind
+        kind = observation.kind
         if kind is _VCPUS_STARTED:  # belongs to a boot, or stands between lines of a restore that say as much
-            self._guest.follow(seen, self.current, releases)
+            self._guest.follow(observation, self.current, releases)
             return
         role = ROLES.get(kind)
         current = self.begun[-1] if self.begun else None
         if role is not None and _begins(kind, role, current):
             if current is not None and _acknowledges(kind, role, current):
-                seen = replace(seen, kind=Kind.START_ACKNOWLEDGED)
+                observation = replace(observation, kind=Kind.START_ACKNOWLEDGED)
             else:
                 current = self._begin(role, current, kind)
-        if current is not None and current.add(seen, word, releases):
+        if current is not None and current.add(observation, word, releases):
             self.changed.append(current)
         elif self._unclaimed is not None:
-            self._unclaimed.append(seen)
-            if kind is _PROCESS_STARTED or seen.word("call") in _BOOTS:
+            self._unclaimed.append(observation)
+            if kind is _PROCESS_STARTED or observation.word("call") in _BOOTS:
                 self._unclaimed.clear()
             elif kind is _API_REQUEST:
                 self._unclaimed = None
         if kind in _OF_THE_GUEST:
-            self._guest.follow(seen, current, releases)
-        if self._before_hole is not None and seen.where == self._before_hole:
+            self._guest.follow(observation, current, releases)
+        if self._before_hole is not None and observation.where == self._before_hole:
             self._guest.runs = None
 
     def _begin(self, role: Role, current: Attempt | None, kind: str) -> Attempt:
@@ -181,15 +186,15 @@ class Attempts(Struct):
         strange: frozenset[str] = frozenset() if role is Role.DESTINATION else _OF_BOOT
         if kind in _BEFORE_ITS_PAUSE:
             strange |= _OF_THE_GUEST
-        for seen in before:
-            if seen.kind not in strange:
-                attempt.add(seen, None, ALL)
+        for observation in before:
+            if observation.kind not in strange:
+                attempt.add(observation, None, ALL)
         return attempt
 
-    def amend(self, seen: Observation, whole: Observation) -> None:
-        """Put ``whole`` in the place of ``seen``, one of the last observations, whose record went on."""
+    def amend(self, observation: Observation, whole: Observation) -> None:
+        """Put ``whole`` in the place of ``observation``, one of the last observations, whose record went on."""
         for attempt in self.begun[-2:]:
-            attempt.amend(seen, whole)
+            attempt.amend(observation, whole)
 
     def after_hole(self, last: Observation) -> None:
         """Note that lines are missing after ``last``: they may have said that the guest was paused, or resumed."""
@@ -198,8 +203,8 @@ class Attempts(Struct):
     def repeat(self, observations: Iterable[Observation], words: Iterable[LastWord | None], releases: Releases) -> None:
         """Take everything again, since the order of the last observations changed; attempts stay the same objects."""
         again = Attempts(_before_hole=self._before_hole)
-        for seen, word in zip(observations, words, strict=True):
-            again.take(seen, word, releases)
+        for observation, word in zip(observations, words, strict=True):
+            again.take(observation, word, releases)
         before = {(attempt.role, attempt.number): attempt for attempt in self.begun}
         for at, attempt in enumerate(again.begun):
             own = before.get((attempt.role, attempt.number))
@@ -238,8 +243,8 @@ class Attempts(Struct):
 def attempts_in(observations: Iterable[Observation]) -> list[Attempt]:
     """Return the attempts of a process that did all this; a destination that nobody connected to is none."""
     attempts = Attempts()
-    for seen in observations:
-        attempts.take(seen)
+    for observation in observations:
+        attempts.take(observation)
     return attempts.end()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import field
 from msgspec.structs import replace
 
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, OF_MIGRATIONS
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import ANY_BEGIN, OF_MIGRATIONS
 from otelmig.hypervisors.cloud_hypervisor.attempts import Attempts
 from otelmig.hypervisors.cloud_hypervisor.events import FIRST_AFTER_HEAD
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
@@ -44,7 +44,6 @@ _MOST_REPEATED: Final = 1 << 16
 _MOST_EQUAL: Final = 16
 """At most this many lines with its stamp a line is tried before."""
 _ANNOUNCED: Final = frozenset({Kind.SEND_ANNOUNCED, Kind.ACCEPTED})
-_BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 
 
 class Order(Struct):
@@ -83,57 +82,57 @@ class Order(Struct):
         at = self._place(stamp)
         if at is None:
             return False
-        if kind not in _BEGINS:
+        if kind not in ANY_BEGIN:
             return at > 0
         far = at < len(self.observations) and self.observations[-1].stamp.ns - stamp.ns > _LONGEST_NS
-        return (at > 0 and not far) or not any(seen.kind in _BEGINS for seen in self.observations)
+        return (at > 0 and not far) or not any(observation.kind in ANY_BEGIN for observation in self.observations)
 
-    def insert(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
+    def insert(self, observation: Observation, word: LastWord | None, releases: Releases) -> None:
         """Add a line where its stamp places it, be it at the end; at the end, too, if it stays back."""
-        if not self.observations or self.observations[-1].stamp.ns <= seen.stamp.ns:
-            self._append(seen, word, releases)
+        if not self.observations or self.observations[-1].stamp.ns <= observation.stamp.ns:
+            self._append(observation, word, releases)
             return
-        at = self._place(seen.stamp)
+        at = self._place(observation.stamp)
         if (
             at is not None
-            and seen.stamp.domain is ClockDomain.REALTIME
-            and self._shows_setting(seen.stamp, at, releases)
+            and observation.stamp.domain is ClockDomain.REALTIME
+            and self._shows_setting(observation.stamp, at, releases)
         ):
             at = None
-        if at is not None and seen.kind in _ANNOUNCED and FIRST_AFTER_HEAD in seen.text:
-            self._rename(seen.kind, at)
-        if at is None or self._contradicts(seen, word, at, releases):
-            self._append(seen, word, releases)
+        if at is not None and observation.kind in _ANNOUNCED and FIRST_AFTER_HEAD in observation.text:
+            self._rename(observation.kind, at)
+        if at is None or self._contradicts(observation, word, at, releases):
+            self._append(observation, word, releases)
             return
         passed = self.observations[at:]
-        late_ns = max((other.stamp.ns for other in passed), default=seen.stamp.ns) - seen.stamp.ns
-        if late_ns > _WINDOW_NS or any(other.thread == seen.thread for other in passed):
+        late_ns = max((other.stamp.ns for other in passed), default=observation.stamp.ns) - observation.stamp.ns
+        if late_ns > _WINDOW_NS or any(other.thread == observation.thread for other in passed):
             self.moved += 1
-            self.most_late = max(self.most_late, (late_ns, seen), key=lambda item: item[0])
-        self._moved = seen
-        self.observations.insert(at, seen)
+            self.most_late = max(self.most_late, (late_ns, observation), key=lambda item: item[0])
+        self._moved = observation
+        self.observations.insert(at, observation)
         self.words.insert(at, word)
         if late_ns > _WINDOW_NS and len(passed) == 1:
-            self._count_behind(passed[0], seen)
+            self._count_behind(passed[0], observation)
         self._repeat(releases)
 
-    def _append(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
-        self.observations.append(seen)
+    def _append(self, observation: Observation, word: LastWord | None, releases: Releases) -> None:
+        self.observations.append(observation)
         self.words.append(word)
-        self.attempts.take(seen, word, releases)
+        self.attempts.take(observation, word, releases)
 
-    def _count_behind(self, ahead: Observation, seen: Observation) -> None:
-        """Put a line back where the log has it once more lines than may stand out of order seem to come too late.
+    def _count_behind(self, ahead: Observation, observation: Observation) -> None:
+        """Put a line back to its place in the log, if more lines than may be out of order seem late because of it.
 
         Then it is that one line whose stamp is wrong.
         """
         if self._ahead is not ahead:
             self._ahead, self._behind = ahead, []
-        self._behind.append(seen)
+        self._behind.append(observation)
         if len(self._behind) <= _MOST_PASSED:
             return
-        first = next((at for at, each in enumerate(self.observations) if each is self._behind[0]), None)
-        at = next((at for at, each in enumerate(self.observations) if each is ahead), None)
+        first = next((at for at, other in enumerate(self.observations) if other is self._behind[0]), None)
+        at = next((at for at, other in enumerate(self.observations) if other is ahead), None)
         if first is not None and at is not None:
             self.observations.insert(first, self.observations.pop(at))
             self.words.insert(first, self.words.pop(at))
@@ -146,19 +145,19 @@ class Order(Struct):
             if self.observations[place].kind == kind:
                 self.observations[place] = replace(self.observations[place], kind=Kind.START_ACKNOWLEDGED)
 
-    def insert_among_equals(self, seen: Observation, word: LastWord | None, releases: Releases) -> None:
+    def insert_among_equals(self, observation: Observation, word: LastWord | None, releases: Releases) -> None:
         """Add a line that bears the last line's stamp: before lines with that stamp, if that makes more sense."""
         end = at = len(self.observations)
-        while at and end - at < _MOST_EQUAL and self.observations[at - 1].stamp.ns == seen.stamp.ns:
+        while at and end - at < _MOST_EQUAL and self.observations[at - 1].stamp.ns == observation.stamp.ns:
             at -= 1
         places = [end, *range(at, end)]
         self._repeated += len(places) * end
-        sense = [self._sense_with(seen, word, place, releases) for place in places]
+        sense = [self._sense_with(observation, word, place, releases) for place in places]
         place = places[sense.index(max(sense))]
-        self.observations.insert(place, seen)
+        self.observations.insert(place, observation)
         self.words.insert(place, word)
         if place == end:
-            self.attempts.take(seen, word, releases)
+            self.attempts.take(observation, word, releases)
         else:
             self._repeat(releases)
 
@@ -172,25 +171,27 @@ class Order(Struct):
             self.observations[at - 1] = table_of(table, row)
             self._repeat(releases)
 
-    def _contradicts(self, seen: Observation, word: LastWord | None, at: int, releases: Releases) -> bool:
+    def _contradicts(self, observation: Observation, word: LastWord | None, at: int, releases: Releases) -> bool:
         """Return whether the order of the log makes more sense than that of the stamps: then this stamp is wrong."""
         self._repeated += 2 * len(self.observations)
-        by_stamps = self._sense_with(seen, word, at, releases)
-        return self._sense_with(seen, word, len(self.observations), releases) > by_stamps
+        by_stamps = self._sense_with(observation, word, at, releases)
+        return self._sense_with(observation, word, len(self.observations), releases) > by_stamps
 
-    def _sense_with(self, seen: Observation, word: LastWord | None, place: int, releases: Releases) -> tuple[int, int]:
+    def _sense_with(
+        self, observation: Observation, word: LastWord | None, place: int, releases: Releases
+    ) -> tuple[int, int]:
         """Return how much sense the order makes with a line in that place."""
         return _sense(
-            [*self.observations[:place], seen, *self.observations[place:]],
+            [*self.observations[:place], observation, *self.observations[place:]],
             [*self.words[:place], word, *self.words[place:]],
             releases,
         )
 
-    def is_strange(self, seen: Observation) -> bool:
+    def is_strange(self, observation: Observation) -> bool:
         """Return whether a line begins an attempt, and may have been put behind what it begins: they have one stamp."""
-        if seen.kind not in _BEGINS or not self.observations or self._repeated > _MOST_REPEATED:
+        if observation.kind not in ANY_BEGIN or not self.observations or self._repeated > _MOST_REPEATED:
             return False
-        return self.observations[-1].stamp.ns == seen.stamp.ns
+        return self.observations[-1].stamp.ns == observation.stamp.ns
 
     def _place(self, stamp: Stamp) -> int | None:
         """Return where a line that is stamped so belongs; None if that is too far from the end."""
@@ -226,10 +227,10 @@ class Order(Struct):
             self._repeat(releases)
         return self._set_back
 
-    def _put_at_end(self, seen: Observation) -> None:
+    def _put_at_end(self, observation: Observation) -> None:
         """Undo that a line was put back: what follows it stays back, too."""
         self._moved = None
-        at = next(at for at in reversed(range(len(self.observations))) if self.observations[at] is seen)
+        at = next(at for at in reversed(range(len(self.observations))) if self.observations[at] is observation)
         self.observations.append(self.observations.pop(at))
         self.words.append(self.words.pop(at))
 
@@ -243,7 +244,7 @@ def _sense(
 ) -> tuple[int, int]:
     """Return how much sense an order makes: by fewer attempts, then by more lines of migrations that belong to one."""
     attempts = Attempts()
-    for seen, word in zip(observations, words, strict=True):
-        attempts.take(seen, word, releases)
-    own = sum(seen.kind in OF_MIGRATIONS for attempt in attempts.begun for seen in attempt.observations)
+    for observation, word in zip(observations, words, strict=True):
+        attempts.take(observation, word, releases)
+    own = sum(observation.kind in OF_MIGRATIONS for attempt in attempts.begun for observation in attempt.observations)
     return -len(attempts.begun), own

@@ -101,7 +101,7 @@ class CloudHypervisorReader(Struct, kw_only=True):
         return ()
 
     def _count(self, unparsed: Iterable[UnparsedLine]) -> None:
-        self.report.not_understood.update(each.reason for each in unparsed)
+        self.report.not_understood.update(line.reason for line in unparsed)
 
     def end(self, stream: Stream, tail: Iterable[Line] = ()) -> Sequence[Side]:
         """Return, in their final form, the sides that no line of ``stream`` can change any more: it is over.
@@ -149,10 +149,10 @@ class CloudHypervisorReader(Struct, kw_only=True):
     def again(self, side: Side) -> Side | None:
         """Return a side that was emitted as it stands now; None if nothing is known of it any more."""
         key, vmm_key = side.vmm.inputs[0], side.vmm.key
-        over = next((each for each in self._remembered if each.key == vmm_key), None)
+        over = next((process for process in self._remembered if process.key == vmm_key), None)
         log, events = self._all.logs.get(key), self._all.events.get(key)
         under_way = () if log is None else log.under_way()
-        current = next((each for each in under_way if each.key == vmm_key), None)
+        current = next((process for process in under_way if process.key == vmm_key), None)
         if over is not None:
             whole = self._whole(over)
         elif log is not None and current is not None:
@@ -183,10 +183,10 @@ class CloudHypervisorReader(Struct, kw_only=True):
         for streams in (self._all, alike):
             streams.logs.pop(stream.key, None)
             streams.pop_beside(stream.key)
-        alike.ended = [each for each in alike.ended if each.key != stream.key]
+        alike.ended = [other for other in alike.ended if other.key != stream.key]
         if not alike.logs and not alike.has_more_than_logs:
             del self._alike[name]
-        for process in [each for each in self._remembered if each.stream.key == stream.key]:
+        for process in [remembered for remembered in self._remembered if remembered.stream.key == stream.key]:
             self._remembered.remove(process)
 
     def finish(self) -> Sequence[Side]:
@@ -263,7 +263,7 @@ class CloudHypervisorReader(Struct, kw_only=True):
         """Yield some attempts of a process that is under way, as they stand."""
         log.name_for_now(process)
         whole = self._whole(process)
-        joined = {(each.role, each.number): each for each in whole.attempts()} if whole.is_joined else {}
+        joined = {(one.role, one.number): one for one in whole.attempts()} if whole.is_joined else {}
         for attempt in attempts:
             yield whole.side(joined.get((attempt.role, attempt.number), attempt), final=False)
 

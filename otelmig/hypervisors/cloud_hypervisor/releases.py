@@ -34,11 +34,15 @@ __all__ = [
 
 SYSTEM: Final = "cloud_hypervisor"
 """As ``vm.migration.system.name`` names the hypervisor."""
+_LAST_MAJOR: Final = 53
+"""That of the last release whose texts are known."""
 _HEAD: Final = "HEAD"
-"""Commit ae44c2971 of 2026-08-22, after v53.0; what a build names ``v53.0-NNN-gHASH``."""
+"""Commit ae44c2971 of 2026-08-22, after the last release; what a build names ``v53.0-NNN-gHASH``."""
+_COMMITS_TO_HEAD: Final = 246
+"""How many commits HEAD is ahead of the last release."""
 
 RELEASES: Final = (
-    *(f"v{major}.0" for major in range(36, 54)),
+    *(f"v{major}.0" for major in range(36, _LAST_MAJOR + 1)),
     _HEAD,
 )
 """Main releases in order of their tags; a point release counts as its main release.
@@ -126,18 +130,15 @@ def may_be_after_head(releases: Releases, version: str | None) -> bool:
 _VERSION: Final = re.compile(
     r"v(?P<major>\d{1,4})\.\d{1,4}(?:\.\d{1,4})?(?:-(?P<commits>\d{1,6})-g[0-9a-f]{4,40})?(?:-dirty)?"
 )
-_LAST_MAJOR: Final = 53
-_COMMITS_TO_HEAD: Final = 246
-"""How many commits HEAD is ahead of v53.0."""
 
 
 @lru_cache(maxsize=1024)
-def releases_of(dialect: str) -> Releases:
+def releases_of(releases_text: str) -> Releases:
     """Return the releases that a log can be of, by their text in :attr:`~otelmig.migration.vmm.Vmm.releases_text`."""
-    first, _, last = dialect.partition(",")[0].partition("..")
+    first, _, last = releases_text.partition(",")[0].partition("..")
     return Releases(first=RELEASES.index(first), last=RELEASES.index(last or first))
 
 
-def last_release(dialects: Iterable[str]) -> int:
-    """Return the last release (an index into :data:`RELEASES`) that logs of these dialects can be of."""
-    return max((releases_of(dialect).last for dialect in dialects), default=ALL.last)
+def last_release(releases_texts: Iterable[str]) -> int:
+    """Return the last release (an index into :data:`RELEASES`) that logs with these texts can be of."""
+    return max((releases_of(text).last for text in releases_texts), default=ALL.last)

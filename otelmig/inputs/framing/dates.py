@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelmig.structs import Struct
+from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -60,16 +61,16 @@ class Dating(Struct, frozen=True, kw_only=True):
     def end_ns(self, time: LocalTime) -> int | None:
         """Return the end of what ``time`` stands for (Unix epoch); None for a time that there is not."""
         zone = self.zone or UTC
-        latest = _EPOCH + timedelta(microseconds=self.latest_ns // 1_000) + _LEEWAY
+        latest = _EPOCH + timedelta(microseconds=self.latest_ns // MICROSECOND_NS) + _LEEWAY
         year = time.year or self.year
         years = [year] if year is not None else range(latest.year, latest.year - _LEAP_GAP - 1, -1)
-        for each in years:
+        for assumed_year in years:
             try:
-                instant = datetime(each, time.month, time.day, time.hour, time.minute, time.second, tzinfo=zone)
+                instant = datetime(assumed_year, time.month, time.day, time.hour, time.minute, time.second, tzinfo=zone)
             except ValueError:  # the 29th of February of a year that has none
                 continue
             if year is not None or instant <= latest:
-                whole = (instant - _EPOCH) // timedelta(seconds=1) * 10**9
+                whole = (instant - _EPOCH) // timedelta(seconds=1) * SECOND_NS
                 unit: int = 10 ** (9 - len(time.fraction))
                 return whole + (int(time.fraction or "0") + 1) * unit - 1
         return None

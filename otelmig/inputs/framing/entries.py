@@ -26,7 +26,7 @@ def in_json(wanted: LineFilter | None, *also: re.Pattern[bytes]) -> LineFilter |
     """
     if wanted is None:
         return None
-    either = b"|".join((*(each.pattern for each in also), wanted.pattern.pattern, rb"\\u(?!003[ceCE]|0026)"))
+    either = b"|".join((*(pattern.pattern for pattern in also), wanted.pattern.pattern, rb"\\u(?!003[ceCE]|0026)"))
     return replace(wanted, pattern=re.compile(either), run_pattern=None)
 
 

@@ -16,6 +16,7 @@ from otelmig.inputs.framing.entries import one_a_line, windowed
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host, Line, Where
 from otelmig.structs import Struct
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITER_FIELDS", "Cursor", "export_lines", "is_export", "is_json", "json_lines", "received_ns", "writer_of"]
 
-_MICROSECOND: Final = 1_000
 _LARGEST_BYTE: Final = 255
 _LENGTH: Final = 8
 """Bytes of the length before a binary value."""
@@ -61,17 +61,17 @@ def _json_message(text: str, where: Where) -> Line | None:
     entry = json_object(text)
     if entry is None:
         return _message(None, where)
-    return _message({name: value for name, given in entry.items() if (value := _json_value(given)) is not None}, where)
+    return _message({name: value for name, item in entry.items() if (value := _json_value(item)) is not None}, where)
 
 
-def _json_value(given: object) -> str | None:
+def _json_value(item: object) -> str | None:
     """Return text as it is, an array of byte values decoded, and of several values of one field the first."""
-    match given:
+    match item:
         case str():
-            return given
+            return item
         case [int(), *_]:
-            values = [each for each in given if isinstance(each, int) and 0 <= each <= _LARGEST_BYTE]
-            return bytes(values).decode("utf-8", "backslashreplace") if len(values) == len(given) else None
+            values = [byte for byte in item if isinstance(byte, int) and 0 <= byte <= _LARGEST_BYTE]
+            return bytes(values).decode("utf-8", "backslashreplace") if len(values) == len(item) else None
         case [str(first), *_]:
             return first
         case _:
@@ -126,17 +126,17 @@ class _Bytes(Struct, kw_only=True):
             if len(self.buffer) - self.position >= _LONGEST_VALUE or not self._more():
                 rest = self.take(min(len(self.buffer) - self.position, _LONGEST_VALUE))
                 return rest or None
-        found = self.buffer[self.position : end]
+        line = self.buffer[self.position : end]
         self.position = end + 1
-        return found
+        return line
 
     def take(self, size: int) -> bytes:
         """Return the next ``size`` bytes, or what is left."""
         while len(self.buffer) - self.position < size and self._more():
             pass
-        found = self.buffer[self.position : self.position + size]
+        piece = self.buffer[self.position : self.position + size]
         self.position += size
-        return found
+        return piece
 
     def _more(self) -> bool:
         chunk = next(self.source, b"")
@@ -150,8 +150,8 @@ def _decoded(value: bytes) -> str:
 
 def export_lines(chunks: Iterable[bytes], name: str, wanted: LineFilter | None, stream: Stream) -> Iterator[Line]:
     """Yield the messages of ``-o export`` in which ``wanted`` matches."""
-    found = (_message(fields, Where(file=name, line=number)) for fields, number in _export_entries(chunks))
-    return windowed((replace(line, stream=stream) for line in found if line is not None), wanted)
+    messages = (_message(fields, Where(file=name, line=number)) for fields, number in _export_entries(chunks))
+    return windowed((replace(line, stream=stream) for line in messages if line is not None), wanted)
 
 
 def _message(fields: Mapping[str, str] | None, where: Where) -> Line | None:
@@ -205,4 +205,4 @@ def received_ns(fields: Mapping[str, str]) -> int | None:
     text = fields.get("__REALTIME_TIMESTAMP", "")
     if not (text.isascii() and text.isdigit() and len(text) < len("10000000000000000")):
         return None
-    return (int(text) + 1) * _MICROSECOND
+    return (int(text) + 1) * MICROSECOND_NS

@@ -36,7 +36,7 @@ def margin_of(texts: Sequence[str], begins: Iterable[re.Pattern[str]]) -> Framin
 
     ``begins`` match where a line of theirs begins.
     """
-    begin = next((each for each in begins if any(each.search(text, 0, _WIDEST) for text in texts)), None)
+    begin = next((pattern for pattern in begins if any(pattern.search(text, 0, _WIDEST) for text in texts)), None)
     if begin is None:
         return None
     margins = [text[: match.start()] for text in texts if (match := begin.search(text, 0, _WIDEST)) is not None]
@@ -56,7 +56,9 @@ def margin_of(texts: Sequence[str], begins: Iterable[re.Pattern[str]]) -> Framin
             return None
         if margin.endswith('="'):  # a value of a logger that quotes
             quoted = _QUOTED.match(text, match.start() - 1)
-            inner = inner if quoted is None else _ESCAPED.sub(lambda each: _ESCAPES.get(each[1], each[1]), quoted[1])
+            inner = (
+                inner if quoted is None else _ESCAPED.sub(lambda escape: _ESCAPES.get(escape[1], escape[1]), quoted[1])
+            )
         stamp = _STAMP.search(margin)
         return Framed(
             text=inner,

@@ -122,21 +122,21 @@ def _batches(request: Mapping[str, object]) -> Iterator[tuple[dict[str, Value], 
 
 def _objects(value: object) -> Iterator[dict[str, object]]:
     if isinstance(value, list):
-        yield from (each for each in value if isinstance(each, dict))
+        yield from (item for item in value if isinstance(item, dict))
 
 
 def _attributes(value: object, depth: int = 1) -> dict[str, Value]:
     """Return a list of keys with values as fields; names of those that lie deeper are joined by dots."""
     fields: dict[str, Value] = {}
-    for each in _objects(value):
-        key, held = each.get("key"), each.get("value")
+    for pair in _objects(value):
+        key, held = pair.get("key"), pair.get("value")
         if not isinstance(key, str) or not isinstance(held, dict):
             continue
         nested = held.get("kvlistValue")
         if isinstance(nested, dict):
             if depth < _DEEPEST:
                 inner = _attributes(nested.get("values"), depth + 1)
-                fields |= {f"{key}.{name}": given for name, given in inner.items()}
+                fields |= {f"{key}.{name}": inner_value for name, inner_value in inner.items()}
         else:
             fields[key] = next(iter(held.values()), None) if "arrayValue" not in held else _array(held["arrayValue"])
     return fields
@@ -145,7 +145,7 @@ def _attributes(value: object, depth: int = 1) -> dict[str, Value]:
 def _array(value: object) -> list[Value]:
     """Return the texts of a list."""
     values = value.get("values") if isinstance(value, dict) else None
-    return [held for each in _objects(values) if isinstance(held := next(iter(each.values()), None), str)]
+    return [held for item in _objects(values) if isinstance(held := next(iter(item.values()), None), str)]
 
 
 def _body(value: object) -> dict[str, Value]:
@@ -165,4 +165,4 @@ def _received_ns(record: Mapping[str, object]) -> int | None:
 def _times(record: Mapping[str, object]) -> dict[str, str | None]:
     """Return when a record came about, by whoever made it or, if that is not known, by the Collector."""
     times = (record.get(name) for name in ("timeUnixNano", "observedTimeUnixNano"))
-    return {"timestamp": next((str(each) for each in times if each not in (None, "", 0, "0")), None)}
+    return {"timestamp": next((str(time) for time in times if time not in (None, "", 0, "0")), None)}

@@ -17,6 +17,7 @@ from otelmig.inputs.framing.dates import local_time
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.line import Host
 from otelmig.structs import Struct
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,8 +102,8 @@ def rfc3339_ns(text: str) -> int | None:
     digits = fraction[:9]
     if not (digits.isascii() and digits.isdecimal()):
         digits = ""
-    ns = (instant - _EPOCH) // timedelta(seconds=1) * 10**9
-    return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + 10**9 - 1
+    ns = (instant - _EPOCH) // timedelta(seconds=1) * SECOND_NS
+    return ns + (int(digits) + 1) * 10 ** (9 - len(digits)) - 1 if digits else ns + SECOND_NS - 1
 
 
 def _logcli(text: str) -> Framed | None:
@@ -144,16 +145,16 @@ def _pattern(name: str, begins: str, pattern: str, *, needs: str = "") -> Framin
         match = _compiled(pattern).match(text)
         if match is None:
             return None
-        given = match.groupdict()
-        tag, pid, host = given.get("tag"), given.get("pid"), given.get("host")
+        fields = match.groupdict()
+        tag, pid, host = fields.get("tag"), fields.get("pid"), fields.get("host")
         writer = (f"{tag}[{pid}]" if pid not in (None, "-") else tag) if tag is not None else ""
         return Framed(
             text=text[match.end() :],
             writer="/".join(part for part in (host, writer) if part),
-            received_ns=rfc3339_ns(given.get("time") or ""),
-            local=local_time(given["date"] or "", given["clock"] or "") if "date" in given else None,
+            received_ns=rfc3339_ns(fields.get("time") or ""),
+            local=local_time(fields["date"] or "", fields["clock"] or "") if "date" in fields else None,
             host=None if host is None else Host(name=host),
-            partial=given.get("partial") == "P",
+            partial=fields.get("partial") == "P",
         )
 
     return Framing(name=name, unwrap=unwrap, begins=begins, needs=needs)
@@ -199,7 +200,7 @@ FRAMINGS: Final[Sequence[Framing]] = (
 @lru_cache(maxsize=128)
 def _possible(first: str) -> Sequence[tuple[int, Framing]]:
     """Return the framings, with their numbers, of lines that begin with this character."""
-    return [(number, each) for number, each in enumerate(FRAMINGS) if first in (each.begins or first)]
+    return [(number, framing) for number, framing in enumerate(FRAMINGS) if first in (framing.begins or first)]
 
 
 def is_framed(head: str) -> bool:
@@ -207,9 +208,9 @@ def is_framed(head: str) -> bool:
     if head.startswith(("{\n", "{\r\n")):
         return False  # printed JSON, an event stream for one: nothing carries it
     return any(
-        each.needs in text and each.unwrap(text) is not None
+        framing.needs in text and framing.unwrap(text) is not None
         for text in head.split("\n", GLANCE)[:GLANCE]
-        for _, each in _possible(text[:1])
+        for _, framing in _possible(text[:1])
     )
 
 
@@ -221,8 +222,8 @@ def framings_of(head: str) -> tuple[Framing, ...]:
     for text in head.split("\n", SAMPLE)[:SAMPLE]:
         inner = text
         for _ in range(DEEPEST):
-            found = ((number, each.unwrap(inner)) for number, each in _possible(inner[:1]))
-            number, wrapped = next(((number, each) for number, each in found if each is not None), (-1, None))
+            unwrapped = ((number, framing.unwrap(inner)) for number, framing in _possible(inner[:1]))
+            number, wrapped = next(((number, framed) for number, framed in unwrapped if framed is not None), (-1, None))
             if wrapped is None:
                 break
             counts[number] += 1

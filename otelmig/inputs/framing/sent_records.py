@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from otelmig.inputs.framing import journal
 from otelmig.inputs.framing.stores import line_of
-from otelmig.inputs.line import Host, Where
+from otelmig.inputs.line import MOST_ADDRESSES, NOWHERE, Host
 from otelmig.inputs.record import JOURNAL, FileKey, LogRecord
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,8 +28,6 @@ Value: TypeAlias = "str | bytes | bool | int | float | list[Value] | dict[str, V
 _HOST_NAMES: Final = ("host.name", "k8s.node.name")
 _HOST_IDS: Final = ("host.id", "k8s.node.uid")
 _IPS: Final = "host.ip"
-_MOST_IPS: Final = 1_024
-"""At most this many addresses of a host are kept."""
 _PATHS: Final = ("log.file.path", "log.file.name")
 _POD: Final = ("k8s.pod.name", "k8s.pod.uid", "k8s.container.name")
 """What a pod's log is known by where no path is given; the first or the second must be there."""
@@ -43,9 +42,7 @@ _LARGEST: Final = 1 << 63
 _LONGEST_NUMBER: Final = 19
 """Digits of a number that is sent as text."""
 _LARGEST_BYTE: Final = 255
-_MICROSECOND: Final = 1_000
 _DEEPEST: Final = 4
-_NOWHERE: Final = Where("", 0)
 
 
 class PassedOver(StrEnum):
@@ -127,10 +124,10 @@ class Sender:
     ) -> LogRecord | PassedOver:
         """Return the line in a body with fields, by the names that stores and shippers use."""
         fields = flattened(body)
-        line = line_of({**self._resource, **attributes, **fields}, _NOWHERE)
+        line = line_of({**self._resource, **attributes, **fields}, NOWHERE)
         if line is None:
             return PassedOver.NO_TEXT
-        own = line_of({"message": line.text, **fields}, _NOWHERE)
+        own = line_of({"message": line.text, **fields}, NOWHERE)
         return self._line(
             line.text,
             {**fields, **attributes},
@@ -157,7 +154,7 @@ class Sender:
             offset=cursor.number,
             size=len(text.encode()) if isinstance(raw, str) else len(raw.rstrip(b"\r\n")),
             # the time of a record is the journal's, cut to whole microseconds: it took the entry after that
-            received_ns=journal.received_ns(texts) if received_ns is None else received_ns + _MICROSECOND,
+            received_ns=journal.received_ns(texts) if received_ns is None else received_ns + MICROSECOND_NS,
             is_sequel=self._is_sequel(file, epoch),
             writer=journal.writer_of(texts),
             epoch=epoch,
@@ -212,7 +209,7 @@ def flattened(body: Mapping[str, Value], depth: int = 1) -> dict[str, Value]:
         if not isinstance(value, dict):
             fields[name] = value
         elif depth < _DEEPEST:
-            fields |= {f"{name}.{inner}": each for inner, each in flattened(value, depth + 1).items()}
+            fields |= {f"{name}.{inner}": inner_value for inner, inner_value in flattened(value, depth + 1).items()}
     return fields
 
 
@@ -220,7 +217,7 @@ def _host(resource: Mapping[str, Value]) -> Host | None:
     """Return the machine that a resource names, with its own addresses."""
     name, machine, ips = _text(resource, _HOST_NAMES), _text(resource, _HOST_IDS), resource.get(_IPS)
     listed = ips if isinstance(ips, list) else [ips]
-    addresses = tuple(each for each in listed[:_MOST_IPS] if isinstance(each, str) and each)
+    addresses = tuple(address for address in listed[:MOST_ADDRESSES] if isinstance(address, str) and address)
     return Host(name=name or None, id=machine or None, ips=addresses) if name or machine or addresses else None
 
 

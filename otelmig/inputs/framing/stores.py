@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.inputs.framing.json_text import json_object
 from otelmig.inputs.framing.prefixes import rfc3339_ns
-from otelmig.inputs.line import Host, Line
+from otelmig.inputs.line import MOST_ADDRESSES, Host, Line
+from otelmig.units import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -113,9 +114,9 @@ _DEEPEST: Final = 4
 _GLANCE: Final = 20
 """Lines of which one must have a field for the line of a log."""
 _LONGEST_TIME: Final = 64
-_MOST_IPS: Final = 1_024
-"""At most this many addresses of a host are kept."""
-_UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
+_EARLIEST: Final = 1_000_000_000
+"""Smaller numbers are no times: in seconds, this one is of the year 2001."""
+_UNITS: Final = ((10**11, SECOND_NS), (10**14, MILLISECOND_NS), (10**17, MICROSECOND_NS), (10**20, 1))
 """A number below the first of each pair counts so many ns: seconds, milliseconds, microseconds, or ns since 1970."""
 
 
@@ -159,7 +160,7 @@ def _host(fields: Mapping[str, object]) -> Host | None:
     host = Host(
         name=_first(fields, _HOSTS),
         id=_first(fields, ("_MACHINE_ID", "host.id")),
-        ips=tuple(each for each in listed[:_MOST_IPS] if isinstance(each, str) and each),
+        ips=tuple(address for address in listed[:MOST_ADDRESSES] if isinstance(address, str) and address),
     )
     return host if host.name or host.id or host.ips else None
 
@@ -169,8 +170,8 @@ def _flat(entry: Mapping[str, object], depth: int = 1) -> Iterator[tuple[str, ob
     nested: list[tuple[str, object]] = []
     for name, value in entry.items():
         if isinstance(value, dict) and depth < _DEEPEST:
-            for inner, each in _flat(value, depth + 1):
-                nested += ((f"{name}.{inner}", each), (inner, each))
+            for inner, inner_value in _flat(value, depth + 1):
+                nested += ((f"{name}.{inner}", inner_value), (inner, inner_value))
     own = {name: value for name, value in entry.items() if not isinstance(value, dict)}
     yield from ((name, value) for name, value in reversed(nested) if name not in own)
     yield from own.items()
@@ -198,7 +199,7 @@ def _time_ns(value: object) -> int | None:
     else:
         return None
     unit = next((ns for least, ns in _UNITS if int(whole or "0") < least), None)
-    if unit is None or int(whole or "0") < 10**9:
+    if unit is None or int(whole or "0") < _EARLIEST:
         return None
     digits = min(len(fraction), len(str(unit)) - 1)
     part: int = 10**digits

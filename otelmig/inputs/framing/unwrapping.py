@@ -73,7 +73,9 @@ def _dated(local: LocalTime, dating: Dating | None) -> tuple[int | None, tuple[s
 
 
 def _wrapped(text: str, framings: Iterable[Framing]) -> tuple[Framing | None, Framed | None]:
-    return next(((each, wrapped) for each in framings if (wrapped := each.unwrap(text)) is not None), (None, None))
+    return next(
+        ((framing, wrapped) for framing in framings if (wrapped := framing.unwrap(text)) is not None), (None, None)
+    )
 
 
 def _rest(line: Line, framings: Sequence[Framing]) -> str:

@@ -74,14 +74,14 @@ class CopiedLines(Struct, eq=False):
             run = CopiedRun(original, [record], mark_of(record, offset, 1))
             self.runs.append(run)
             del self.runs[:-_MOST_RUNS]
-        while following := [each for each in self.runs if each.original is original and each.continues(run)]:
+        while following := [other for other in self.runs if other.original is original and other.continues(run)]:
             self.runs.remove(following[0])
             self._extend(run, following[0].records)
         return run
 
     def follows(self, original: RebuiltFile, record: LogRecord) -> bool:
         """Return whether ``record`` follows copies that began where ``original`` begins."""
-        return any(each.original is original and is_next(each.tail, record, original.line_end) for each in self.runs)
+        return any(run.original is original and is_next(run.tail, record, original.line_end) for run in self.runs)
 
     def other_beginning(self, record: LogRecord) -> CopiedRun | None:
         """Return what looked like copies and goes on with ``record``, where the original goes on otherwise."""

@@ -50,7 +50,9 @@ class Generations(NamedFiles, eq=False):
     def overdue(self, now_s: float) -> list[Placed]:
         """Return the lines that were waited for long enough, and those before them that waited, too."""
         placed: list[Placed] = []
-        while run := next((each for each in self.waiting if each.due_s is not None and each.due_s <= now_s), None):
+        while run := next(
+            (waiting for waiting in self.waiting if waiting.due_s is not None and waiting.due_s <= now_s), None
+        ):
             placed += self.give_up(run)
         return placed
 
@@ -59,7 +61,9 @@ class Generations(NamedFiles, eq=False):
         file = best_file(self.files, run.first)
         placed: list[Placed] = []
         while run in self.waiting.runs:
-            first = next(each for each in self.waiting if each is run or best_file(self.files, each.first) is file)
+            first = next(
+                waiting for waiting in self.waiting if waiting is run or best_file(self.files, waiting.first) is file
+            )
             self.release(first)
             target = best_file(self.files, first.first) or self._file_of_unplaced(first.first)
             placed += self.added(target, first.records, is_filtered=first.is_filtered)
@@ -79,7 +83,7 @@ class Generations(NamedFiles, eq=False):
 
     def _as_it_comes(self, record: LogRecord) -> Sequence[Placed]:
         """Return a line of which nobody can say what comes before it."""
-        file = next((each for each in self.files if record.file.path in each.paths), None)
+        file = next((known for known in self.files if record.file.path in known.paths), None)
         if file is None:
             file = self.open(record)
         self.touched(file)
@@ -127,10 +131,10 @@ class Generations(NamedFiles, eq=False):
             file = self.open(record)
         if file is not None:
             return self._put(file, record, digest)
-        past = next((each for each, state in known if state is Known.PAST), None)
+        past = next((candidate for candidate, state in known if state is Known.PAST), None)
         if past is not None and (not was_read_later(record, past) or self.copied.follows(past, record)):
             return self._copy(past, record)
-        filtered = best_file([each for each in unknown if each.is_filtered], record)
+        filtered = best_file([candidate for candidate in unknown if candidate.is_filtered], record)
         if filtered is not None:
             return self._put(filtered, record, digest)
         return self._held(record, due_s)
@@ -180,7 +184,9 @@ class Generations(NamedFiles, eq=False):
             if adjoins_copy(run.tail, record) and not self.is_missing(run.original, record):
                 self.release(after)
                 due_s = after.due_s or 0.0
-                placed += [line for each in after.records for line in self._routed(each, digest_of(each.text), due_s)]
+                placed += [
+                    line for later in after.records for line in self._routed(later, digest_of(later.text), due_s)
+                ]
         return placed
 
     def _promoted(self, beginning: CopiedRun, record: LogRecord) -> Sequence[Placed]:
@@ -206,7 +212,7 @@ class Generations(NamedFiles, eq=False):
         while self.waiting and (run := self.fitting(file)) is not None:
             self.release(run)
             placed += self.added(file, run.records, is_filtered=run.is_filtered)
-        for copied in [each for each in self.copied.runs if each.original is file]:
+        for copied in [one for one in self.copied.runs if one.original is file]:
             placed += self._told_apart(copied)
         return placed
 

@@ -59,7 +59,7 @@ class HeldRecords(Struct, eq=False):
                 self._over[ident] = record
 
     def forget(self, idents: Iterable[int]) -> None:
-        """Do not have these written any more: whoever keeps them decides what becomes of them."""
+        """Stop writing these: whoever keeps them decides what becomes of them."""
         for ident in idents:
             self._waiting.pop(ident, None)
 

@@ -75,11 +75,11 @@ class KnownLines(Struct):
 
     def stretch_before(self, offset: int) -> Stretch | None:
         """Return the stretch that begins at ``offset``, or last before it."""
-        return next((each for each in reversed(self.stretches) if each.begin <= offset), None)
+        return next((stretch for stretch in reversed(self.stretches) if stretch.begin <= offset), None)
 
     def stretch_after(self, offset: int) -> Stretch | None:
         """Return the first stretch that begins behind ``offset``."""
-        return next((each for each in self.stretches if each.begin > offset), None)
+        return next((stretch for stretch in self.stretches if stretch.begin > offset), None)
 
     def add(self, mark: Mark, digest: str, lost: int, *, adjoins: bool) -> None:
         """Add a line; if it ``adjoins``, it goes on from the stretch before it."""

@@ -44,7 +44,7 @@ class NamedFiles(Struct, eq=False):
 
     def open(self, record: LogRecord) -> RebuiltFile:
         """Return a new file, which ``record`` is of."""
-        file = next((each for each in self.files if each.tail is None and each.file == record.file), None)
+        file = next((known for known in self.files if known.tail is None and known.file == record.file), None)
         if file is None:
             age = Age(record.file.path, time_of(record.text), record.received_ns)
             file = RebuiltFile(

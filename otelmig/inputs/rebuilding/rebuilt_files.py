@@ -162,7 +162,7 @@ class RebuiltFiles(Struct, eq=False):
         names = self._by_file.get((file.file, file.epoch)) or self._generations(file.file, file.epoch)
         file.waits = names.is_waiting
         names.files.append(file)
-        names.files.sort(key=lambda each: each.generation)
+        names.files.sort(key=lambda rebuilt: rebuilt.generation)
         names.copied.runs += copied
         self.counts.lost += file.lost - self._lost_of.pop((file.file, file.generation), 0)
         self._files[file] = names
@@ -174,7 +174,7 @@ class RebuiltFiles(Struct, eq=False):
         return file
 
     def load_held(self, rows: Iterable[tuple[int, bytes]]) -> None:
-        """Have records wait as they did when they were saved under these numbers; they are waited for anew.
+        """Put records back to wait as they did when they were saved under these numbers; their time begins anew.
 
         Raises:
             ValueError: in one line, why they cannot be read.
@@ -242,7 +242,7 @@ class RebuiltFiles(Struct, eq=False):
     def _number(self, host: str, log: str, age: Age) -> int:
         """Return the number of the generation of that age."""
         names = (self._names[_Name(host, log, epoch)] for epoch in self._epochs[host, log])
-        others = {file.generation: file.age for each in names for file in each.files}
+        others = {file.generation: file.age for generations in names for file in generations.files}
         number, latest = number_among(age, others), self._opened[host, log]
         if number > max(others, default=0):
             number = max(number, latest + 1)  # one that was forgotten had a number, too

@@ -51,11 +51,11 @@ def saved(file: RebuiltFile, copied: Iterable[CopiedRun]) -> bytes:
         "lost": file.lost,
         "written_ns": file.written_ns,
         "read_ns": file.read_ns,
-        "stretches": [(each.begin, each.number, each.last, each.lost) for each in known.stretches],
+        "stretches": [(stretch.begin, stretch.number, stretch.last, stretch.lost) for stretch in known.stretches],
         "first": [(offset, *read) for offset, read in known.first.items()],
         "recent": [list(known.recent), "".join(known.recent.values())],
         "recent_from": known.recent_from,
-        "copied": [([record_fields(each) for each in run.records], run.tail) for run in copied],
+        "copied": [([record_fields(record) for record in run.records], run.tail) for run in copied],
     }
     return json.dumps(document, separators=(",", ":")).encode()
 

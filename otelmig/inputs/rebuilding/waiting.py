@@ -53,7 +53,7 @@ class WaitingRun(Struct, eq=False):
 
     def holds(self, record: LogRecord) -> bool:
         """Return whether ``record`` is one of them, sent again: the same text at the same place, read at one time."""
-        at = bisect_left(self.records, record.offset or 0, key=lambda each: each.offset or 0)
+        at = bisect_left(self.records, record.offset or 0, key=lambda held: held.offset or 0)
         if at == len(self.records):
             return False
         there = self.records[at]
@@ -61,7 +61,7 @@ class WaitingRun(Struct, eq=False):
 
     def behind(self, offset: int) -> LogRecord | None:
         """Return the first of them that stood behind ``offset``; None if none did."""
-        at = bisect_right(self.records, offset, key=lambda each: each.offset or 0)
+        at = bisect_right(self.records, offset, key=lambda record: record.offset or 0)
         return self.records[at] if at < len(self.records) else None
 
     def join(self, other: WaitingRun) -> None:
@@ -105,10 +105,10 @@ class WaitingRuns(Struct, eq=False):
     def restore(self, records: Sequence[LogRecord], idents: Sequence[int] = ()) -> WaitingRun:
         """Let ``records`` wait that follow each other, as they did before a restart; those without numbers get some."""
         if not idents:
-            given: list[int] = []
+            restored: list[int] = []
             for record in records:
-                given.append(self.held.begin(record, given[-1] if given else None))
-            idents = given
+                restored.append(self.held.begin(record, restored[-1] if restored else None))
+            idents = restored
         places = [mark_of(record, record.offset or 0, 0) for record in records]
         is_filtered = any(
             succession(place, record, None)[0] is not Succession.NEXT
@@ -152,7 +152,7 @@ class WaitingRuns(Struct, eq=False):
 
     def _join_next(self, run: WaitingRun) -> None:
         tail = run.tail
-        after = next((each for each in self.near(tail.offset, tail.end) if is_next(tail, each.first)), None)
+        after = next((near for near in self.near(tail.offset, tail.end) if is_next(tail, near.first)), None)
         if after is not None:
             self.runs.remove(after)
             self.held.follow(after.idents[0], after.first, run.idents[-1])

@@ -41,16 +41,16 @@ class Copies(Struct):
     """Of copies that were read in place of their originals, for whoever saves them and clears the list."""
     _copies: dict[Identity, _Copy] = field(default_factory=dict)
 
-    def is_copy(self, descriptor: int, found: Found, files: Iterable[FollowedFile]) -> bool:
+    def is_copy(self, descriptor: int, candidate: Found, files: Iterable[FollowedFile]) -> bool:
         """Return whether a file with the name of a rotation says nothing but what one of ``files`` says."""
-        if found.identity in self._copies:
+        if candidate.identity in self._copies:
             return True
-        log = log_of(found.place)
-        if log == found.place:
+        log = log_of(candidate.place)
+        if log == candidate.place:
             return False
         for file in files:
             if log_of(file.key.path) == log and _is_beginning(descriptor, file):
-                self._copies[found.identity] = _Copy(found.place, os.fstat(descriptor).st_size, file)
+                self._copies[candidate.identity] = _Copy(candidate.place, os.fstat(descriptor).st_size, file)
                 return True
         return False
 
@@ -64,7 +64,7 @@ class Copies(Struct):
 
     def other_now(self) -> list[Found]:
         """Return those that say something of their own now: they are files like any other."""
-        found: list[Found] = []
+        others: list[Found] = []
         for identity, copy in list(self._copies.items()):
             with suppress(OSError), opened(copy.place) as descriptor:
                 status = os.fstat(descriptor)
@@ -74,8 +74,8 @@ class Copies(Struct):
                     self._copies[identity] = copy._replace(size=status.st_size)
                     continue
                 del self._copies[identity]
-                found.append(Found(identity, copy.place, status.st_mtime_ns))
-        return found
+                others.append(Found(identity, copy.place, status.st_mtime_ns))
+        return others
 
     def rest_of(self, file: FollowedFile, known: Collection[Identity]) -> Sequence[LogRecord]:
         """Return the lines of a file that was emptied which were not read, from the copy that was made of it before."""

@@ -86,7 +86,7 @@ class Folders(Struct, kw_only=True):
     _said: set[str] = field(default_factory=set)
 
     def look_for_folders(self) -> None:
-        """Have every folder read anew, and look for folders that came or went."""
+        """Search for folders that came or went; every folder is read anew at the next look."""
         wanted: dict[str, list[Target]] = {}
         for target in self.targets:
             for path in target.folders():
@@ -118,7 +118,7 @@ class Folders(Struct, kw_only=True):
 
     def changed(self) -> tuple[list[Found], bool]:
         """Return the files that stand by other names than when this was asked last, and whether names are gone."""
-        found: list[Found] = []
+        new: list[Found] = []
         is_less = False
         while stale := [path for path, folder in self._folders.items() if folder.is_stale]:
             has_more = False
@@ -135,12 +135,12 @@ class Folders(Struct, kw_only=True):
                     folder.names[name] = (inode, None if one is None else one.identity)
                     is_less = is_less or known is not None
                     if one is not None:
-                        found.append(one)
+                        new.append(one)
                 is_less = is_less or bool(before)
                 has_more = has_more or bool(folder.inner - inner)
             if has_more:
                 self.look_for_folders()
-        return found, is_less
+        return new, is_less
 
     def everything(self) -> dict[Identity, str]:
         """Return every file that is known to be there, with one of its names."""
@@ -152,7 +152,7 @@ class Folders(Struct, kw_only=True):
         }
 
     def again(self, place: str) -> None:
-        """Have a name looked at anew: the file behind it could not be read."""
+        """Look at a name anew the next time: the file behind it could not be read."""
         path, _, name = place.rpartition("/")
         folder = self._folders.get(path)
         if folder is not None:

@@ -12,6 +12,7 @@ from msgspec import field
 from otelmig.inputs.record import FileKey, LogRecord
 from otelmig.inputs.unpacking.holes import HOLE, hole_at
 from otelmig.structs import Struct
+from otelmig.units import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from otelmig.inputs.line import Host
@@ -28,7 +29,7 @@ _HEAD: Final = 256
 """Bytes at the beginning of a file that tell it from others."""
 _TAIL: Final = 128
 """The same before the place that was read last."""
-_TICK_NS: Final = 20_000_000
+_TICK_NS: Final = 20 * MILLISECOND_NS
 """A file system's clock may be behind by a tick of the kernel: a write is no later than its file's time and this."""
 
 

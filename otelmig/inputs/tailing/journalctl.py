@@ -141,10 +141,10 @@ def how_it_ended(code: int) -> str:
 
 
 def _program() -> str:
-    found = shutil.which(_PROGRAM)
-    if found is None:
+    path = shutil.which(_PROGRAM)
+    if path is None:
         raise FileNotFoundError(2, os.strerror(2))
-    return found
+    return path
 
 
 def _environment() -> dict[str, str]:

@@ -96,7 +96,9 @@ class Tailer:
         for file in changed:
             file.is_changed = False
         copies, self._copies.checkpoints = self._copies.checkpoints, []
-        return {each.key: each.saved() for each in (*copies, *(file.checkpoint() for file in changed))}
+        return {
+            checkpoint.key: checkpoint.saved() for checkpoint in (*copies, *(file.checkpoint() for file in changed))
+        }
 
     def over(self) -> list[str]:
         """Return the keys of checkpoints that are not needed any more, since this was asked last."""
@@ -123,13 +125,13 @@ class Tailer:
         if is_sweep:
             self._swept_s = now_s
             self._folders.look_for_folders()
-        found, is_less = self._folders.changed()
-        if is_less or found:
+        new, is_less = self._folders.changed()
+        if is_less or new:
             self._place(self._folders.everything())
         written = self._written(writing, everything=is_less or is_sweep)
         for file in written:
             self._read(file, tailed)
-        self._begin(found + self._copies.other_now(), tailed)
+        self._begin(new + self._copies.other_now(), tailed)
         for file, is_closed in written.items():
             if is_closed or self._notices is None:
                 self._closed(file, tailed, is_sure=is_closed)
@@ -137,10 +139,10 @@ class Tailer:
             self._let_go(now_s, tailed)
         return tailed
 
-    def _begin(self, found: Sequence[Found], tailed: Tailed) -> None:
+    def _begin(self, new: Sequence[Found], tailed: Tailed) -> None:
         """Open files, those that are known already and logs before their copies; read them as they were written."""
-        inodes = {each.inode for each in self._left.values()}
-        first = sorted(found, key=lambda one: (one.identity.inode not in inodes, log_of(one.place) != one.place))
+        inodes = {checkpoint.inode for checkpoint in self._left.values()}
+        first = sorted(new, key=lambda one: (one.identity.inode not in inodes, log_of(one.place) != one.place))
         opened = {file: one for one in first if (file := self._open(one)) is not None}
         for file, _ in sorted(opened.items(), key=lambda item: item[1].age):
             self._read(file, tailed)
@@ -149,10 +151,10 @@ class Tailer:
     def _written(self, writing: Iterable[Writing], *, everything: bool) -> dict[FollowedFile, bool]:
         """Return the files that were written to, and whether they were closed; look at ``everything``, or not."""
         written: dict[FollowedFile, bool] = {}
-        for each in writing:
-            file = self._by_watch.get(each.watch) if each.watch else self._by_place.get(each.place)
+        for notice in writing:
+            file = self._by_watch.get(notice.watch) if notice.watch else self._by_place.get(notice.place)
             if file is not None:
-                written[file] = written.get(file, False) or each.is_closed
+                written[file] = written.get(file, False) or notice.is_closed
         if everything:
             written |= {file: False for file in self._files.values() if file not in written and file.has_grown()}
         return written
@@ -230,7 +232,9 @@ class Tailer:
         log = log_of(place)
         if log == place:
             return place
-        known = {file.key.path for file in self._files.values()} | {each.path for each in self._left.values()}
+        known = {file.key.path for file in self._files.values()} | {
+            checkpoint.path for checkpoint in self._left.values()
+        }
         named = any(target.text == log for target in self.targets)
         return log if named or log in known or log in self._folders.everything().values() else place
 

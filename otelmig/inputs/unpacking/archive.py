@@ -15,6 +15,7 @@ from otelmig.errors import InputError
 from otelmig.inputs.files import LATEST_NS, InputFile, with_head
 from otelmig.inputs.unpacking.read_once import TemporaryFile
 from otelmig.printable import shown_name
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,6 @@ _DEEPEST: Final = 3
 _BLOCK: Final = 1 << 19
 _USTAR: Final = slice(257, 262)
 _OTHERS: Final = ((b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"Rar!\x1a\x07", "RAR"))
-_SECOND_NS: Final = 10**9
 _TIMESTAMP: Final = 0x5455
 """The extra field of a zip's member that tells its time in UTC; the time that each has is of an unknown zone."""
 _FIELD_HEAD: Final = 4
@@ -78,20 +78,20 @@ def members_of(file: InputFile, notes: list[str], depth: int = 1) -> list[InputF
         raise InputError(f"{file.name}: a {other} archive: want it unpacked")
     try:
         if file.head[_USTAR] == b"ustar":
-            found = list(_of_tar(file, notes))
+            members = list(_of_tar(file, notes))
         elif file.head.startswith(b"PK\x03\x04"):
-            found = list(_of_zip(file, notes))
+            members = list(_of_zip(file, notes))
         else:
             return None
     except OSError as error:
         raise InputError(f"{file.name}: cannot be unpacked: {os.strerror(error.errno or 0)}") from error
-    if len(found) > _MOST:
+    if len(members) > _MOST:
         raise InputError(f"{file.name}: more than {_MOST} files: want an archive of logs")
     files: dict[str, InputFile] = {}
-    for each in found:
-        files.pop(each.name, None)  # of two of one name, the one that was added later is meant
-        nested = members_of(each, notes, depth + 1) if depth < _DEEPEST else None
-        files.update((one.name, one) for one in ((each,) if nested is None else nested))
+    for member in members:
+        files.pop(member.name, None)  # of two of one name, the one that was added later is meant
+        nested = members_of(member, notes, depth + 1) if depth < _DEEPEST else None
+        files.update((one.name, one) for one in ((member,) if nested is None else nested))
     return list(files.values())
 
 
@@ -105,28 +105,28 @@ def _of_tar(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
                 unpacked.write(chunk)
         notes += file.damage
         whole = unpacked.input()
-    found: list[_Member] = []
+    members: list[_Member] = []
     try:
         with whole.opened() as stream, tarfile.open(fileobj=stream, mode="r:", errors="surrogateescape") as archive:
             for info in archive:
                 if info.isreg() and not info.issparse() and 0 < info.size <= whole.size - info.offset_data:
-                    fraction = 0 if info.mtime % 1 else _SECOND_NS - 1
-                    mtime_ns = int(info.mtime * _SECOND_NS) + fraction
-                    found.append(_Member(info.name, info.offset_data, info.size, mtime_ns))
+                    fraction = 0 if info.mtime % 1 else SECOND_NS - 1
+                    mtime_ns = int(info.mtime * SECOND_NS) + fraction
+                    members.append(_Member(info.name, info.offset_data, info.size, mtime_ns))
                 elif info.isreg() and info.size:
                     notes.append(f"{file.name}: {shown_name(info.name)} is cut off or sparse: left out")
-                if len(found) > _MOST:
+                if len(members) > _MOST:
                     break
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         notes.append(f"{file.name}: the archive ends early or is damaged ({error})")
-    yield from _opened(whole, found)
+    yield from _opened(whole, members)
 
 
 def _of_zip(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
     import zipfile
     import zlib
 
-    found: list[_Member] = []
+    members: list[_Member] = []
     damage = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error)
     try:
         with _Unpacked(file) as unpacked, file.opened() as stream, zipfile.ZipFile(stream) as archive:
@@ -140,10 +140,10 @@ def _of_zip(file: InputFile, notes: list[str]) -> Iterator[InputFile]:
                             unpacked.write(block)
                 except damage as error:
                     notes.append(f"{file.name}: {shown_name(info.filename)} cannot be unpacked to its end ({error})")
-                found.append(_Member(info.filename, begin, unpacked.size - begin, _zip_time_ns(info.extra)))
+                members.append(_Member(info.filename, begin, unpacked.size - begin, _zip_time_ns(info.extra)))
     except damage as error:
         raise InputError(f"{file.name}: a zip archive that is damaged or cut off ({error})") from error
-    yield from _opened(unpacked.input(), found)
+    yield from _opened(unpacked.input(), members)
 
 
 def _zip_time_ns(extra: bytes) -> int | None:
@@ -151,26 +151,28 @@ def _zip_time_ns(extra: bytes) -> int | None:
     while len(extra) >= _FIELD_HEAD:
         kind, length = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
         if kind == _TIMESTAMP and length >= _DATED and extra[4] & 1:
-            return int.from_bytes(extra[5:9], "little", signed=True) * _SECOND_NS + _SECOND_NS - 1
+            return int.from_bytes(extra[5:9], "little", signed=True) * SECOND_NS + SECOND_NS - 1
         extra = extra[4 + length :]
     return None
 
 
-def _opened(whole: InputFile, found: list[_Member]) -> Iterator[InputFile]:
+def _opened(whole: InputFile, members: list[_Member]) -> Iterator[InputFile]:
     """Yield the members that are not hidden, as inputs."""
-    for each in found:
-        parts = [part for part in PurePosixPath(each.name).parts if part not in ("/", "..")]
-        if not parts or not each.size or any(part.startswith(".") for part in parts):
+    for member in members:
+        parts = [part for part in PurePosixPath(member.name).parts if part not in ("/", "..")]
+        if not parts or not member.size or any(part.startswith(".") for part in parts):
             continue
         inner = PurePosixPath(*parts)
-        mtime_ns = each.mtime_ns if each.mtime_ns is not None and 0 < each.mtime_ns < LATEST_NS else whole.mtime_ns
+        mtime_ns = (
+            member.mtime_ns if member.mtime_ns is not None and 0 < member.mtime_ns < LATEST_NS else whole.mtime_ns
+        )
         yield with_head(
             replace(
                 whole,
                 place=whole.place / inner,
                 name=f"{whole.name}/{shown_name(str(inner))}",
-                begin=whole.begin + each.begin,
-                size=each.size,
+                begin=whole.begin + member.begin,
+                size=member.size,
                 mtime_ns=mtime_ns,
                 damage=[],
                 folder=whole.place,

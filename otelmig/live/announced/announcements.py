@@ -45,29 +45,29 @@ class Announcements:
         return iter(self._known.values())
 
     def __len__(self) -> int:
-        return sum(1 for each in self if not each.used_by)
+        return sum(1 for announced in self if not announced.used_by)
 
     def restore(self, announced: Announced) -> None:
         """Take one that was saved."""
         self._put(announced)
 
-    def take(self, given: Announcement, at_ns: int) -> Announced | None:
+    def take(self, announcement: Announcement, at_ns: int) -> Announced | None:
         """Take a record; return what is known of the announcement now, or None for a copy or one without a span."""
-        if not given.trace_id or not given.span_id:
+        if not announcement.trace_id or not announcement.span_id:
             return None
-        before = self._known.get((given.trace_id, given.span_id))
-        if given.name == names.RecordName.RETURNED:
+        before = self._known.get((announcement.trace_id, announcement.span_id))
+        if announcement.name == names.RecordName.RETURNED:
             if before is not None and before.returned_ns is not None:
                 return None
-            base = before or self._new(given, at_ns)
-            known = base._replace(returned_ns=at_ns, has_failed=given.attributes.get(names.RESULT) in _FAILED)
+            base = before or self._new(announcement, at_ns)
+            known = base._replace(returned_ns=at_ns, has_failed=announcement.attributes.get(names.RESULT) in _FAILED)
         elif before is not None:
             # a copy, or the answer came first: then the earlier time holds
             known = before._replace(announced_ns=min(before.announced_ns, at_ns))
             if known == before:
                 return None
         else:
-            known = self._new(given, at_ns)
+            known = self._new(announcement, at_ns)
         self._put(known)
         return known
 
@@ -76,7 +76,7 @@ class Announcements:
         gone = []
         while len(self._known) > _MOST:
             gone.append(self._forget(next(iter(self._known))))
-        self.evicted += sum(not each.used_by for each in gone)
+        self.evicted += sum(not announced.used_by for announced in gone)
         return gone
 
     def fitting(self, source: Side, first_ns: int) -> Sequence[Announced]:
@@ -86,11 +86,11 @@ class Announcements:
         """
         own = source.identity.hex()
         fitting = [
-            each
-            for each in self._of_place(source)
-            if each.used_by == own or (not each.used_by and is_in_time(each, source, first_ns))
+            announced
+            for announced in self._of_place(source)
+            if announced.used_by == own or (not announced.used_by and is_in_time(announced, source, first_ns))
         ]
-        return likeliest([each for each in fitting if each.used_by] or fitting, first_ns)
+        return likeliest([announced for announced in fitting if announced.used_by] or fitting, first_ns)
 
     def use(self, announced: Announced, source: Side, now_ns: int) -> Announced:
         """Note that an announcement was that of an attempt of which a trace is made; return it as it is now."""
@@ -115,15 +115,15 @@ class Announcements:
         ``under_way`` returns the sources without a trace that is safe, and when the first line of each came, if that is
         known: what asked for one of them, or may have, waits as long as it takes.
         """
-        overdue = {each.key for each in self if each.latest_ns < now_ns - KEPT_NS}
+        overdue = {announced.key for announced in self if announced.latest_ns < now_ns - KEPT_NS}
         for source, first_ns in under_way() if overdue else ():
             own = source.identity.hex()
-            for each in self._of_place(source):
-                is_open = not each.used_by and (first_ns is None or is_in_time(each, source, first_ns))
-                if is_open or each.used_by == own:
-                    overdue.discard(each.key)
+            for announced in self._of_place(source):
+                is_open = not announced.used_by and (first_ns is None or is_in_time(announced, source, first_ns))
+                if is_open or announced.used_by == own:
+                    overdue.discard(announced.key)
         gone = [self._forget(key) for key in overdue]
-        self.unmatched += sum(each.traced_ns is None for each in gone)
+        self.unmatched += sum(announced.traced_ns is None for announced in gone)
         return gone
 
     def _of_place(self, source: Side) -> Iterator[Announced]:
@@ -133,7 +133,7 @@ class Announcements:
             yield from (self._known[key] for key in self._by_place.get(endpoint, ()))
         if vm is not None:
             of_vm = (self._known[key] for key in self._by_place.get(vm, ()))
-            yield from (each for each in of_vm if endpoint is None or each.endpoint is None)
+            yield from (announced for announced in of_vm if endpoint is None or announced.endpoint is None)
 
     def _put(self, announced: Announced) -> Announced:
         self._known[announced.key] = announced
@@ -149,12 +149,12 @@ class Announcements:
                 del self._by_place[place]
         return announced
 
-    def _new(self, given: Announcement, at_ns: int) -> Announced:
-        address, port, vm_id = (given.attributes.get(name) for name in (names.ADDRESS, names.PORT, names.VM_ID))
+    def _new(self, announcement: Announcement, at_ns: int) -> Announced:
+        address, port, vm_id = (announcement.attributes.get(name) for name in (names.ADDRESS, names.PORT, names.VM_ID))
         known = Announced(
-            trace_id=given.trace_id,
-            span_id=given.span_id,
-            is_sampled=bool(given.flags & _SAMPLED),
+            trace_id=announcement.trace_id,
+            span_id=announcement.span_id,
+            is_sampled=bool(announcement.flags & _SAMPLED),
             address=str(address or ""),
             port=port if isinstance(port, int) else None,
             vm_id=str(vm_id or ""),

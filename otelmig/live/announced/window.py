@@ -40,7 +40,7 @@ def likeliest(fitting: list[Announced], first_ns: int) -> list[Announced]:
     """
     for tolerance_ns in (0, _TOLERANCE_NS):
         if len(fitting) > 1:
-            nearer = [each for each in fitting if _was_open(each, first_ns, tolerance_ns)]
+            nearer = [announced for announced in fitting if _was_open(announced, first_ns, tolerance_ns)]
             fitting = nearer or fitting
     return fitting
 

@@ -85,7 +85,7 @@ class Listening:
         """
         if not group:
             return
-        announced = [record for each in group for record in each.logs.announcements]
+        announced = [record for waiting in group for record in waiting.logs.announcements]
         kept = not announced
         if announced:
             with self.work.guarded("what was announced"):
@@ -94,8 +94,8 @@ class Listening:
                 kept = self.work.flush()
         self.requests.settle(group, kept=kept)
         if kept:
-            for each in group:
-                self._pass_over(each.logs)
+            for waiting in group:
+                self._pass_over(waiting.logs)
 
     def _pass_over(self, logs: ReceivedLogs) -> None:
         passed_over = self.requests.passed_over

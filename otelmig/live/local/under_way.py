@@ -39,12 +39,13 @@ class UnderWay(Struct, frozen=True, kw_only=True):
 
 def under_way(assembly: Assembly, now_s: float) -> list[UnderWay]:
     """Return the migrations that no trace was made of, those that began first at the beginning; of many not all."""
-    oldest = nlargest(_MOST, assembly.waiting.reasons(now_s), key=lambda each: each[1])
+    oldest = nlargest(_MOST, assembly.waiting.reasons(now_s), key=lambda reason: reason[1])
     waiting = [(side, age_s) for one, age_s, _ in oldest if (side := assembly.again(one)) is not None]
     ages = {side_key(side): age_s for side, age_s in waiting}
     migrations = pair_sides([side for side, _ in waiting], assembly.hypervisors, (), clocks_hold=True).migrations
     return sorted(
-        (_under_way(each.source, each.destination, ages) for each in migrations), key=lambda each: -each.age_s
+        (_under_way(migration.source, migration.destination, ages) for migration in migrations),
+        key=lambda migration: -migration.age_s,
     )
 
 
@@ -52,9 +53,9 @@ def _under_way(source: Side | None, destination: Side | None, ages: dict[SideKey
     shown = source or destination
     memory = None if source is None else source.sent.memory
     iterations = () if memory is None else memory.iterations
-    figures = [each.figures for each in iterations if each.figures is not None]
-    sizes = [each.total_bytes for each in figures if each.total_bytes is not None]
-    estimates = [each.downtime_estimate_ns for each in figures if each.downtime_estimate_ns is not None]
+    figures = [iteration.figures for iteration in iterations if iteration.figures is not None]
+    sizes = [one.total_bytes for one in figures if one.total_bytes is not None]
+    estimates = [one.downtime_estimate_ns for one in figures if one.downtime_estimate_ns is not None]
     if memory is not None and memory.convergence is not None and memory.convergence.downtime_estimate_ns is not None:
         estimates.append(memory.convergence.downtime_estimate_ns)
     return UnderWay(

@@ -88,14 +88,14 @@ class Watcher(Struct, kw_only=True):
             self.listening.requests.wake = self.wake
 
     def stop(self) -> None:
-        """Have :meth:`run` end; may be called from a signal handler."""
+        """Make :meth:`run` end; may be called from a signal handler."""
         self._is_stopping = True
         if self.listening is not None:
             self.listening.requests.stop()
         self.wake()
 
     def wake(self) -> None:
-        """Have :meth:`run` look around; may be called from any thread."""
+        """Wake :meth:`run`; may be called from any thread."""
         with suppress(BlockingIOError):
             os.write(self._wake_pipe[1], b"\0")
 
@@ -177,7 +177,7 @@ class Watcher(Struct, kw_only=True):
             self._show_s = now_s + max(_SHOW_S, _SHOW_SHARE * (time.monotonic() - now_s))
 
     def _note_how_far(self) -> Sequence[int]:
-        """Have it written with everything else how far each source was read."""
+        """Write, with everything else, how far each source was read."""
         changes = self.work.assembly.changes
         for source in self.sources:
             changes.gone_tails += source.over()

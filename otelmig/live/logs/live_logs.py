@@ -91,7 +91,7 @@ class LiveLogs(Struct, kw_only=True):
     _change: int = 0
 
     def __post_init__(self) -> None:
-        self.readers = {name: each.reader(self.options) for name, each in self.hypervisors.items()}
+        self.readers = {name: hypervisor.reader(self.options) for name, hypervisor in self.hypervisors.items()}
 
     def __len__(self) -> int:
         return len(self._logs)
@@ -130,9 +130,9 @@ class LiveLogs(Struct, kw_only=True):
             self._forget(before)
         log = self._begin(key, file, host if before is None else before.host or host)
         sides: dict[tuple[str, str, int], Side] = {}
-        for each in stored:
-            log.newest = max(log.newest, each.position)
-            for side in self._read(log, each, now_s, is_new=False):
+        for line in stored:
+            log.newest = max(log.newest, line.position)
+            for side in self._read(log, line, now_s, is_new=False):
                 sides[side.vmm.key, side.role, side.attempt] = side
         log.touched_s = now_s if before is None else before.touched_s  # what is read again is no news
         return list(sides.values())
@@ -193,7 +193,7 @@ class LiveLogs(Struct, kw_only=True):
         self._names.add(key)
 
     def put_beside(self, key: str, log: str) -> None:
-        """Have a stream stand beside a log from now on, whatever the two are called; it has to be read again."""
+        """Put a stream beside a log from now on, whatever the two are called; it has to be read again."""
         if self._names.put_beside(key, log):
             self.changes.beside[key] = log
 
@@ -228,7 +228,7 @@ class LiveLogs(Struct, kw_only=True):
             name=self._names.name(file, host),
             stem=self._names.stem(key),
             recognize=self._recognize,
-            line_begins=[each.line_begin for each in self.hypervisors.values()],
+            line_begins=[hypervisor.line_begin for hypervisor in self.hypervisors.values()],
             year=self.options.year,
             zone=self.options.zone,
         )
@@ -280,9 +280,9 @@ class LiveLogs(Struct, kw_only=True):
         self._note_change(log)
         reader = self.readers[growing.known.system]
         sides: list[Side] = []
-        for each in wanted:
-            log.recent.append((each.where.line, stored.arrived_ns))
-            sides += reader.take(each)
+        for wanted_line in wanted:
+            log.recent.append((wanted_line.where.line, stored.arrived_ns))
+            sides += reader.take(wanted_line)
         for side in sides:
             key = (side.role, side.attempt)
             if key not in log.arrived:

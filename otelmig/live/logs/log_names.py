@@ -62,7 +62,7 @@ class LogNames:
             self._groups.pop(self.group(key), None)
 
     def put_beside(self, key: str, log: str | None) -> bool:
-        """Have a stream named like a log from now on, or as its path says if it is None; return whether it was not."""
+        """Name a stream like a log from now on, or (None) as its path says; return whether its name changed."""
         if self._beside.get(key) == log:
             return False
         is_known = key in self.alike(key)

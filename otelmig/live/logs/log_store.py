@@ -98,7 +98,7 @@ class LogStore(Struct, kw_only=True):
 
     def those_aside(self, key: str) -> list[str]:
         """Return the keys of what is named like a log and is in the state only."""
-        return [each for each in self.logs.named_alike(key) if each in self._aside]
+        return [alike for alike in self.logs.named_alike(key) if alike in self._aside]
 
     def idle(self, now_s: float) -> Iterable[str]:
         """Yield the keys of logs to put aside: nothing came of them for long, or there are too many."""
@@ -112,30 +112,33 @@ class LogStore(Struct, kw_only=True):
         """Keep of a log, and of what is named like it, what the state has; all of it is if a side of them needs it."""
         self.write()  # what is read from the state later must be there
         self._forget_who_is_not_gone(key)
-        in_memory = [each for each in self.logs.named_alike(key) if each in self._used_s]
+        in_memory = [alike for alike in self.logs.named_alike(key) if alike in self._used_s]
         is_over = all(map(self.logs.is_over, in_memory))
-        for each in in_memory:
-            del self._used_s[each]
-            generations = self._generations[each]
+        for alike in in_memory:
+            del self._used_s[alike]
+            generations = self._generations[alike]
             if not any(file.is_waiting for file in generations):
                 for file in generations:
                     self.files.forget(file)
-                del self._generations[each]
-            has_lines = self.state.has_lines(each)
-            is_dropped = not is_needed and (is_over or each in self._gone or not has_lines)
-            self.logs.put_aside(each, is_dropped=is_dropped)
+                del self._generations[alike]
+            has_lines = self.state.has_lines(alike)
+            is_dropped = not is_needed and (is_over or alike in self._gone or not has_lines)
+            self.logs.put_aside(alike, is_dropped=is_dropped)
             if is_dropped:
-                self._drop(each)
+                self._drop(alike)
             elif has_lines:
-                self._aside[each] = None
-                self.changes.aside[each] = not is_needed
+                self._aside[alike] = None
+                self.changes.aside[alike] = not is_needed
 
     def _forget_who_is_not_gone(self, key: str) -> None:
         """Keep what other processes wrote to a log, or to what is named like it, after the one that is gone."""
         alike = self.logs.named_alike(key)
-        if any(each in self._gone and not self.logs.parting(each).processes <= self._gone[each] for each in alike):
-            for each in alike:
-                self._gone.pop(each, None)
+        if any(
+            alike_key in self._gone and not self.logs.parting(alike_key).processes <= self._gone[alike_key]
+            for alike_key in alike
+        ):
+            for alike_key in alike:
+                self._gone.pop(alike_key, None)
 
     def leave(self, key: str, parting: Parting) -> None:
         """Forget the lines of a log up to a place, and all of it once nothing needs it: its process is gone."""
@@ -151,7 +154,7 @@ class LogStore(Struct, kw_only=True):
     def drop_lines(self, key: str, until: int) -> None:
         """Forget the lines of a log up to a place."""
         self.changes.gone_lines.append((key, 0, until))
-        for position in [each for each in self.changes.lines if each[0] == key and each[1] <= until]:
+        for position in [place for place in self.changes.lines if place[0] == key and place[1] <= until]:
             del self.changes.lines[position]
 
     def forget(self, keys: Iterable[str]) -> int:
@@ -170,7 +173,7 @@ class LogStore(Struct, kw_only=True):
 
     def may_come(self, key: str) -> bool:
         """Return whether lines of a log, or of what is named like it, are missing that may still come."""
-        return any(file.is_waiting for each in self.logs.named_alike(key) for file in self._generations.get(each, ()))
+        return any(file.is_waiting for alike in self.logs.named_alike(key) for file in self._generations.get(alike, ()))
 
     def write(self) -> None:
         """Write to the state what changed; between two requests only.
@@ -191,7 +194,7 @@ class LogStore(Struct, kw_only=True):
             self.changes.clear()
 
     def _load(self, key: str) -> None:
-        """Have the files of a log in memory, if the state knows any."""
+        """Load the files of a log into memory, if the state knows any."""
         if key not in self._generations:
             self._generations[key] = [self.files.load(saved) for saved in self.state.files_of(key)]
             self.files.load_held(self.state.held_of(key))

@@ -64,8 +64,8 @@ class RequestQueue(Struct):
 
     def refusals(self) -> list[Refusal]:
         """Return what was refused, by sender and reason, the most frequent first."""
-        refusals = (each for refused in self.refused_by_servers for each in refused())
-        return sorted(refusals, key=lambda each: -each.times)
+        refusals = (refusal for refused in self.refused_by_servers for refusal in refused())
+        return sorted(refusals, key=lambda refusal: -refusal.times)
 
     def open(self) -> None:
         """Take requests from now on."""
@@ -108,14 +108,14 @@ class RequestQueue(Struct):
 
     def settle(self, group: Iterable[Waiting], *, kept: bool) -> None:
         """Answer the senders of requests: they are on the disk, or could not be put there."""
-        for each in group:
+        for waiting in group:
             self.taken += kept
-            each.verdict = Verdict() if kept else self._later("the state cannot be written")
-            each.settled.set()
+            waiting.verdict = Verdict() if kept else self._later("the state cannot be written")
+            waiting.settled.set()
 
     def _next(self, count: int) -> list[Waiting]:
         group = [self._queue.popleft() for _ in range(count)]
-        self._bytes -= sum(len(each.request.body) for each in group)
+        self._bytes -= sum(len(waiting.request.body) for waiting in group)
         return group
 
     def _later(self, reason: str) -> Verdict:

@@ -45,13 +45,13 @@ class Service:
         self.status = Status(work=self.work, requests=self.requests)
 
     def wake(self) -> None:
-        """Have the working thread look around; may be called from any thread."""
+        """Wake the working thread; may be called from any thread."""
         with self._arrived:
             self._woken = True
             self._arrived.notify()
 
     def stop(self) -> None:
-        """Have :meth:`run` end once what was taken is on the disk; may be called from a signal handler."""
+        """Make :meth:`run` end once what was taken is on the disk; may be called from a signal handler."""
         self._stopping = True
         self.requests.stop()
 
@@ -99,18 +99,20 @@ class Service:
         """Put requests on the disk, answer their senders, and work them off."""
         if not group:
             return
-        with_lines = [each for each in group if each.logs.records or each.logs.announcements]
+        with_lines = [waiting for waiting in group if waiting.logs.records or waiting.logs.announcements]
         at_ns = time.time_ns()
         kept: list[int] | None = None
         with self.work.guarded("requests"):
-            kept = self.work.state.keep(((each.request.body, each.request.is_json) for each in with_lines), at_ns)
+            kept = self.work.state.keep(
+                ((waiting.request.body, waiting.request.is_json) for waiting in with_lines), at_ns
+            )
         self.requests.settle(group, kept=kept is not None)
         if kept is None:
             return
-        for each in group:
-            self.requests.passed_over.update(each.logs.passed_over)
-        for ident, each in zip(kept, with_lines, strict=True):
-            self._work_off(each.logs, at_ns)
+        for waiting in group:
+            self.requests.passed_over.update(waiting.logs.passed_over)
+        for ident, waiting in zip(kept, with_lines, strict=True):
+            self._work_off(waiting.logs, at_ns)
             self._worked_off.append(ident)
 
     def _work_off(self, logs: ReceivedLogs, at_ns: int) -> None:

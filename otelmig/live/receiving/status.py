@@ -70,7 +70,7 @@ class Status:
 def _document(service: Status, now_s: float) -> dict[str, object]:
     """Return what the service does at the moment, as a JSON object; see ``otelmig/schemas``."""
     assembly, outlet = service.work.assembly, service.work.outlet
-    reasons = sorted(assembly.waiting.reasons(now_s), key=lambda each: -each[1])
+    reasons = sorted(assembly.waiting.reasons(now_s), key=lambda waiting: -waiting[1])
     tally, files, announcements = assembly.tally, assembly.files, assembly.announcements
     return {
         "schema": _SCHEMA,
@@ -83,7 +83,7 @@ def _document(service: Status, now_s: float) -> dict[str, object]:
             "refused": dict(sorted(service.requests.refused.items())),
             "waiting": len(service.requests),
         },
-        "refusals": [_refusal(each) for each in service.requests.refusals()[:_MOST_NAMED]],
+        "refusals": [_refusal(refusal) for refusal in service.requests.refusals()[:_MOST_NAMED]],
         "records": {
             "taken": tally.records,
             "copies": files.copies,
@@ -112,7 +112,7 @@ def _document(service: Status, now_s: float) -> dict[str, object]:
             "given_up": assembly.waiting.hurried,
             "changed_ids": assembly.past.salted,
         },
-        "under_way": [_side(*each) for each in reasons[:_MOST_NAMED]],
+        "under_way": [_side(*waiting) for waiting in reasons[:_MOST_NAMED]],
         "under_way_count": len(reasons),
         "announcements": {
             "taken": announcements.taken,

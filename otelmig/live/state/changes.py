@@ -105,12 +105,12 @@ class Changes(Struct):
         return any(map(bool, self._parts))
 
     def announce(self, announced: Announced) -> None:
-        """Have an announcement written as it is now."""
+        """Write an announcement as it is now, with the next step."""
         self.announced[announced.key] = announced.saved()
         self.gone_announced.pop(announced.key, None)
 
     def forget_announced(self, key: tuple[str, str]) -> None:
-        """Have an announcement deleted."""
+        """Delete an announcement with the next step."""
         self.announced.pop(key, None)
         self.gone_announced[key] = None
 

@@ -95,16 +95,16 @@ class State:
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
-            (found,) = database.execute("PRAGMA user_version").fetchone()
-            if found < _FORMAT:
-                missing = _SINCE_2 if found else _TABLES + _SINCE_2
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version < _FORMAT:
+                missing = _SINCE_2 if version else _TABLES + _SINCE_2
                 database.executescript(f"BEGIN; {missing} PRAGMA user_version={_FORMAT}; COMMIT;")
             (page,) = database.execute("PRAGMA page_size").fetchone()
             database.execute(f"PRAGMA max_page_count={max(most_bytes // page, 1)}")
         except sqlite3.Error as error:
             raise _failed(self.directory, error) from error
-        if found > _FORMAT:
-            raise StateError(f"{self.directory}: a newer otelmig wrote this state (format {found}, want {_FORMAT})")
+        if version > _FORMAT:
+            raise StateError(f"{self.directory}: a newer otelmig wrote this state (format {version}, want {_FORMAT})")
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +153,7 @@ class State:
             database.executemany("DELETE FROM announced WHERE trace_id = ? AND span_id = ?", changes.gone_announced)
             apart = [(stream,) for stream, log in changes.beside.items() if log is None]
             database.executemany("DELETE FROM beside WHERE stream = ?", apart)
-            beside = [each for each in changes.beside.items() if each[1] is not None]
+            beside = [row for row in changes.beside.items() if row[1] is not None]
             database.executemany("INSERT OR REPLACE INTO beside VALUES (?, ?)", beside)
             database.executemany("DELETE FROM tail WHERE key = ?", [(key,) for key in changes.gone_tails])
             database.executemany("INSERT OR REPLACE INTO tail VALUES (?, ?)", changes.tails.items())

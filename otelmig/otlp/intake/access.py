@@ -42,7 +42,7 @@ class Address(NamedTuple):
         if is_bracketed:
             host = host[1:-1]
         sound = colon and port.isascii() and port.isdecimal() and int(port) <= _LARGEST_PORT
-        if not sound or (":" in host) != is_bracketed or any(each in host for each in "[]/@ "):
+        if not sound or (":" in host) != is_bracketed or any(character in host for character in "[]/@ "):
             raise UsageError(f"`{parameter}` {text}: want HOST:PORT or [IPV6]:PORT", malformed=True)
         return cls(host, int(port))
 
@@ -107,8 +107,8 @@ class TokenFile:
 
     def is_in(self, header: str | None) -> bool:
         """Return whether an ``Authorization`` header holds one of the tokens; it takes as long for each wrong one."""
-        scheme, _, given = (header or "").strip().partition(" ")
-        offered = given.strip().encode("utf-8", "surrogateescape")
+        scheme, _, credentials = (header or "").strip().partition(" ")
+        offered = credentials.strip().encode("utf-8", "surrogateescape")
         with self._lock:
             with contextlib.suppress(OSError, ValueError):  # it is being replaced
                 self._read()
@@ -118,12 +118,12 @@ class TokenFile:
     def _read(self) -> None:
         """Read the file, unless it is as it was."""
         stat = self._path.stat()
-        seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if seen == self._seen:
+        version = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        if version == self._seen:
             return
         if stat.st_size > _LARGEST_FILE:
             raise ValueError("it is too large")
         tokens = tuple(line.strip() for line in self._path.read_bytes().splitlines() if line.strip())
         if not tokens:
             raise ValueError("it is empty")
-        self._tokens, self._seen = tokens, seen
+        self._tokens, self._seen = tokens, version

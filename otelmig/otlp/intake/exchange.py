@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from otelmig.structs import Struct
+from otelmig.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Desk", "Handler", "Limits", "ReceivedRequest", "Refusal", "RefusedError", "Verdict"]
 
-_MIB: Final = 1 << 20
 _MOST_REFUSALS: Final = 1_000
 """Senders and reasons that are counted apart; those beyond are counted together."""
 _MOST_FAULTS: Final = 1_000
@@ -60,13 +60,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     """At once; those beyond are answered 503. Fewer where the process may open fewer files. (HTTP)"""
     header_bytes: int = 1 << 15
     """Bytes of the request line and the headers, or of the trailers. (HTTP)"""
-    body_bytes: int = 20 * _MIB
+    body_bytes: int = 20 * MIB
     """Bytes of a body as it is sent."""
-    inflated_bytes: int = 32 * _MIB
+    inflated_bytes: int = 32 * MIB
     """Bytes of a body that is protobuf, inflated."""
-    json_bytes: int = 8 * _MIB
+    json_bytes: int = 8 * MIB
     """Bytes of a body that is JSON, inflated: it takes many times as much memory while it is read. (HTTP)"""
-    bytes_under_way: int = 256 * _MIB
+    bytes_under_way: int = 256 * MIB
     """Bytes of all bodies that are held at once, as sent and inflated; what does not fit is answered 503."""
     head_s: float = 10.0
     """Seconds for a TLS handshake, for the first request of a connection to begin, and for its headers. (HTTP)"""

@@ -195,9 +195,9 @@ class HttpIntake:
             self._open.pop(plain, None)
             self._turned_away -= was_turned_away
             self._changed.notify_all()
-        for each in (connection, plain):
-            _shut(each, socket.SHUT_RDWR)
-            each.close()
+        for open_socket in (connection, plain):
+            _shut(open_socket, socket.SHUT_RDWR)
+            open_socket.close()
 
 
 def _bound(address: Address) -> socket.socket:

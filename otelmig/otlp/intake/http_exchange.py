@@ -10,6 +10,7 @@ from otelmig.otlp.intake.exchange import ReceivedRequest, RefusedError, Verdict
 from otelmig.otlp.intake.http_answer import CONTINUE, JSON, PROTOBUF, answer, document
 from otelmig.otlp.intake.http_wire import GoneError
 from otelmig.otlp.intake.inflating import inflated
+from otelmig.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,6 @@ _LOGS: Final = "/v1/logs"
 _STATUS: Final = "/status"
 _LONGEST_DRAIN_S: Final = 60.0
 """How long the rest of a refused body is read: a sender that is cut off may not read the answer, and come again."""
-_MIB: Final = 1 << 20
 
 
 class HttpExchange:
@@ -167,7 +167,7 @@ def _drain(pieces: Iterator[bytes]) -> None:
 
 
 def _too_large(limit: int) -> RefusedError:
-    size = f"{limit // _MIB} MiB" if limit >= _MIB else f"{limit} bytes"
+    size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit} bytes"
     return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {size} in one request: send smaller batches")
 
 

@@ -61,7 +61,7 @@ class Head(NamedTuple):
     @property
     def keeps(self) -> bool:
         """Whether the sender means to go on using the connection."""
-        wishes = {each.strip() for each in self.headers.get("connection", "").lower().split(",")}
+        wishes = {wish.strip() for wish in self.headers.get("connection", "").lower().split(",")}
         return self.is_1_1 and "close" not in wishes
 
 
@@ -205,8 +205,8 @@ def _parsed(data: bytes) -> Head:
     if len(lines) > _MOST_HEADERS:
         raise RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"more than {_MOST_HEADERS} headers")
     headers: dict[str, str] = {}
-    for each in lines:
-        name, colon, value = each.partition(":")
+    for header in lines:
+        name, colon, value = header.partition(":")
         if not colon or not _TOKEN.fullmatch(name) or "\r" in value or "\n" in value or "\0" in value:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "a header is malformed")
         name, value = name.lower(), value.strip(" \t")

@@ -59,8 +59,8 @@ def _identity(data: bytes) -> Iterator[bytes]:
 
 def _zlib(data: bytes, window_bits: int) -> Iterator[bytes]:
     decoder, members = None, 0
-    for given in _pieces(data):
-        piece = given
+    for compressed in _pieces(data):
+        piece = compressed
         # piece: what of the given bytes is not used yet, be it of this part or of the next
         while piece:
             if decoder is None:
@@ -81,15 +81,15 @@ def _gzip(data: bytes) -> Iterator[bytes]:
 
 
 def _deflate(data: bytes) -> Iterator[bytes]:
-    """HTTP's deflate has zlib's header and trailer; some senders leave them out."""
+    """Inflate HTTP's deflate, which has zlib's header and trailer, although some senders leave them out."""
     has_header = data[:1] and data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
     return _zlib(data, zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
 
 
 def _zstandard(data: bytes) -> Iterator[bytes]:
     decoder, members = None, 0
-    for given in _pieces(data):
-        piece = given
+    for compressed in _pieces(data):
+        piece = compressed
         while piece:
             if decoder is None:
                 options = {int(zstd.DecompressionParameter.window_log_max): _LARGEST_WINDOW}

@@ -107,7 +107,8 @@ class Spool(SpoolContent):
         if again:
             self._receipts.revoke(revoked, endpoint)
             again = [payload for payload in again if payload.ident in counts]
-            self._append([Record.sending(each, endpoint, now_s, counts[each.ident]) for each in again], durable=True)
+            repeats = [Record.sending(payload, endpoint, now_s, counts[payload.ident]) for payload in again]
+            self._append(repeats, durable=True)
 
     def acknowledge(self, payloads: Sequence[Payload], endpoint: str) -> None:
         """Write receipts: the endpoint acknowledged ``payloads``. They are durable once synced.
@@ -161,9 +162,9 @@ class Spool(SpoolContent):
         Raises:
             SpoolError: not everything was written.
         """
-        given = list(records)
-        self._append([record for record in given if record.kind == SENDING], durable=True)
-        receipts = [record for record in given if record.kind == ACKNOWLEDGED]
+        all_records = list(records)
+        self._append([record for record in all_records if record.kind == SENDING], durable=True)
+        receipts = [record for record in all_records if record.kind == ACKNOWLEDGED]
         if receipts:
             self._receipts.add(receipts)
             self._receipts.sync()

@@ -145,5 +145,5 @@ def _value(value: AttributeValue) -> AnyValue:
             return AnyValue(string_value=printable(value))
         case _:
             result = AnyValue()
-            result.array_value.values.extend(AnyValue(string_value=printable(each)) for each in value)
+            result.array_value.values.extend(AnyValue(string_value=printable(text)) for text in value)
             return result

@@ -42,7 +42,7 @@ def target_of(source: Side) -> Address | str | None:
     Loopback and addresses that hold on one link only tell none.
     """
     url = source.sent.terms.url
-    if url is None or url.transport != "tcp" or not url.host:
+    if url is None or not url.is_tcp or not url.host:
         return None
     address = address_of(url.host)
     if address is None:
@@ -58,7 +58,9 @@ def own_addresses(host: Host | None) -> frozenset[Address]:
 @lru_cache(maxsize=4096)
 def _parsed(texts: tuple[str, ...]) -> frozenset[Address]:
     addresses = (address_of(text) for text in texts)
-    return frozenset(each for each in addresses if each is not None and not (each.is_loopback or each.is_unspecified))
+    return frozenset(
+        address for address in addresses if address is not None and not (address.is_loopback or address.is_unspecified)
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -79,15 +79,15 @@ class AlignedSides(Struct, frozen=True, kw_only=True, dict=True):
         What killed it says so, or its peer, which saw the connection end.
         """
         if side.role is Role.SOURCE:
-            peer, killed, seen = Role.DESTINATION, self.sent.killed, self._saw_source_go is not None
+            peer, killed, was_noticed = Role.DESTINATION, self.sent.killed, self._saw_source_go is not None
         else:
             peer, killed, failure = Role.SOURCE, self.received.killed, self.sent.failure
-            seen = failure is not None and failure.error_type is ErrorType.SOCKET_ERROR
-        if killed is None and not seen:
+            was_noticed = failure is not None and failure.error_type is ErrorType.SOCKET_ERROR
+        if killed is None and not was_noticed:
             return None
         gone = f"'s log stops at {side.last.where}" if killed is None else f" was killed by {killed.by}"
         text = f"the {side.role}{gone}"
-        return f"{text}; the {peer} saw the connection end" if seen else text
+        return f"{text}; the {peer} saw the connection end" if was_noticed else text
 
     @cached_property
     def paused(self) -> bool:

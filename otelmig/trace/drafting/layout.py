@@ -17,9 +17,9 @@ from otelmig.units import MICROSECOND_NS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["lay_out", "tiles"]
+__all__ = ["SHORTEST_TILE_NS", "lay_out", "tiles"]
 
-_SHORTEST_TILE: Final = 3 * MICROSECOND_NS
+SHORTEST_TILE_NS: Final = 3 * MICROSECOND_NS
 """Less than this between two parts is not worth a span: it goes to the part before it."""
 
 
@@ -35,14 +35,14 @@ def tiles(parent: SpanDraft, parts: Sequence[SpanDraft]) -> list[SpanDraft]:
         end = part.end.not_before(start).not_after(parent.end)
         if end.ns - start.ns < 2 * MICROSECOND_NS:
             continue
-        if start.ns - cursor.ns >= _SHORTEST_TILE:
+        if start.ns - cursor.ns >= SHORTEST_TILE_NS:
             filled.append(SpanDraft(SpanName.UNACCOUNTED, cursor, start, role=parent.role))
         elif start.ns > cursor.ns:
             start = cursor
         part.start, part.end = start, end
         filled.append(part)
         cursor = end
-    if parent.end.ns - cursor.ns >= _SHORTEST_TILE or not filled:
+    if parent.end.ns - cursor.ns >= SHORTEST_TILE_NS or not filled:
         filled.append(SpanDraft(SpanName.UNACCOUNTED, cursor, parent.end, role=parent.role))
     else:
         filled[-1].end = parent.end
@@ -67,8 +67,8 @@ def _untie(root: SpanDraft) -> None:
     for beside in root.children:
         if beside.sequential:
             continue
-        tied = next((each for each in phases if 0 <= beside.end_ns - each.end_ns <= _SHORTEST_TILE), None)
-        following = None if tied is None else next((each for each in phases if each.start_ns > tied.start_ns), None)
+        tied = next((span for span in phases if 0 <= beside.end_ns - span.end_ns <= SHORTEST_TILE_NS), None)
+        following = None if tied is None else next((span for span in phases if span.start_ns > tied.start_ns), None)
         if tied is not None and tied.end_ns - 2 * MICROSECOND_NS < root.start_ns:
             continue  # there is no room for it before the end of the phase
         if tied is not None and (following is None or beside.end_ns < following.start_ns):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.trace import attributes as names
 from otelmig.trace.drafting.aligned_sides import seconds
+from otelmig.trace.drafting.timeline import GAPS_NS
 from otelmig.trace.spans import SpanName
 from otelmig.units import MICROSECOND_NS, MILLISECOND_NS
 
@@ -23,8 +24,6 @@ _ANSWERS: Final = ((SpanName.RESTORE, SpanName.SEND), (SpanName.RESUME, SpanName
 """What the destination does, and the request of the source that asks for it."""
 _MOST_NS: Final = 2 * MILLISECOND_NS
 """Nothing is moved by more than this, however little is known."""
-_LAYOUT_NS: Final = 2 * MICROSECOND_NS
-"""What the layout itself may have taken off a request: a length as printed may lose as much, and no more."""
 
 
 def nest_answers(root: SpanDraft, received: SpanDraft) -> None:
@@ -51,7 +50,7 @@ def _fitted(answer: SpanDraft, request: SpanDraft) -> bool:
     if clamp_ns == 0:
         return True
     excess_ns = (answer.end_ns - answer.start_ns) - (request.end_ns - request.start_ns)
-    if clamp_ns > _leeway_ns(answer, request) or excess_ns > _LAYOUT_NS:
+    if clamp_ns > _leeway_ns(answer, request) or excess_ns > GAPS_NS:
         return False
     by_ns = before_ns if before_ns > after_ns else -after_ns
     for draft in answer.walk():

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from otelmig.migration.side import Role
 from otelmig.structs import Struct
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from otelmig.clock.placement import Placement
     from otelmig.migration.facts import Instant
 
-__all__ = ["Moment", "Timeline"]
+__all__ = ["GAPS_NS", "Moment", "Timeline"]
 
-_GAPS_NS: Final = 2_000
-"""Rounding to a microsecond, and one between neighbours."""
+GAPS_NS: Final = 2 * MICROSECOND_NS
+"""What the layout may take off a span: rounding to a microsecond, and one between neighbours."""
 
 
 class Moment(Struct, frozen=True):
@@ -47,7 +48,7 @@ class Moment(Struct, frozen=True):
         A shift of more than the gap between tiles adds to the error and drops the stamp.
         """
         moved = abs(ns - self.ns)
-        return self if moved < _GAPS_NS else self.plus(ns - self.ns, moved)
+        return self if moved < GAPS_NS else self.plus(ns - self.ns, moved)
 
     def not_before(self, other: Moment) -> Moment:
         """Return the later of the two."""

@@ -65,10 +65,10 @@ def _around(root: SpanDraft, role: Role, at: Moment) -> SpanDraft | None:
 
 def incident_doubts(side: Side) -> Iterator[str]:
     """Yield a sentence for each that may matter to the guest, with its line; equal ones once, with their number."""
-    seen: dict[IncidentKind, int] = {}
+    counts: dict[IncidentKind, int] = {}
     for incident in side.incidents:
-        seen[incident.kind] = seen.get(incident.kind, 0) + 1
-    for kind, count in seen.items():
+        counts[incident.kind] = counts.get(incident.kind, 0) + 1
+    for kind, count in counts.items():
         what = _DOUBTS.get(kind)
         if what is not None:
             first = next(incident for incident in side.incidents if incident.kind is kind)

@@ -70,7 +70,7 @@ def _seconds(ns: int | None) -> float | None:
 
 def _began(aligned: AlignedSides, side: Side) -> bool:
     """Return whether memory was being copied: a line says so, or nothing says that it ended before."""
-    if side.sent.memory.seen or aligned.received.first(RequestKind.MEMORY) is not None:
+    if side.sent.memory.was_sent or aligned.received.first(RequestKind.MEMORY) is not None:
         return True
     if side.sent.handshake is None or aligned.error_type in _BEFORE_MEMORY:
         return side.result is Result.SUCCESS

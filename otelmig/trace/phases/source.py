@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from otelmig.migration.facts import ErrorType
 from otelmig.migration.side import Mode, Result, Role
 from otelmig.trace import attributes as names
+from otelmig.trace.drafting.layout import SHORTEST_TILE_NS
 from otelmig.trace.drafting.span_draft import DraftEvent, SpanDraft
 from otelmig.trace.phases.downtime import downtime
 from otelmig.trace.phases.precopy import precopy
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from otelmig.trace.drafting.timeline import Moment
 
 __all__ = ["add_wait", "phase", "source_tree"]
-
-_SHORTEST_WAIT_NS: Final = 3 * MICROSECOND_NS
-"""Less than this between the two ends is not worth a span."""
 
 
 def phase(root: SpanDraft, name: str) -> SpanDraft | None:
@@ -39,9 +37,9 @@ def source_tree(aligned: AlignedSides, side: Side) -> SpanDraft:
     stopped = downtime(aligned, side)
     memory_until = stopped.start if stopped is not None else (aligned.failure or aligned.evidence_ends or end)
     memory = precopy(aligned, memory_until)
-    setup_until = next((each.start for each in (memory, stopped) if each is not None), memory_until)
+    setup_until = next((span.start for span in (memory, stopped) if span is not None), memory_until)
     root.children.append(SpanDraft(SpanName.SETUP, start, setup_until))
-    root.children += [each for each in (memory, stopped) if each is not None]
+    root.children += [span for span in (memory, stopped) if span is not None]
     if stopped is not None and aligned.failure is None:
         end = end.not_before(stopped.end)  # the guest may run where the source's log has stopped
         root.end = end
@@ -61,7 +59,7 @@ def add_wait(root: SpanDraft, aligned: AlignedSides) -> None:
     if received is None or last is None or aligned.source is None:
         return
     until = max((draft.end for draft in received.walk()), key=lambda end: end.ns)
-    if until.ns - last.end.ns >= _SHORTEST_WAIT_NS:
+    if until.ns - last.end.ns >= SHORTEST_TILE_NS:
         wait = SpanDraft(SpanName.UNACCOUNTED, last.end, until.plus(MICROSECOND_NS))
         root.children.append(wait)
         root.end = root.end.not_before(wait.end)

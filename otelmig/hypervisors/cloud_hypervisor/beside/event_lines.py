@@ -70,19 +70,19 @@ class EventProcess(Struct, kw_only=True):
         if form is None or form.kind is _IRRELEVANT:
             return
         kind, values = self._vocabulary.kind(event.name, form), form.values(event.properties)
-        seen = Observation(kind, event.stamp, event.where, "", event.text, values)
+        observation = Observation(kind, event.stamp, event.where, "", event.text, values)
         if line is not None:
             self.host = line.host or self.host
             if line.received_ns is not None:
                 zero_ns = line.received_ns - event.stamp.lo_ns
                 self.latest_zero_ns = zero_ns if self.latest_zero_ns is None else min(self.latest_zero_ns, zero_ns)
         if self.incomplete:
-            self.observations.append(seen)
-            self.attempts.take(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
+            self.observations.append(observation)
+            self.attempts.take(observation, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
         else:
-            self.order.insert(seen, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
+            self.order.insert(observation, form.last_word, FIRST_WITH_MIGRATION_EVENTS)
         if self.latest_zero_ns is not None:
-            self.attempts.received(seen, form.last_word, self.latest_zero_ns)
+            self.attempts.received(observation, form.last_word, self.latest_zero_ns)
 
 
 def event_lines(stream: Stream, not_understood: Counter[str]) -> EventLines:

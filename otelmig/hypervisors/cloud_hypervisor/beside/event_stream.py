@@ -83,7 +83,7 @@ def _monitor_event(value: object, where: Where, text: str) -> MonitorEvent | Non
     seconds, nanos = time.get("secs"), time.get("nanos")
     if not (isinstance(seconds, int) and isinstance(nanos, int) and 0 <= seconds < 2**32 and 0 <= nanos < SECOND_NS):
         return None
-    given = value.get("properties")
-    properties = {key: item for key, item in given.items() if isinstance(item, str)} if isinstance(given, dict) else {}
+    held = value.get("properties")
+    properties = {key: item for key, item in held.items() if isinstance(item, str)} if isinstance(held, dict) else {}
     stamp = Stamp(seconds * SECOND_NS + nanos, 0, f"{seconds}.{nanos:09d}s", _BOOTTIME)
     return MonitorEvent(source, name, properties, stamp, where, text)

@@ -17,6 +17,7 @@ from otelmig.hypervisors.cloud_hypervisor.beside.json_objects import JsonObject,
 from otelmig.hypervisors.cloud_hypervisor.failures import error_type
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.reasons import NO_STATISTICS, UnparsedLine
+from otelmig.inputs.files import LATEST_NS
 from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain, Stamp
 from otelmig.structs import Struct
@@ -33,7 +34,7 @@ __all__ = ["ENDED", "Progress", "ProgressLines", "is_progress"]
 _PAGE: Final = 4096
 _NOTHING: Final = frozenset({"", "null", "[", "]", ","})
 """What stands between answers and says nothing: no migration yet, or the answers are an array."""
-_LATEST_MS: Final = 7_258_118_400_000
+_LATEST_MS: Final = LATEST_NS // MILLISECOND_NS
 """The year 2200: a later time is not one that a migration was at."""
 _MOST_AT_ONCE: Final = 64
 """At most this many memory iterations are believed to have passed between two answers."""

@@ -9,7 +9,7 @@ from otelmig.hypervisors.cloud_hypervisor.causality.happens_before import RULES
 from otelmig.hypervisors.cloud_hypervisor.causality.instants import DESTINATION, SOURCE
 from otelmig.hypervisors.cloud_hypervisor.releases import RELEASES, last_release
 from otelmig.migration.stamp import ClockDomain
-from otelmig.units import MILLISECOND_NS
+from otelmig.units import MICROSECOND_NS, MILLISECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clock_advice"]
 
-_COARSE_NS: Final = 100_000
+_COARSE_NS: Final = 100 * MICROSECOND_NS
 """Half of what a stamp leaves open from which on another one would help."""
 
 
@@ -28,8 +28,8 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
     sent, received = lines_of(source), lines_of(destination)
     for side, instants in ((source, SOURCE), (destination, DESTINATION)):
         release = last_release([side.vmm.releases_text])
-        given = {key for key, each in instants.items() if any(end is not None for end in each.find(sent, received))}
-        for need, keys in _unprinted(instants, given, release).items():
+        printed = {key for key, kind in instants.items() if any(end is not None for end in kind.find(sent, received))}
+        for need, keys in _unprinted(instants, printed, release).items():
             rules = [
                 rule.id
                 for rule in RULES
@@ -42,7 +42,7 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
             yield f"{need} on the {side.role}{cost}: {len(rules)} more rules, such as {', '.join(rules[:3])}"
         if side.vmm.domain is ClockDomain.REALTIME:
             continue
-        coarsest = max(seen.stamp.error_ns for seen in side.observations)
+        coarsest = max(observation.stamp.error_ns for observation in side.observations)
         coarse = f"its timestamps are {2 * coarsest / MILLISECOND_NS:.3g} ms wide, because the process is old"
         if release >= RELEASES.index("v52.0"):
             what = (
@@ -55,13 +55,13 @@ def clock_advice(source: Side, destination: Side) -> Iterator[str]:
             yield f"--event-monitor on the {side.role}: {coarse}"
 
 
-def _unprinted(instants: Mapping[str, InstantKind], given: set[str], release: int) -> dict[LogFlags, set[str]]:
+def _unprinted(instants: Mapping[str, InstantKind], printed_keys: set[str], release: int) -> dict[LogFlags, set[str]]:
     """Return the instants that ``release`` prints only with more than what was printed, by what it takes."""
     unprinted: dict[LogFlags, set[str]] = {}
-    printed = {need for key in given if (need := instants[key].need(release)) is not None}
-    for key, each in instants.items():
-        need = each.need(release)
-        if need is None or key in given or need in printed:
+    printed = {need for key in printed_keys if (need := instants[key].need(release)) is not None}
+    for key, kind in instants.items():
+        need = kind.need(release)
+        if need is None or key in printed_keys or need in printed:
             continue
         if not need.event_monitor and any(need.verbosity <= other.verbosity for other in printed):
             continue

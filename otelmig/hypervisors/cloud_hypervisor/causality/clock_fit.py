@@ -70,8 +70,8 @@ def length_ns(side: Side) -> int | None:
     instants = {**instants, _RESUMED: resumed_by_any(lines)}
     begin = [rule.destination.key for rule in _UPPER if rule.source.key == _FIRST and applies(rule, lines)]
     end = [rule.destination.key for rule in _LOWER if rule.source.key == _LAST and applies(rule, lines)]
-    firsts = [each.hi_ns for key in begin for each in instants.get(key, ()) if each is not None]
-    lasts = [each.lo_ns for key in end for each in instants.get(key, ()) if each is not None]
+    firsts = [endpoint.hi_ns for key in begin for endpoint in instants.get(key, ()) if endpoint is not None]
+    lasts = [endpoint.lo_ns for key in end for endpoint in instants.get(key, ()) if endpoint is not None]
     return max(lasts) - min(firsts) if firsts and lasts else None
 
 
@@ -86,10 +86,10 @@ def _sent(lines: AttemptLines) -> _Row:
     instants = own_instants(lines)
     stops = stops_the_guest(lines)
     upper, lower = ([_of_source(rule, instants, stops=stops) for rule in rules] for rules in (_UPPER, _LOWER))
-    times = [time for each in (*upper, *lower) if each is not None for time in (each.lo_ns, each.hi_ns)]
+    times = [time for endpoint in (*upper, *lower) if endpoint is not None for time in (endpoint.lo_ns, endpoint.hi_ns)]
     return _Row(
-        upper=tuple(-_NEVER if each is None else each.lo_ns for each in upper),
-        lower=tuple(_NEVER if each is None else each.hi_ns for each in lower),
+        upper=tuple(-_NEVER if endpoint is None else endpoint.lo_ns for endpoint in upper),
+        lower=tuple(_NEVER if endpoint is None else endpoint.hi_ns for endpoint in lower),
         reach_ns=max(times) - min(times) if times else 0,
     )
 
@@ -105,12 +105,12 @@ def _received(lines: AttemptLines) -> _Row:
         for rules in (_UPPER, _LOWER)
     )
     return _Row(
-        upper=tuple(_NEVER if each is None else each.hi_ns for each in upper),
-        lower=tuple(-_NEVER if each is None else each.lo_ns for each in lower),
+        upper=tuple(_NEVER if endpoint is None else endpoint.hi_ns for endpoint in upper),
+        lower=tuple(-_NEVER if endpoint is None else endpoint.lo_ns for endpoint in lower),
         reach_ns=0,
     )
 
 
 def _one(key: str, instants: _Instants) -> Endpoint | None:
-    found = instants.get(key, ())
-    return found[0] if len(found) == 1 else None
+    ends = instants.get(key, ())
+    return ends[0] if len(ends) == 1 else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelmig.hypervisors.cloud_hypervisor.causality.handshake import AFTER_CONFIG, snapshot_cpuid
+from otelmig.hypervisors.cloud_hypervisor.causality.handshake import AFTER_CONFIG, endpoint_of, snapshot_cpuid
 from otelmig.hypervisors.cloud_hypervisor.causality.memory_match import counted_commands
 from otelmig.hypervisors.cloud_hypervisor.causality.memory_requests import (
     final_acknowledged,
@@ -58,30 +58,33 @@ __all__ = [
 ]
 
 
-def _endpoint(seen: Observation | None) -> Endpoint | None:
-    return None if seen is None else Endpoint.of(seen)
-
-
-def _source_time(seen: Observation | None, plus_ns: int) -> Endpoint | None:
-    """Return the instant ``plus_ns`` after ``seen``."""
-    if seen is None:
+def _source_time(observation: Observation | None, plus_ns: int) -> Endpoint | None:
+    """Return the instant ``plus_ns`` after ``observation``."""
+    if observation is None:
         return None
-    return Endpoint(lo_ns=seen.stamp.lo_ns + plus_ns, hi_ns=seen.stamp.hi_ns + plus_ns, seen=seen, basis=Basis.DERIVED)
+    return Endpoint(
+        lo_ns=observation.stamp.lo_ns + plus_ns,
+        hi_ns=observation.stamp.hi_ns + plus_ns,
+        evidence=observation,
+        basis=Basis.DERIVED,
+    )
 
 
 def memory_received(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the receipts of Memory that can be told apart."""
-    return tuple(Endpoint.of(seen) for seen in counted_commands(source, destination))
+    return tuple(Endpoint.of(observation) for observation in counted_commands(source, destination))
 
 
 def iterations_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return, for each request for memory, the last line before it was written; no line says so of the first."""
-    return tuple(_endpoint(each.written_after) for each in requests_of(source).requests if not each.is_final)
+    return tuple(endpoint_of(request.written_after) for request in requests_of(source).requests if not request.is_final)
 
 
 def iterations_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return, for each memory iteration, the first line after it was acknowledged."""
-    return tuple(_endpoint(each.acknowledged_before) for each in requests_of(source).requests if not each.is_final)
+    return tuple(
+        endpoint_of(request.acknowledged_before) for request in requests_of(source).requests if not request.is_final
+    )
 
 
 def final_memory(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
@@ -89,19 +92,21 @@ def final_memory(source: AttemptLines, destination: AttemptLines) -> Sequence[En
     commands, written = counted_commands(source, destination), requests_of(source)
     if len(commands) != written.most:
         return (None,)
-    return tuple(Endpoint.of(seen) for seen, each in zip(commands, written.requests, strict=True) if each.is_final) or (
-        None,
-    )
+    return tuple(
+        Endpoint.of(observation)
+        for observation, request in zip(commands, written.requests, strict=True)
+        if request.is_final
+    ) or (None,)
 
 
 def final_memory_written(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the last line before the transfer that was made with the guest paused."""
-    return (_endpoint(final_written(source)),)
+    return (endpoint_of(final_written(source)),)
 
 
 def final_memory_acknowledged(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the first line after the transfer that was made with the guest paused was acknowledged."""
-    return (_endpoint(final_acknowledged(source)),)
+    return (endpoint_of(final_acknowledged(source)),)
 
 
 def paused(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
@@ -109,7 +114,7 @@ def paused(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint
     arrived = destination.command(Command.STATE) or destination.first(*_WITH_STATE)
     if arrived is not None and snapshot_done(source, destination)[0] is not None:
         return (None,)
-    return (_endpoint(source.first(Kind.SNAPSHOTTED, *_BEFORE_STATE)),)
+    return (endpoint_of(source.first(Kind.SNAPSHOTTED, *_BEFORE_STATE)),)
 
 
 _WITH_STATE: Final = (Kind.ACCEPT_STOPPED, Kind.VM_CONFIG, Kind.RESTORING)
@@ -120,7 +125,7 @@ def snapshot_done(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | 
     """Return the last line before State is written: a dirty table, ``snapshotted``, or the snapshot's CPUID."""
     done = source.first(Kind.SNAPSHOTTED)
     if done is None:
-        return (_endpoint(snapshot_cpuid(source)),)
+        return (endpoint_of(snapshot_cpuid(source)),)
     later = next(source.following(done), None)
     if later is not None and later.kind is Kind.DIRTY_TABLE:
         return (Endpoint.of(later),)
@@ -180,12 +185,12 @@ def last_before_drop(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint
     if source.result is Result.SUCCESS or not source.observations:
         return (None,)
     last = None
-    for seen in source.observations:
-        if seen is failure or (failure is None and seen.kind not in _WHILE_CONNECTED):
+    for observation in source.observations:
+        if observation is failure or (failure is None and observation.kind not in _WHILE_CONNECTED):
             break
-        if failure is None or (seen.thread == failure.thread and seen.kind is not Kind.SEND_FAILED):
-            last = seen
-    return (_endpoint(last),)
+        if failure is None or (observation.thread == failure.thread and observation.kind is not Kind.SEND_FAILED):
+            last = observation
+    return (endpoint_of(last),)
 
 
 _WHILE_CONNECTED: Final = frozenset(
@@ -207,13 +212,13 @@ _WHILE_CONNECTED: Final = frozenset(
 
 def refusal_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's failure, which follows the refusal that it read."""
-    return (_endpoint(source.failure),)
+    return (endpoint_of(source.failure),)
 
 
 def answer_read(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's failure, where its text says that the destination answered so, to Config or State."""
-    types = {seen.word("error_type") for kind in _REPORTED for seen in source.all(kind)}
-    return (_endpoint(source.failure),) if types & _ANSWERS else (None,)
+    types = {observation.word("error_type") for kind in _REPORTED for observation in source.all(kind)}
+    return (endpoint_of(source.failure),) if types & _ANSWERS else (None,)
 
 
 _REPORTED: Final = (Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
@@ -224,7 +229,7 @@ def peer_failure(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | N
     """Return the source's failure, where its text says that the destination's end of the connection went away."""
     failed = source.first(Kind.SEND_FAILED)
     by_peer = failed is not None and failed.word("error_type") == ErrorType.SOCKET_ERROR
-    return (_endpoint(source.failure),) if by_peer else (None,)
+    return (endpoint_of(source.failure),) if by_peer else (None,)
 
 
 def last_command(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
@@ -235,18 +240,22 @@ def last_command(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoin
 
 def last_answered(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the last request whose header the destination read, but for Abandon: that is sent after an answer."""
-    commands = [seen for seen in destination.all(Kind.COMMAND_RECEIVED) if seen.word("command") != Command.ABANDON]
+    commands = [
+        observation
+        for observation in destination.all(Kind.COMMAND_RECEIVED)
+        if observation.word("command") != Command.ABANDON
+    ]
     return (Endpoint.of(commands[-1]),) if commands else (None,)
 
 
 def first_of(*kinds: Kind) -> Finder:
     """Return a finder of the first observation of the first of ``kinds`` that the source has."""
-    return lambda source, _: (_endpoint(source.first(*kinds)),)
+    return lambda source, _: (endpoint_of(source.first(*kinds)),)
 
 
 def received(*kinds: Kind) -> Finder:
     """Return a finder of the first observation of the first of ``kinds`` that the destination has."""
-    return lambda _, destination: (_endpoint(destination.first(*kinds)),)
+    return lambda _, destination: (endpoint_of(destination.first(*kinds)),)
 
 
 def resumed(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
@@ -256,7 +265,7 @@ def resumed(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoin
 
 def resumed_by_any(destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return where the destination's guest was resumed, whoever did."""
-    return (_endpoint(destination.first(Kind.VM_RESUMED, Kind.VM_RESUMING)),)
+    return (endpoint_of(destination.first(Kind.VM_RESUMED, Kind.VM_RESUMING)),)
 
 
 def stops_the_guest(source: AttemptLines) -> bool:
@@ -266,11 +275,11 @@ def stops_the_guest(source: AttemptLines) -> bool:
 
 def command(name: Command) -> Finder:
     """Return a finder of the first receipt of the request ``name``."""
-    return lambda _, destination: (_endpoint(destination.command(name)),)
+    return lambda _, destination: (endpoint_of(destination.command(name)),)
 
 
 def peer_lost(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return where the destination found the connection closed; None where it may have closed it itself."""
     if destination.first(Kind.RECEIVE_ABORTED, Kind.RECEIVE_FAILED) is not None:
         return (None,)
-    return (_endpoint(destination.first(Kind.PEER_LOST)),)
+    return (endpoint_of(destination.first(Kind.PEER_LOST)),)

@@ -23,6 +23,7 @@ __all__ = [
     "AFTER_CONFIG",
     "acknowledged_config",
     "acknowledged_start",
+    "endpoint_of",
     "first_tls",
     "has_one_connection",
     "main_connect",
@@ -55,15 +56,24 @@ _AFTER_ACCEPT: Final = (
 
 
 def _earliest(lines: Iterable[Observation | None]) -> Observation | None:
-    return min((seen for seen in lines if seen is not None), key=lambda seen: seen.stamp.ns, default=None)
+    return min(
+        (observation for observation in lines if observation is not None),
+        key=lambda observation: observation.stamp.ns,
+        default=None,
+    )
 
 
 def _latest(lines: Iterable[Observation | None]) -> Observation | None:
-    return max((seen for seen in lines if seen is not None), key=lambda seen: seen.stamp.ns, default=None)
+    return max(
+        (observation for observation in lines if observation is not None),
+        key=lambda observation: observation.stamp.ns,
+        default=None,
+    )
 
 
-def _endpoint(seen: Observation | None) -> Endpoint | None:
-    return None if seen is None else Endpoint.of(seen)
+def endpoint_of(observation: Observation | None) -> Endpoint | None:
+    """Return the instant of a line as an end of a constraint; None where there is no line."""
+    return None if observation is None else Endpoint.of(observation)
 
 
 def _first_cpuid(source: AttemptLines) -> Observation | None:
@@ -92,23 +102,23 @@ def snapshot_cpuid(source: AttemptLines) -> Observation | None:
 
 def start_read(source: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's last line before the request after Start; if those in between are missing, the connect's."""
-    seen = _first_cpuid(source) or source.first(Kind.PROTOCOL_AGREED)
-    return main_connect(source, destination) if seen is None else (Endpoint.of(seen),)
+    observation = _first_cpuid(source) or source.first(Kind.PROTOCOL_AGREED)
+    return main_connect(source, destination) if observation is None else (Endpoint.of(observation),)
 
 
 def acknowledged_start(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's first line after Start was acknowledged."""
-    found = _earliest(source.first(kind) for kind in _AFTER_START)
-    if found is None:  # no CPUID is generated on other architectures, and events carry none
-        found = _earliest(source.first(kind) for kind in AFTER_CONFIG)
-    return (_endpoint(found),)
+    observation = _earliest(source.first(kind) for kind in _AFTER_START)
+    if observation is None:  # no CPUID is generated on other architectures, and events carry none
+        observation = _earliest(source.first(kind) for kind in AFTER_CONFIG)
+    return (endpoint_of(observation),)
 
 
 def acknowledged_config(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the source's first line after Config was acknowledged: a further connect, an iteration, or the pause."""
     connects = source.all(Kind.CONNECTING)
     further = connects[1] if source.mode is Mode.PRECOPY and source.connections > 1 and len(connects) > 1 else None
-    return (_endpoint(_earliest((further, *(source.first(kind) for kind in AFTER_CONFIG)))),)
+    return (endpoint_of(_earliest((further, *(source.first(kind) for kind in AFTER_CONFIG)))),)
 
 
 def has_one_connection(source: AttemptLines) -> bool:
@@ -127,17 +137,17 @@ def main_connect(source: AttemptLines, _: AttemptLines) -> Sequence[Endpoint | N
     connect = source.first(Kind.CONNECTING)
     if connect is not None:
         handshake = (_first_cpuid(source), source.first(Kind.PROTOCOL_AGREED))
-        if has_one_connection(source) or any(source.precedes(connect, each) for each in handshake):
+        if has_one_connection(source) or any(source.precedes(connect, observation) for observation in handshake):
             return (Endpoint.of(connect),)
     announced = None if source.may_be_after_head else source.first(Kind.SEND_ANNOUNCED)
-    return (_endpoint(announced or source.first(Kind.SEND_STARTED)),)
+    return (endpoint_of(announced or source.first(Kind.SEND_STARTED)),)
 
 
 def first_tls(_: AttemptLines, destination: AttemptLines) -> Sequence[Endpoint | None]:
     """Return the TLS handshake of the main connection: what follows it is only there once."""
     tls = destination.first(Kind.TLS_ESTABLISHED)
     later = (*(destination.first(kind) for kind in _AFTER_ACCEPT), *map(destination.command, _FIRST_COMMANDS))
-    return (_endpoint(tls) if any(destination.precedes(tls, each) for each in later) else None,)
+    return (endpoint_of(tls) if any(destination.precedes(tls, observation) for observation in later) else None,)
 
 
 _FIRST_COMMANDS: Final = (Command.START, Command.CONFIG)

@@ -132,23 +132,23 @@ def own_instants(lines: AttemptLines) -> Mapping[str, Sequence[Endpoint | None]]
 
 
 def _forward(source: str, destinations: Sequence[str], why: str) -> Iterator[Rule]:
-    for each in destinations:
+    for name in destinations:
         yield Rule(
-            id=f"{source}->{each}",
+            id=f"{source}->{name}",
             source_first=True,
             source=SOURCE[source],
-            destination=DESTINATION[each],
+            destination=DESTINATION[name],
             why=why,
         )
 
 
 def _backward(destinations: Sequence[str], source: str, why: str) -> Iterator[Rule]:
-    for each in destinations:
+    for name in destinations:
         yield Rule(
-            id=f"{each}->{source}",
+            id=f"{name}->{source}",
             source_first=False,
             source=SOURCE[source],
-            destination=DESTINATION[each],
+            destination=DESTINATION[name],
             why=why,
         )
 

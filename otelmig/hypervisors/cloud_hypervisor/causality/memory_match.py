@@ -48,16 +48,16 @@ def memory_constraints(
     if not received or (written.most is not None and len(received) > written.most):
         return ()
     choice = _by_order(len(received), written)
-    found = list(_constraints(received, written.requests, choice))
+    constraints = list(_constraints(received, written.requests, choice))
     if len(received) == written.most:
-        return found
+        return constraints
     for _ in range(_ROUNDS):
-        narrowed = _narrowed(received, written, choice, _Offset([*others, *found], drift_ppb))
+        narrowed = _narrowed(received, written, choice, _Offset([*others, *constraints], drift_ppb))
         if narrowed is None or narrowed == choice:
             break
         choice = narrowed
-        found = list(_constraints(received, written.requests, choice))
-    return found
+        constraints = list(_constraints(received, written.requests, choice))
+    return constraints
 
 
 _Choice = list[tuple[int, int]]
@@ -76,8 +76,8 @@ class _Offset:
     """What constraints prove of the offset, at any source time."""
 
     def __init__(self, constraints: Sequence[Constraint], drift_ppb: int) -> None:
-        self._uppers = [(each.at_ns, each.bound_ns) for each in constraints if each.upper]
-        self._lowers = [(each.at_ns, each.bound_ns) for each in constraints if not each.upper]
+        self._uppers = [(constraint.at_ns, constraint.bound_ns) for constraint in constraints if constraint.upper]
+        self._lowers = [(constraint.at_ns, constraint.bound_ns) for constraint in constraints if not constraint.upper]
         self._drift_ppb = drift_ppb
 
     def latest_ns(self, source_ns: int) -> int | None:
@@ -99,12 +99,12 @@ def _narrowed(
     earliest = [_earliest_ns(request, offset) for request in written.requests]
     latest = [_latest_ns(request, offset) for request in written.requests]
     left = []
-    for seen, (first, last) in zip(received, choice, strict=True):
+    for observation, (first, last) in zip(received, choice, strict=True):
         possible = [
             index
             for index in range(first, last + 1)
-            if ((begin := earliest[index]) is None or begin <= seen.stamp.hi_ns)
-            and ((end := latest[index]) is None or end >= seen.stamp.lo_ns)
+            if ((begin := earliest[index]) is None or begin <= observation.stamp.hi_ns)
+            and ((end := latest[index]) is None or end >= observation.stamp.lo_ns)
         ]
         if not possible:
             return None
@@ -140,17 +140,17 @@ def _constraints(
     received: Sequence[Observation], requests: Sequence[MemoryRequest], choice: _Choice
 ) -> Iterator[Constraint]:
     """Yield what holds whichever request each receipt is: not before the first one, nor after the last one."""
-    for seen, (first, last) in zip(received, choice, strict=True):
+    for observation, (first, last) in zip(received, choice, strict=True):
         one, other = requests[first], requests[last]
         if one.written_after is not None and one.written_after.kind is not Kind.SNAPSHOTTED:
             rule = (
                 "final-delta-written->final-memory-received" if one.is_final else "iteration-written->memory-received"
             )
-            yield source_first(rule, Endpoint.of(one.written_after), Endpoint.of(seen))
+            yield source_first(rule, Endpoint.of(one.written_after), Endpoint.of(observation))
         if other.acknowledged_before is not None:
             rule = (
                 "final-memory-received->final-delta-acknowledged"
                 if other.is_final
                 else "memory-received->iteration-acknowledged"
             )
-            yield destination_first(rule, Endpoint.of(seen), Endpoint.of(other.acknowledged_before))
+            yield destination_first(rule, Endpoint.of(observation), Endpoint.of(other.acknowledged_before))

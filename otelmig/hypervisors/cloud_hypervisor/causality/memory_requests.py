@@ -97,10 +97,10 @@ def _numbered(source: AttemptLines) -> dict[int, Observation]:
     """Return, by its number, the first line after each iteration was acknowledged."""
     lines: dict[int, Observation] = {}
     for kind in _NUMBERED:  # the line of an iteration is stamped before its event
-        for seen in source.all(kind):
-            number = seen.number("round" if kind is Kind.DIRTY_ROUND else "iteration")
+        for observation in source.all(kind):
+            number = observation.number("round" if kind is Kind.DIRTY_ROUND else "iteration")
             if number is not None:
-                lines.setdefault(number, seen)
+                lines.setdefault(number, observation)
     return lines
 
 
@@ -112,17 +112,17 @@ def _written_after(source: AttemptLines, after: Mapping[int, Observation]) -> di
     reads or ships lines.
     """
     before: dict[int, Observation | None] = {}
-    own = {id(seen): number for number, seen in after.items()}
+    own = {id(observation): number for number, observation in after.items()}
     last = earlier = None
-    for seen in source.observations:
-        if seen.kind not in _NUMBERED and seen.kind is not Kind.DIRTY_TABLE:
+    for observation in source.observations:
+        if observation.kind not in _NUMBERED and observation.kind is not Kind.DIRTY_TABLE:
             continue
-        if last is not None and last.stamp.ns < seen.stamp.ns:
+        if last is not None and last.stamp.ns < observation.stamp.ns:
             earlier = last
-        number = own.get(id(seen))
+        number = own.get(id(observation))
         if number is not None:
             before[number] = earlier
-        last = seen
+        last = observation
     return before
 
 
@@ -133,9 +133,9 @@ def _last_table(
     last = after[max(after)] if after else None
     if last is None or last.kind is not Kind.DIRTY_ROUND:
         return None
-    for seen in source.all(Kind.DIRTY_TABLE):
-        if source.precedes(last, seen) and source.precedes(seen, stopping):
-            return seen
+    for observation in source.all(Kind.DIRTY_TABLE):
+        if source.precedes(last, observation) and source.precedes(observation, stopping):
+            return observation
     return None
 
 
@@ -182,9 +182,9 @@ def table_after_pause(source: AttemptLines) -> Observation | None:
     later = source.first(*_AFTER_FINAL, Kind.SNAPSHOTTED) or snapshot_cpuid(source)
     if paused is None or (later is None and source.releases.meet(_SECOND_SNAPSHOT_DELTA)):
         return None
-    for seen in source.all(Kind.DIRTY_TABLE):
-        if source.precedes(paused, seen):
-            return seen if later is None or source.precedes(seen, later) else None
+    for observation in source.all(Kind.DIRTY_TABLE):
+        if source.precedes(paused, observation):
+            return observation if later is None or source.precedes(observation, later) else None
     return None
 
 

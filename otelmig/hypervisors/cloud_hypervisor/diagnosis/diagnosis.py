@@ -56,7 +56,7 @@ def diagnose(log: InputLog, sides: Sequence[Side], options: LogOptions) -> Diagn
         name=log.name,
         kind=_kind(log),
         release=", ".join(versions) or "not told",
-        line_format=None if reader is None else ", ".join(_format_names(reader.seen)),
+        line_format=None if reader is None else ", ".join(_format_names(reader.forms_used)),
         framing=log.framing,
         verbosity=None
         if reader is None

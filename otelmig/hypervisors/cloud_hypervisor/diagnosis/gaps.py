@@ -118,7 +118,7 @@ def _wall_clock(log: DiagnosedLog) -> Iterator[Gap]:
 
 
 def _dates(log: DiagnosedLog) -> Iterator[Gap]:
-    assumed = () if log.wall else sorted({each for side in log.sides for each in side.vmm.assumed})
+    assumed = () if log.wall else sorted({assumption for side in log.sides for assumption in side.vmm.assumed})
     if assumed:
         yield Gap(
             missing=f"absolute time to better than a second: the dates of the transport have {'; '.join(assumed)}",

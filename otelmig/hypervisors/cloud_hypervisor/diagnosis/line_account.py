@@ -127,8 +127,8 @@ def read_every_answer(log: InputLog) -> Reading:
         if not line.text.strip():
             reading.account.irrelevant[_EMPTY] += 1
         elif unparsed:
-            for each in unparsed:
-                reading.account.not_understood(each.reason, Sample(where=each.where, text=line.text))
+            for unparsed_line in unparsed:
+                reading.account.not_understood(unparsed_line.reason, Sample(where=unparsed_line.where, text=line.text))
         elif line.text.strip() == "null":
             reading.account.irrelevant["answers without a migration"] += 1
         else:

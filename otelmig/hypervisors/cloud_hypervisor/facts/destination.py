@@ -58,8 +58,8 @@ def destination_facts(attempt: AttemptLines) -> DestinationFacts:
         url=None if started is None else MigrationUrl.of(started.word("url")),
         requested_postcopy=None if mode is None else mode == "postcopy",
         requests=tuple(
-            Request(kind=_REQUESTS.get(seen.word("command") or "", RequestKind.OTHER), at=seen.instant)
-            for seen in attempt.all(Kind.COMMAND_RECEIVED)
+            Request(kind=_REQUESTS.get(observation.word("command") or "", RequestKind.OTHER), at=observation.instant)
+            for observation in attempt.all(Kind.COMMAND_RECEIVED)
         ),
         restore=_restore(attempt),
         resume=_resume(attempt),
@@ -84,7 +84,7 @@ def _begun(attempt: AttemptLines) -> Observation:
     sign = attempt.first(Kind.ACCEPTED) or attempt.command(Command.START) or attempt.first(Kind.CPUID_GENERATED)
     if sign is not None:
         return sign
-    later = [seen for seen in attempt.observations if seen.kind not in _BEFORE_ACCEPT]
+    later = [observation for observation in attempt.observations if observation.kind not in _BEFORE_ACCEPT]
     return (later or attempt.observations)[0]
 
 
@@ -175,16 +175,18 @@ def _refused_call(attempt: AttemptLines) -> Refusal | None:
 
 def _death(attempt: AttemptLines) -> Refusal | None:
     """Return what killed the destination before it was known to have the guest."""
-    seen = attempt.first(Kind.PROCESS_KILLED, Kind.PROCESS_FAILED)
-    if seen is None or attempt.result is Result.SUCCESS:
+    observation = attempt.first(Kind.PROCESS_KILLED, Kind.PROCESS_FAILED)
+    if observation is None or attempt.result is Result.SUCCESS:
         return None
     error_type = ErrorType.RECEIVE_FAILED
     if attempt.first(Kind.VM_RESUMING, Kind.DEVICE_RESUMING) is not None:
         error_type = ErrorType.RESUME_FAILED
     elif _restore(attempt).arrived is not None:
         error_type = ErrorType.RESTORE_FAILED
-    return Refusal(at=seen.instant, text=fate_text(seen), error_type=error_type, of_request=False, did="died")
+    return Refusal(
+        at=observation.instant, text=fate_text(observation), error_type=error_type, of_request=False, did="died"
+    )
 
 
-def _error_type(seen: Observation) -> ErrorType:
-    return ErrorType(seen.word("error_type") or ErrorType.OTHER)
+def _error_type(observation: Observation) -> ErrorType:
+    return ErrorType(observation.word("error_type") or ErrorType.OTHER)

@@ -71,35 +71,35 @@ def _broken_off(attempt: AttemptLines, sign: Observation) -> bool:
     """
     if attempt.first(Kind.VM_PAUSED, *_AFTER_PAUSE) is not None or attempt.first(Kind.VM_PAUSING) is None:
         return False
-    if len([seen for seen in attempt.all(Kind.CPUID_GENERATED) if seen.stamp.ns >= sign.stamp.ns]) > 0:
+    if any(observation.stamp.ns >= sign.stamp.ns for observation in attempt.all(Kind.CPUID_GENERATED)):
         return False
     if attempt.failure is None:
         return attempt.result is Result.UNKNOWN
-    types = {seen.word("error_type") for seen in attempt.all(Kind.SEND_FAILED)}
+    types = {observation.word("error_type") for observation in attempt.all(Kind.SEND_FAILED)}
     return ErrorType.PAUSE_FAILED in types
 
 
 def _waited(attempt: AttemptLines, begin: Observation, end: Observation | None) -> VcpuWait | None:
     """Return that the pause waited for a vCPU, between ``begin`` and ``end`` (None: the end of the log)."""
     lines = [
-        seen
-        for seen in attempt.all(Kind.VCPU_SLOW)
-        if begin.stamp.ns <= seen.stamp.ns and (end is None or seen.stamp.ns <= end.stamp.ns)
+        observation
+        for observation in attempt.all(Kind.VCPU_SLOW)
+        if begin.stamp.ns <= observation.stamp.ns and (end is None or observation.stamp.ns <= end.stamp.ns)
     ]
     if not lines:
         return None
-    longest = max(seen.number("waited_ns") or 0 for seen in lines)
+    longest = max(observation.number("waited_ns") or 0 for observation in lines)
     return VcpuWait(at=lines[-1].instant, waited_ns=longest, count=len(lines))
 
 
 def _before(attempt: AttemptLines, sign: Observation | None) -> Observation | None:
     """Return the last line that the thread of ``sign`` wrote before it."""
     last = None
-    for seen in attempt.observations:
-        if seen is sign:
+    for observation in attempt.observations:
+        if observation is sign:
             return last
-        if sign is not None and seen.thread == sign.thread:
-            last = seen
+        if sign is not None and observation.thread == sign.thread:
+            last = observation
     return None
 
 
@@ -111,14 +111,18 @@ def _stop(attempt: AttemptLines) -> Window | None:
     pausing = attempt.first(Kind.VM_PAUSING)
     if pausing is None:
         return None
-    later = [seen for kind in (Kind.DEVICE_PAUSING, Kind.VM_PAUSED) if (seen := attempt.first(kind)) is not None]
-    stopped = [seen for seen in later if seen.stamp.ns >= pausing.stamp.ns]
+    later = [
+        observation
+        for kind in (Kind.DEVICE_PAUSING, Kind.VM_PAUSED)
+        if (observation := attempt.first(kind)) is not None
+    ]
+    stopped = [observation for observation in later if observation.stamp.ns >= pausing.stamp.ns]
     if not stopped:
         return None
-    last = min(stopped, key=lambda seen: seen.stamp.hi_ns)
+    last = min(stopped, key=lambda observation: observation.stamp.hi_ns)
     first = max(
-        (seen for seen in attempt.all(Kind.VM_PAUSING) if seen.stamp.ns <= last.stamp.ns),
-        key=lambda seen: seen.stamp.lo_ns,
+        (observation for observation in attempt.all(Kind.VM_PAUSING) if observation.stamp.ns <= last.stamp.ns),
+        key=lambda observation: observation.stamp.lo_ns,
     )
     return Window(first=first.instant, last=last.instant)
 

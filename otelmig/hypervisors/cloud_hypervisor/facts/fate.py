@@ -48,7 +48,7 @@ _SIGNS: Final = FATES | {Kind.PROCESS_KILLED}
 
 def fate(attempt: AttemptLines) -> GuestFate | None:
     """Return what became of the guest while it was this attempt's; None if nothing did, or nothing says so."""
-    signs = [seen for seen in attempt.observations if seen.kind in _SIGNS]
+    signs = [observation for observation in attempt.observations if observation.kind in _SIGNS]
     if not signs:
         return None
     ran = _ran(attempt)
@@ -58,17 +58,17 @@ def fate(attempt: AttemptLines) -> GuestFate | None:
         return None
     latest = _FATES[signs[0].kind]
     deciding = signs[0]
-    for seen in signs[1:]:
-        following = _FATES[seen.kind]
-        if latest in _OVERRULED[following] and seen.kind is not Kind.VCPU_FAILED:
-            latest, deciding = following, seen
+    for observation in signs[1:]:
+        following = _FATES[observation.kind]
+        if latest in _OVERRULED[following] and observation.kind is not Kind.VCPU_FAILED:
+            latest, deciding = following, observation
     if attempt.role is Role.DESTINATION and latest is Fate.KILLED and attempt.result is not Result.SUCCESS:
         return None  # it died while it resumed the guest, and may not have run it
-    gone = any(seen.kind in _ENDS_PROCESS[latest] for seen in signs)
+    gone = any(observation.kind in _ENDS_PROCESS[latest] for observation in signs)
     gone = gone or (latest is Fate.PANICKED and _ends_soon(attempt, deciding))
     if ended_by_fate(attempt) and latest is Fate.RESET:
         latest, gone = Fate.KILLED, True
-    texts = dict.fromkeys(fate_text(seen) for seen in (signs[0], deciding))
+    texts = dict.fromkeys(fate_text(observation) for observation in (signs[0], deciding))
     return GuestFate(
         fate=latest,
         at=signs[0].instant,
@@ -93,18 +93,18 @@ def ended_by_fate(attempt: AttemptLines) -> bool:
     return failed and attempt.first(*FAILED) is None
 
 
-def fate_text(seen: Observation) -> str:
+def fate_text(observation: Observation) -> str:
     """Return a sign of a fate in the hypervisor's own words."""
-    match seen.kind:
+    match observation.kind:
         case Kind.GUEST_PANICKED:
             return "the guest panicked"
         case Kind.VM_REBOOTING:
             return "event rebooting"
         case Kind.PROCESS_KILLED:
-            return f"killed by {killer(seen)}"
+            return f"killed by {killer(observation)}"
         case _:
-            error = seen.word("error")
-            sign = seen.word("sign") or ""
+            error = observation.word("error")
+            sign = observation.word("sign") or ""
             return sign if error is None else f"{sign}: {error}"
 
 

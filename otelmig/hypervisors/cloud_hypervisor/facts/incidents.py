@@ -21,11 +21,11 @@ def incidents(attempt: AttemptLines) -> tuple[Incident, ...]:
         return ()
     return tuple(
         Incident(
-            kind=IncidentKind(seen.word("incident") or IncidentKind.PAGER_FAILED),
-            at=seen.instant,
-            text=f"{seen.word('sign')}{seen.word('rest') or ''}",
-            detail=seen.word("detail"),
+            kind=IncidentKind(observation.word("incident") or IncidentKind.PAGER_FAILED),
+            at=observation.instant,
+            text=f"{observation.word('sign')}{observation.word('rest') or ''}",
+            detail=observation.word("detail"),
         )
-        for seen in attempt.observations
-        if seen.kind in _KINDS
+        for observation in attempt.observations
+        if observation.kind in _KINDS
     )

@@ -27,32 +27,34 @@ _AFTER_RUN: Final = (Kind.VM_RESUMED, Kind.RESUME_TIMED, Kind.FINAL_STATE_TIMED,
 """What a destination says once its guest runs."""
 
 
-def at(seen: Observation | None) -> Instant | None:
-    """Return when ``seen`` was observed."""
-    return None if seen is None else seen.instant
+def at(observation: Observation | None) -> Instant | None:
+    """Return when ``observation`` was observed."""
+    return None if observation is None else observation.instant
 
 
-def printed(seen: Observation | None, name: str) -> Printed | None:
+def printed(observation: Observation | None, name: str) -> Printed | None:
     """Return the duration ``name`` of a line, which prints it in whole milliseconds."""
-    ns = None if seen is None else seen.number(name)
+    ns = None if observation is None else observation.number(name)
     return None if ns is None else Printed(ns, _TRUNCATED_NS)
 
 
 def device_instants(observations: Iterable[Observation]) -> tuple[DeviceInstant, ...]:
     """Return when each device was paused or resumed."""
-    return tuple(DeviceInstant(seen.instant, seen.word("device") or "") for seen in observations)
+    return tuple(DeviceInstant(observation.instant, observation.word("device") or "") for observation in observations)
 
 
 def killed(attempt: AttemptLines) -> Killed | None:
     """Return what killed the process, where something says so."""
-    seen = attempt.first(Kind.PROCESS_KILLED)
-    return None if seen is None else Killed(at=seen.instant, by=killer(seen))
+    observation = attempt.first(Kind.PROCESS_KILLED)
+    return None if observation is None else Killed(at=observation.instant, by=killer(observation))
 
 
-def killer(seen: Observation) -> str:
+def killer(observation: Observation) -> str:
     """Return what killed a process, as a phrase that follows "killed by"."""
-    detail = seen.word("detail")
-    return f"a panic: {detail}" if seen.word("by") == "panic" else f"its {seen.word('by')} filter ({detail})"
+    detail = observation.word("detail")
+    return (
+        f"a panic: {detail}" if observation.word("by") == "panic" else f"its {observation.word('by')} filter ({detail})"
+    )
 
 
 def run_window(attempt: AttemptLines) -> Window | None:
@@ -65,13 +67,15 @@ def run_window(attempt: AttemptLines) -> Window | None:
     if resuming is None or resumed is None:
         return None
     devices = [
-        seen for seen in attempt.all(Kind.DEVICE_RESUMING) if resuming.stamp.ns <= seen.stamp.ns <= resumed.stamp.ns
+        observation
+        for observation in attempt.all(Kind.DEVICE_RESUMING)
+        if resuming.stamp.ns <= observation.stamp.ns <= resumed.stamp.ns
     ]
     first, last = resuming, resumed
     if not attempt.releases.meet(DEVICES_FIRST):
-        last = min((*devices[:1], resumed), key=lambda seen: seen.stamp.hi_ns)
+        last = min((*devices[:1], resumed), key=lambda observation: observation.stamp.hi_ns)
     if not attempt.releases.meet(_VCPUS_FIRST):
-        first = max((*devices[-1:], resuming), key=lambda seen: seen.stamp.lo_ns)
+        first = max((*devices[-1:], resuming), key=lambda observation: observation.stamp.lo_ns)
     return Window(first=first.instant, last=last.instant)
 
 
@@ -79,7 +83,7 @@ def ran_by(attempt: AttemptLines) -> Observation | None:
     """Return the first line that was surely written after the vCPUs ran; None for a guest that was left paused."""
     if attempt.first(Kind.PAUSED_STATE_RECEIVED) is not None:
         return None
-    signs = [seen for kind in _AFTER_RUN if (seen := attempt.first(kind)) is not None]
+    signs = [observation for kind in _AFTER_RUN if (observation := attempt.first(kind)) is not None]
     if not attempt.releases.meet(DEVICES_FIRST):
         signs += attempt.all(Kind.DEVICE_RESUMING)[:1]
-    return min(signs, key=lambda seen: seen.stamp.hi_ns, default=None)
+    return min(signs, key=lambda observation: observation.stamp.hi_ns, default=None)

@@ -45,7 +45,7 @@ def memory_copy(attempt: AttemptLines) -> MemoryCopy:
     final, last = attempt.first(Kind.FINAL_DELTA_SENT), attempt.last(Kind.ITERATION_SENT)
     latest = final or last
     return MemoryCopy(
-        seen=attempt.first(*_MEMORY) is not None,
+        was_sent=attempt.first(*_MEMORY) is not None,
         since=_since(attempt),
         iterations=tuple(_iterations(attempt)),
         iteration_count=attempt.iterations,
@@ -60,27 +60,34 @@ def memory_copy(attempt: AttemptLines) -> MemoryCopy:
 def _since(attempt: AttemptLines) -> Instant | None:
     """Return when copying began: the smallest difference between a stamp and the elapsed time on its line."""
     timed = [
-        (seen, elapsed)
+        (observation, elapsed)
         for kind in (Kind.ITERATION_SENT, Kind.PRECOPY_CONVERGED, Kind.FINAL_DELTA_SENT)
-        for seen in attempt.all(kind)
-        if (elapsed := seen.number("elapsed_ns")) is not None
+        for observation in attempt.all(kind)
+        if (elapsed := observation.number("elapsed_ns")) is not None
     ]
     if not timed:
         return None
-    seen, elapsed = min(timed, key=lambda pair: pair[0].stamp.ns - pair[1])
-    return Instant(seen.stamp, seen.where, -elapsed, _ELAPSED_ERROR_NS)
+    observation, elapsed = min(timed, key=lambda pair: pair[0].stamp.ns - pair[1])
+    return Instant(observation.stamp, observation.where, -elapsed, _ELAPSED_ERROR_NS)
 
 
 def _lines_of_iterations(attempt: AttemptLines) -> list[Observation]:
     """Return the line of each acknowledged iteration: its own, else (until v51) the first after its round."""
     by_number: dict[int, Observation] = {}
     for kind in _ITERATION:  # the line is stamped before the event: it wins
-        for seen in attempt.all(kind):
-            if (number := seen.number("iteration")) is not None:
-                by_number[number] = seen
+        for observation in attempt.all(kind):
+            if (number := observation.number("iteration")) is not None:
+                by_number[number] = observation
     lines = [by_number[number] for number in sorted(by_number)]
     if not lines and (first := attempt.first(Kind.DIRTY_ROUND)) is not None:
-        lines = [first, *(each.end for each in attempt.dirty_rounds if each.acknowledged and each.end is not None)]
+        lines = [
+            first,
+            *(
+                dirty_round.end
+                for dirty_round in attempt.dirty_rounds
+                if dirty_round.acknowledged and dirty_round.end is not None
+            ),
+        ]
         if attempt.last_round_is_unknown:
             lines.pop()
     return lines
@@ -89,15 +96,15 @@ def _lines_of_iterations(attempt: AttemptLines) -> list[Observation]:
 def _iterations(attempt: AttemptLines) -> list[MemoryIteration]:
     lines = _lines_of_iterations(attempt)
     iterations = []
-    for index, seen in enumerate(lines):
-        number = seen.number("iteration") if seen.kind in _ITERATION else None
+    for index, observation in enumerate(lines):
+        number = observation.number("iteration") if observation.kind in _ITERATION else None
         rate, dirtied, method = _dirty(attempt, lines, index)
         iterations.append(
             MemoryIteration(
                 number=index if number is None else number,
-                at=seen.instant,
+                at=observation.instant,
                 acknowledged=number is not None,
-                figures=_figures(seen, first=index == 0) if seen.kind is Kind.ITERATION_SENT else None,
+                figures=_figures(observation, first=index == 0) if observation.kind is Kind.ITERATION_SENT else None,
                 dirty_rate=rate,
                 dirtied_bytes=dirtied,
                 dirty_method=method,
@@ -106,23 +113,26 @@ def _iterations(attempt: AttemptLines) -> list[MemoryIteration]:
     return iterations
 
 
-def _final_delta(seen: Observation) -> MemoryIteration:
+def _final_delta(observation: Observation) -> MemoryIteration:
     return MemoryIteration(
-        number=seen.number("iteration") or 0, at=seen.instant, acknowledged=True, figures=_figures(seen, first=True)
+        number=observation.number("iteration") or 0,
+        at=observation.instant,
+        acknowledged=True,
+        figures=_figures(observation, first=True),
     )
 
 
-def _figures(seen: Observation, *, first: bool) -> MemoryFigures:
+def _figures(observation: Observation, *, first: bool) -> MemoryFigures:
     """Return what a line about an iteration prints; on the first, nothing can be estimated yet."""
     return MemoryFigures(
-        size_bytes=seen.number("size_bytes"),
-        total_bytes=seen.number("total_bytes"),
-        bandwidth=seen.rate("bandwidth"),
-        average_bandwidth=seen.rate("average_bandwidth"),
-        transfer_ns=seen.number("transfer_ns"),
-        overhead_ns=seen.number("overhead_ns"),
-        throttle_percent=seen.number("throttle"),
-        downtime_estimate_ns=None if first else seen.number("estimate_ns"),
+        size_bytes=observation.number("size_bytes"),
+        total_bytes=observation.number("total_bytes"),
+        bandwidth=observation.rate("bandwidth"),
+        average_bandwidth=observation.rate("average_bandwidth"),
+        transfer_ns=observation.number("transfer_ns"),
+        overhead_ns=observation.number("overhead_ns"),
+        throttle_percent=observation.number("throttle"),
+        downtime_estimate_ns=None if first else observation.number("estimate_ns"),
     )
 
 
@@ -139,7 +149,14 @@ def _dirty(
         return rate, None, DirtyRateMethod.PRINTED
     if line.kind in _BEFORE_TABLE:
         rest = attempt.following(line)
-        after = next((seen for seen in rest if seen.kind not in _ITERATION or seen.number("iteration") != index), None)
+        after = next(
+            (
+                observation
+                for observation in rest
+                if observation.kind not in _ITERATION or observation.number("iteration") != index
+            ),
+            None,
+        )
         dirtied = None if after is None or after.kind is not Kind.DIRTY_TABLE else after.number("dirty_bytes")
         if dirtied is not None:
             return None, dirtied, DirtyRateMethod.DIRTY_TABLE

@@ -49,18 +49,22 @@ def side_of(attempt: AttemptLines, vmm: Vmm, number: int, *, state: SideState, f
 
 def _identity(attempt: AttemptLines, number: int) -> bytes:
     """Return a digest of the first identifying records as printed; without any, the first stamps have to do."""
-    texts = [seen.text.rstrip() for seen in attempt.observations if seen.text]  # the journal strips lines
+    # the journal strips lines
+    texts = [observation.text.rstrip() for observation in attempt.observations if observation.text]
     if not texts:  # the log begins in the middle of the attempt
-        texts = [f"{attempt.role} {seen.kind} {seen.stamp.text}" for seen in attempt.observations[:_IDENTIFYING]]
+        texts = [
+            f"{attempt.role} {observation.kind} {observation.stamp.text}"
+            for observation in attempt.observations[:_IDENTIFYING]
+        ]
     return digest_of("attempt", *texts[:_IDENTIFYING], str(number))
 
 
-def _vm_config(seen: Observation | None) -> VmConfig | None:
-    if seen is None:
+def _vm_config(observation: Observation | None) -> VmConfig | None:
+    if observation is None:
         return None
     return VmConfig(
-        id=seen.word("vm_id"),
-        memory_bytes=seen.number("memory_bytes"),
-        vcpus=seen.number("vcpus"),
-        identity=seen.word("identity"),
+        id=observation.word("vm_id"),
+        memory_bytes=observation.number("memory_bytes"),
+        vcpus=observation.number("vcpus"),
+        identity=observation.word("identity"),
     )

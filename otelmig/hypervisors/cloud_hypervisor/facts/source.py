@@ -120,7 +120,7 @@ def _never_paused(attempt: AttemptLines) -> bool:
     if attempt.failure is None or attempt.first(*stopped) is not None:
         return False
     in_pause = _OF_PAUSED if attempt.paused_before else _IN_PAUSE
-    if any(seen.word("error_type") in in_pause for seen in attempt.all(Kind.SEND_FAILED)):
+    if any(observation.word("error_type") in in_pause for observation in attempt.all(Kind.SEND_FAILED)):
         return False  # then the lines of the pause are lost, or those of the resume
     if attempt.first(Kind.SEND_REQUESTED, Kind.SEND_STARTED, Kind.SEND_ANNOUNCED) is not None:
         return True
@@ -186,7 +186,7 @@ def _end(attempt: AttemptLines) -> Observation:
         ),
         attempt.resumed,
     ]
-    latest = max((end for end in ends if end is not None), key=lambda seen: seen.stamp.ns, default=None)
+    latest = max((end for end in ends if end is not None), key=lambda observation: observation.stamp.ns, default=None)
     return latest or attempt.failure or last
 
 
@@ -201,9 +201,9 @@ def _failure(attempt: AttemptLines) -> Failure | None:
     text = attempt.first(Kind.SEND_FAILED, Kind.PEER_REPORTED_ERROR)
     timed_out = attempt.first(Kind.TIMED_OUT) is not None
     words = [
-        seen.word("error_type")
+        observation.word("error_type")
         for kind in (Kind.PEER_REPORTED_ERROR, Kind.SEND_FAILED)
-        if (seen := attempt.first(kind)) is not None
+        if (observation := attempt.first(kind)) is not None
     ]
     known = next((word for word in words if word not in (None, ErrorType.OTHER)), ErrorType.OTHER)
     return Failure(

@@ -82,8 +82,11 @@ def _with_crashes(processes: Iterable[Process], crashes: Iterable[Crash]) -> Ite
 
 def _contents(processes: Sequence[LogProcess] | Sequence[EventProcess]) -> list[str]:
     """Return of each process what only its copies have, too: looked at where another one tells of as many things."""
-    sizes = Counter(len(each.observations) for each in processes)
-    return [fingerprint(each.observations) if sizes[len(each.observations)] > 1 else each.key for each in processes]
+    sizes = Counter(len(process.observations) for process in processes)
+    return [
+        fingerprint(process.observations) if sizes[len(process.observations)] > 1 else process.key
+        for process in processes
+    ]
 
 
 def without_copies(logs: Sequence[LogProcess], notes: list[str]) -> list[LogProcess]:
@@ -98,11 +101,11 @@ def without_copies(logs: Sequence[LogProcess], notes: list[str]) -> list[LogProc
 
 def silent_streams(events: Iterable[EventProcess]) -> Iterator[str]:
     """Yield a note for each stream that holds what a migration does and cannot say that it was one."""
-    for each in events:
-        kinds = {seen.kind for seen in each.observations}
+    for process in events:
+        kinds = {observation.kind for observation in process.observations}
         if kinds.isdisjoint(_MIGRATION_EVENTS) and not kinds.isdisjoint({Kind.SNAPSHOTTED, Kind.RESTORED}):
             yield (
-                f"{each.stream.name}: until v51 no event says that it was a migration (a snapshot looks the same); "
+                f"{process.stream.name}: until v51 no event says that it was a migration (a snapshot looks the same); "
                 "give the log too"
             )
 
@@ -151,12 +154,12 @@ def _lacking(log: LogProcess, stream: EventProcess, shift: Fit) -> Iterator[str]
 
 def is_migration(events: Iterable[Observation]) -> bool:
     """Return whether ``events`` say that they are a migration's."""
-    return any(seen.kind in _MIGRATION_EVENTS for seen in events)
+    return any(observation.kind in _MIGRATION_EVENTS for observation in events)
 
 
 def _corrected(log: LogProcess) -> Sequence[Observation]:
     corrected = log.corrected
-    return log.observations if corrected is None else [corrected(seen) for seen in log.observations]
+    return log.observations if corrected is None else [corrected(observation) for observation in log.observations]
 
 
 def process_of_log(log: LogProcess, observations: Sequence[Observation] | None = None) -> Process:
@@ -174,7 +177,7 @@ def process_of_log(log: LogProcess, observations: Sequence[Observation] | None =
         )
     if log.taken_in_turns:
         notes.append(f"{log.name}: several processes write to this log; their lines were told apart by their times")
-    notes += [f"{log.name}: its times have {each}" for each in assumed]
+    notes += [f"{log.name}: its times have {assumption}" for assumption in assumed]
     releases = _releases(log)
     vmm = Vmm(
         key=log.key,
@@ -208,9 +211,9 @@ def _elapsed_ns(stamp: Stamp) -> int:
 
 
 def _out_of_order(log: LogProcess) -> Iterator[str]:
-    late_ns, seen = log.order.most_late
-    if seen is not None:
-        by = f"by {late_ns / MILLISECOND_NS:.3f} ms ({seen.where})"
+    late_ns, observation = log.order.most_late
+    if observation is not None:
+        by = f"by {late_ns / MILLISECOND_NS:.3f} ms ({observation.where})"
         if log.order.moved > 1:
             text = f"{log.order.moved} lines stand out of order, the most late {by}"
             yield f"{text}: they are read where their timestamps place them, unless these are wrong"
@@ -240,7 +243,7 @@ def process_of_events(events: EventProcess, note: str = "") -> Process:
         version=None,
         releases_text=str(FIRST_WITH_MIGRATION_EVENTS),
         send_blocks=send_blocks(FIRST_WITH_MIGRATION_EVENTS),
-        last_ns=max((seen.stamp.ns for seen in events.observations), default=0),
+        last_ns=max((observation.stamp.ns for observation in events.observations), default=0),
         last_written_ns=events.stream.mtime_ns,
         latest_zero_ns=events.latest_zero_ns,
         host=events.host,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS, ENDINGS
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import ANY_BEGIN, ENDINGS
 from otelmig.hypervisors.cloud_hypervisor.processes.stream_fit import LATEST_WRITE_NS, OF_EVENTS
 from otelmig.migration.stamp import COARSE_NS, ClockDomain, Stamp
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["merged"]
 
-_BEGINS: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
-_ENDS_OF_ATTEMPTS: Final = _BEGINS | ENDINGS
+_ENDS_OF_ATTEMPTS: Final = ANY_BEGIN | ENDINGS
 
 
 def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit) -> tuple[Observation, ...]:
@@ -30,13 +29,13 @@ def merged(log: Sequence[Observation], events: Sequence[Observation], shift: Fit
         if event.kind in OF_EVENTS
     }
     result = []
-    for line, seen in enumerate(log):
+    for line, observation in enumerate(log):
         own = on_clock.pop(shift.same[line]) if line in shift.same else None
-        coarse = own is not None and seen.stamp.error_ns > max(COARSE_NS, own.stamp.error_ns)
+        coarse = own is not None and observation.stamp.error_ns > max(COARSE_NS, own.stamp.error_ns)
         if own is not None and coarse and line not in shift.uncertain:
-            result.append(replace(own, thread=seen.thread, text=seen.text))
+            result.append(replace(own, thread=observation.thread, text=observation.text))
         else:
-            result.append(seen)
+            result.append(observation)
     for event in on_clock.values():
         at = _place(result, event)
         result.insert(at, event if not (shift.same and at) else _with_its_line(event, result[at - 1]))
@@ -62,11 +61,11 @@ def _place(log: Sequence[Observation], event: Observation) -> int:
     at = len(log)
     while at and log[at - 1].stamp.ns > event.stamp.ns:
         at -= 1
-    if event.kind in _BEGINS:
+    if event.kind in ANY_BEGIN:
         while at and log[at - 1].stamp.hi_ns >= event.stamp.lo_ns and log[at - 1].kind not in _ENDS_OF_ATTEMPTS:
             at -= 1
     elif event.kind in ENDINGS:
-        while at < len(log) and log[at].stamp.lo_ns <= event.stamp.hi_ns and log[at].kind not in _BEGINS:
+        while at < len(log) and log[at].stamp.lo_ns <= event.stamp.hi_ns and log[at].kind not in ANY_BEGIN:
             at += 1
     return at
 

@@ -75,10 +75,12 @@ class OpenStreams(Struct):
         """Return a process of one of the logs, which are named alike, with everything that fits it."""
         if not self.has_more_than_logs:
             return process_of_log(process)
-        others = (each for log in self.logs.values() for each in log.under_way() if each is not process)
-        candidates = [process, *(each for each in others if each.observations)]
-        found = (each for each in processes_of(candidates, self.beside()) if each.vmm.key == process.key)
-        return next(found)
+        others = (other for log in self.logs.values() for other in log.under_way() if other is not process)
+        candidates = [process, *(other for other in others if other.observations)]
+        joined = (
+            candidate for candidate in processes_of(candidates, self.beside()) if candidate.vmm.key == process.key
+        )
+        return next(joined)
 
     def fitting(self, host: Host | None, over: Iterable[LogProcess]) -> Mapping[str, str]:
         """Return the event streams of a host that stand beside no log and fit one that has none, each with that log.
@@ -87,16 +89,18 @@ class OpenStreams(Struct):
         """
         logs, events = _names(self.logs.values()), _names(self.events.values())
         lone = (lines for lines in self.events.values() if common_stem(lines.stream.stem) not in logs)
-        streams = [each for lines in lone for each in lines.processes if each.host == host and each.observations]
+        streams = [
+            process for lines in lone for process in lines.processes if process.host == host and process.observations
+        ]
         if not streams:
             return {}
         under_way = (process for log in self.logs.values() for process in log.under_way())
-        found = [
+        candidates = [
             process
             for process in (*over, *under_way)
             if process.host == host and process.observations and common_stem(process.stream.stem) not in events
         ]
-        return dict(fitting_streams(found, streams))
+        return dict(fitting_streams(candidates, streams))
 
     def beside(self) -> BesideLogs:
         """Return everything that is no log, as far as it was read."""
@@ -108,4 +112,4 @@ class OpenStreams(Struct):
 
 
 def _names(lines: Iterable[LogLines | EventLines]) -> set[str]:
-    return {common_stem(each.stream.stem) for each in lines}
+    return {common_stem(stream_lines.stream.stem) for stream_lines in lines}

@@ -24,11 +24,11 @@ _COMMAND: Final = Kind.COMMAND_RECEIVED
 def order_bounds(log: Sequence[Observation], events: Sequence[Observation]) -> tuple[int, int, int] | None:
     """Return the least and the greatest shift of the events' clock that no event excludes, and how many say so."""
     anchors = _Anchors(log)
-    seen: dict[str, int] = defaultdict(int)
-    # lo, hi: the shifts of the stream's clock that no event excludes; pairs: events between lines; seen: events by kind
+    counts: dict[str, int] = defaultdict(int)
+    # lo, hi: the shifts of the stream's clock that no event excludes; pairs: events between lines; counts: by kind
     lo, hi, pairs = -(1 << 62), 1 << 62, 0
     for event in events:
-        number, seen[event.kind] = seen[event.kind], seen[event.kind] + 1
+        number, counts[event.kind] = counts[event.kind], counts[event.kind] + 1
         before, after = anchors.around(event.kind, number)
         if before is not None:
             lo = max(lo, before.lo_ns - event.stamp.ns)
@@ -49,18 +49,18 @@ class _Anchors:
         states: list[Stamp] = []
         completes: list[tuple[Stamp, Stamp | None]] = []
         pausing = False
-        for index, seen in enumerate(log):
-            kind = seen.kind
+        for index, observation in enumerate(log):
+            kind = observation.kind
             if kind is _PAUSING:
-                first = pauses.pop()[0] if pausing else seen.stamp
-                pauses.append((first, seen.stamp))
+                first = pauses.pop()[0] if pausing else observation.stamp
+                pauses.append((first, observation.stamp))
             elif kind is _CPUID and len(snapshots) < len(pauses):
-                snapshots.append(seen.stamp)
-            elif kind is _COMMAND and seen.word("command") == Command.STATE:
-                states.append(seen.stamp)
-            elif kind is _COMMAND and seen.word("command") == Command.COMPLETE:
+                snapshots.append(observation.stamp)
+            elif kind is _COMMAND and observation.word("command") == Command.STATE:
+                states.append(observation.stamp)
+            elif kind is _COMMAND and observation.word("command") == Command.COMPLETE:
                 resumed = (later.stamp for later in log[index : index + 2] if later.kind is Kind.DEVICE_RESUMING)
-                completes.append((seen.stamp, next(resumed, None)))
+                completes.append((observation.stamp, next(resumed, None)))
             pausing = kind is _PAUSING
         self._around: dict[str, list[tuple[Stamp | None, Stamp | None]]] = {
             Kind.VM_PAUSING: [(None, first) for first, _ in pauses],

@@ -87,7 +87,7 @@ class Process(Struct, frozen=True, kw_only=True):
             return self.log.attempts.begun
         attempts = attempts_in(self.observations)
         first = self.log or self.events
-        own = {} if first is None else {(each.role, each.number): each for each in first.attempts.begun}
+        own = {} if first is None else {(begun.role, begun.number): begun for begun in first.attempts.begun}
         for attempt in attempts:
             in_log = own.get((attempt.role, attempt.number))
             if in_log is not None:
@@ -114,6 +114,6 @@ class Process(Struct, frozen=True, kw_only=True):
         """
         if not may_be_after_head(self.releases, self.vmm.version):
             return False
-        begun = {seen.kind for seen in islice(self.observations, _AT_START)}
+        begun = {observation.kind for observation in islice(self.observations, _AT_START)}
         lacking = self.log is not None and self.vmm.version is None
         return lacking or Kind.PROCESS_STARTED not in begun or Kind.PROCESS_READY in begun

@@ -45,15 +45,15 @@ def _alone(progress: Progress) -> Process:
 
 def with_statistics(processes: Iterable[Process], statistics: Sequence[Progress]) -> Iterator[Process]:
     """Yield each process with the statistics of the migration that it alone began then; the others come first."""
-    given = list(processes)
+    all_processes = list(processes)
     taken: dict[int, list[Progress]] = {}
     for progress in statistics:
-        fits = [at for at, process in enumerate(given) if _began(process, progress) is not None]
+        fits = [at for at, process in enumerate(all_processes) if _began(process, progress) is not None]
         if len(fits) == 1:
             taken.setdefault(fits[0], []).append(progress)
         else:
             yield _alone(progress)
-    for at, process in enumerate(given):
+    for at, process in enumerate(all_processes):
         whole = process
         for progress in taken.get(at, ()):
             whole = _with(whole, progress)
@@ -62,10 +62,14 @@ def with_statistics(processes: Iterable[Process], statistics: Sequence[Progress]
 
 def _began(process: Process, progress: Progress) -> Observation | None:
     """Return the line of ``process`` with which the migration of ``progress`` began."""
-    starts = [seen for seen in process.observations if seen.kind is Kind.SEND_STARTED]
+    starts = [observation for observation in process.observations if observation.kind is Kind.SEND_STARTED]
     if process.vmm.domain is ClockDomain.BOOTTIME:
         return starts[0] if len(starts) == 1 else None
-    near = [seen for seen in starts if abs(seen.stamp.ns - progress.begin_ms * MILLISECOND_NS) <= _SAME_START_NS]
+    near = [
+        observation
+        for observation in starts
+        if abs(observation.stamp.ns - progress.begin_ms * MILLISECOND_NS) <= _SAME_START_NS
+    ]
     return near[0] if len(near) == 1 else None
 
 
@@ -77,22 +81,27 @@ def _with(process: Process, progress: Progress) -> Process:
     domain = process.vmm.domain
     at = process.observations.index(start)
     observations = list(process.observations)
-    has = {seen.kind for seen in observations[at:]}
+    has = {observation.kind for observation in observations[at:]}
     # shift, blur: from the statistics' clock to the log's, if the start was logged in the millisecond that they print
     shift = blur = 0
     if domain is ClockDomain.BOOTTIME:
         shift = start.stamp.ns - progress.begin_ms * MILLISECOND_NS
         blur = start.stamp.error_ns + MILLISECOND_NS
-    for seen in progress.observations:
-        stamp = replace(seen.stamp, ns=seen.stamp.ns + shift, error_ns=seen.stamp.error_ns + blur, domain=domain)
-        moved = replace(seen, stamp=stamp, text="")
-        if seen.kind is Kind.SEND_REQUESTED:
+    for observation in progress.observations:
+        stamp = replace(
+            observation.stamp,
+            ns=observation.stamp.ns + shift,
+            error_ns=observation.stamp.error_ns + blur,
+            domain=domain,
+        )
+        moved = replace(observation, stamp=stamp, text="")
+        if observation.kind is Kind.SEND_REQUESTED:
             if at and observations[at - 1].kind is Kind.SEND_REQUESTED:
                 requested = observations[at - 1]
-                observations[at - 1] = replace(requested, values={**seen.values, **requested.values})
+                observations[at - 1] = replace(requested, values={**observation.values, **requested.values})
             else:
                 observations.insert(at, replace(moved, stamp=start.stamp))
-        elif seen.kind in ENDED.values() and has.isdisjoint({*ENDED.values(), Kind.COMPLETED}):
+        elif observation.kind in ENDED.values() and has.isdisjoint({*ENDED.values(), Kind.COMPLETED}):
             observations.append(moved)
     whole = process.joined(progress.stream, observations)
     if domain is ClockDomain.BOOTTIME:

@@ -52,8 +52,8 @@ def joins_of(
     """
     joins = Joins()
     named = _Names(logs, streams)
-    told = [ToldEvents(each) for each in observations]
-    stamped = [ToldEvents(each.observations) for each in streams]
+    told = [ToldEvents(stream) for stream in observations]
+    stamped = [ToldEvents(stream.observations) for stream in streams]
     whole = [
         _Candidate(i, j, shift, named.alike(i, j))
         for i, log in enumerate(logs)

@@ -22,6 +22,7 @@ from otelmig.hypervisors.cloud_hypervisor.processes.alignment import Pair, align
 from otelmig.hypervisors.cloud_hypervisor.processes.order_fit import order_bounds
 from otelmig.migration.stamp import COARSE_NS, ClockDomain
 from otelmig.structs import Struct
+from otelmig.units import MILLISECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LATEST_WRITE_NS", "OF_EVENTS", "Fit", "ToldEvents", "fit", "fit_what_is_there"]
 
-LATEST_WRITE_NS: Final = 100 * 10**6
+LATEST_WRITE_NS: Final = 100 * MILLISECOND_NS
 """An event is stamped within this time after its line was (31 ms is the most seen)."""
-_LATEST_MONITOR_NS: Final = 10 * 10**9
+_LATEST_MONITOR_NS: Final = 10 * SECOND_NS
 """The monitor is installed within this time after the logger (some milliseconds are usual)."""
 _MOST_APART: Final = 64
 """At most so many places further in its list than a line is in its own, counted from either end, its event stands."""
@@ -85,9 +86,9 @@ class ToldEvents(Struct, frozen=True, eq=False, dict=True):
     def places(self) -> Mapping[tuple[str, Value | None], Sequence[int]]:
         """The places of lines of events, or of events, by what tells them apart."""
         places: dict[tuple[str, Value | None], list[int]] = defaultdict(list)
-        for at, seen in enumerate(self.observations):
-            if seen.kind in OF_EVENTS:
-                places[seen.kind, seen.values.get("iteration")].append(at)
+        for at, observation in enumerate(self.observations):
+            if observation.kind in OF_EVENTS:
+                places[observation.kind, observation.values.get("iteration")].append(at)
         return places
 
     @cached_property
@@ -100,11 +101,11 @@ class ToldEvents(Struct, frozen=True, eq=False, dict=True):
         """The next observation of the same thread, by the place of each that has one."""
         last: dict[str, int] = {}
         following: dict[int, Observation] = {}
-        for at, seen in enumerate(self.observations):
-            before = last.get(seen.thread)
+        for at, observation in enumerate(self.observations):
+            before = last.get(observation.thread)
             if before is not None:
-                following[before] = seen
-            last[seen.thread] = at
+                following[before] = observation
+            last[observation.thread] = at
         return following
 
 
@@ -118,12 +119,12 @@ def fit(told: ToldEvents, stamped: ToldEvents) -> Fit | None:
         return None
     if not told.places:
         bounds = order_bounds(log, events)
-        found = None if bounds is None else Fit(lo_ns=bounds[0], hi_ns=bounds[1], pairs=bounds[2])
+        best = None if bounds is None else Fit(lo_ns=bounds[0], hi_ns=bounds[1], pairs=bounds[2])
     elif told.counts == stamped.counts:
-        found = _fit_in_turn(told, stamped)
+        best = _fit_in_turn(told, stamped)
     else:
-        found = None
-    return found if found is not None and found.on_clock_of(log) else None
+        best = None
+    return best if best is not None and best.on_clock_of(log) else None
 
 
 def fit_what_is_there(told: ToldEvents, stamped: ToldEvents, *, alike: bool) -> Fit | None:
@@ -139,21 +140,21 @@ def fit_what_is_there(told: ToldEvents, stamped: ToldEvents, *, alike: bool) -> 
     boottime = bool(log) and log[0].stamp.domain is ClockDomain.BOOTTIME
     if boottime:
         pairs = [pair for pair in pairs if pair.hi_ns >= -COARSE_NS and pair.lo_ns <= _LATEST_MONITOR_NS]
-    found = alignment(pairs, prefer_usual=boottime)
-    if found is None:
+    aligned = alignment(pairs, prefer_usual=boottime)
+    if aligned is None:
         return None
-    same = {pair.line: pair.event for pair in (*found.certain, *found.uncertain)}
-    middle = (found.lo_ns + found.hi_ns) // 2
+    same = {pair.line: pair.event for pair in (*aligned.certain, *aligned.uncertain)}
+    middle = (aligned.lo_ns + aligned.hi_ns) // 2
     # what lies before the beginning of either, or after its end, is not to be expected in it
     first = max(log[0].stamp.ns, events[0].stamp.ns + middle) + LATEST_WRITE_NS
     last = min(log[-1].stamp.ns, events[-1].stamp.ns + middle) - LATEST_WRITE_NS
     by_a_line = set(same.values())
     whole = Fit(
-        lo_ns=found.lo_ns,
-        hi_ns=found.hi_ns,
+        lo_ns=aligned.lo_ns,
+        hi_ns=aligned.hi_ns,
         pairs=len(same),
         same=same,
-        uncertain=frozenset(pair.line for pair in found.uncertain),
+        uncertain=frozenset(pair.line for pair in aligned.uncertain),
         lines_lacking=sum(
             first <= events[at].stamp.ns + middle <= last
             for places in stamped.places.values()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import field
 
-from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import BEGINS
+from otelmig.hypervisors.cloud_hypervisor.attempt_kinds import ANY_BEGIN
 from otelmig.hypervisors.cloud_hypervisor.events import Vocabulary
 from otelmig.hypervisors.cloud_hypervisor.kinds import Kind
 from otelmig.hypervisors.cloud_hypervisor.reading.crash_report import killed_after
@@ -17,7 +17,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.log_observation import observa
 from otelmig.hypervisors.cloud_hypervisor.reading.log_process import LogProcess
 from otelmig.migration.stamp import ClockDomain
 from otelmig.structs import Struct
-from otelmig.units import SECOND_NS
+from otelmig.units import MICROSECOND_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,11 +47,10 @@ _AT_ONCE: Final = 4
 """At most this many processes are assumed to write to one log in turns."""
 _REMEMBERED: Final = 64
 """Lines among which a copy of a line is looked for: some collectors deliver a line again."""
-_EXACT_NS: Final = 10_000
+_EXACT_NS: Final = 10 * MICROSECOND_NS
 """Only stamps that are at least so exact tell a copy from another line of the same text."""
 _MOST_REPEATED: Final = 16
 """At most so many lines of a process may be delivered again together with the one that says that it started."""
-_BEGIN: Final = frozenset(kind for kinds in BEGINS.values() for kind in kinds)
 _MOST_BEFORE_START: Final = 4
 """At most this many lines stand before one that says that their process started."""
 _NOBODY: Final = ()
@@ -69,20 +68,20 @@ class _OneProcess(Struct, kw_only=True):
     copying: bool = False
     """Whether the last line had been read before."""
 
-    def add(self, seen: Observation, word: LastWord | None, *, late: bool) -> None:
+    def add(self, observation: Observation, word: LastWord | None, *, late: bool) -> None:
         """Add a row of a table, or what comes while one is open, or a line that is stamped before another."""
         process = self.process
-        row = seen.kind is _TABLE
-        if late and row and seen.thread not in self.tables.open and not process.incomplete:
-            process.order.insert_row(seen, process.releases)
+        row = observation.kind is _TABLE
+        if late and row and observation.thread not in self.tables.open and not process.incomplete:
+            process.order.insert_row(observation, process.releases)
             return
-        for each in self.tables.add_late(seen) if late and not row else self.tables.add(seen):
-            if each is not seen:
-                process.add(each)
+        for completed in self.tables.add_late(observation) if late and not row else self.tables.add(observation):
+            if completed is not observation:
+                process.add(completed)
             elif late and not process.incomplete:
-                process.order.insert(seen, word, process.releases)
+                process.order.insert(observation, word, process.releases)
             else:
-                process.add(seen, word)
+                process.add(observation, word)
 
     def is_copy(self, line: Line, record: Record, meaning: Meaning) -> bool:
         """Return whether a line that is stamped no later than the last one was read before: collectors repeat some.
@@ -95,7 +94,7 @@ class _OneProcess(Struct, kw_only=True):
             self.copying = False
         elif meaning.kind is _STARTED:
             self.copying = len(self.process.observations) <= _MOST_REPEATED
-        elif stamp.error_ns <= _EXACT_NS or meaning.kind in _BEGIN or stamp.ns < self.process.last_ns:
+        elif stamp.error_ns <= _EXACT_NS or meaning.kind in ANY_BEGIN or stamp.ns < self.process.last_ns:
             self.copying = True
         return self.copying
 
@@ -104,8 +103,8 @@ class _OneProcess(Struct, kw_only=True):
         return (
             meaning.event not in self.starts
             and all(
-                stamp.ns <= seen.stamp.ns or seen.kind is _STARTED
-                for seen in islice(self.process.observations, _MOST_BEFORE_START + 1)
+                stamp.ns <= observation.stamp.ns or observation.kind is _STARTED
+                for observation in islice(self.process.observations, _MOST_BEFORE_START + 1)
             )
             and len(self.process.observations) <= _MOST_BEFORE_START
         )
@@ -146,26 +145,26 @@ class LogWriters(Struct, kw_only=True):
             process.stamped.take(stamp)
         if (line.host is not None or line.received_ns is not None) and meaning.kind is not _TABLE:
             process.carried(line, stamp)  # of the rows of a table a scan gives the first alone
-        seen = observation_of(line, record, meaning, track.vocabulary, reader)
-        kind = seen.kind
+        observation = observation_of(line, record, meaning, track.vocabulary, reader)
+        kind = observation.kind
         if kind is _STARTED:
             process.started = True
             track.starts.add(meaning.event)
-            process.version = seen.word("version") or process.version
+            process.version = observation.word("version") or process.version
         else:
             process.begun = True
         if late or kind is _TABLE or track.tables.open:
-            track.add(seen, meaning.last_word, late=late)
-        elif kind in _BEGIN and not process.incomplete and process.order.is_strange(seen):
-            process.order.insert_among_equals(seen, meaning.last_word, process.releases)
+            track.add(observation, meaning.last_word, late=late)
+        elif kind in ANY_BEGIN and not process.incomplete and process.order.is_strange(observation):
+            process.order.insert_among_equals(observation, meaning.last_word, process.releases)
         else:  # as `add` does; this is the place that every line comes by
-            process.observations.append(seen)
+            process.observations.append(observation)
             process.words.append(meaning.last_word)
-            process.attempts.take(seen, meaning.last_word, process.releases)
-        process.attempts.received(seen, meaning.last_word, process.latest_zero_ns)
+            process.attempts.take(observation, meaning.last_word, process.releases)
+        process.attempts.received(observation, meaning.last_word, process.latest_zero_ns)
         if kind is _EXITED:
             over = (*over, _finished(track))
-            self.tracks = [each for each in self.tracks if each is not track]
+            self.tracks = [other for other in self.tracks if other is not track]
             self.current, self.exited = None, track
         return over
 
@@ -174,8 +173,8 @@ class LogWriters(Struct, kw_only=True):
         track = self.current
         if track is None or not track.process.observations:
             return None
-        for each in track.tables.add(killed_after(track.process.observations[-1], line.where, report)):
-            track.process.add(each)
+        for observation in track.tables.add(killed_after(track.process.observations[-1], line.where, report)):
+            track.process.add(observation)
         track.process.ended = True
         return track.process
 
@@ -210,27 +209,27 @@ class LogWriters(Struct, kw_only=True):
             begins = gap < 0
         if not begins:
             return track, _NOBODY
-        over = [each for each in self.tracks if each.process.ended]
+        over = [writer for writer in self.tracks if writer.process.ended]
         if len(self.tracks) - len(over) >= _AT_ONCE:
-            over.append(next(each for each in self.tracks if each not in over))
-        self.tracks = [each for each in self.tracks if not any(each is one for one in over)]
-        return self._new(stamp), [_finished(each) for each in over]
+            over.append(next(writer for writer in self.tracks if writer not in over))
+        self.tracks = [writer for writer in self.tracks if not any(writer is one for one in over)]
+        return self._new(stamp), [_finished(writer) for writer in over]
 
     def _other(self, stamp: Stamp, gap: int) -> _OneProcess | None:
         """Return another process whose times go on with ``stamp`` much better than the current one's."""
         near = [
-            (stamp.ns - each.process.last_ns, each)
-            for each in self.tracks
-            if each is not self.current
-            and not each.process.ended
+            (stamp.ns - process.process.last_ns, process)
+            for process in self.tracks
+            if process is not self.current
+            and not process.process.ended
             and -_RESTART_NS
-            <= stamp.ns - each.process.last_ns
-            <= (_FAR_NS if gap < 0 or each.process.taken_in_turns else _NEAR_NS)
+            <= stamp.ns - process.process.last_ns
+            <= (_FAR_NS if gap < 0 or process.process.taken_in_turns else _NEAR_NS)
         ]
         if not near:
             return None
-        own, found = min(near, key=lambda item: abs(item[0]))
-        return found if gap < 0 or own * 100 < gap else None
+        own, best = min(near, key=lambda item: abs(item[0]))
+        return best if gap < 0 or own * 100 < gap else None
 
     def _new(self, stamp: Stamp) -> _OneProcess:
         self.begun += 1

@@ -63,28 +63,28 @@ class DirtyTables(Struct):
 
     open: dict[str, _Reading] = field(default_factory=dict)
 
-    def add(self, seen: Observation) -> list[Observation]:
-        """Return what is complete once ``seen`` is known."""
-        reading = self.open.get(seen.thread)
-        if seen.kind is not Kind.DIRTY_TABLE:
+    def add(self, observation: Observation) -> list[Observation]:
+        """Return what is complete once ``observation`` is known."""
+        reading = self.open.get(observation.thread)
+        if observation.kind is not Kind.DIRTY_TABLE:
             if reading is None:
-                return [seen]
-            del self.open[seen.thread]
-            return [reading.whole(), seen]
+                return [observation]
+            del self.open[observation.thread]
+            return [reading.whole(), observation]
         if reading is None:
-            reading = self.open[seen.thread] = _Reading(first=seen, last=seen)
-        reading.take(seen)
+            reading = self.open[observation.thread] = _Reading(first=observation, last=observation)
+        reading.take(observation)
         return []
 
-    def add_late(self, seen: Observation) -> list[Observation]:
-        """Return what is complete once ``seen`` is known, no row of a table: it may stand after rows of a later one."""
-        reading = self.open.get(seen.thread)
-        if reading is None or seen.stamp.ns >= reading.last.stamp.ns:
-            return self.add(seen)
-        if seen.stamp.ns < (reading.first.since or reading.first.stamp).ns:
-            return [seen]
-        later = reading.without_later(seen.stamp.ns)
-        complete = self.add(seen)
+    def add_late(self, observation: Observation) -> list[Observation]:
+        """Return what is complete once ``observation`` is known; it is no row, and may follow rows of a later table."""
+        reading = self.open.get(observation.thread)
+        if reading is None or observation.stamp.ns >= reading.last.stamp.ns:
+            return self.add(observation)
+        if observation.stamp.ns < (reading.first.since or reading.first.stamp).ns:
+            return [observation]
+        later = reading.without_later(observation.stamp.ns)
+        complete = self.add(observation)
         for row in later:
             self.add(row)
         return complete
@@ -107,15 +107,15 @@ class _Reading(Struct, kw_only=True):
     """Whether a line says that ranges follow."""
     recent: deque[Observation] = field(default_factory=lambda: deque(maxlen=_MOST_LATE))
 
-    def take(self, seen: Observation) -> None:
+    def take(self, observation: Observation) -> None:
         """Add a row, or several that were taken together."""
-        size, ranges = _size_of(seen)
-        if seen.stamp.ns >= self.last.stamp.ns:
-            self.last = seen
+        size, ranges = _size_of(observation)
+        if observation.stamp.ns >= self.last.stamp.ns:
+            self.last = observation
         self.size += size
         self.ranges += ranges
-        self.has_begun = self.has_begun or seen.word("part") == "begin"
-        self.recent.append(seen)
+        self.has_begun = self.has_begun or observation.word("part") == "begin"
+        self.recent.append(observation)
 
     def without_later(self, ns: int) -> list[Observation]:
         """Take out the latest rows that are stamped after ``ns``: what stands there in truth ends the table."""

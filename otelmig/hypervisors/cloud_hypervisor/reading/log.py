@@ -116,9 +116,9 @@ class LogLines(Struct, kw_only=True):
 
     def _leave_open(self, line: Line, process: LogProcess, texts: RecordTexts | CrashReport) -> None:
         """Remember that the record which began with ``line`` may go on with the next one."""
-        seen = process.latest(line.where)
-        if seen is not None:  # else the line was a copy of another
-            self._open_records[line.writer] = _OpenRecord(process=process, observation=seen, texts=texts)
+        observation = process.latest(line.where)
+        if observation is not None:  # else the line was a copy of another
+            self._open_records[line.writer] = _OpenRecord(process=process, observation=observation, texts=texts)
 
     def _writer(self, line: Line, record: Record) -> LogWriters:
         key = (line.writer, record.pid)

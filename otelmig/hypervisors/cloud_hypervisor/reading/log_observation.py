@@ -17,6 +17,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.stamps import boottime_stamp
 from otelmig.migration.observation import Observation, Value
 from otelmig.migration.stamp import ClockDomain
 from otelmig.structs import Struct
+from otelmig.units import MICROSECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ MOST_LINES: Final = 64
 """At most this many lines follow the first line of a record."""
 _CAUSE: Final = re.compile(r"\s{1,8}\d{1,3}: ")
 """How the causes of an error are listed, one a line."""
-_EXACT_NS: Final = 1_000
+_EXACT_NS: Final = MICROSECOND_NS
 """A stamp of v36.0-v48.0 stands for no more than this."""
 
 
@@ -97,13 +98,13 @@ class RecordTexts(Struct, kw_only=True):
         return dict(whole.values if whole is not None and whole.kind is self.meaning.kind else self.meaning.values)
 
 
-def exact(seen: Observation) -> Observation:
-    """Return ``seen`` with its stamp as v36.0-v48.0 print it.
+def exact(observation: Observation) -> Observation:
+    """Return ``observation`` with its stamp as v36.0-v48.0 print it.
 
     At 100 s and more only the rest of the log tells that form from the one that came after it.
     """
-    stamp = seen.stamp
+    stamp = observation.stamp
     if stamp.domain is not ClockDomain.BOOTTIME or not stamp.text.endswith("s") or stamp.error_ns <= _EXACT_NS:
-        return seen
+        return observation
     exact = boottime_stamp(stamp.text.removesuffix("s"), "s")
-    return seen if exact is None else replace(seen, stamp=exact)
+    return observation if exact is None else replace(observation, stamp=exact)

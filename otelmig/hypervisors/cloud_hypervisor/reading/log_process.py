@@ -83,12 +83,12 @@ class StampedTwice(Struct):
             self.contradicted += apart
 
 
-def by_own_time(seen: Observation) -> Observation:
-    """Return ``seen`` at the time since start that its line prints."""
-    own, since = seen.stamp.elapsed, seen.since
+def by_own_time(observation: Observation) -> Observation:
+    """Return ``observation`` at the time since start that its line prints."""
+    own, since = observation.stamp.elapsed, observation.since
     if own is None:
-        return seen
-    return replace(seen, stamp=own, since=None if since is None else since.elapsed)
+        return observation
+    return replace(observation, stamp=own, since=None if since is None else since.elapsed)
 
 
 class LogProcess(Struct, kw_only=True):
@@ -142,24 +142,27 @@ class LogProcess(Struct, kw_only=True):
         """Its attempts, as far as they were read."""
         return self.order.attempts
 
-    def add(self, seen: Observation, word: LastWord | None = None) -> None:
+    def add(self, observation: Observation, word: LastWord | None = None) -> None:
         """Add what it did next; ``word`` says whose last word that is, if it is one."""
-        self.observations.append(seen)
+        self.observations.append(observation)
         self.words.append(word)
-        self.attempts.take(seen, word, self.releases)
+        self.attempts.take(observation, word, self.releases)
 
     def latest(self, where: Where) -> Observation | None:
         """Return one of the last observations, by its place."""
-        return next((seen for seen in islice(reversed(self.observations), _RECENT) if seen.where == where), None)
+        return next(
+            (observation for observation in islice(reversed(self.observations), _RECENT) if observation.where == where),
+            None,
+        )
 
-    def amend(self, seen: Observation, values: Mapping[str, Value]) -> Observation:
+    def amend(self, observation: Observation, values: Mapping[str, Value]) -> Observation:
         """Give one of the last observations other ``values``, since its record went on; return it as it is now."""
-        whole = replace(seen, values=values)
+        whole = replace(observation, values=values)
         observations = self.observations
         for at in range(len(observations) - 1, max(-1, len(observations) - 1 - _RECENT), -1):
-            if observations[at] is seen:
+            if observations[at] is observation:
                 observations[at] = whole
-                self.attempts.amend(seen, whole)
+                self.attempts.amend(observation, whole)
                 break
         return whole
 
@@ -184,8 +187,8 @@ class LogProcess(Struct, kw_only=True):
     @property
     def is_gone(self) -> bool:
         """Whether it was killed, or said that it ends: no line of it is to be expected any more."""
-        asked = (seen for seen in reversed(self.observations) if seen.kind is Kind.API_REQUEST)
-        return self.ended or any(seen.word("call") == ENDS_PROCESS for seen in asked)
+        asked = (observation for observation in reversed(self.observations) if observation.kind is Kind.API_REQUEST)
+        return self.ended or any(observation.word("call") == ENDS_PROCESS for observation in asked)
 
     @property
     def corrected(self) -> Callable[[Observation], Observation] | None:

@@ -135,12 +135,12 @@ class Row(Struct, frozen=True, kw_only=True):
             return None
         if not converters and not self.constants:
             return NO_VALUES
-        found: dict[str, Value] = dict(self.constants)
+        values: dict[str, Value] = dict(self.constants)
         for name, convert in converters:
             value = convert(match[name])
             if value is not None:
-                found[name] = value
-        return found if self.derived is None else self.derived(found)
+                values[name] = value
+        return values if self.derived is None else self.derived(values)
 
 
 @cache

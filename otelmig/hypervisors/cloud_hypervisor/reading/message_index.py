@@ -59,12 +59,12 @@ def _heads(row: Row) -> tuple[str, ...]:
 
 def _index() -> dict[str, tuple[Row, ...]]:
     """Return rows by the beginning of their text; those that begin with a value, or are shorter, under no text."""
-    found: dict[str, list[Row]] = {}
+    by_key: dict[str, list[Row]] = {}
     for row in TABLE:
         keys = {head[:_KEY] if len(head) >= _KEY else "" for head in _heads(row)} or {""}
         for key in keys:
-            found.setdefault(key, []).append(row)
-    return {key: tuple(rows) for key, rows in found.items()}
+            by_key.setdefault(key, []).append(row)
+    return {key: tuple(rows) for key, rows in by_key.items()}
 
 
 _BY_KEY: Final = _index()
@@ -73,10 +73,10 @@ _BY_KEY: Final = _index()
 @cache
 def _fixed() -> dict[str, Meaning]:
     """Return the meaning of every message that prints no value, events without properties included."""
-    found: dict[str, Meaning] = {}
+    meanings: dict[str, Meaning] = {}
     for row in TABLE:
         if row.head == row.form:
-            found.setdefault(row.form, _meaning(row, row.constants or NO_VALUES))
+            meanings.setdefault(row.form, _meaning(row, row.constants or NO_VALUES))
     for (source, name), form in EVENTS.items():
         text = f"Event: source = {source} event = {name}"
         meaning = Meaning(
@@ -87,8 +87,8 @@ def _fixed() -> dict[str, Meaning]:
             variant=form.variant,
             last_word=form.last_word,
         )
-        found[text] = found[text + " "] = meaning
-    return found
+        meanings[text] = meanings[text + " "] = meaning
+    return meanings
 
 
 def _meaning(row: Row, values: Mapping[str, Value]) -> Meaning:

@@ -38,6 +38,7 @@ from otelmig.hypervisors.cloud_hypervisor.reading.stamps import (
 from otelmig.hypervisors.cloud_hypervisor.releases import ALL
 from otelmig.migration.stamp import ClockDomain, Stamp
 from otelmig.structs import Struct
+from otelmig.units import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,7 +55,7 @@ _LEVELS: Final = {"E": "ERROR", "W": "WARN", "I": "INFO", "D": "DEBUG", "T": "TR
 _SECOND: Final = timedelta(seconds=1)
 _LEEWAY: Final = timedelta(days=1)
 """A log that was copied may be a little older than its last line, and zones differ."""
-_FIRST_AMBIGUOUS_NS: Final = 100 * 10**9
+_FIRST_AMBIGUOUS_NS: Final = 100 * SECOND_NS
 """From here on the old and the new default line print the same."""
 
 
@@ -83,7 +84,7 @@ class RecordReader(Struct, kw_only=True):
     """What its times left out and had to be assumed, in words."""
     impossible: bool = False
     """Whether the last line had a known form and a time that no process can have printed."""
-    seen: set[str] = field(default_factory=set)
+    forms_used: set[str] = field(default_factory=set)
     """The forms that lines were found to have."""
 
     @property
@@ -109,9 +110,9 @@ class RecordReader(Struct, kw_only=True):
             if stamp is None:
                 self.impossible = True
                 continue
-            if position or not self.seen:
+            if position or not self.forms_used:
                 self.forms.insert(0, self.forms.pop(position))
-                self.seen.add(form.text)
+                self.forms_used.add(form.text)
             if form is _DEFAULT:
                 releases = form.releases if stamp.ns < _FIRST_AMBIGUOUS_NS else ALL
                 return Record(stamp, thread, level, message, text, "", releases)
@@ -144,7 +145,7 @@ class RecordReader(Struct, kw_only=True):
         if self.latest_ns is None:
             latest = datetime.max.replace(tzinfo=UTC) - 2 * _LEEWAY
         else:
-            latest = datetime.fromtimestamp(self.latest_ns / 1e9, UTC) + (_SECOND if month is None else _LEEWAY)
+            latest = datetime.fromtimestamp(self.latest_ns / SECOND_NS, UTC) + (_SECOND if month is None else _LEEWAY)
         if zone is None and time.zone is None:
             self.assumed.add("no time zone: UTC assumed (`LogOptions.zone`)")
         if year is None and month is not None and self.options.year is not None:
@@ -158,12 +159,12 @@ class RecordReader(Struct, kw_only=True):
 
 
 def _record(form: LineForm, match: re.Match[str], stamp: Stamp, text: str) -> Record:
-    given = match.groupdict("")
-    if "boottime" in given and stamp.domain is _REALTIME:
-        stamp = Stamp(stamp.ns, stamp.error_ns, stamp.text, _REALTIME, f32_stamp(given["boottime"]))
-    thread = given.get("thread") or given.get("tid", "")
-    level = given.get("level") or _LEVELS.get(given.get("levelchar", ""), "")
-    return Record(stamp, thread, level, given["msg"], text, given.get("pid", ""), form.releases)
+    fields = match.groupdict("")
+    if "boottime" in fields and stamp.domain is _REALTIME:
+        stamp = Stamp(stamp.ns, stamp.error_ns, stamp.text, _REALTIME, f32_stamp(fields["boottime"]))
+    thread = fields.get("thread") or fields.get("tid", "")
+    level = fields.get("level") or _LEVELS.get(fields.get("levelchar", ""), "")
+    return Record(stamp, thread, level, fields["msg"], text, fields.get("pid", ""), form.releases)
 
 
 # looked at for every line: as attributes of their enumerations they take eight times as long to look up

@@ -34,7 +34,6 @@ _REALTIME: Final = ClockDomain.REALTIME
 _ONE_MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIT_NS: Final = {"ns": 1, "µs": MICROSECOND_NS, "ms": MILLISECOND_NS, "s": SECOND_NS}
-_MICROSECOND: Final = 1_000
 _MICROSECOND_DIGITS: Final = 6
 _LATEST_BOOT_NS: Final = 10**18
 """31 years since the process started: a larger number is none that a process printed."""
@@ -47,7 +46,7 @@ _DATE: Final = ("year", "month", "day")
 _TIME: Final = ("hour", "minute", "second")
 
 
-_F32_ERRORS_NS: Final = (650, *(((1 << exponent) * 10**9 >> 24) + 621 for exponent in range(64)))
+_F32_ERRORS_NS: Final = (650, *(((1 << exponent) * SECOND_NS >> 24) + 621 for exponent in range(64)))
 """By the number of bits that the whole seconds have: the significand has 24."""
 
 
@@ -62,7 +61,7 @@ def f32_error_ns(value_ns: int) -> int:
 
 def f32_stamp(value: str) -> Stamp | None:
     """Return a time since the process's start, printed as a 32-bit float of seconds: always six decimals, padded."""
-    ns = int(value.replace(".", "")) * _MICROSECOND
+    ns = int(value.replace(".", "")) * MICROSECOND_NS
     if ns > _LATEST_BOOT_NS:
         return None
     return Stamp(ns, _F32_ERRORS_NS[(ns // SECOND_NS).bit_length()], value.lstrip() + "s", _BOOTTIME)
@@ -74,7 +73,7 @@ def boottime_stamp(value: str, unit: str) -> Stamp | None:
     ns = (int(whole) * 10 ** len(fraction) + int(fraction or "0")) * _UNIT_NS[unit] // 10 ** len(fraction)
     if ns > _LATEST_BOOT_NS:
         return None
-    return Stamp(ns, _MICROSECOND if unit == "s" else 1, value + unit, _BOOTTIME)
+    return Stamp(ns, MICROSECOND_NS if unit == "s" else 1, value + unit, _BOOTTIME)
 
 
 def wallclock_stamp(text: str) -> Stamp | None:
@@ -84,7 +83,7 @@ def wallclock_stamp(text: str) -> Stamp | None:
     except ValueError:
         return None
     digits = len(match[1] or "") if (match := _FRACTION.search(text)) is not None else 0
-    return _realtime(instant, text, 10 ** (9 - digits) if digits < _MICROSECOND_DIGITS else _MICROSECOND)
+    return _realtime(instant, text, 10 ** (9 - digits) if digits < _MICROSECOND_DIGITS else MICROSECOND_NS)
 
 
 def calendar_stamp(calendar: CalendarTime, latest: datetime, zone: tzinfo) -> Stamp | None:
@@ -93,27 +92,27 @@ def calendar_stamp(calendar: CalendarTime, latest: datetime, zone: tzinfo) -> St
     latest = latest.astimezone(zone)
     year, month, day = calendar.date
     if month is None or day is None:
-        dates = [(each.year, each.month, each.day) for each in (latest, latest - timedelta(days=1))]
+        dates = [(that_day.year, that_day.month, that_day.day) for that_day in (latest, latest - timedelta(days=1))]
     elif year is None:
-        dates = [(each, month, day) for each in range(latest.year, latest.year - _LEAP_GAP - 1, -1)]
+        dates = [(leap_year, month, day) for leap_year in range(latest.year, latest.year - _LEAP_GAP - 1, -1)]
     else:
         dates = [(year, month, day)]
-    found = None
+    written = None
     for date in dates:
         try:
             instant = datetime(*date, *calendar.time, calendar.micros or 0, tzinfo=zone)
         except ValueError:
             continue  # the 29th of February of a year that has none
-        found = found or instant
+        written = written or instant
         if instant <= latest:
-            found = instant
+            written = instant
             break
-    ns = None if found is None else _realtime_ns(found)
+    ns = None if written is None else _realtime_ns(written)
     if ns is None:
         return None
     if calendar.micros is None:
         return Stamp(ns=ns + SECOND_NS // 2, error_ns=SECOND_NS // 2, text=calendar.text, domain=ClockDomain.REALTIME)
-    return Stamp(ns=ns, error_ns=_MICROSECOND, text=calendar.text, domain=ClockDomain.REALTIME)
+    return Stamp(ns=ns, error_ns=MICROSECOND_NS, text=calendar.text, domain=ClockDomain.REALTIME)
 
 
 class CalendarTime(Struct, frozen=True, kw_only=True):
@@ -167,4 +166,4 @@ def _realtime_ns(instant: datetime) -> int | None:
     """Return nanoseconds since the Unix epoch; None for a time that no log can have been written at."""
     if instant.year not in _YEARS or instant.tzinfo is None:
         return None
-    return (instant - _EPOCH) // _ONE_MICROSECOND * 1_000
+    return (instant - _EPOCH) // _ONE_MICROSECOND * MICROSECOND_NS

@@ -63,9 +63,9 @@ def _objects(value: object, passed_over: Counter[str]) -> Iterator[dict[str, obj
     if value is not None and not isinstance(value, list):
         passed_over[PassedOver.DAMAGED] += 1
     elif value is not None:
-        for each in value:
-            if isinstance(each, dict):
-                yield each
+        for item in value:
+            if isinstance(item, dict):
+                yield item
             else:
                 passed_over[PassedOver.DAMAGED] += 1
 
@@ -91,9 +91,9 @@ def _attributes(value: object, depth: int = 1) -> dict[str, Value]:
     """Return a list of keys with values; what is none is left out."""
     pairs = value if isinstance(value, list) else []
     return {
-        _sound(key): _value(each.get("value"), depth)
-        for each in pairs
-        if isinstance(each, dict) and isinstance(key := each.get("key"), str)
+        _sound(key): _value(pair.get("value"), depth)
+        for pair in pairs
+        if isinstance(pair, dict) and isinstance(key := pair.get("key"), str)
     }
 
 

@@ -69,5 +69,5 @@ class Parts:
 
 def event_of(name: str, attributes: Mapping[str, Value]) -> str:
     """Return the name of the event that a record is; older senders give it as an attribute. Empty if it is none."""
-    given = name or attributes.get(_EVENT, "")
-    return given if isinstance(given, str) else ""
+    event = name or attributes.get(_EVENT, "")
+    return event if isinstance(event, str) else ""
