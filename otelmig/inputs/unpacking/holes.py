@@ -67,7 +67,7 @@ class Holes:
 
         It is given the block, up to where it is looked at, and the number of the line that it begins in.
         """
-        found: dict[int, int] = {}
+        sizes: dict[int, int] = {}
 
         def look(block: bytearray, until: int, number: int) -> bool:
             if block.find(0, 0, until) < 0:  # one byte is found in a tenth of the time that several take
@@ -77,10 +77,10 @@ class Holes:
                 begin, end = match.span()
                 number += block.count(b"\n", counted, begin)
                 counted = begin
-                if number not in found and len(found) >= _MOST_NAMED:
+                if number not in sizes and len(sizes) >= _MOST_NAMED:
                     self._are_more = True
                     break
-                found[number] = self._by_line[number] = found.get(number, 0) + end - begin
+                sizes[number] = self._by_line[number] = sizes.get(number, 0) + end - begin
             return True
 
         return look
@@ -88,7 +88,7 @@ class Holes:
     def notes(self, name: str) -> list[str]:
         """Return what a person is told of them."""
         more = [f"{name}: more of its bytes are NUL further on"] if self._are_more else []
-        return [hole_note(name, *each) for each in sorted(self._by_line.items())] + more
+        return [hole_note(name, number, size) for number, size in sorted(self._by_line.items())] + more
 
 
 def behind_hole(text: str) -> str:
