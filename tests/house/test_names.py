@@ -147,13 +147,13 @@ def _units(path: Path) -> Iterator[tuple[int, str]]:
     """What a module writes that ``units.py`` has a name for: a power of a thousand, or a round number of ns."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-            text = ast.unparse(node)
-            if text in {"10 ** 3", "10 ** 6", "10 ** 9"}:
-                yield node.lineno, text
+            power = ast.unparse(node)
+            if power in {"10 ** 3", "10 ** 6", "10 ** 9"}:
+                yield node.lineno, power
         elif isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant):
             name, value = ast.unparse(node.target), node.value.value
             if name.endswith("_NS") and isinstance(value, int) and value and not value % 1_000:
-                yield node.lineno, text
+                yield node.lineno, name
 
 
 def test_units_are_written_once() -> None:
