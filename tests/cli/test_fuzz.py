@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     _Mutation = Callable[[Mutations, bytes], bytes]
 
-_LENGTH = near_misses.LENGTH if FULL else 4_000
+_LENGTH = near_misses.LENGTH if FULL else 3_000
 """Characters of the texts that nearly match."""
 _CASES = range(1, 61) if FULL else (*range(1, 15), 24, 27, 40, 50, 54)
 """Number 40 is also four times as long."""

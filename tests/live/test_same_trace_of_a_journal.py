@@ -53,7 +53,7 @@ def _followed(
 
 
 @pytest.mark.parametrize(
-    "recording", every(3, [name for name in RECORDINGS if not name.startswith(("v48", "v51"))], first=2)
+    "recording", every(5, [name for name in RECORDINGS if not name.startswith(("v48", "v51"))], first=2)
 )
 def test_instances_of_a_template(recording: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two units that a pattern matches, of which neither was there when it began, by a watcher that is killed.
