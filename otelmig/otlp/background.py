@@ -68,8 +68,10 @@ class BackgroundDelivery:
 
     def _say_waiting(self) -> None:
         """Say that the answer to the last request is waited for, unless it comes at once."""
+        if self._on_wait is None:
+            return
         idle = self._executor.submit(lambda: None)  # done once the thread has nothing else to do
-        if self._on_wait is not None and not wait([idle], _POLL_S).done:
+        if not wait([idle], _POLL_S).done:
             self._on_wait(
                 f"{self._delivery.display_url} has not answered the last request yet: its answer is waited for"
             )

@@ -27,12 +27,7 @@ def hole_of(stream: BinaryIO) -> int:
     with suppress(OSError, AttributeError):  # it is no file, or its system knows no holes
         at = os.lseek(stream.fileno(), 0, os.SEEK_DATA)
     stream.seek(at)
-    while block := stream.read(_BLOCK):
-        rest = block.lstrip(b"\0")
-        at += len(block) - len(rest)
-        if rest:
-            break
-    return at
+    return _behind_nuls(at, lambda _: stream.read(_BLOCK))
 
 
 def hole_at(descriptor: int, begin: int) -> int:
@@ -40,12 +35,17 @@ def hole_at(descriptor: int, begin: int) -> int:
     at = begin
     with suppress(OSError):
         at = os.lseek(descriptor, begin, os.SEEK_DATA)
-    while block := os.pread(descriptor, _BLOCK, at):
+    return _behind_nuls(at, lambda place: os.pread(descriptor, _BLOCK, place)) - begin
+
+
+def _behind_nuls(at: int, read: Callable[[int], bytes]) -> int:
+    """Return where something else than NULs stands, or the file ends, from ``at`` on; ``read`` is told where it is."""
+    while block := read(at):
         rest = block.lstrip(b"\0")
         at += len(block) - len(rest)
         if rest:
             break
-    return at - begin
+    return at
 
 
 def end_of_hole(block: bytearray, until: int) -> int:
